@@ -1,0 +1,3 @@
+-- Called inside SECURITY DEFINER functions only.
+
+revoke all on function private.caller() from public, anon, authenticated, app_admin, service_role;

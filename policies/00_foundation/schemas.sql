@@ -1,0 +1,7 @@
+-- Who may name objects in which schema. `private` stays shut; policies and bound function bodies need no usage on it.
+-- supabase_auth_admin runs the access token hook, which lives in `private` and reads profiles.
+
+revoke all on schema private from public, anon, authenticated, app_admin, service_role;
+grant usage on schema private to supabase_auth_admin;
+
+grant usage on schema public to anon, authenticated, app_admin, service_role, supabase_auth_admin;
