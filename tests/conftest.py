@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from scripts.native.stack import Options, Stack
+
+os.environ.setdefault("XDG_CACHE_HOME", str(Path(__file__).parents[1] / ".stack" / "xdg"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A developer's own settings never steer the tests: the stack makes its own."""
+    for name in list(os.environ):
+        if name.startswith(("OPENAI_", "MODEL_", "CANVAS_", "SUPABASE_", "GOTRUE_", "PGRST_")) and name not in (
+            "SUPABASE_AUTH_BIN",
+            "SUPABASE_DB_URL",
+        ):
+            del os.environ[name]
+
 
 @pytest.fixture(scope="session")
-def db_url() -> str:
-    """The database's URL as its owner ``postgres``."""
-    return os.environ["SUPABASE_DB_URL"]
+def stack() -> Iterator[Stack]:
+    """The platform with its functions and no worker: tests run jobs when they want them run."""
+    with Stack(Options(without=frozenset({"worker"}), quiet=True)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def db_url(request: pytest.FixtureRequest) -> str:
+    """The database's URL as its owner ``postgres``: a given one (SUPABASE_DB_URL), else the stack's."""
+    given = os.environ.get("SUPABASE_DB_URL")
+    return given if given else str(request.getfixturevalue("stack").db_url)
 
 
 @pytest.fixture
@@ -22,3 +46,11 @@ def db(db_url: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(db_url) as connection:
         yield connection
         connection.rollback()
+
+
+@pytest.fixture
+def node() -> str:
+    """The Node program, for tests that use supabase-js."""
+    found = shutil.which("node")
+    assert found, "Node is needed: supabase-js runs on it"
+    return found

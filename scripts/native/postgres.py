@@ -217,3 +217,8 @@ def copy_data(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     flags = ["-a", "--reflink=auto"] if os.uname().sysname == "Linux" else ["-a"]
     subprocess.run(["cp", *flags, str(source), str(target)], check=True)
+
+
+def remove_data(wanted: Path) -> None:
+    """Deletes a stopped server's data folder, wherever :func:`data_home` has put it."""
+    shutil.rmtree(data_home(wanted), ignore_errors=True)

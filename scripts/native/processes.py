@@ -1,0 +1,150 @@
+"""Starting, watching and ending the stack's programs, so that none is ever left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from scripts.native.paths import REPO
+from scripts.native.postgres import tail
+
+READY_SECONDS = 30.0
+
+
+class PartFailed(RuntimeError):
+    """A part did not start or ended by itself; the message names it and shows the end of its log."""
+
+
+@dataclass
+class Part:
+    """One program of the stack. ``ready`` is a URL that answers 2xx when it serves; None when being alive is enough."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    ready: str | None = None
+    grace_seconds: float = 5.0
+    process: subprocess.Popen[bytes] | None = None
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Starts the program in a session of its own, so that Ctrl-C on the terminal reaches only us."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                list(self.command),
+                env=dict(self.environment),
+                cwd=REPO,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self.process
+
+    def wait_until_ready(self) -> None:
+        """Waits for the ready URL.
+
+        :raise PartFailed: the program ended, or did not answer within 30 s
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            if self.process is None or self.process.poll() is not None:
+                code = None if self.process is None else self.process.returncode
+                raise PartFailed(f"{self.name} ended with {code} while starting.\n{tail(self.log)}")
+            if self.ready is None:
+                return
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(self.ready, timeout=2).is_success:
+                    return
+            if time.monotonic() > deadline:
+                raise PartFailed(f"{self.name} does not answer at {self.ready}.\n{tail(self.log)}")
+            time.sleep(0.03)
+
+    def end(self) -> None:
+        """SIGTERM, and SIGKILL to the whole group when it does not end within its grace."""
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(self.grace_seconds)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+
+
+class Watchdog:
+    """A small process that ends everything named to it when we are gone without having done so ourselves."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.native.watchdog"],
+            cwd=REPO,
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+    def watch(self, process: subprocess.Popen[bytes]) -> None:
+        """From now on the process's group ends with us."""
+        self._say(f"group {process.pid}")
+
+    def forget(self, process: subprocess.Popen[bytes]) -> None:
+        """The process was ended in good order."""
+        self._say(f"forget {process.pid}")
+
+    def remove(self, folder: Path) -> None:
+        """The folder is deleted when we are gone."""
+        self._say(f"remove {folder}")
+
+    def dismiss(self) -> None:
+        """Ends the watch: whatever is still named goes now."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait(30)
+
+
+class Keeper(threading.Thread):
+    """Starts a part again whenever it ends by itself (a worker that was killed), until told to stop."""
+
+    def __init__(self, part: Part, started: Callable[[subprocess.Popen[bytes]], None]) -> None:
+        super().__init__(name=f"keep-{part.name}", daemon=True)
+        self._part, self._started = part, started
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Looks five times a second; waits longer when the part dies at once, again and again."""
+        wait = 0.2
+        while not self._stopping.wait(0.2):
+            process = self._part.process
+            if process is None or process.poll() is None:
+                continue
+            if self._stopping.wait(wait):
+                return
+            began = time.monotonic()
+            self._started(self._part.spawn())
+            wait = 0.2 if began - getattr(self, "_last", 0.0) > 10 else min(5.0, wait * 2)
+            self._last = began
+
+    def stop(self) -> None:
+        """No more starts."""
+        self._stopping.set()
+        self.join(10)

@@ -1,0 +1,64 @@
+"""Outlives the stack's parent by a moment: when that one is gone, however it went, nothing of it stays.
+
+    python -m scripts.native.watchdog     (the parent holds the other end of standard input)
+
+Lines in: ``group PGID`` a process group to end, ``remove PATH`` a folder to delete, ``forget PGID`` one that was ended
+in good order. At the end of input everything still named is ended (SIGTERM, then SIGKILL) and removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+
+PATIENCE_SECONDS = 5.0
+
+
+def alive(group: int) -> bool:
+    """Whether any process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def end(groups: list[int]) -> None:
+    """Ends the groups, newest first: politely, then for good."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        # SIGINT in the middle is PostgreSQL's fast shutdown: SIGTERM alone waits for its clients
+        for group in reversed(groups):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, number)
+        deadline = time.monotonic() + (0.5 if number == signal.SIGTERM else PATIENCE_SECONDS)
+        while time.monotonic() < deadline and any(alive(group) for group in groups):
+            time.sleep(0.05)
+
+
+def main() -> None:
+    """Reads until the parent is gone, then cleans up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    groups: list[int] = []
+    folders: list[str] = []
+    for line in sys.stdin:
+        verb, _, value = line.rstrip("\n").partition(" ")
+        if verb == "group":
+            groups.append(int(value))
+        elif verb == "forget":
+            groups = [group for group in groups if group != int(value)]
+        elif verb == "remove":
+            folders.append(value)
+    end(groups)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
