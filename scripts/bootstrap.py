@@ -66,7 +66,15 @@ def set_up() -> None:
         if not VENV_PYTHON.exists() or not mark.exists() or mark.read_text() != wanted:
             if not VENV_PYTHON.exists():
                 step("making .venv", [suitable_python(), "-m", "venv", str(REPO / ".venv")], state / "setup.log")
-            pip = [str(VENV_PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "-r", "requirements-dev.txt"]
+            pip = [
+                str(VENV_PYTHON),
+                "-m",
+                "pip",
+                "install",
+                "--disable-pip-version-check",
+                "-r",
+                "requirements-dev.txt",
+            ]
             step("installing Python packages", pip, state / "setup.log")
             mark.write_text(wanted)
         wanted = digest("package.json", "package-lock.json")
@@ -77,7 +85,11 @@ def set_up() -> None:
                 fail("npm is not on PATH: Node 20 or newer is needed (it brings PostgREST and the supabase CLI)")
             # not "npm ci": it refuses a lock file that lacks the optional binaries of other systems, and which of those
             # a registry carries differs; versions are exact either way
-            step("installing command-line parts", [str(npm), "install", "--no-save", "--no-fund", "--no-audit"], state / "setup.log")
+            step(
+                "installing command-line parts",
+                [str(npm), "install", "--no-save", "--no-fund", "--no-audit"],
+                state / "setup.log",
+            )
             mark.write_text(wanted)
 
 

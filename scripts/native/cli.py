@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 
 from scripts.native import paths, postgres
@@ -112,7 +111,10 @@ def dev(arguments: argparse.Namespace) -> int:
             stack.say("seed.sql is loaded")
         for name, value in stack.exports().items():
             print(f"{name}={value}")
-        print(f"OpenAPI page: {stack.functions_url}/docs\nCtrl-C stops everything; the database stays in {data}", flush=True)
+        print(
+            f"OpenAPI page: {stack.functions_url}/docs\nCtrl-C stops everything; the database stays in {data}",
+            flush=True,
+        )
         return watch(stack)
 
 
@@ -154,14 +156,18 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="./scripts/stack", description=__doc__)
     verbs = top.add_subparsers(required=True)
     one = verbs.add_parser("run", help="a fresh, throw-away stack; runs CMD against it and exits with its status")
-    one.add_argument("--set", type=pair, action="append", default=[], metavar="K=V", help="setting of functions, worker")
+    one.add_argument(
+        "--set", type=pair, action="append", default=[], metavar="K=V", help="setting of functions, worker"
+    )
     one.add_argument("--postgres", type=pair, action="append", default=[], metavar="K=V", help="server setting")
     one.add_argument("--without", type=parts, default=frozenset(), help="parts to leave out, of " + ",".join(PARTS))
     one.add_argument("--quiet", action="store_true", help="no progress lines")
     one.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...")
     one.set_defaults(act=run)
     two = verbs.add_parser("dev", help="the stack in the foreground for a front-end developer")
-    two.add_argument("--set", type=pair, action="append", default=[], metavar="K=V", help="setting of functions, worker")
+    two.add_argument(
+        "--set", type=pair, action="append", default=[], metavar="K=V", help="setting of functions, worker"
+    )
     two.add_argument("--fresh", action="store_true", help="forget the database that an earlier dev left")
     two.add_argument("--supabase", action="store_true", help="functions and worker only, against the project in .env")
     two.set_defaults(act=dev)

@@ -42,11 +42,22 @@ HOP_BY_HOP = {
     "upgrade",
 }
 # Auth paths a browser opens without a key: links in mails, sign-in redirects, public keys
-OPEN_AUTH_PATHS = ("/auth/v1/verify", "/auth/v1/callback", "/auth/v1/authorize", "/auth/v1/.well-known/", "/auth/v1/sso")
+OPEN_AUTH_PATHS = (
+    "/auth/v1/verify",
+    "/auth/v1/callback",
+    "/auth/v1/authorize",
+    "/auth/v1/.well-known/",
+    "/auth/v1/sso",
+)
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
-EXPOSED_HEADERS = "Content-Range, Range, Content-Location, Location, Link, X-Total-Count, X-Request-Id, X-Sb-Error-Code, Retry-After"
+EXPOSED_HEADERS = (
+    "Content-Range, Range, Content-Location, Location, Link, X-Total-Count, X-Request-Id, X-Sb-Error-Code, Retry-After"
+)
 SMALL_BODY_BYTES = 64 * 1024
-NOT_BUILT = {"/storage/v1": "Storage comes with the documents service", "/realtime/v1": "Realtime is not part of the native stack"}
+NOT_BUILT = {
+    "/storage/v1": "Storage comes with the documents service",
+    "/realtime/v1": "Realtime is not part of the native stack",
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,13 @@ class Refused(Exception):
 
     def response(self, request_id: str) -> web.Response:
         """The JSON answer."""
-        body = {"code": self.code, "message": self.message, "details": None, "hint": self.hint, "request_id": request_id}
+        body = {
+            "code": self.code,
+            "message": self.message,
+            "details": None,
+            "hint": self.hint,
+            "request_id": request_id,
+        }
         headers = {"Retry-After": str(self.retry_after)} if self.retry_after else {}
         return web.json_response(body, status=self.status, headers=headers)
 
@@ -106,8 +123,10 @@ def authorization(config: Config, request: web.Request) -> str | None:
     if token == config.service_token and request.headers.get("User-Agent", "").startswith("Mozilla/"):
         raise Refused(401, "secret_key_in_browser", "Forbidden use of secret API key in browser")
     scheme, _, credentials = (sent or "").partition(" ")
-    if scheme.lower() == "bearer" and credentials.startswith("sb_") and not hmac.compare_digest(
-        credentials.encode(), key.encode()
+    if (
+        scheme.lower() == "bearer"
+        and credentials.startswith("sb_")
+        and not hmac.compare_digest(credentials.encode(), key.encode())
     ):
         raise Refused(401, "invalid_api_key", "An API key as Bearer must equal the apikey header")
     if sent and credentials and credentials != key:
@@ -186,8 +205,7 @@ class Gateway:
                     headers = self._forwarded(request, request_id, authorization(config, request))
                     rest_of_path = request.raw_path.removeprefix(prefix)
                     url = target + (rest_of_path if rest_of_path.startswith("/") else "/" + rest_of_path)
-                    response = await self._proxy(request, url, headers, session)
-                    return response
+                    return await self._proxy(request, url, headers, session)
             for prefix, why in NOT_BUILT.items():
                 if path.startswith(prefix):
                     raise Refused(501, "not_implemented", f"{why}.")
@@ -256,11 +274,11 @@ class Gateway:
                 skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
             )
         except TimeoutError as error:
-            raise Refused(504, "gateway_timeout", "The service behind did not answer in time.", retry_after=5) from error
-        except aiohttp.ClientError as error:
             raise Refused(
-                503, "service_unavailable", "The service behind is not available.", retry_after=1
+                504, "gateway_timeout", "The service behind did not answer in time.", retry_after=5
             ) from error
+        except aiohttp.ClientError as error:
+            raise Refused(503, "service_unavailable", "The service behind is not available.", retry_after=1) from error
         async with upstream:
             answer: CIMultiDict[str] = CIMultiDict(
                 (name, value) for name, value in upstream.headers.items() if name.lower() not in HOP_BY_HOP

@@ -30,6 +30,7 @@ def room_files(room: str) -> list[Path]:
     present = {file.name for file in (SQL / room).glob("*.sql")}
     if set(names) != present or len(names) != len(set(names)):
         import sys
+
         print(f"WIP: sql/{room}/order.txt and the folder differ: {sorted(set(names) ^ present)}", file=sys.stderr)
     return [SQL / room / name for name in names if name in present]
 

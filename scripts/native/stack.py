@@ -207,7 +207,9 @@ class Stack:
             self._spawn(part)
         for part in parts:
             part.wait_until_ready()
-        self.say(f"PostgREST, {self.auth_name}, gateway {'and functions ' if len(parts) > 3 else ''}serve at {self.url}")
+        self.say(
+            f"PostgREST, {self.auth_name}, gateway {'and functions ' if len(parts) > 3 else ''}serve at {self.url}"
+        )
         if "worker" not in self.options.without:
             self._start_worker()
         self.say("the stack is up")
@@ -438,7 +440,7 @@ def build_template(say: object, auth_is_real: bool) -> Path:
             server.start()
             server.bootstrap(None if auth_is_real else AUTH_SCHEMA)
             if auth_is_real:
-                _migrate_real_auth(server)
+                migrate_real_auth(server)
             tell(f"supabase db push: {len(schema.migrations())} migrations")
             push_migrations(server, cache / "migrations.log")
         except BaseException:
@@ -453,8 +455,13 @@ def build_template(say: object, auth_is_real: bool) -> Path:
         return wanted
 
 
-def _migrate_real_auth(server: postgres.Server) -> None:
+def migrate_real_auth(server: postgres.Server, database: str = "postgres") -> None:
+    """Lets the real Auth make its tables.
+
+    :raise PostgresFailed: with Auth's own words
+    """
     environment = {**os.environ, **auth_environment(server, Keys.fresh(), 0, "http://127.0.0.1")}
+    environment["DATABASE_URL"] = server.url("supabase_auth_admin", database)
     binary = real_auth()
     assert binary is not None
     done = subprocess.run([str(binary), "migrate"], env=environment, capture_output=True, text=True, check=False)

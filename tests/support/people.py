@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+import pytest
 
 Connection = psycopg.Connection[Any]
 
@@ -67,13 +68,10 @@ def act_as(
 
 def refused(db: Connection, sqlstate: str, statement: str, parameters: Any = None) -> str:
     """Asserts that a statement fails with this SQLSTATE and changes nothing; its message."""
-    try:
-        with db.transaction():
-            db.execute(statement.encode(), parameters)
-    except psycopg.Error as error:
-        assert error.sqlstate == sqlstate, f"{error.sqlstate} instead of {sqlstate}: {error}"
-        return str(error)
-    raise AssertionError(f"was not refused (expected {sqlstate}): {statement}")
+    with pytest.raises(psycopg.Error) as caught, db.transaction():
+        db.execute(statement.encode(), parameters)
+    assert caught.value.sqlstate == sqlstate, f"{caught.value.sqlstate} instead of {sqlstate}: {caught.value}"
+    return str(caught.value)
 
 
 def freeze(db: Connection, moment: str) -> None:

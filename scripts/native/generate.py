@@ -1,0 +1,55 @@
+"""``./scripts/generate``: writes every generated file from the database as it is today.
+
+``GENERATED`` is the list: a file (or folder of files) and what should stand in it. ./scripts/check and a test compare.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from scripts.native.paths import REPO
+from scripts.native.stack import Options, Stack
+from scripts.native.types import TYPES_FILE, generated_types
+
+
+def _types(db_url: str) -> Iterator[tuple[Path, str]]:
+    yield TYPES_FILE, generated_types(db_url)
+
+
+GENERATORS: list[Callable[[str], Iterator[tuple[Path, str]]]] = [_types]
+
+
+def differing(db_url: str) -> Iterator[tuple[Path, str]]:
+    """The files whose content is not what the database says, with what it should be."""
+    for generator in GENERATORS:
+        for file, wanted in generator(db_url):
+            if not file.exists() or file.read_text() != wanted:
+                yield file, wanted
+
+
+def database_alone() -> Stack:
+    """A stack that is only asked for its database."""
+    return Stack(Options(without=frozenset({"functions", "worker", "model"}), quiet=True))
+
+
+def stale() -> str:
+    """The names of files that are not fresh, one a line; nothing when all are."""
+    with database_alone() as stack:
+        names = [str(file.relative_to(REPO)) for file, _ in differing(stack.db_url)]
+    return "".join(f"{name} is stale: run ./scripts/generate\n" for name in names)
+
+
+def main() -> int:
+    """Writes what differs and says so."""
+    with database_alone() as stack:
+        for file, wanted in differing(stack.db_url):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(wanted)
+            print(f"wrote {file.relative_to(REPO)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
