@@ -51,7 +51,8 @@ def wait_for_file(file: Path, seconds: float = 60) -> str:
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """Every process that descends from this one now."""
-    return psutil.Process(process.pid).children(recursive=True)
+    children: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
+    return children
 
 
 def assert_all_gone(processes: list[psutil.Process], seconds: float = 20) -> None:

@@ -1,0 +1,282 @@
+"""``./scripts/demo``: the story from nothing. A student signs up, connects Canvas, syncs, and gets a headstart.
+
+Everything is real but what is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas is a stand-in
+with generated courses. Both are announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+from supabase import Client, ClientOptions, create_client
+
+from scripts.native import paths, postgres
+from scripts.native.cli import ending_in_good_order, watch
+from scripts.native.postgres import PostgresFailed
+from scripts.native.processes import Part, PartFailed
+from scripts.native.stack import Options, SetUpFailed, Stack
+
+PASSWORD = "correct-horse-7"  # noqa: S105  of an account that lives as long as the demo
+CLIENT_ID, CLIENT_SECRET = "10000000000042", "demo-client-secret"
+PATIENCE_SECONDS = 120.0
+
+
+class DemoFailed(RuntimeError):
+    """The story broke off; the message says where and shows the answer."""
+
+
+def headline(text: str) -> None:
+    """A new chapter."""
+    print(f"\n== {text}", flush=True)
+
+
+def line(text: str) -> None:
+    """One thing that happened."""
+    print(f"   {text}", flush=True)
+
+
+@dataclass
+class Student:
+    """The demo's person: a supabase-py client for rows, an HTTP client for functions, both with the same token."""
+
+    email: str
+    user_id: str
+    token: str
+    rows: Client
+    functions: httpx.Client
+
+    def call(self, method: str, path: str, expect: int, **more: Any) -> Any:
+        """Calls a function.
+
+        :raise DemoFailed: it answered another status
+        """
+        answer = self.functions.request(method, path, **more)
+        if answer.status_code != expect:
+            raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text[:500]}")
+        return answer.json() if answer.content else None
+
+    def select(self, table: str, columns: str = "*", **equals: str) -> list[dict[str, Any]]:
+        """Rows the student may see, through REST."""
+        query = self.rows.table(table).select(columns)
+        for column, value in equals.items():
+            query = query.eq(column, value)
+        return [dict(row) for row in query.execute().data]  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def canvas(stack: Stack) -> Iterator[str]:
+    """The Canvas stand-in on a free port; its host as the registry of installations wants it."""
+    port = postgres.free_port()
+    command = [paths.python(), "-m", "tests.standins.canvas", "--port", str(port), "--seed", "2026"]
+    command += ["--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET]
+    command += ["--redirect-uri", f"{stack.functions_url}/canvas-oauth/callback"]
+    url = f"http://127.0.0.1:{port}/login/oauth2/auth"
+    part = Part("canvas", command, os.environ, stack.log_dir / "canvas.log", None)
+    stack.parts.append(part)
+    stack.watchdog.watch(part.spawn())
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.get(url, timeout=2)
+            break
+        if time.monotonic() > deadline or part.process is None or part.process.poll() is not None:
+            raise PartFailed(f"the Canvas stand-in did not start.\n{postgres.tail(part.log)}")
+        time.sleep(0.05)
+    yield f"127.0.0.1:{port}"
+
+
+def register_installation(stack: Stack, host: str) -> str:
+    """What an administrator does once for a school: name its Canvas and hand over the developer key's secret."""
+    headers = {"apikey": stack.keys.secret_key, "Prefer": "return=representation"}
+    row = {"name": "Demo High School", "instance_domain": host, "oauth_client_id": CLIENT_ID}
+    made = httpx.post(f"{stack.url}/rest/v1/lms_connections", headers=headers, json=row, timeout=10)
+    if made.status_code != 201:
+        raise DemoFailed(f"registering the installation answered {made.status_code}: {made.text[:500]}")
+    connection = str(made.json()[0]["id"])
+    path = f"{stack.functions_url}/canvas-oauth/connections/{connection}/secret"
+    bearer = {"Authorization": f"Bearer {stack.keys.secret_key}"}
+    put = httpx.put(path, headers=bearer, json={"client_secret": CLIENT_SECRET}, timeout=10)
+    if put.status_code != 204:
+        raise DemoFailed(f"storing the client secret answered {put.status_code}: {put.text[:500]}")
+    return connection
+
+
+@contextlib.contextmanager
+def signed_up(stack: Stack) -> Iterator[Student]:
+    """A new student with his own clients."""
+    email = f"student-{secrets.token_hex(4)}@example.test"
+    with httpx.Client(timeout=60) as http:
+        options = ClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
+        client = create_client(stack.url, stack.keys.publishable_key, options)
+        person = {"email": email, "password": PASSWORD, "options": {"data": {"display_name": "Sam"}}}
+        answer = client.auth.sign_up(person)  # type: ignore[arg-type]
+        if answer.session is None or answer.user is None:
+            raise DemoFailed("the sign-up gave no session")
+        token = answer.session.access_token
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=stack.functions_url, headers=headers, timeout=60) as functions:
+            yield Student(email, answer.user.id, token, client, functions)
+
+
+def connect_canvas(student: Student, connection: str) -> str:
+    """The OAuth dance, the browser's steps played over HTTP; the id of the first sync's job."""
+    started = student.call("POST", "canvas-oauth/start", 200, json={"lms_connection_id": connection})
+    line(f"the browser opens {started['authorize_url'].split('?')[0]} and presses Authorize")
+    with httpx.Client(timeout=30, follow_redirects=False) as browser:
+        address = started["authorize_url"]
+        for _ in range(6):
+            answer = browser.get(address)
+            if answer.status_code not in (302, 303):
+                raise DemoFailed(f"{address.split('?')[0]} answered {answer.status_code}: {answer.text[:300]}")
+            address = str(answer.url.join(answer.headers["location"]))
+            fragment = parse_qs(urlsplit(address).fragment)
+            if "state" in fragment:
+                break
+    if "code" not in fragment:
+        raise DemoFailed(f"Canvas did not give a code: {sorted(fragment)}")
+    body = {"state": fragment["state"][0], "code": fragment["code"][0]}
+    done = student.call("POST", "canvas-oauth/complete", 200, json=body)
+    line(f"integration {done['integration']['id']} is {done['integration']['status']}")
+    return str(done["job_id"])
+
+
+def wait_for_sync(student: Student, job: str) -> dict[str, Any]:
+    """Watches the job's row, as a front end does, until it ends; the sync's result."""
+    deadline, shown = time.monotonic() + PATIENCE_SECONDS, None
+    while time.monotonic() < deadline:
+        row = student.select("jobs", id=job)[0]
+        progress = row["progress"] or {}
+        if progress.get("courses_total") and progress != shown:
+            shown = progress
+            line(f"synced {progress.get('courses_done', 0)} of {progress['courses_total']} courses")
+        if row["status"] == "succeeded":
+            return dict(row["result"])
+        if row["status"] in ("failed", "cancelled"):
+            raise DemoFailed(f"the sync {row['status']}: {row['error_code']} {row['error_message']}")
+        time.sleep(0.25)
+    raise DemoFailed(f"the sync did not end within {PATIENCE_SECONDS:.0f} s")
+
+
+def choose_assignment(student: Student) -> dict[str, Any]:
+    """The next open assignment that is due and has a description."""
+    query = student.rows.table("assignments").select("*, course:courses(name)").eq("status", "open")
+    rows: list[Any] = list(query.not_.is_("description_html", "null").order("due_at").execute().data)
+    if not rows:
+        raise DemoFailed("Canvas has no open assignment with a description")
+    now = time.strftime("%Y-%m-%dT%H:%M:%S")
+    return dict(next((row for row in rows if row["due_at"] and row["due_at"] > now), rows[0]))
+
+
+def headstart(student: Student, assignment_id: str) -> None:
+    """Asks for a headstart and prints its text while it is written, from the database's event stream."""
+    run = student.call("POST", "headstart/runs", 202, json={"assignment_id": assignment_id})
+    line(f"run {run['run_id']} is {run['status']}; its text, as it is written:\n")
+    with student.functions.stream("GET", f"headstart/runs/{run['run_id']}/events") as events:
+        for event in events.iter_lines():
+            if not event.startswith("data: ") or event == "data: [DONE]":
+                continue
+            data = json.loads(event.removeprefix("data: "))
+            if data["type"] == "text-delta":
+                print(data["delta"], end="", flush=True)
+            elif data["type"] in ("error", "abort"):
+                raise DemoFailed(f"the headstart ended with {data}")
+    print()
+    done = student.call("GET", f"headstart/runs/{run['run_id']}", 200)
+    doc = student.select("headstart_docs", id=done["docs"][0]["id"])[0]
+    headline(f"The headstart is {doc['status']}: {doc['title']}")
+    line("plan: " + ", ".join(f"{step['step']} ({step['minutes']} min)" for step in doc["extra"]["plan"]))
+    line(f"model: {done.get('model')}; metrics: {json.dumps(done.get('metrics'))}")
+
+
+def tell(stack: Stack) -> None:
+    """The story, chapter by chapter."""
+    headline("A school's Canvas is registered")
+    with canvas(stack) as host:
+        line(f"no Canvas is configured: the stand-in with generated courses answers at {host} (tests/standins/canvas)")
+        connection = register_installation(stack, host)
+        line(f"installation {connection}; its client secret is encrypted before it is stored")
+        with signed_up(stack) as student:
+            headline("A student signs up")
+            profile = student.select("profiles")[0]
+            line(f"{student.email} / {PASSWORD}, role {profile['role']}, id {student.user_id}")
+            headline("He connects Canvas")
+            job = connect_canvas(student, connection)
+            headline("His courses and assignments arrive")
+            result = wait_for_sync(student, job)
+            line(f"courses {json.dumps(result['courses'])}")
+            line(f"assignments {json.dumps(result['assignments'])}; {result['requests']} requests to Canvas")
+            for course in student.select("courses", "name,course_code,assignments(count)"):
+                count = course["assignments"][0]["count"] if course["assignments"] else 0
+                line(f"{course['course_code'] or '':12} {course['name']}: {count} assignments")
+            assignment = choose_assignment(student)
+            headline(f"He asks for a headstart: {assignment['title']} ({assignment['course']['name']})")
+            line(f"due {assignment['due_at']}, {assignment['points_possible']} points")
+            headstart(student, assignment["id"])
+            headline("What is in the database now (as the student sees it)")
+            for table in (
+                "integrations",
+                "courses",
+                "assignments",
+                "headstart_runs",
+                "headstart_docs",
+                "notifications",
+            ):
+                line(f"{table:16} {len(student.select(table, 'id'))} rows")
+            look_around(stack, student)
+
+
+def look_around(stack: Stack, student: Student) -> None:
+    """Where to go from here."""
+    headline("Where to look (while the stack runs: ./scripts/demo --keep)")
+    for name in ("SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY", "SUPABASE_DB_URL", "FUNCTIONS_URL"):
+        line(f"{name}={stack.exports()[name]}")
+    line(f"in the browser:  {stack.functions_url}/docs (the functions' OpenAPI page)")
+    line(f"the logs:        {stack.log_dir}")
+    line("with supabase-js (node --input-type=module, in this folder):")
+    print(
+        f"""
+      import {{ createClient }} from '@supabase/supabase-js'
+      const client = createClient('{stack.url}', '{stack.keys.publishable_key}')
+      await client.auth.signInWithPassword({{ email: '{student.email}', password: '{PASSWORD}' }})
+      console.log((await client.from('headstart_docs').select('title, summary, content_md')).data)
+""",
+        flush=True,
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Starts the stack, tells the story, stops everything (or keeps it, with --keep)."""
+    parser = argparse.ArgumentParser(prog="./scripts/demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave the stack running afterwards, until Ctrl-C")
+    arguments = parser.parse_args(argv)
+    try:
+        with ending_in_good_order(), Stack(Options()) as stack:
+            tell(stack)
+            if arguments.keep:
+                headline("The stack keeps running; Ctrl-C stops everything")
+                return watch(stack)
+    except DemoFailed as failure:
+        print(f"\nThe demo broke off: {failure}\nLogs: {stack.log_dir}", file=sys.stderr)
+        return 1
+    except (PartFailed, PostgresFailed, SetUpFailed) as failure:
+        print(f"\nThe stack did not start: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print("\nDone: everything is stopped, nothing is left running.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
