@@ -25,6 +25,7 @@ from pathlib import Path
 import httpx
 
 from scripts.native import paths, postgres, schema
+from scripts.native.indexes import read_every_index
 from scripts.native.keys import Keys
 from scripts.native.processes import Keeper, Part, PartFailed, Watchdog
 
@@ -443,6 +444,7 @@ def build_template(say: object, auth_is_real: bool) -> Path:
                 migrate_real_auth(server)
             tell(f"supabase db push: {len(schema.migrations())} migrations")
             push_migrations(server, cache / "migrations.log")
+            tell(f"every index is read once: {read_every_index(server.url('supabase_admin'))}")
         except BaseException:
             server.stop()
             shutil.rmtree(staged, ignore_errors=True)
