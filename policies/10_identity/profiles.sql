@@ -1,0 +1,39 @@
+-- Everybody sees himself and the people he is related to; staff sees all. Rows come and go with the account, so no client
+-- inserts or deletes. The role is not among the columns a person may update.
+
+alter table public.profiles enable row level security;
+
+revoke all on public.profiles from public, anon, authenticated, app_admin, service_role;
+grant select, update (display_name, avatar_url, timezone) on public.profiles to authenticated;
+grant all on public.profiles to service_role;
+-- the access token hook looks the role up
+grant select on public.profiles to supabase_auth_admin;
+
+create policy all_not_anonymous on public.profiles as restrictive to authenticated
+using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
+with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
+comment on policy all_not_anonymous on public.profiles is 'Anonymous sign-ins get nothing.';
+
+-- own first: for one's own row the set of relations is never built
+create policy select_related on public.profiles for select to authenticated
+using (
+    user_id = (select auth.uid())
+    or user_id = any ((select private.related_people())::uuid[])
+);
+comment on policy select_related on public.profiles is
+    'Own card; a tutor''s students; a student''s tutors and guardians; a parent''s children with consent and their tutors.';
+
+create policy select_admin on public.profiles for select to app_admin
+using (true);
+comment on policy select_admin on public.profiles is 'Staff sees every card.';
+
+create policy select_auth on public.profiles for select to supabase_auth_admin
+using (true);
+comment on policy select_auth on public.profiles is 'Auth reads the role when it issues a token.';
+
+create policy update_own on public.profiles for update to authenticated
+using (user_id = (select auth.uid()))
+with check (user_id = (select auth.uid()));
+comment on policy update_own on public.profiles is 'A person edits his own name, picture and time zone.';
+
+revoke all on function private.check_timezone() from public, anon, authenticated, app_admin, service_role;

@@ -1,0 +1,83 @@
+-- Who is related to whom, as policies ask it. Sets are uuid[], so that `column = any((select private.set())::uuid[])` runs
+-- once per statement and drives an index; the boolean forms are for single checks in RPCs, never for rows of a table.
+-- Rights of tutors are in 80_tutoring/rights.sql.
+
+create function private.guards(p_student_id uuid)
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select exists (
+        select from public.guardianships as g
+        join public.profiles as parent on parent.user_id = g.parent_id
+        where g.parent_id = auth.uid() and g.student_id = p_student_id
+          and g.status = 'active' and parent.role = 'parent'
+          and (g.valid_until is null or g.valid_until >= private.today())
+    );
+$$;
+
+comment on function private.guards(uuid) is
+    'The caller is a parent with consent for this student: active, not past valid_until, role still parent.';
+
+create function private.guarded_students()
+returns uuid[]
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select coalesce(array_agg(g.student_id), '{}')
+    from public.guardianships as g
+    join public.profiles as parent on parent.user_id = g.parent_id
+    where g.parent_id = auth.uid() and g.status = 'active' and parent.role = 'parent'
+      and (g.valid_until is null or g.valid_until >= private.today());
+$$;
+
+comment on function private.guarded_students() is 'The students private.guards() says yes to, as a set.';
+
+create function private.my_guardians()
+returns uuid[]
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select coalesce(array_agg(g.parent_id), '{}')
+    from public.guardianships as g
+    join public.profiles as parent on parent.user_id = g.parent_id
+    where g.student_id = auth.uid() and g.status = 'active' and parent.role = 'parent'
+      and (g.valid_until is null or g.valid_until >= private.today());
+$$;
+
+comment on function private.my_guardians() is 'The parents who see the caller now.';
+
+create function private.related_people()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_students uuid[];
+begin
+    -- a paused tutor keeps the card of his student, though no row of the student's work
+    select coalesce(array_agg(distinct a.student_id), '{}') into v_students
+    from public.tutor_student_assignments as a
+    join public.profiles as tutor on tutor.user_id = a.tutor_id
+    where a.tutor_id = auth.uid() and a.status in ('active', 'paused') and tutor.role = 'tutor'
+      and (a.start_date is null or a.start_date <= private.today())
+      and (a.end_date is null or a.end_date >= private.today());
+    return v_students
+        || private.guarded_students()
+        || private.my_guardians()
+        || private.my_tutors()
+        || private.tutors_of_guarded_students();
+end
+$$;
+
+comment on function private.related_people() is
+    'Whose card (profiles row) the caller sees beside his own: his students, tutors, guardians, children with consent and '
+    'their tutors.';
