@@ -1,0 +1,30 @@
+-- People see the installations they could connect to; staff keeps the list. Nobody deletes by REST: grants hang on it.
+
+alter table public.lms_connections enable row level security;
+
+revoke all on public.lms_connections from public, anon, authenticated, app_admin, service_role;
+grant select on public.lms_connections to authenticated;
+grant insert, update on public.lms_connections to app_admin;
+grant all on public.lms_connections to service_role;
+
+create policy all_not_anonymous on public.lms_connections as restrictive to authenticated
+using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
+with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
+comment on policy all_not_anonymous on public.lms_connections is 'Anonymous sign-ins get nothing.';
+
+create policy select_active on public.lms_connections for select to authenticated
+using (status = 'active');
+comment on policy select_active on public.lms_connections is 'Every signed-in person sees the active installations.';
+
+create policy select_admin on public.lms_connections for select to app_admin
+using (true);
+comment on policy select_admin on public.lms_connections is 'Staff sees disabled ones too.';
+
+create policy insert_admin on public.lms_connections for insert to app_admin
+with check (true);
+comment on policy insert_admin on public.lms_connections is 'Staff registers an installation.';
+
+create policy update_admin on public.lms_connections for update to app_admin
+using (true)
+with check (true);
+comment on policy update_admin on public.lms_connections is 'Staff edits or disables an installation.';

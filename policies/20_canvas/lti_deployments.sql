@@ -1,0 +1,10 @@
+-- Private: only the lti service comes here, through svc functions.
+
+alter table private.lti_deployments enable row level security;
+
+revoke all on private.lti_deployments from public, anon, authenticated, app_admin, service_role;
+
+create policy nobody on private.lti_deployments to anon, authenticated
+using (false)
+with check (false);
+comment on policy nobody on private.lti_deployments is 'Closed on purpose: only definer functions of the service come here.';

@@ -1,0 +1,10 @@
+-- Private: only the lti service comes here, through svc functions.
+
+alter table private.lti_memberships enable row level security;
+
+revoke all on private.lti_memberships from public, anon, authenticated, app_admin, service_role;
+
+create policy nobody on private.lti_memberships to anon, authenticated
+using (false)
+with check (false);
+comment on policy nobody on private.lti_memberships is 'Closed on purpose: only definer functions of the service come here.';

@@ -1,0 +1,70 @@
+-- An assignment of a person's Canvas course, with that person's own submission state. Written by the sync, HTML sanitised
+-- before it comes here. Canvas deletes; we mark removed, and only after a complete listing without it was confirmed.
+
+create table public.assignments (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null,
+    course_id uuid not null,
+    canvas_assignment_id bigint not null,
+    title text not null,
+    description_html text,
+    due_at timestamptz,
+    unlock_at timestamptz,
+    lock_at timestamptz,
+    points_possible numeric,
+    submission_types text[] not null default '{}',
+    position int,
+    canvas_url text,
+    published_at timestamptz,
+    status public.assignment_status not null default 'open',
+    submission jsonb,
+    raw_payload jsonb not null default '{}',
+    content_hash text,
+    html_hash text,
+    last_synced_at timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint assignments_course_id_canvas_assignment_id_key unique (course_id, canvas_assignment_id),
+    constraint assignments_id_user_id_key unique (id, user_id),
+    constraint assignments_user_id_fkey foreign key (user_id)
+    references public.profiles (user_id) on delete cascade,
+    constraint assignments_course_id_fkey foreign key (course_id, user_id)
+    references public.courses (id, user_id) on delete cascade,
+    constraint assignments_points_possible_check check (points_possible >= 0),
+    constraint assignments_submission_check check (jsonb_typeof(submission) = 'object'),
+    constraint assignments_raw_payload_check check (jsonb_typeof(raw_payload) = 'object')
+);
+
+-- a person's calendar
+create index idx_assignments_user_id on public.assignments (user_id, due_at);
+-- what falls due soon, for the automatic headstarts
+create index idx_assignments_due_at on public.assignments (due_at) where status = 'open';
+create index idx_assignments_course_id on public.assignments (course_id, user_id);
+
+comment on table public.assignments is 'An assignment of a person''s Canvas course.';
+comment on column public.assignments.id is 'Key.';
+comment on column public.assignments.user_id is 'Whose assignment.';
+comment on column public.assignments.course_id is 'In which course of that person.';
+comment on column public.assignments.canvas_assignment_id is 'Id in Canvas; read it as text in JavaScript, it passes 2^53.';
+comment on column public.assignments.title is 'Title.';
+comment on column public.assignments.description_html is 'The task, sanitised; null while Canvas locks it for the person.';
+comment on column public.assignments.due_at is 'When it is due for this person.';
+comment on column public.assignments.unlock_at is 'When it opens for this person.';
+comment on column public.assignments.lock_at is 'When it closes for this person.';
+comment on column public.assignments.points_possible is 'Most points it can bring.';
+comment on column public.assignments.submission_types is 'How it can be handed in, as Canvas names it.';
+comment on column public.assignments.position is 'Place in its group.';
+comment on column public.assignments.canvas_url is 'Its page in Canvas.';
+comment on column public.assignments.published_at is 'When the teacher published it, where Canvas tells.';
+comment on column public.assignments.status is 'Where it stands for this person; follows Canvas.';
+comment on column public.assignments.submission is
+    'The person''s own submission: workflow_state, submitted_at, score, late, missing, excused; null where there is none.';
+comment on column public.assignments.raw_payload is 'What Canvas sent, without other people''s records and signed parts.';
+comment on column public.assignments.content_hash is 'Hash of the fields that count as content; equal means nothing to write.';
+comment on column public.assignments.html_hash is 'Hash of the description before sanitising.';
+comment on column public.assignments.last_synced_at is 'When sync last wrote the row.';
+comment on column public.assignments.created_at is 'When sync first saw it.';
+comment on column public.assignments.updated_at is 'When the row last changed.';
+
+create trigger trg_assignments_updated_at before update on public.assignments
+for each row execute function public.set_updated_at();

@@ -1,0 +1,34 @@
+-- Where the sync of a course stands, so that a killed run goes on where it was. Written by the sync, one row per course.
+
+create table public.course_sync_state (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null,
+    course_id uuid not null,
+    cursor jsonb not null default '{}',
+    last_polled_at timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint course_sync_state_course_id_key unique (course_id),
+    constraint course_sync_state_user_id_fkey foreign key (user_id)
+    references public.profiles (user_id) on delete cascade,
+    constraint course_sync_state_course_id_fkey foreign key (course_id, user_id)
+    references public.courses (id, user_id) on delete cascade,
+    constraint course_sync_state_cursor_check check (jsonb_typeof(cursor) = 'object')
+);
+
+create index idx_course_sync_state_user_id on public.course_sync_state (user_id);
+create index idx_course_sync_state_course_id on public.course_sync_state (course_id, user_id);
+-- whose turn it is: never polled first
+create index idx_course_sync_state_last_polled_at on public.course_sync_state (last_polled_at nulls first);
+
+comment on table public.course_sync_state is 'Progress of the sync of one course.';
+comment on column public.course_sync_state.id is 'Key.';
+comment on column public.course_sync_state.user_id is 'Whose course.';
+comment on column public.course_sync_state.course_id is 'Which course.';
+comment on column public.course_sync_state.cursor is 'Keys run, listing, next, seen, complete_at.';
+comment on column public.course_sync_state.last_polled_at is 'When Canvas was last asked about it.';
+comment on column public.course_sync_state.created_at is 'When it was first synced.';
+comment on column public.course_sync_state.updated_at is 'When the row last changed.';
+
+create trigger trg_course_sync_state_updated_at before update on public.course_sync_state
+for each row execute function public.set_updated_at();

@@ -1,0 +1,53 @@
+-- A Canvas course as one person sees it; two students of one course have two rows. Written by the sync; the person only
+-- chooses which ones are worked on. Not the catalogue: that is catalog_courses, linked by the normalised code.
+
+create table public.courses (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null,
+    integration_id uuid not null,
+    canvas_course_id bigint not null,
+    catalog_course_id uuid,
+    name text not null,
+    course_code text,
+    term text,
+    is_active boolean not null default true,
+    raw_payload jsonb not null default '{}',
+    content_hash text,
+    access_restricted boolean not null default false,
+    workflow_state text,
+    time_zone text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint courses_integration_id_canvas_course_id_key unique (integration_id, canvas_course_id),
+    constraint courses_id_user_id_key unique (id, user_id),
+    constraint courses_user_id_fkey foreign key (user_id)
+    references public.profiles (user_id) on delete cascade,
+    constraint courses_integration_id_fkey foreign key (integration_id, user_id)
+    references public.integrations (id, user_id) on delete cascade,
+    constraint courses_raw_payload_check check (jsonb_typeof(raw_payload) = 'object')
+);
+
+create index idx_courses_user_id on public.courses (user_id);
+create index idx_courses_catalog_course_id on public.courses (catalog_course_id);
+create index idx_courses_integration_id on public.courses (integration_id, user_id);
+
+comment on table public.courses is 'A person''s Canvas course.';
+comment on column public.courses.id is 'Key.';
+comment on column public.courses.user_id is 'Whose course.';
+comment on column public.courses.integration_id is 'The grant it came through; a Canvas id means nothing without it.';
+comment on column public.courses.canvas_course_id is 'Id in Canvas; read it as text in JavaScript, it passes 2^53.';
+comment on column public.courses.catalog_course_id is 'The same course in our catalogue, if the code is known there.';
+comment on column public.courses.name is 'Name; the code, or Course <canvas id>, where Canvas has none.';
+comment on column public.courses.course_code is 'Code as Canvas gives it.';
+comment on column public.courses.term is 'Name of the term.';
+comment on column public.courses.is_active is 'Synced and shown; the person may switch it off.';
+comment on column public.courses.raw_payload is 'What Canvas sent, without enrolments and other people''s records.';
+comment on column public.courses.content_hash is 'Hash of the fields that count as content; equal means nothing to write.';
+comment on column public.courses.access_restricted is 'Canvas shows only a stub now; the other columns are older.';
+comment on column public.courses.workflow_state is 'State in Canvas: available, completed, deleted and others.';
+comment on column public.courses.time_zone is 'IANA name of the course''s zone, for due dates.';
+comment on column public.courses.created_at is 'When sync first saw it.';
+comment on column public.courses.updated_at is 'When the row last changed.';
+
+create trigger trg_courses_updated_at before update on public.courses
+for each row execute function public.set_updated_at();

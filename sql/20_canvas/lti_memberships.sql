@@ -1,0 +1,24 @@
+-- What a person was in a course of the platform when he last launched from it. Rights of rosters and scores come from
+-- here, not from a token, which is stale for up to an hour.
+
+create table private.lti_memberships (
+    deployment_id uuid not null,
+    context_id text not null,
+    user_id uuid not null,
+    roles text[] not null default '{}',
+    seen_at timestamptz not null default now(),
+    primary key (deployment_id, context_id, user_id),
+    constraint lti_memberships_deployment_id_fkey foreign key (deployment_id)
+    references private.lti_deployments (id) on delete cascade,
+    constraint lti_memberships_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
+    constraint lti_memberships_context_id_check check (char_length(context_id) between 1 and 255)
+);
+
+create index idx_lti_memberships_user_id on private.lti_memberships (user_id);
+
+comment on table private.lti_memberships is 'A person''s roles in a context of a platform, as of the last launch.';
+comment on column private.lti_memberships.deployment_id is 'Where the launch came from.';
+comment on column private.lti_memberships.context_id is 'The platform''s id of the course.';
+comment on column private.lti_memberships.user_id is 'Our account.';
+comment on column private.lti_memberships.roles is 'Context role URIs of the launch.';
+comment on column private.lti_memberships.seen_at is 'When the launch was.';
