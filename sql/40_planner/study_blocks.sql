@@ -1,0 +1,55 @@
+-- Time a person sets aside. Written by the person; calendar columns by the calendar service. Blocks may overlap: people
+-- plan so, and a calendar does not forbid it either.
+
+create table public.study_blocks (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null default auth.uid(),
+    assignment_id uuid,
+    start_at timestamptz not null,
+    end_at timestamptz not null,
+    status public.study_block_status not null default 'planned',
+    calendar_provider public.integration_provider,
+    calendar_event_id text,
+    notes text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint study_blocks_user_id_calendar_provider_calendar_event_id_key
+    unique (user_id, calendar_provider, calendar_event_id),
+    constraint study_blocks_user_id_fkey foreign key (user_id)
+    references public.profiles (user_id) on delete cascade,
+    -- the block stays, so that its calendar event can still be removed
+    constraint study_blocks_assignment_id_fkey foreign key (assignment_id, user_id)
+    references public.assignments (id, user_id) on delete set null (assignment_id),
+    constraint study_blocks_end_at_check check (end_at > start_at),
+    constraint study_blocks_calendar_provider_check check (calendar_provider <> 'canvas'),
+    constraint study_blocks_calendar_event_id_check
+    check (calendar_event_id is null or calendar_provider is not null),
+    constraint study_blocks_notes_check check (char_length(notes) <= 10000)
+);
+
+create index idx_study_blocks_user_id on public.study_blocks (user_id, start_at);
+create index idx_study_blocks_assignment_id on public.study_blocks (assignment_id, user_id);
+
+comment on table public.study_blocks is 'Time set aside for study.';
+comment on column public.study_blocks.id is 'Key.';
+comment on column public.study_blocks.user_id is 'Whose time.';
+comment on column public.study_blocks.assignment_id is 'What for, if it is for one of the person''s assignments.';
+comment on column public.study_blocks.start_at is 'Begin.';
+comment on column public.study_blocks.end_at is 'End, after the begin.';
+comment on column public.study_blocks.status is 'What became of it.';
+comment on column public.study_blocks.calendar_provider is 'Calendar that carries the event.';
+comment on column public.study_blocks.calendar_event_id is 'Id of the event there.';
+comment on column public.study_blocks.notes is 'The person''s notes.';
+comment on column public.study_blocks.created_at is 'When it was planned.';
+comment on column public.study_blocks.updated_at is 'When the row last changed.';
+
+create trigger trg_study_blocks_status before insert or update of status on public.study_blocks
+for each row execute function private.enforce_transition(
+    'status', '>planned',
+    'planned>in_progress', 'planned>completed', 'planned>missed', 'planned>cancelled',
+    'in_progress>completed', 'in_progress>cancelled',
+    'missed>planned', 'missed>completed', 'cancelled>planned'
+);
+
+create trigger trg_study_blocks_updated_at before update on public.study_blocks
+for each row execute function public.set_updated_at();

@@ -1,0 +1,60 @@
+-- A file a person uploaded for a course. Written by the documents service, which counts and hashes the bytes itself; the
+-- person may rename or delete it. The file goes through private.storage_deletions.
+
+create table public.documents (
+    id uuid primary key default gen_random_uuid(),
+    owner_id uuid not null,
+    catalog_course_id uuid not null,
+    filename text not null,
+    storage_key text not null,
+    checksum text not null,
+    mime_type text not null,
+    size_bytes bigint not null,
+    page_count int,
+    description text,
+    status public.document_status not null default 'uploaded',
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint documents_owner_id_catalog_course_id_checksum_key unique (owner_id, catalog_course_id, checksum),
+    constraint documents_storage_key_key unique (storage_key),
+    constraint documents_owner_id_fkey foreign key (owner_id)
+    references public.profiles (user_id) on delete cascade,
+    constraint documents_catalog_course_id_fkey foreign key (catalog_course_id)
+    references public.catalog_courses (id) on delete restrict,
+    constraint documents_filename_check check (char_length(filename) between 1 and 255),
+    constraint documents_storage_key_check check (char_length(storage_key) between 1 and 500),
+    constraint documents_checksum_check check (checksum ~ '^[0-9a-f]{64}$'),
+    constraint documents_mime_type_check check (char_length(mime_type) between 1 and 255),
+    constraint documents_size_bytes_check check (size_bytes >= 0),
+    constraint documents_page_count_check check (page_count >= 0),
+    constraint documents_description_check check (char_length(description) <= 5000)
+);
+
+create index idx_documents_catalog_course_id on public.documents (catalog_course_id);
+create index idx_documents_checksum on public.documents (checksum);
+
+comment on table public.documents is 'A person''s file for a course.';
+comment on column public.documents.id is 'Key; also the name of the file.';
+comment on column public.documents.owner_id is 'Whose file.';
+comment on column public.documents.catalog_course_id is 'For which course of the school.';
+comment on column public.documents.filename is 'Name the person gave it.';
+comment on column public.documents.storage_key is 'documents/{id}.pdf.';
+comment on column public.documents.checksum is 'SHA-256 of the bytes, 64 hex digits; the same file is stored once per person and course.';
+comment on column public.documents.mime_type is 'Type, found out by the server.';
+comment on column public.documents.size_bytes is 'Size.';
+comment on column public.documents.page_count is 'Pages, where it has pages.';
+comment on column public.documents.description is 'What it is about.';
+comment on column public.documents.status is 'Whether the file is there.';
+comment on column public.documents.created_at is 'When it was uploaded.';
+comment on column public.documents.updated_at is 'When the row last changed.';
+
+create trigger trg_documents_status before insert or update of status on public.documents
+for each row execute function private.enforce_transition(
+    'status', '>uploaded', '>failed', 'uploaded>failed', 'failed>uploaded'
+);
+
+create trigger trg_documents_updated_at before update on public.documents
+for each row execute function public.set_updated_at();
+
+create trigger trg_documents_storage after delete on public.documents
+for each row execute function private.enqueue_storage_deletion('storage_key');

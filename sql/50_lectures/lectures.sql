@@ -1,0 +1,91 @@
+-- A recorded lecture, stored once however many people follow it (user_lectures). Written by the lecture service; nobody
+-- sees one he has no link to. It goes with its last link, and its files go through private.storage_deletions.
+
+create table public.lectures (
+    id uuid primary key default gen_random_uuid(),
+    catalog_course_id uuid not null,
+    panopto_session_id text,
+    panopto_url text not null,
+    stream_url text not null,
+    title text,
+    audio_storage_key text,
+    transcript_storage_key text,
+    duration_seconds int,
+    status public.lecture_status not null default 'pending',
+    error_message text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint lectures_catalog_course_id_panopto_session_id_key unique (catalog_course_id, panopto_session_id),
+    constraint lectures_catalog_course_id_fkey foreign key (catalog_course_id)
+    references public.catalog_courses (id) on delete restrict,
+    constraint lectures_panopto_session_id_check check (char_length(panopto_session_id) between 1 and 200),
+    constraint lectures_panopto_url_check check (panopto_url ~ '^https://' and char_length(panopto_url) <= 2000),
+    constraint lectures_stream_url_check check (stream_url ~ '^https://' and char_length(stream_url) <= 4000),
+    constraint lectures_title_check check (char_length(title) <= 500),
+    constraint lectures_duration_seconds_check check (duration_seconds >= 0),
+    constraint lectures_error_message_check check (char_length(error_message) <= 500)
+);
+
+create unique index lectures_panopto_url_key on public.lectures (catalog_course_id, panopto_url)
+where panopto_session_id is null;
+create index idx_lectures_catalog_course_id on public.lectures (catalog_course_id, status);
+-- stuck ones, for the sweep
+create index idx_lectures_created_at on public.lectures (created_at) where status in ('pending', 'downloading');
+
+comment on table public.lectures is 'A recorded lecture of a course.';
+comment on column public.lectures.id is 'Key; also the name of its files.';
+comment on column public.lectures.catalog_course_id is 'Which course of the school.';
+comment on column public.lectures.panopto_session_id is 'Parameter id of the address, where it has one.';
+comment on column public.lectures.panopto_url is 'Page of the recording, as submitted.';
+comment on column public.lectures.stream_url is 'Address of the media; worked out by the server, never taken from a client.';
+comment on column public.lectures.title is 'Title.';
+comment on column public.lectures.audio_storage_key is 'audio/{id}.m4a, once stored.';
+comment on column public.lectures.transcript_storage_key is 'transcripts/{id}.json, once stored.';
+comment on column public.lectures.duration_seconds is 'Length.';
+comment on column public.lectures.status is 'Where it stands.';
+comment on column public.lectures.error_message is 'A safe sentence about why it failed.';
+comment on column public.lectures.created_at is 'When it was first submitted.';
+comment on column public.lectures.updated_at is 'When the row last changed.';
+
+create function private.clear_lecture()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if new.status = 'failed' then
+        -- half a lecture is none; trg_lectures_storage_update queues the files
+        new.audio_storage_key := null;
+        new.transcript_storage_key := null;
+    elsif new.status = 'pending' then
+        new.error_message := null;
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.clear_lecture() is
+    'BEFORE UPDATE on lectures when status changes: a failed one keeps no files, one that is tried again no error.';
+
+create trigger trg_lectures_clear before update of status on public.lectures
+for each row when (old.status is distinct from new.status)
+execute function private.clear_lecture();
+
+create trigger trg_lectures_status before insert or update of status on public.lectures
+for each row execute function private.enforce_transition(
+    'status', '>pending', 'pending>downloading', 'downloading>completed', 'downloading>failed', 'failed>pending'
+);
+
+create trigger trg_lectures_updated_at before update on public.lectures
+for each row execute function public.set_updated_at();
+
+create trigger trg_lectures_storage_delete after delete on public.lectures
+for each row execute function private.enqueue_storage_deletion('audio_storage_key', 'transcript_storage_key');
+
+-- a condition and not "update of": the keys are cleared by a trigger, which no column list sees
+create trigger trg_lectures_storage_update after update on public.lectures
+for each row when (
+    old.audio_storage_key is distinct from new.audio_storage_key
+    or old.transcript_storage_key is distinct from new.transcript_storage_key
+)
+execute function private.enqueue_storage_deletion('audio_storage_key', 'transcript_storage_key');

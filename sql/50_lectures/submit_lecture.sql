@@ -1,0 +1,72 @@
+create function public.svc_submit_lecture(
+    p_user_id uuid,
+    p_catalog_course_id uuid,
+    p_panopto_url text,
+    p_stream_url text,
+    p_title text default null
+)
+returns table (lecture_id uuid, created boolean)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_session_id constant text := substring(p_panopto_url from '^[^?#]*\?(?:[^#]*&)?id=([^&#]+)');
+    v_lecture public.lectures;
+begin
+    if p_user_id is null or p_catalog_course_id is null or p_panopto_url is null or p_stream_url is null then
+        raise exception 'p_user_id, p_catalog_course_id, p_panopto_url and p_stream_url are required'
+            using errcode = '22004';
+    end if;
+    if p_panopto_url !~ '^https://' or p_stream_url !~ '^https://' then
+        raise exception 'the addresses must be https' using errcode = '22023';
+    end if;
+    if not exists (select from public.profiles where user_id = p_user_id)
+       or not exists (select from public.catalog_courses where id = p_catalog_course_id) then
+        raise exception 'no such person or course' using errcode = 'PT404';
+    end if;
+
+    created := false;
+    loop
+        -- the lock keeps it alive while its last link may be going
+        select * into v_lecture from public.lectures as l
+        where l.catalog_course_id = p_catalog_course_id
+          and (
+              l.panopto_session_id = v_session_id
+              or (v_session_id is null and l.panopto_session_id is null and l.panopto_url = p_panopto_url)
+          )
+        for update;
+        exit when found;
+        insert into public.lectures (catalog_course_id, panopto_session_id, panopto_url, stream_url, title)
+        values (p_catalog_course_id, v_session_id, p_panopto_url, p_stream_url, p_title)
+        on conflict do nothing
+        returning * into v_lecture;
+        if found then
+            created := true;
+            exit;
+        end if;
+    end loop;
+
+    if v_lecture.status = 'failed' then
+        update public.lectures set status = 'pending', stream_url = p_stream_url
+        where id = v_lecture.id returning * into v_lecture;
+    end if;
+    insert into public.user_lectures (user_id, lecture_id) values (p_user_id, v_lecture.id) on conflict do nothing;
+    if v_lecture.status <> 'completed' then
+        perform public.svc_enqueue_job(
+            p_type => 'lecture_download',
+            p_payload => jsonb_build_object('lecture_id', v_lecture.id),
+            p_user_id => p_user_id,
+            p_dedupe_key => 'lecture:' || v_lecture.id
+        );
+    end if;
+    lecture_id := v_lecture.id;
+    return next;
+end
+$$;
+
+comment on function public.svc_submit_lecture(uuid, uuid, text, text, text) is
+    'Links a person to the lecture behind an address, made if it is new, and enqueues its download (payload {lecture_id}) '
+    'unless it is stored already; a failed one is tried again. Same course and same id parameter, or same address where '
+    'there is none, is the same lecture. PT404 without person or course, 22023 for addresses that are not https.';
