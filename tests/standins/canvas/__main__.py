@@ -1,0 +1,28 @@
+"""``python -m tests.standins.canvas --port N [--seed S]``: the stand-in in the foreground until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+
+from tests.standins.canvas import CLIENT_ID, CanvasStandIn
+
+
+def main() -> None:
+    """Listens, says where, and ends cleanly on SIGINT and SIGTERM."""
+    parser = argparse.ArgumentParser(prog="tests.standins.canvas", description="A Canvas stand-in on a real port.")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same courses and assignments")
+    given = parser.parse_args()
+    over = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: over.set())
+    with CanvasStandIn(given.seed, given.port, given.host) as canvas:
+        print(f"Canvas stand-in on {canvas.url} (client id {CLIENT_ID}, seed {given.seed})", flush=True)
+        over.wait()
+
+
+if __name__ == "__main__":
+    main()
