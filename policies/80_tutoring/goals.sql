@@ -1,0 +1,59 @@
+-- A student and his tutor of the subject set and shape goals; parents look on. Progress is the service's. A tutor's goal cannot be deleted by the student, only cancelled.
+
+alter table public.goals enable row level security;
+revoke all on public.goals from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.goals to authenticated;
+grant insert (
+    student_id, subject_id, goal_type, title, description, target_completion_date
+) on public.goals to authenticated;
+grant update (
+    subject_id, goal_type, title, description, target_completion_date, status
+) on public.goals to authenticated;
+grant delete on public.goals to authenticated;
+grant all on public.goals to service_role;
+
+create policy all_not_anonymous on public.goals as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.goals is 'Anonymous sign-ins have no rights here.';
+
+create policy select_visible on public.goals for select to authenticated
+    using (
+        student_id = any ((select private.visible_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy select_visible on public.goals is 'The student, his parents, and his tutor of the subject.';
+
+create policy select_admin on public.goals for select to app_admin
+    using (true);
+comment on policy select_admin on public.goals is 'Staff see every goal.';
+
+create policy insert_shaper on public.goals for insert to authenticated
+    with check (
+        created_by = (select auth.uid())
+        and (student_id = (select auth.uid()) or private.tutors(student_id, subject_id))
+    );
+comment on policy insert_shaper on public.goals is
+    'A student for himself, or his tutor of the subject; who sets it is on record.';
+
+create policy update_shaper on public.goals for update to authenticated
+    using (
+        student_id = any ((select private.own_and_tutored_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    )
+    with check (
+        student_id = any ((select private.own_and_tutored_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy update_shaper on public.goals is 'The student or his tutor of the subject; a parent only looks on.';
+
+create policy delete_author on public.goals for delete to authenticated
+    using (student_id = (select auth.uid()) and created_by = (select auth.uid()));
+comment on policy delete_author on public.goals is 'A student deletes goals he set himself.';
+
+create policy delete_admin on public.goals for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.goals is 'Staff delete goals.';
+
+revoke all on function private.stamp_goal() from public, anon, authenticated, app_admin, service_role;

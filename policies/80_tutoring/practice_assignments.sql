@@ -1,0 +1,47 @@
+-- A tutor puts items of the bank to his students and flags doubtful questions; scores and ratings are the service's.
+
+alter table public.practice_assignments enable row level security;
+revoke all on public.practice_assignments from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.practice_assignments to authenticated;
+grant insert (student_id, bank_item_id, goal_tags) on public.practice_assignments to authenticated;
+grant update (flagged) on public.practice_assignments to authenticated;
+grant all on public.practice_assignments to service_role;
+
+create policy all_not_anonymous on public.practice_assignments as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.practice_assignments is 'Anonymous sign-ins have no rights here.';
+
+create policy select_visible on public.practice_assignments for select to authenticated
+    using (
+        student_id = any ((select private.visible_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy select_visible on public.practice_assignments is
+    'The student, his parents, and his tutor of the subject.';
+
+create policy select_admin on public.practice_assignments for select to app_admin
+    using (true);
+comment on policy select_admin on public.practice_assignments is 'Staff see every practice assignment.';
+
+create policy insert_tutor on public.practice_assignments for insert to authenticated
+    with check (source = 'bank' and private.tutors(student_id, subject_id));
+comment on policy insert_tutor on public.practice_assignments is
+    'A tutor puts an item of the bank to his student; its subject is filled in before this check.';
+
+create policy update_tutor on public.practice_assignments for update to authenticated
+    using (
+        student_id = any ((select private.tutored_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    )
+    with check (
+        student_id = any ((select private.tutored_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy update_tutor on public.practice_assignments is 'A tutor flags or clears a question of his student.';
+
+revoke all on function private.practice_assignment_defaults()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.keep_practice_completed() from public, anon, authenticated, app_admin, service_role;

@@ -1,0 +1,65 @@
+-- Tutors read the answers, the author of an item writes its answer; a student reads an answer once he completed the item.
+
+alter table public.practice_bank_answers enable row level security;
+revoke all on public.practice_bank_answers from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.practice_bank_answers to authenticated;
+grant insert (item_id, answer_text, explanation) on public.practice_bank_answers to authenticated;
+grant update (answer_text, explanation) on public.practice_bank_answers to authenticated;
+grant delete on public.practice_bank_answers to app_admin;
+grant all on public.practice_bank_answers to service_role;
+
+create policy all_not_anonymous on public.practice_bank_answers as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.practice_bank_answers is 'Anonymous sign-ins have no rights here.';
+
+create policy select_reader on public.practice_bank_answers for select to authenticated
+    using (
+        (select private.is_tutor())
+        or item_id = any ((select private.my_completed_items())::uuid[])
+    );
+comment on policy select_reader on public.practice_bank_answers is 'Tutors; a student who completed the item.';
+
+create policy select_admin on public.practice_bank_answers for select to app_admin
+    using (true);
+comment on policy select_admin on public.practice_bank_answers is 'Staff see every answer.';
+
+create policy insert_author on public.practice_bank_answers for insert to authenticated
+    with check (
+        exists (
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+        )
+        and (select private.is_tutor())
+    );
+comment on policy insert_author on public.practice_bank_answers is 'The author of the item.';
+
+create policy insert_admin on public.practice_bank_answers for insert to app_admin
+    with check (true);
+comment on policy insert_admin on public.practice_bank_answers is 'Staff add answers.';
+
+create policy update_author on public.practice_bank_answers for update to authenticated
+    using (
+        exists (
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+        )
+        and (select private.is_tutor())
+    )
+    with check (
+        exists (
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+        )
+        and (select private.is_tutor())
+    );
+comment on policy update_author on public.practice_bank_answers is 'The author of the item.';
+
+create policy update_admin on public.practice_bank_answers for update to app_admin
+    using (true)
+    with check (true);
+comment on policy update_admin on public.practice_bank_answers is 'Staff change answers.';
+
+create policy delete_admin on public.practice_bank_answers for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.practice_bank_answers is 'Staff delete answers.';
+
+revoke all on function private.raise_item_version() from public, anon, authenticated, app_admin, service_role;

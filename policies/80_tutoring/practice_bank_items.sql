@@ -1,0 +1,56 @@
+-- Tutors read the whole bank and write their own items; students see what was assigned to them. Rating and version are kept by the database.
+
+alter table public.practice_bank_items enable row level security;
+revoke all on public.practice_bank_items from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.practice_bank_items to authenticated;
+grant insert (
+    id, question_text, subject_id, difficulty_level, goal_tags, topic_tags, is_active, elo_rating, created_by
+) on public.practice_bank_items to authenticated;
+grant update (
+    question_text, subject_id, difficulty_level, goal_tags, topic_tags, is_active
+) on public.practice_bank_items to authenticated;
+grant delete on public.practice_bank_items to app_admin;
+grant all on public.practice_bank_items to service_role;
+
+create policy all_not_anonymous on public.practice_bank_items as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.practice_bank_items is 'Anonymous sign-ins have no rights here.';
+
+create policy select_reader on public.practice_bank_items for select to authenticated
+    using (
+        (select private.is_tutor())
+        or id = any ((select private.my_practice_items())::uuid[])
+    );
+comment on policy select_reader on public.practice_bank_items is
+    'Tutors see the bank; a student sees the items put to him.';
+
+create policy select_admin on public.practice_bank_items for select to app_admin
+    using (true);
+comment on policy select_admin on public.practice_bank_items is 'Staff see the bank.';
+
+create policy insert_tutor on public.practice_bank_items for insert to authenticated
+    with check (created_by = (select auth.uid()) and (select private.is_tutor()));
+comment on policy insert_tutor on public.practice_bank_items is 'A tutor adds an item under his name.';
+
+create policy insert_admin on public.practice_bank_items for insert to app_admin
+    with check (true);
+comment on policy insert_admin on public.practice_bank_items is 'Staff add items.';
+
+create policy update_author on public.practice_bank_items for update to authenticated
+    using (created_by = (select auth.uid()))
+    with check (created_by = (select auth.uid()));
+comment on policy update_author on public.practice_bank_items is
+    'A tutor changes his own items; the select policy holds off one who is no tutor any more.';
+
+create policy update_admin on public.practice_bank_items for update to app_admin
+    using (true)
+    with check (true);
+comment on policy update_admin on public.practice_bank_items is 'Staff change items.';
+
+create policy delete_admin on public.practice_bank_items for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.practice_bank_items is 'Staff delete items that were never assigned.';
+
+revoke all on function private.practice_item_defaults() from public, anon, authenticated, app_admin, service_role;

@@ -1,0 +1,23 @@
+-- Written by the service, corrected by apply_override. Parents and staff do not read what a student asks.
+
+alter table public.qa_interactions enable row level security;
+revoke all on public.qa_interactions from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.qa_interactions to authenticated;
+grant all on public.qa_interactions to service_role;
+
+create policy all_not_anonymous on public.qa_interactions as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.qa_interactions is 'Anonymous sign-ins have no rights here.';
+
+create policy select_visible on public.qa_interactions for select to authenticated
+    using (
+        student_id = any ((select private.own_and_tutored_students())::uuid[])
+        or (
+            escalated_to_tutor_id = (select auth.uid())
+            and student_id = any ((select private.tutored_students_any())::uuid[])
+        )
+    );
+comment on policy select_visible on public.qa_interactions is
+    'The student, his tutor in all subjects, and the tutor it was handed to while he tutors the student.';

@@ -1,0 +1,45 @@
+-- Made, changed and deleted by staff alone: every right of a tutor rests on it. Both sides see it, paused and past ones too.
+
+alter table public.tutor_student_assignments enable row level security;
+revoke all on public.tutor_student_assignments from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.tutor_student_assignments to authenticated;
+grant insert (
+    id, tutor_id, student_id, subject_id, assigned_at, status, start_date, end_date
+) on public.tutor_student_assignments to app_admin;
+grant update (
+    tutor_id, student_id, subject_id, assigned_at, status, start_date, end_date
+) on public.tutor_student_assignments to app_admin;
+grant delete on public.tutor_student_assignments to app_admin;
+grant all on public.tutor_student_assignments to service_role;
+
+create policy all_not_anonymous on public.tutor_student_assignments as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.tutor_student_assignments is 'Anonymous sign-ins have no rights here.';
+
+create policy select_parties on public.tutor_student_assignments for select to authenticated
+    using (
+        tutor_id = (select auth.uid())
+        or student_id = (select auth.uid())
+        or student_id = any ((select private.guarded_students())::uuid[])
+    );
+comment on policy select_parties on public.tutor_student_assignments is
+    'The tutor, the student, and the parents of the student.';
+
+create policy select_admin on public.tutor_student_assignments for select to app_admin
+    using (true);
+comment on policy select_admin on public.tutor_student_assignments is 'Staff see every assignment.';
+
+create policy insert_admin on public.tutor_student_assignments for insert to app_admin
+    with check (true);
+comment on policy insert_admin on public.tutor_student_assignments is 'Staff add assignments.';
+
+create policy update_admin on public.tutor_student_assignments for update to app_admin
+    using (true)
+    with check (true);
+comment on policy update_admin on public.tutor_student_assignments is 'Staff change assignments.';
+
+create policy delete_admin on public.tutor_student_assignments for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.tutor_student_assignments is 'Staff delete assignments.';

@@ -1,0 +1,41 @@
+-- Kept by the tutor who holds them, while he tutors the student; nobody but the service deletes one.
+
+alter table public.tutoring_sessions enable row level security;
+revoke all on public.tutoring_sessions from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.tutoring_sessions to authenticated;
+grant insert (
+    id, student_id, tutor_id, session_date, duration_minutes, subject_id, topics_covered
+) on public.tutoring_sessions to authenticated;
+grant update (
+    session_date, duration_minutes, subject_id, topics_covered
+) on public.tutoring_sessions to authenticated;
+grant all on public.tutoring_sessions to service_role;
+
+create policy all_not_anonymous on public.tutoring_sessions as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.tutoring_sessions is 'Anonymous sign-ins have no rights here.';
+
+create policy select_visible on public.tutoring_sessions for select to authenticated
+    using (
+        student_id = any ((select private.visible_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy select_visible on public.tutoring_sessions is
+    'The student, his parents, and his tutor of the subject.';
+
+create policy select_admin on public.tutoring_sessions for select to app_admin
+    using (true);
+comment on policy select_admin on public.tutoring_sessions is 'Staff see every session.';
+
+create policy insert_tutor on public.tutoring_sessions for insert to authenticated
+    with check (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id));
+comment on policy insert_tutor on public.tutoring_sessions is
+    'A tutor plans or records his own session with a student of his.';
+
+create policy update_tutor on public.tutoring_sessions for update to authenticated
+    using (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id))
+    with check (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id));
+comment on policy update_tutor on public.tutoring_sessions is
+    'A tutor changes his own session while he tutors the student.';

@@ -1,0 +1,47 @@
+-- The price list: read by visitors too, kept by staff.
+
+alter table public.plans enable row level security;
+revoke all on public.plans from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.plans to anon;
+grant select on public.plans to authenticated;
+grant insert (
+    id, name, display_name, description, price_monthly, price_annual, currency, features, limits,
+    stripe_price_id_monthly, stripe_price_id_annual, is_active, sort_order
+) on public.plans to app_admin;
+grant update (
+    name, display_name, description, price_monthly, price_annual, currency, features, limits,
+    stripe_price_id_monthly, stripe_price_id_annual, is_active, sort_order
+) on public.plans to app_admin;
+grant delete on public.plans to app_admin;
+grant all on public.plans to service_role;
+
+create policy all_not_anonymous on public.plans as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.plans is 'Anonymous sign-ins have no rights here.';
+
+create policy select_visitor on public.plans for select to anon
+    using (is_active);
+comment on policy select_visitor on public.plans is 'Visitors see what is on sale.';
+
+create policy select_active on public.plans for select to authenticated
+    using (is_active);
+comment on policy select_active on public.plans is 'Everybody sees what is on sale.';
+
+create policy select_admin on public.plans for select to app_admin
+    using (true);
+comment on policy select_admin on public.plans is 'Staff see every plan.';
+
+create policy insert_admin on public.plans for insert to app_admin
+    with check (true);
+comment on policy insert_admin on public.plans is 'Staff add plans.';
+
+create policy update_admin on public.plans for update to app_admin
+    using (true)
+    with check (true);
+comment on policy update_admin on public.plans is 'Staff change plans.';
+
+create policy delete_admin on public.plans for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.plans is 'Staff delete plans nobody ever had.';

@@ -1,0 +1,36 @@
+-- Everybody sees the agents that work, staff all and keep them.
+
+alter table public.agents enable row level security;
+revoke all on public.agents from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.agents to authenticated;
+grant insert (id, type, name, description, is_active, version) on public.agents to app_admin;
+grant update (type, name, description, is_active, version) on public.agents to app_admin;
+grant delete on public.agents to app_admin;
+grant all on public.agents to service_role;
+
+create policy all_not_anonymous on public.agents as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.agents is 'Anonymous sign-ins have no rights here.';
+
+create policy select_active on public.agents for select to authenticated
+    using (is_active);
+comment on policy select_active on public.agents is 'Everybody sees the agents that work.';
+
+create policy select_admin on public.agents for select to app_admin
+    using (true);
+comment on policy select_admin on public.agents is 'Staff see every agent.';
+
+create policy insert_admin on public.agents for insert to app_admin
+    with check (true);
+comment on policy insert_admin on public.agents is 'Staff add agents.';
+
+create policy update_admin on public.agents for update to app_admin
+    using (true)
+    with check (true);
+comment on policy update_admin on public.agents is 'Staff change agents.';
+
+create policy delete_admin on public.agents for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.agents is 'Staff delete agents.';

@@ -1,0 +1,36 @@
+-- A teacher as one Canvas installation knows him. Written by the LTI launch and the Canvas connection; the teacher may
+-- only correct his name. The Canvas token is not here: it is that of the teacher's own integration, in `private`.
+
+create table public.teachers (
+    id uuid primary key,
+    lms_connection_id uuid not null,
+    canvas_user_id text not null,
+    name text,
+    email text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint teachers_id_fkey foreign key (id) references public.profiles (user_id) on delete cascade,
+    constraint teachers_lms_connection_id_fkey
+    foreign key (lms_connection_id) references public.lms_connections (id) on delete restrict,
+    constraint teachers_lms_connection_id_canvas_user_id_key unique (lms_connection_id, canvas_user_id),
+    constraint teachers_canvas_user_id_check check (char_length(canvas_user_id) between 1 and 255),
+    constraint teachers_name_check check (char_length(name) <= 500),
+    constraint teachers_email_check check (char_length(email) <= 320)
+);
+
+comment on table public.teachers is
+    'Teachers, one row per account with role teacher, bound to their Canvas installation.';
+comment on column public.teachers.id is
+    'The teacher''s account; no default, so teacher_id = auth.uid() everywhere below.';
+comment on column public.teachers.lms_connection_id is 'The Canvas installation he teaches at.';
+comment on column public.teachers.canvas_user_id is 'His id there; unique per installation, not in the world.';
+comment on column public.teachers.name is 'Name as Canvas or the teacher gave it.';
+comment on column public.teachers.email is 'Contact address at Canvas; signing in uses auth.users.email.';
+comment on column public.teachers.created_at is 'When the row was written.';
+comment on column public.teachers.updated_at is 'When the row last changed; kept by trigger.';
+
+create trigger trg_teachers_role before insert or update of id on public.teachers
+    for each row execute function private.check_profile_role('id', 'teacher');
+create trigger trg_teachers_updated_at before update on public.teachers
+    for each row execute function public.set_updated_at();

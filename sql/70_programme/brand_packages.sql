@@ -1,0 +1,42 @@
+-- What the brand agent made of a week: themes, numbers and texts to show the work with. Written by the job
+-- brand_package; the week's owner reads.
+
+create table public.brand_packages (
+    id uuid primary key default gen_random_uuid(),
+    week_id uuid not null,
+    mode text,
+    content_themes text[] not null default '{}',
+    kpi_metrics jsonb not null default '{}',
+    social_content_suggestions jsonb not null default '[]',
+    brand_voice_analysis text,
+    engagement_strategies text[] not null default '{}',
+    assets jsonb not null default '[]',
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint brand_packages_week_id_fkey foreign key (week_id) references public.weeks (id) on delete cascade,
+    constraint brand_packages_mode_check check (char_length(mode) <= 200),
+    constraint brand_packages_kpi_metrics_check check (jsonb_typeof(kpi_metrics) = 'object'),
+    constraint brand_packages_social_content_suggestions_check
+    check (jsonb_typeof(social_content_suggestions) = 'array'),
+    constraint brand_packages_brand_voice_analysis_check check (char_length(brand_voice_analysis) <= 100000),
+    constraint brand_packages_assets_check check (jsonb_typeof(assets) = 'array')
+);
+
+create index idx_brand_packages_week_id on public.brand_packages (week_id);
+
+comment on table public.brand_packages is 'Material to show a week''s work with, written by the brand agent.';
+comment on column public.brand_packages.id is 'Identity of the row.';
+comment on column public.brand_packages.week_id is 'The week.';
+comment on column public.brand_packages.mode is 'Kind of package; an open list.';
+comment on column public.brand_packages.content_themes is 'Themes to write about.';
+comment on column public.brand_packages.kpi_metrics is 'Numbers to show.';
+comment on column public.brand_packages.social_content_suggestions is 'Posts to make.';
+comment on column public.brand_packages.brand_voice_analysis is 'How the person comes across.';
+comment on column public.brand_packages.engagement_strategies is 'How to reach readers.';
+comment on column public.brand_packages.assets is 'Pictures and files to use.';
+comment on column public.brand_packages.created_at is 'When the row was written.';
+comment on column public.brand_packages.updated_at is 'When the row last changed; kept by trigger.';
+
+create trigger trg_brand_packages_updated_at before update on public.brand_packages
+    for each row execute function public.set_updated_at();

@@ -1,0 +1,49 @@
+-- A week of somebody's learning programme. Written by its owner; notes, sessions and metrics hang below it and go with
+-- it.
+
+create table public.weeks (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null default auth.uid(),
+    week_number int not null,
+    start_date date not null,
+    end_date date not null,
+    status public.week_status not null default 'planned',
+    focus_area text,
+    estimated_hours int,
+    actual_hours int,
+    completion_percentage int not null default 0,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint weeks_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint weeks_user_id_week_number_key unique (user_id, week_number),
+    constraint weeks_id_user_id_key unique (id, user_id),
+    constraint weeks_week_number_check check (week_number >= 1),
+    constraint weeks_end_date_check check (end_date >= start_date),
+    constraint weeks_focus_area_check check (char_length(focus_area) <= 2000),
+    constraint weeks_estimated_hours_check check (estimated_hours >= 0),
+    constraint weeks_actual_hours_check check (actual_hours >= 0),
+    constraint weeks_completion_percentage_check check (completion_percentage between 0 and 100)
+);
+
+comment on table public.weeks is 'Weeks of a learning programme, numbered per person.';
+comment on column public.weeks.id is 'Identity of the row.';
+comment on column public.weeks.user_id is 'Whose programme.';
+comment on column public.weeks.week_number is 'Number within the programme, from 1.';
+comment on column public.weeks.start_date is 'First day.';
+comment on column public.weeks.end_date is 'Last day, inclusive.';
+comment on column public.weeks.status is 'Where the week stands.';
+comment on column public.weeks.focus_area is 'What the week is about.';
+comment on column public.weeks.estimated_hours is 'Hours planned.';
+comment on column public.weeks.actual_hours is 'Hours spent.';
+comment on column public.weeks.completion_percentage is 'How much is done, 0 to 100.';
+comment on column public.weeks.created_at is 'When the row was written.';
+comment on column public.weeks.updated_at is 'When the row last changed; kept by trigger.';
+
+create trigger trg_weeks_status before insert or update of status on public.weeks
+    for each row execute function private.enforce_transition(
+        'status', '>planned', '>active', 'planned>active', 'planned>archived', 'active>completed', 'active>archived',
+        'completed>active', 'completed>archived'
+    );
+create trigger trg_weeks_updated_at before update on public.weeks
+    for each row execute function public.set_updated_at();

@@ -1,0 +1,81 @@
+-- What a student wants to reach. Set by himself or by a tutor; progress (percentage, streak, xp) is the service's.
+
+create table public.goals (
+    id uuid primary key default gen_random_uuid(),
+    student_id uuid not null default auth.uid(),
+    created_by uuid default auth.uid(),
+    subject_id uuid,
+    goal_type text,
+    title text not null,
+    description text,
+    target_completion_date date,
+    status public.goal_status not null default 'active',
+    completion_percentage numeric(5, 2) not null default 0,
+    current_streak int not null default 0,
+    xp_earned int not null default 0,
+    completed_at timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint goals_student_id_fkey foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint goals_created_by_fkey foreign key (created_by) references public.profiles (user_id) on delete set null,
+    constraint goals_subject_id_fkey foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint goals_goal_type_check check (char_length(goal_type) <= 200),
+    constraint goals_title_check check (char_length(title) between 1 and 500),
+    constraint goals_description_check check (char_length(description) <= 10000),
+    constraint goals_completion_percentage_check check (completion_percentage between 0 and 100),
+    constraint goals_current_streak_check check (current_streak >= 0),
+    constraint goals_xp_earned_check check (xp_earned >= 0),
+    constraint goals_completed_at_check check ((status = 'completed') = (completed_at is not null))
+);
+
+create index idx_goals_student on public.goals (student_id, status);
+-- goals that fall due
+create index idx_goals_status on public.goals (status, target_completion_date);
+create index idx_goals_subject on public.goals (subject_id);
+create index idx_goals_created_by on public.goals (created_by);
+-- one-subject tutors
+create index idx_goals_tutoring_key on public.goals ((uuid_send(student_id) || uuid_send(subject_id)));
+
+comment on table public.goals is 'Goals of students.';
+comment on column public.goals.id is 'Identity of the row.';
+comment on column public.goals.student_id is 'The student.';
+comment on column public.goals.created_by is 'Who set it: the student or a tutor; null when he has gone.';
+comment on column public.goals.subject_id is 'The subject; null for a goal across subjects.';
+comment on column public.goals.goal_type is 'Kind of goal; an open list.';
+comment on column public.goals.title is 'The goal in a few words.';
+comment on column public.goals.description is 'The goal at length.';
+comment on column public.goals.target_completion_date is 'Day to reach it by.';
+comment on column public.goals.status is 'Where it stands.';
+comment on column public.goals.completion_percentage is 'How much is reached, 0 to 100.';
+comment on column public.goals.current_streak is 'Days in a row worked on it.';
+comment on column public.goals.xp_earned is 'Points earned by it.';
+comment on column public.goals.completed_at is 'When it was completed; kept by trigger, cleared when reopened.';
+comment on column public.goals.created_at is 'When the row was written.';
+comment on column public.goals.updated_at is 'When the row last changed; kept by trigger.';
+
+create function private.stamp_goal()
+returns trigger
+language plpgsql
+-- definer: the clock lives in private, which a student may not name
+security definer
+set search_path = ''
+as $$
+begin
+    new.completed_at := case when new.status = 'completed' then private.clock() end;
+    return new;
+end
+$$;
+
+comment on function private.stamp_goal() is
+    'BEFORE a change of status on goals: completed_at is set on entering completed and cleared on leaving it.';
+
+create trigger trg_goals_stamp before update of status on public.goals
+    for each row when (old.status is distinct from new.status) execute function private.stamp_goal();
+create trigger trg_goals_status before insert or update of status on public.goals
+    for each row execute function private.enforce_transition(
+        'status', '>active', 'active>paused', 'active>completed', 'active>cancelled', 'paused>active',
+        'paused>completed', 'paused>cancelled', 'completed>active', 'cancelled>active'
+    );
+create trigger trg_goals_updated_at before update on public.goals
+    for each row execute function public.set_updated_at();

@@ -1,0 +1,19 @@
+-- The model's answer to a question it wrote, apart from it: the student reads it only once he is done.
+
+create table public.practice_assignment_answers (
+    practice_assignment_id uuid primary key,
+    ai_answer_text text not null,
+    ai_explanation text,
+    created_at timestamptz not null default now(),
+
+    constraint practice_assignment_answers_practice_assignment_id_fkey
+    foreign key (practice_assignment_id) references public.practice_assignments (id) on delete cascade,
+    constraint practice_assignment_answers_ai_answer_text_check check (char_length(ai_answer_text) between 1 and 20000),
+    constraint practice_assignment_answers_ai_explanation_check check (char_length(ai_explanation) <= 20000)
+);
+
+comment on table public.practice_assignment_answers is 'Answers to practice questions the model wrote.';
+comment on column public.practice_assignment_answers.practice_assignment_id is 'The practice assignment.';
+comment on column public.practice_assignment_answers.ai_answer_text is 'The answer.';
+comment on column public.practice_assignment_answers.ai_explanation is 'Why it is right.';
+comment on column public.practice_assignment_answers.created_at is 'When the row was written.';

@@ -1,0 +1,136 @@
+-- A practice question put to a student: an item of the bank, or a question the model wrote for him. Assigned by a tutor
+-- or the service, completed once by complete_practice_assignment, corrected by apply_override.
+
+create table public.practice_assignments (
+    id uuid primary key default gen_random_uuid(),
+    student_id uuid not null,
+    source public.practice_source not null default 'bank',
+    bank_item_id uuid,
+    bank_item_version int,
+    ai_question_text text,
+    flagged boolean not null default false,
+    subject_id uuid,
+    difficulty_level int,
+    goal_tags text[] not null default '{}',
+    student_rating_before int,
+    student_rating_after int,
+    performance_score numeric(3, 2),
+    completed boolean not null default false,
+    completed_at timestamptz,
+    overridden boolean not null default false,
+    override_id uuid,
+    assigned_at timestamptz not null default now(),
+    created_at timestamptz not null default now(),
+
+    constraint practice_assignments_student_id_fkey
+    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint practice_assignments_bank_item_id_fkey
+    foreign key (bank_item_id) references public.practice_bank_items (id) on delete restrict,
+    constraint practice_assignments_subject_id_fkey
+    foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint practice_assignments_source_check check (
+        case source
+            when 'bank' then bank_item_id is not null and ai_question_text is null
+            when 'ai_generated' then bank_item_id is null and ai_question_text is not null
+        end
+    ),
+    constraint practice_assignments_ai_question_text_check check (char_length(ai_question_text) between 1 and 20000),
+    constraint practice_assignments_difficulty_level_check check (difficulty_level between 1 and 10),
+    constraint practice_assignments_performance_score_check check (performance_score between 0 and 1),
+    constraint practice_assignments_completed_check check (
+        completed = (completed_at is not null) and completed = (performance_score is not null)
+    ),
+    constraint practice_assignments_override_id_check check (override_id is null or overridden)
+);
+
+create index idx_pa_student on public.practice_assignments (student_id, subject_id, completed);
+create index idx_pa_source on public.practice_assignments (source, assigned_at);
+create index idx_pa_flagged on public.practice_assignments (assigned_at) where flagged;
+-- what a student still has to do
+create index idx_pa_completed on public.practice_assignments (student_id, assigned_at) where not completed;
+create index idx_pa_bank_item on public.practice_assignments (bank_item_id);
+create index idx_pa_subject on public.practice_assignments (subject_id);
+create index idx_pa_override on public.practice_assignments (override_id) where override_id is not null;
+-- one-subject tutors
+create index idx_pa_tutoring_key
+on public.practice_assignments ((uuid_send(student_id) || uuid_send(subject_id)));
+
+comment on table public.practice_assignments is 'Practice questions put to students, and how they did.';
+comment on column public.practice_assignments.id is 'Identity of the row.';
+comment on column public.practice_assignments.student_id is 'The student.';
+comment on column public.practice_assignments.source is 'Where the question comes from.';
+comment on column public.practice_assignments.bank_item_id is 'The item of the bank.';
+comment on column public.practice_assignments.bank_item_version is 'The version of it that was asked.';
+comment on column public.practice_assignments.ai_question_text is 'The question of the model.';
+comment on column public.practice_assignments.flagged is
+    'Waits for a tutor''s look; questions of the model start so.';
+comment on column public.practice_assignments.subject_id is 'The subject; without one nothing is rated.';
+comment on column public.practice_assignments.difficulty_level is '1 to 10.';
+comment on column public.practice_assignments.goal_tags is 'Goals it serves.';
+comment on column public.practice_assignments.student_rating_before is 'The student''s rating before completion.';
+comment on column public.practice_assignments.student_rating_after is 'And after it.';
+comment on column public.practice_assignments.performance_score is '0 to 1; set on completion.';
+comment on column public.practice_assignments.completed is 'Done; never undone.';
+comment on column public.practice_assignments.completed_at is 'When it was done.';
+comment on column public.practice_assignments.overridden is 'Whether a tutor corrected it.';
+comment on column public.practice_assignments.override_id is 'The latest correction.';
+comment on column public.practice_assignments.assigned_at is 'When it was put to the student.';
+comment on column public.practice_assignments.created_at is 'When the row was written.';
+
+create function private.practice_assignment_defaults()
+returns trigger
+language plpgsql
+-- definer: the item must be found whatever the caller may see
+security definer
+set search_path = ''
+as $$
+declare
+    v_item public.practice_bank_items;
+begin
+    if new.source = 'ai_generated' then
+        new.flagged := true;
+    elsif new.bank_item_id is not null then
+        -- the lock keeps the version true until we are done
+        select * into v_item from public.practice_bank_items where id = new.bank_item_id for share;
+        -- without an item the foreign key speaks
+        if found then
+            if not v_item.is_active then
+                raise exception 'this item is retired' using errcode = '23514';
+            end if;
+            new.subject_id := v_item.subject_id;
+            new.difficulty_level := v_item.difficulty_level;
+            new.bank_item_version := v_item.version;
+            if new.goal_tags = '{}' then
+                new.goal_tags := v_item.goal_tags;
+            end if;
+        end if;
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.practice_assignment_defaults() is
+    'BEFORE INSERT on practice_assignments: subject, level, version and (if none are given) goal tags are the '
+    'item''s; a retired item is refused; a question of the model starts flagged.';
+
+create function private.keep_practice_completed()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if (new.completed, new.completed_at, new.performance_score)
+        is distinct from (old.completed, old.completed_at, old.performance_score) then
+        raise exception 'this practice is completed' using errcode = '23514';
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.keep_practice_completed() is
+    'BEFORE UPDATE of a completed practice assignment: completed once, with that score.';
+
+create trigger trg_practice_assignments_completed before update on public.practice_assignments
+    for each row when (old.completed) execute function private.keep_practice_completed();
+create trigger trg_practice_assignments_defaults before insert on public.practice_assignments
+    for each row execute function private.practice_assignment_defaults();

@@ -1,0 +1,45 @@
+-- The answer to a bank item, apart from it: a student may read it only after he completed the item.
+
+create table public.practice_bank_answers (
+    item_id uuid primary key,
+    answer_text text not null,
+    explanation text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint practice_bank_answers_item_id_fkey
+    foreign key (item_id) references public.practice_bank_items (id) on delete cascade,
+    constraint practice_bank_answers_answer_text_check check (char_length(answer_text) between 1 and 20000),
+    constraint practice_bank_answers_explanation_check check (char_length(explanation) <= 20000)
+);
+
+comment on table public.practice_bank_answers is 'Answers to bank items.';
+comment on column public.practice_bank_answers.item_id is 'The item.';
+comment on column public.practice_bank_answers.answer_text is 'The answer.';
+comment on column public.practice_bank_answers.explanation is 'Why it is right.';
+comment on column public.practice_bank_answers.created_at is 'When the row was written.';
+comment on column public.practice_bank_answers.updated_at is 'When the row last changed; kept by trigger.';
+
+create function private.raise_item_version()
+returns trigger
+language plpgsql
+-- definer: an author may not write the version himself
+security definer
+set search_path = ''
+as $$
+begin
+    update public.practice_bank_items set version = version + 1 where id = new.item_id;
+    return null;
+end
+$$;
+
+comment on function private.raise_item_version() is 'AFTER a change of an answer: what is asked is another version.';
+
+create trigger trg_practice_bank_answers_version after update of answer_text, explanation
+    on public.practice_bank_answers
+    for each row when (
+        old.answer_text is distinct from new.answer_text or old.explanation is distinct from new.explanation
+    )
+    execute function private.raise_item_version();
+create trigger trg_practice_bank_answers_updated_at before update on public.practice_bank_answers
+    for each row execute function public.set_updated_at();

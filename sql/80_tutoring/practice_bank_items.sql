@@ -1,0 +1,73 @@
+-- A question of the practice bank. Written by tutors and staff; the answer is in a sibling table, because a student reads
+-- the question before he may read the answer. elo_rating moves with every completed practice.
+
+create table public.practice_bank_items (
+    id uuid primary key default gen_random_uuid(),
+    question_text text not null,
+    subject_id uuid not null,
+    difficulty_level int not null,
+    elo_rating int not null,
+    goal_tags text[] not null default '{}',
+    topic_tags text[] not null default '{}',
+    created_by uuid default auth.uid(),
+    version int not null default 1,
+    is_active boolean not null default true,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint practice_bank_items_subject_id_fkey
+    foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint practice_bank_items_created_by_fkey
+    foreign key (created_by) references public.profiles (user_id) on delete set null,
+    constraint practice_bank_items_question_text_check check (char_length(question_text) between 1 and 20000),
+    constraint practice_bank_items_difficulty_level_check check (difficulty_level between 1 and 10),
+    constraint practice_bank_items_elo_rating_check check (elo_rating between 100 and 3000),
+    constraint practice_bank_items_version_check check (version >= 1)
+);
+
+-- choosing an item near a rating
+create index idx_pbi_subject on public.practice_bank_items (subject_id, elo_rating);
+create index idx_pbi_difficulty on public.practice_bank_items (difficulty_level);
+create index idx_pbi_active on public.practice_bank_items (subject_id, difficulty_level) where is_active;
+create index idx_pbi_goal_tags on public.practice_bank_items using gin (goal_tags);
+create index idx_pbi_topic_tags on public.practice_bank_items using gin (topic_tags);
+create index idx_pbi_created_by on public.practice_bank_items (created_by);
+
+comment on table public.practice_bank_items is 'Questions of the practice bank.';
+comment on column public.practice_bank_items.id is 'Identity of the row.';
+comment on column public.practice_bank_items.question_text is 'The question.';
+comment on column public.practice_bank_items.subject_id is 'Its subject.';
+comment on column public.practice_bank_items.difficulty_level is '1 (easy) to 10, as its author sees it.';
+comment on column public.practice_bank_items.elo_rating is
+    'Difficulty as students met it; starts at 450 + 100 x level.';
+comment on column public.practice_bank_items.goal_tags is 'Goals it serves.';
+comment on column public.practice_bank_items.topic_tags is 'Topics it treats.';
+comment on column public.practice_bank_items.created_by is 'Its author; null when he has gone.';
+comment on column public.practice_bank_items.version is 'Raised by trigger when question or answer changes.';
+comment on column public.practice_bank_items.is_active is 'Whether it may be assigned.';
+comment on column public.practice_bank_items.created_at is 'When the row was written.';
+comment on column public.practice_bank_items.updated_at is 'When the row last changed; kept by trigger.';
+
+create function private.practice_item_defaults()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if tg_op = 'INSERT' then
+        new.elo_rating := coalesce(new.elo_rating, 450 + 100 * new.difficulty_level);
+    elsif new.question_text is distinct from old.question_text then
+        new.version := old.version + 1;
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.practice_item_defaults() is
+    'BEFORE INSERT OR UPDATE on practice_bank_items: a new item starts at the rating of its level (1: 550, 10: '
+    '1450); another question is another version.';
+
+create trigger trg_practice_bank_items_defaults before insert or update on public.practice_bank_items
+    for each row execute function private.practice_item_defaults();
+create trigger trg_practice_bank_items_updated_at before update on public.practice_bank_items
+    for each row execute function public.set_updated_at();

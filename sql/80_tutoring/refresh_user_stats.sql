@@ -1,0 +1,56 @@
+-- Figures that are derived from other rows and kept beside the person, because they are read at every visit.
+
+create function public.refresh_user_stats(p_user_id uuid)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_analytics jsonb;
+    v_gamification jsonb;
+begin
+    if p_user_id is null then
+        raise exception 'whose figures?' using errcode = '22004';
+    end if;
+    -- two refreshes of one person take turns, so that the later one stores the later figures
+    perform from public.user_stats where user_id = p_user_id for update;
+    if not found then
+        raise exception 'no such person' using errcode = 'PT404';
+    end if;
+
+    select jsonb_build_object(
+        'override_count', (select count(*) from public.overrides where student_id = p_user_id),
+        'confidence_distribution', (
+            select jsonb_build_object(
+                'High', coalesce(round(100.0 * count(*) filter (where confidence = 'High') / nullif(count(*), 0), 2), 0),
+                'Medium', coalesce(
+                    round(100.0 * count(*) filter (where confidence = 'Medium') / nullif(count(*), 0), 2), 0
+                ),
+                'Low', coalesce(round(100.0 * count(*) filter (where confidence = 'Low') / nullif(count(*), 0), 2), 0)
+            )
+            from public.qa_interactions where student_id = p_user_id
+        ),
+        'nudge_engagement', (
+            select jsonb_build_object(
+                'opened', coalesce(round(100.0 * count(opened_at) / nullif(count(*), 0), 2), 0),
+                'clicked', coalesce(round(100.0 * count(clicked_at) / nullif(count(*), 0), 2), 0)
+            )
+            from public.nudges where user_id = p_user_id and sent_at is not null
+        )
+    ) into v_analytics;
+    select jsonb_build_object(
+        'xp', coalesce(sum(xp_earned), 0), 'streaks', coalesce(max(current_streak), 0)
+    ) into v_gamification
+    from public.goals where student_id = p_user_id;
+
+    update public.user_stats
+    set analytics = analytics || v_analytics, gamification = gamification || v_gamification
+    where user_id = p_user_id;
+end
+$$;
+
+comment on function public.refresh_user_stats(uuid) is
+    'Recomputes override_count, confidence_distribution and nudge_engagement (percentages, 0 for none) of '
+    'analytics, and xp and streaks of gamification; other keys stay.';

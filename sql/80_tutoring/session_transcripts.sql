@@ -1,0 +1,100 @@
+-- What was said in a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the key
+-- of a stored file. Reached only by svc functions; every reading is audited.
+
+create table private.session_transcripts (
+    session_id uuid primary key,
+    transcript_enc text,
+    transcript_storage_key text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint session_transcripts_session_id_fkey
+    foreign key (session_id) references public.tutoring_sessions (id) on delete cascade,
+    constraint session_transcripts_check check (num_nonnulls(transcript_enc, transcript_storage_key) >= 1),
+    constraint session_transcripts_transcript_enc_check check (transcript_enc ~ '^v[0-9]+:'),
+    constraint session_transcripts_transcript_storage_key_check check (char_length(transcript_storage_key) <= 500)
+);
+
+comment on table private.session_transcripts is
+    'Encrypted transcripts of tutoring sessions. Not for parents, not for staff.';
+comment on column private.session_transcripts.session_id is 'The session.';
+comment on column private.session_transcripts.transcript_enc is 'The transcript as an envelope v<key>:<base64url>.';
+comment on column private.session_transcripts.transcript_storage_key is 'bucket/object of a stored transcript.';
+comment on column private.session_transcripts.created_at is 'When the row was written.';
+comment on column private.session_transcripts.updated_at is 'When the row last changed; kept by trigger.';
+
+create function private.mark_transcript()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    update public.tutoring_sessions set transcript_available = (tg_op = 'INSERT')
+    where id = case when tg_op = 'INSERT' then new.session_id else old.session_id end;
+    return null;
+end
+$$;
+
+comment on function private.mark_transcript() is
+    'AFTER INSERT OR DELETE on session_transcripts: the session tells whether it has one.';
+
+create trigger trg_session_transcripts_mark after insert or delete on private.session_transcripts
+    for each row execute function private.mark_transcript();
+create trigger trg_session_transcripts_storage
+    after delete or update of transcript_storage_key on private.session_transcripts
+    for each row execute function private.enqueue_storage_deletion('transcript_storage_key');
+create trigger trg_session_transcripts_updated_at before update on private.session_transcripts
+    for each row execute function public.set_updated_at();
+
+create function public.svc_put_transcript(p_session_id uuid, p_transcript_enc text, p_storage_key text default null)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if p_session_id is null or num_nonnulls(p_transcript_enc, p_storage_key) = 0 then
+        raise exception 'a session and a transcript or its file are needed' using errcode = '22004';
+    end if;
+    perform from public.tutoring_sessions where id = p_session_id for key share;
+    if not found then
+        raise exception 'no such session' using errcode = 'PT404';
+    end if;
+    insert into private.session_transcripts (session_id, transcript_enc, transcript_storage_key)
+    values (p_session_id, p_transcript_enc, p_storage_key)
+    on conflict (session_id) do update set
+        transcript_enc = excluded.transcript_enc,
+        transcript_storage_key = excluded.transcript_storage_key;
+end
+$$;
+
+comment on function public.svc_put_transcript(uuid, text, text) is
+    'Stores or replaces the encrypted transcript of a session; a file that is replaced goes to the storage '
+    'outbox.';
+
+create function public.svc_get_transcript(p_session_id uuid)
+returns table (transcript_enc text, transcript_storage_key text, updated_at timestamptz)
+language plpgsql
+-- volatile: it leaves a line in the audit log
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_student_id uuid;
+begin
+    select student_id into v_student_id from public.tutoring_sessions where id = p_session_id;
+    if v_student_id is not null then
+        perform private.write_audit('read', 'session_transcripts', p_session_id::text, v_student_id);
+    end if;
+    return query
+    select t.transcript_enc, t.transcript_storage_key, t.updated_at
+    from private.session_transcripts as t where t.session_id = p_session_id;
+end
+$$;
+
+comment on function public.svc_get_transcript(uuid) is
+    'The encrypted transcript of a session, or nothing. The reading is audited.';
