@@ -1,0 +1,34 @@
+"""The whole: every service under /functions/v1/<name>, in one application with one OpenAPI document.
+
+``gunicorn --config functions/gunicorn.conf.py 'functions.app:create_app()'``
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+from apiflask import APIBlueprint, APIFlask
+
+import functions
+from functions.shared.settings import Settings
+from functions.shared.web import create_application
+
+NOT_SERVICES = frozenset({"shared", "worker"})
+
+
+def services() -> Iterator[tuple[str, APIBlueprint]]:
+    """Name and blueprint of every service: each package here is one, and has ``routes.py`` with ``blueprint``."""
+    for module in pkgutil.iter_modules(functions.__path__):
+        if module.ispkg and module.name not in NOT_SERVICES:
+            routes = importlib.import_module(f"functions.{module.name}.routes")
+            yield module.name.replace("_", "-"), routes.blueprint
+
+
+def create_app(settings: Settings | None = None) -> APIFlask:
+    """The application with every service mounted.
+
+    :raise SettingError: a setting is missing or unusable; the message names it
+    """
+    return create_application(services(), settings)

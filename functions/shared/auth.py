@@ -1,0 +1,252 @@
+"""Who is calling: access tokens checked against the signing keys Auth publishes (lti_and_auth facts 17)."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx
+import jwt
+from flask import g, request
+
+from functions.shared.clock import Clock
+from functions.shared.errors import AnonymousForbidden, Forbidden, Unauthorized, Unavailable
+from functions.shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ALGORITHM = "ES256"
+AUDIENCE = "authenticated"
+PERSON_ROLES = ("authenticated", "app_admin")
+LEEWAY_SECONDS = 10
+MAX_TOKEN_CHARACTERS = 8192
+JWKS_FRESH_SECONDS = 600
+# an unknown kid asks anew at once, but not again for this long: forged kids must not become a flood
+JWKS_COOL_DOWN_SECONDS = 60
+JWKS_RETRY_SECONDS = 2
+MAX_JWKS_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The person (or, for administration, the service) behind a verified token."""
+
+    user_id: str
+    role: str
+    user_role: str | None
+    token: str = field(repr=False)
+    is_anonymous: bool
+    claims: Mapping[str, Any] = field(repr=False)
+
+
+class SigningKeys:
+    """The public keys behind the JWKS address, cached for the process."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._url = url
+        self._clock = clock
+        self._http = httpx.Client(http2=False, timeout=httpx.Timeout(3.0, connect=1.5), trust_env=False)
+        self._lock = threading.Lock()
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at: float | None = None
+        self._failed_at: float | None = None
+        self._cooling_since: float | None = None
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._http.close()
+
+    def get(self, kid: str) -> jwt.PyJWK:
+        """The key named ``kid``.
+
+        :raise Unauthorized: nobody published such a key
+        :raise Unavailable: the keys cannot be had at the moment
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            if self._fetched_at is None or now - self._fetched_at > JWKS_FRESH_SECONDS:
+                self._refresh(now)
+            elif kid not in self._keys and not self._within(self._cooling_since, now, JWKS_COOL_DOWN_SECONDS):
+                self._cooling_since = now
+                self._refresh(now)
+            if kid in self._keys:
+                return self._keys[kid]
+            if self._fetched_at is None or self._failed_at is not None:
+                raise Unavailable(retry_after=JWKS_RETRY_SECONDS)
+            raise Unauthorized()
+
+    @staticmethod
+    def _within(since: float | None, now: float, seconds: float) -> bool:
+        return since is not None and now - since < seconds
+
+    def _refresh(self, now: float) -> None:
+        """Fetches the keys; when that fails, the known ones stay in use."""
+        if self._within(self._failed_at, now, JWKS_RETRY_SECONDS):
+            return
+        try:
+            response = self._http.get(self._url)
+            response.raise_for_status()
+            if len(response.content) > MAX_JWKS_BYTES:
+                raise ValueError("too large")
+            self._keys = _usable_keys(response.json())
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
+            log.warning("the signing keys could not be fetched: %s", type(error).__name__)
+            self._failed_at = self._clock.monotonic()
+            # a failed question about an unknown kid is no answer: ask again after the short pause
+            self._cooling_since = None
+        else:
+            self._fetched_at, self._failed_at = self._clock.monotonic(), None
+
+
+def _usable_keys(document: Any) -> dict[str, jwt.PyJWK]:
+    """The ES256 signing keys of a JWKS, by kid; keys of other kinds are left out.
+
+    :raise ValueError: not a JWKS
+    """
+    listed = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(listed, list):
+        raise ValueError("not a JWKS")
+    keys: dict[str, jwt.PyJWK] = {}
+    for jwk in listed:
+        if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str):
+            continue
+        if (jwk.get("kty"), jwk.get("crv")) != ("EC", "P-256"):
+            continue
+        if jwk.get("alg", ALGORITHM) != ALGORITHM or jwk.get("use", "sig") != "sig":
+            continue
+        try:
+            keys[jwk["kid"]] = jwt.PyJWK(jwk, algorithm=ALGORITHM)
+        except (jwt.PyJWTError, ValueError, TypeError):
+            log.warning("the JWKS holds a key that cannot be read")
+    return keys
+
+
+class TokenVerifier:
+    """Checks access tokens of one project."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._issuer = settings.jwt_issuer
+        self.keys = SigningKeys(settings.supabase_jwks_url, clock)
+
+    def person(self, token: str) -> Caller:
+        """The person a token was issued to.
+
+        :raise Unauthorized: forged, expired, or issued by or for somebody else
+        :raise Unavailable: the signing keys cannot be had
+        """
+        claims = self._claims(
+            token,
+            audience=AUDIENCE,
+            issuer=self._issuer,
+            options={"require": ["exp", "iat", "sub", "iss", "aud"]},
+        )
+        subject, role = claims["sub"], claims.get("role")
+        if role not in PERSON_ROLES or not _is_uuid(subject):
+            raise Unauthorized()
+        user_role = claims.get("user_role")
+        return Caller(
+            user_id=str(UUID(subject)),
+            role=str(role),
+            user_role=user_role if isinstance(user_role, str) else None,
+            token=token,
+            is_anonymous=claims.get("is_anonymous") is True,
+            claims=claims,
+        )
+
+    def is_service(self, token: str) -> bool:
+        """Whether a token carries the role service_role; the gateway mints these, with an issuer of its own.
+
+        :raise Unauthorized: forged or expired
+        """
+        claims = self._claims(token, options={"require": ["exp"], "verify_aud": False, "verify_iss": False})
+        return claims.get("role") == "service_role"
+
+    def _claims(self, token: str, **checks: Any) -> dict[str, Any]:
+        if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
+            raise Unauthorized()
+        try:
+            header = jwt.get_unverified_header(token)
+            kid = header.get("kid")
+            if header.get("alg") != ALGORITHM or not isinstance(kid, str):
+                raise Unauthorized()
+            key = self.keys.get(kid)
+            claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], leeway=LEEWAY_SECONDS, **checks)
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise Unauthorized() from error
+        return claims
+
+
+def _is_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str) and len(value) == 36 and bool(UUID(value))
+    except ValueError:
+        return False
+
+
+def bearer_token() -> str | None:
+    """The credentials of the request's Authorization header, when its scheme is Bearer."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    return credentials.strip() or None if scheme.lower() == "bearer" else None
+
+
+def verify_token(token: str) -> Caller:
+    """The person behind a token, by the running application's keys; errors as :meth:`TokenVerifier.person`."""
+    from functions.shared.web import context
+
+    return context().verifier.person(token)
+
+
+def current_caller(*, allow_anonymous: bool = False) -> Caller:
+    """The person who sent the current request.
+
+    :raise Unauthorized: no token, or not a good one
+    :raise AnonymousForbidden: an anonymous sign-in where a person is needed
+    :raise Unavailable: the signing keys cannot be had
+    """
+    caller: Caller | None = g.get("caller")
+    if caller is None:
+        token = bearer_token()
+        if token is None:
+            raise Unauthorized()
+        caller = g.caller = verify_token(token)
+    if caller.is_anonymous and not allow_anonymous:
+        raise AnonymousForbidden()
+    return caller
+
+
+def require_administration() -> None:
+    """Lets an ``app_admin`` token or the secret API key through, as key or as the service token it stands for.
+
+    A token in Authorization wins over the API key beside it, as everywhere on the platform (supabase facts E).
+
+    :raise Unauthorized: no credentials, or bad ones
+    :raise Forbidden: a person without that role, or the publishable key
+    """
+    from functions.shared.web import context
+
+    settings, verifier = context().settings, context().verifier
+    api_key = request.headers.get("apikey", "")
+    token = bearer_token()
+    shown = token if token and token != api_key else api_key
+    if not shown:
+        raise Unauthorized()
+    if _same(shown, settings.supabase_secret_key):
+        return
+    if token is None or _same(shown, settings.supabase_publishable_key):
+        # with the publishable key alone nobody has signed in
+        raise Unauthorized()
+    if not _is_admin(verifier, token):
+        raise Forbidden()
+
+
+def _is_admin(verifier: TokenVerifier, token: str) -> bool:
+    return verifier.is_service(token) or verifier.person(token).role == "app_admin"
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())

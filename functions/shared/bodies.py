@@ -1,0 +1,114 @@
+"""Reading JSON bodies strictly: what is not exactly one JSON object with usable text is refused here."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from functions.shared.errors import BadRequest, MalformedJson, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
+
+MAX_DEPTH = 64
+
+
+class StrictRequest(Request):
+    """A Flask request whose JSON is checked before anybody sees it."""
+
+    _strict: dict[str, Any] | None = None
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """The body as a JSON object; an absent body is an empty object.
+
+        :raise MalformedJson: not one JSON object in UTF-8, a key twice, NaN
+        :raise UnsupportedMediaType: a body of another type
+        :raise PayloadTooLarge: more bytes than the path takes
+        :raise ValidationFailed: text that no database can hold
+        """
+        if self._strict is None:
+            raw = self._raw()
+            if raw and not self.is_json:
+                raise UnsupportedMediaType()
+            self._strict = parse_object(raw) if raw else {}
+        return self._strict
+
+    def _raw(self) -> bytes:
+        try:
+            return self.get_data(cache=True)
+        except RequestEntityTooLarge as error:
+            raise PayloadTooLarge() from error
+        except OSError as error:
+            # a body cut short or chunked wrongly
+            raise BadRequest() from error
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """One JSON object.
+
+    :raise MalformedJson: see the class above
+    :raise ValidationFailed: NUL characters or lone surrogates, with their paths
+    """
+    try:
+        value = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError) as error:
+        raise MalformedJson() from error
+    if not isinstance(value, dict):
+        raise MalformedJson()
+    problems: list[dict[str, str]] = []
+    _check(value, (), problems)
+    if problems:
+        raise ValidationFailed(details=problems)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _refuse_constant(_: str) -> Any:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number out of range")
+    return number
+
+
+def _check(value: Any, path: tuple[str, ...], problems: list[dict[str, str]]) -> None:
+    if len(path) > MAX_DEPTH:
+        raise MalformedJson()
+    if isinstance(value, str):
+        problem = _text_problem(value)
+        if problem:
+            problems.append({"path": ".".join(path), "code": problem})
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if _text_problem(key):
+                problems.append({"path": ".".join((*path, "?")), "code": "extra_forbidden"})
+            else:
+                _check(inner, (*path, key[:100]), problems)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _check(inner, (*path, str(index)), problems)
+
+
+def _text_problem(text: str) -> str | None:
+    if "\0" in text:
+        return "string_nul"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "string_unicode"
+    return None

@@ -1,0 +1,61 @@
+"""Envelope encryption of secrets kept in the database: AES-256-GCM, bound to the row and the field."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Mapping
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+NONCE_BYTES = 12
+ENVELOPE = re.compile(r"v([0-9]{1,9}):([A-Za-z0-9_-]+)")
+
+
+class DecryptionFailed(Exception):
+    """The envelope is damaged, belongs to another row or field, or its key is gone."""
+
+
+class Envelope:
+    """Encrypts with the key of the highest number; decrypts with any key still listed.
+
+    :param keys: key number to 32 bytes (ENCRYPTION_KEYS)
+    """
+
+    def __init__(self, keys: Mapping[int, bytes]) -> None:
+        if not keys:
+            raise ValueError("at least one key is needed")
+        self._ciphers = {number: AESGCM(key) for number, key in keys.items()}
+        self._newest = max(keys)
+
+    def encrypt(self, plain: str, *, row_id: str, field: str) -> str:
+        """``v<key number>:<base64url of nonce and ciphertext>``; opens only for the same row and field."""
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = self._ciphers[self._newest].encrypt(nonce, plain.encode(), _bound_to(row_id, field))
+        return f"v{self._newest}:{base64.urlsafe_b64encode(nonce + sealed).rstrip(b'=').decode()}"
+
+    def decrypt(self, envelope: str, *, row_id: str, field: str) -> str:
+        """The plain text.
+
+        :raise DecryptionFailed: damaged, moved to another row or field, or the key is no longer listed
+        """
+        match = ENVELOPE.fullmatch(envelope)
+        cipher = self._ciphers.get(int(match[1])) if match else None
+        if match is None or cipher is None:
+            raise DecryptionFailed("no envelope, or its key is not listed in ENCRYPTION_KEYS")
+        try:
+            raw = base64.urlsafe_b64decode(match[2] + "=" * (-len(match[2]) % 4))
+            return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound_to(row_id, field)).decode()
+        except (InvalidTag, binascii.Error, ValueError) as error:
+            raise DecryptionFailed("the envelope does not open for this row and field") from error
+
+    def is_current(self, envelope: str) -> bool:
+        """Whether the newest key sealed it; otherwise it is due for encryption anew."""
+        return envelope.startswith(f"v{self._newest}:")
+
+
+def _bound_to(row_id: str, field: str) -> bytes:
+    return f"{field}:{row_id}".encode()

@@ -1,0 +1,206 @@
+"""The two database handles, and database refusals as our own errors.
+
+``user(token)`` works in the caller's name, under row level security. ``service()`` is for what the caller may not do
+himself, after his ownership was checked in the same function; only the modules a test lists may use it.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn, Protocol
+
+import httpx
+from postgrest import SyncPostgrestClient
+from postgrest.exceptions import APIError
+
+from functions.shared.errors import (
+    AppError,
+    CheckFailed,
+    Conflict,
+    Forbidden,
+    Internal,
+    NotFound,
+    PayloadTooLarge,
+    Unauthorized,
+    Unavailable,
+    ValidationFailed,
+)
+from functions.shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# under the platform's statement_timeout of 8 s, so that a slow database never holds a thread for longer
+TIMEOUT = httpx.Timeout(7.0, connect=2.0, pool=2.0)
+LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=5.0)
+TRIES = 3
+
+# rpc_contract "Form", supabase facts D "Errors", jobs_billing_notify facts E
+ERRORS: Mapping[str, type[AppError]] = {
+    "PT404": NotFound,
+    "PGRST116": NotFound,
+    "PT409": Conflict,
+    "23505": Conflict,
+    "23503": Conflict,
+    "23001": Conflict,
+    "23P01": Conflict,
+    "42501": Forbidden,
+    "23514": CheckFailed,
+    "22023": ValidationFailed,
+    "22003": ValidationFailed,
+    "22004": ValidationFailed,
+    "22P02": ValidationFailed,
+    "22P05": ValidationFailed,
+    "22001": ValidationFailed,
+    "22007": ValidationFailed,
+    "22008": ValidationFailed,
+    "22021": ValidationFailed,
+    "23502": ValidationFailed,
+    "PGRST301": Unauthorized,
+    "PGRST302": Unauthorized,
+    "PGRST303": Unauthorized,
+    "401": Unauthorized,
+    "413": PayloadTooLarge,
+    "PGRST000": Unavailable,
+    "PGRST001": Unavailable,
+    "PGRST002": Unavailable,
+    "PGRST003": Unavailable,
+    "57014": Unavailable,
+    "40001": Unavailable,
+    "40P01": Unavailable,
+    "55P03": Unavailable,
+    "429": Unavailable,
+    "502": Unavailable,
+    "503": Unavailable,
+    "504": Unavailable,
+    "520": Unavailable,
+    "service_unavailable": Unavailable,
+    "gateway_timeout": Unavailable,
+    "bad_gateway": Unavailable,
+}
+# connection exceptions, insufficient resources, operator intervention
+UNAVAILABLE_CLASSES = ("08", "53", "57P")
+
+
+class Query(Protocol):
+    """Any built query of postgrest, ready to be executed."""
+
+    request: Any
+
+    def execute(self) -> Any:
+        """Sends it."""
+        ...
+
+
+class Database:
+    """Makes database handles; one for each process, shared by its threads.
+
+    No identity ever lives on the shared HTTP client: every handle carries its own headers (supabase facts D).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = f"{settings.supabase_url}/rest/v1"
+        self._publishable_key = settings.supabase_publishable_key
+        self._secret_key = settings.supabase_secret_key
+        self._http = httpx.Client(http2=False, timeout=TIMEOUT, limits=LIMITS, trust_env=False)
+
+    def user(self, token: str) -> SyncPostgrestClient:
+        """A handle that acts as the owner of an access token, under row level security."""
+        return self._client(self._publishable_key, token)
+
+    def service(self) -> SyncPostgrestClient:
+        """A handle past row level security. Check the caller's ownership first, in the same function."""
+        return self._client(self._secret_key, self._secret_key)
+
+    def answers(self, timeout_seconds: float = 1.0) -> bool:
+        """Whether the database answers a question without rights; for /readyz."""
+        headers = {"apikey": self._publishable_key}
+        try:
+            response = self._http.head(
+                f"{self._url}/profiles", params={"limit": "0"}, headers=headers, timeout=timeout_seconds
+            )
+        except httpx.HTTPError:
+            return False
+        # REST was reached and the database refused (401) or answered: both mean that it lives
+        return response.status_code < 500
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._http.close()
+
+    def _client(self, key: str, bearer: str) -> SyncPostgrestClient:
+        headers = {"apikey": key, "Authorization": f"Bearer {bearer}"}
+        return SyncPostgrestClient(self._url, headers=headers, http_client=self._http, retry_enabled=False)
+
+
+def rpc(client: SyncPostgrestClient, name: str, args: Mapping[str, Any] | None = None, *, safe: bool = False) -> Any:
+    """Calls a database function and returns its answer: a scalar, a row or a list of rows, as the function declares.
+
+    :param safe: the function may run twice without harm, so a lost answer is asked for again
+    :raise AppError: what the database refused, see ``ERRORS``
+    """
+    return _execute(client.rpc(name, dict(args or {})), safe)
+
+
+def run(query: Query) -> Any:
+    """Executes a built query and returns its data: a list of rows, or one row after ``single()``.
+
+    Reads are repeated when the connection or the database fails for a moment; writes never.
+
+    :raise AppError: what the database refused, see ``ERRORS``
+    """
+    return _execute(query, query.request.http_method in ("GET", "HEAD"))
+
+
+def _execute(query: Query, safe: bool) -> Any:
+    for attempt in range(1, TRIES + 1):
+        try:
+            answer = query.execute()
+        except APIError as error:
+            mapped = mapped_error(error, as_service=_as_service(query))
+            cause: Exception = error
+        except httpx.TransportError as error:
+            log.warning("the database could not be reached: %s", type(error).__name__)
+            mapped, cause = Unavailable(), error
+        except (UnicodeError, httpx.InvalidURL, TypeError) as error:
+            # what cannot even be written down as JSON or as a URL: lone surrogates, NUL in a filter
+            if isinstance(error, TypeError):
+                raise
+            mapped, cause = ValidationFailed(), error
+        else:
+            # maybe_single() answers None for no row
+            return None if answer is None else answer.data
+        if not (safe and isinstance(mapped, Unavailable)) or attempt == TRIES:
+            _raise(mapped, cause)
+        time.sleep(0.1 * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
+    raise AssertionError("the last try has returned or raised")
+
+
+def _raise(mapped: AppError, cause: Exception) -> NoReturn:
+    raise mapped from cause
+
+
+def _as_service(query: Query) -> bool:
+    headers = query.request.headers
+    return bool(headers.get("Authorization") == f"Bearer {headers.get('apikey')}")
+
+
+def mapped_error(error: APIError, *, as_service: bool = False) -> AppError:
+    """Our error for a refusal of REST or the database.
+
+    The message of a rule that our own SQL raised is kept; everything else the database says stays in the log.
+
+    :param as_service: asked with the secret key; then a refused token is our fault, not the caller's
+    """
+    code = error.code or ""
+    kind = ERRORS.get(code)
+    if kind is None and code.startswith(UNAVAILABLE_CLASSES):
+        kind = Unavailable
+    if kind is None or (kind is Unauthorized and as_service):
+        log.error("the database answered with code %s", code)
+        return Internal()
+    if kind is Unavailable:
+        log.warning("the database is not available, code %s", code)
+    return kind()

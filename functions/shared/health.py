@@ -1,0 +1,70 @@
+"""/healthz, /readyz and /metrics."""
+
+from __future__ import annotations
+
+import hmac
+import threading
+
+from apiflask import APIBlueprint
+from flask import Response, jsonify, request
+
+from functions.shared import metrics
+from functions.shared.auth import bearer_token
+from functions.shared.clock import Clock
+from functions.shared.database import Database
+from functions.shared.errors import Unauthorized
+from functions.shared.settings import is_loopback
+from functions.shared.web import context
+
+READY_CACHE_SECONDS = 2.0
+
+blueprint = APIBlueprint("health", __name__, tag="health")
+
+
+class Readiness:
+    """Whether the database answers, asked at most every two seconds however many ask."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked_at: float | None = None
+        self._ready = False
+
+    def check(self) -> bool:
+        """The answer of now, or of up to two seconds ago."""
+        with self._lock:
+            now = self._clock.monotonic()
+            if self._asked_at is None or now - self._asked_at >= READY_CACHE_SECONDS:
+                self._ready = self._database.answers()
+                self._asked_at = self._clock.monotonic()
+            return self._ready
+
+
+@blueprint.get("/healthz")
+@blueprint.doc(summary="The process is alive", security=[])
+def healthz() -> Response:
+    """No question is asked of anybody."""
+    return jsonify(status="ok")
+
+
+@blueprint.get("/readyz")
+@blueprint.doc(summary="The service can work", security=[], responses={503: "The database does not answer"})
+def readyz() -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
+    """Asks the database, at most every two seconds."""
+    if context().readiness.check():
+        return jsonify(status="ok", checks={"database": "ok"}), 200
+    return jsonify(status="unavailable", checks={"database": "unavailable"}), 503, {"Retry-After": "2"}
+
+
+@blueprint.get("/metrics")
+@blueprint.doc(hide=True)
+def prometheus() -> Response:
+    """For this machine itself, or with METRICS_TOKEN as bearer."""
+    wanted, shown = context().settings.metrics_token, bearer_token()
+    by_token = wanted is not None and shown is not None and hmac.compare_digest(wanted.encode(), shown.encode())
+    # what the gateway passes on comes from loopback too, but carries the caller's address
+    by_place = "X-Forwarded-For" not in request.headers and is_loopback(request.remote_addr or "")
+    if not (by_token or by_place):
+        raise Unauthorized()
+    return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)

@@ -1,0 +1,269 @@
+"""Calls to outside systems: deadlines, size limits, and a guard against addresses that are none of their business.
+
+A host comes from a table or a setting, never from a request; still every address is checked after DNS, at the moment of
+connecting, so that a name cannot change its address in between.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json as jsonlib
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+
+from functions.shared.settings import Settings, is_loopback
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 20.0
+TOTAL_SECONDS = 30.0
+MAX_ANSWER_BYTES = 20 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=15.0)
+USER_AGENT = "Headstart/1"
+
+
+class OutboundError(Exception):
+    """An outside call did not bring a usable answer; services turn it into an error of their own."""
+
+
+class AddressRefused(OutboundError):
+    """The URL may not be called: not https, a private address, or credentials inside."""
+
+
+class Unreachable(OutboundError):
+    """No connection, or it broke before the answer was complete."""
+
+
+class DeadlineExceeded(OutboundError):
+    """Connecting, the next bytes, or the whole answer took too long."""
+
+
+class AnswerTooLarge(OutboundError):
+    """The answer is larger than the call allows."""
+
+
+class AnswerUnreadable(OutboundError):
+    """The answer is not the JSON it should be."""
+
+
+def check_url(url: str, *, local: bool) -> str:
+    """Returns the URL when it may be called; addresses behind the name are checked when the connection is made.
+
+    :param local: APP_ENV is local: loopback hosts are allowed, over http too
+    :raise AddressRefused: otherwise
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise AddressRefused("not a URL") from error
+    if not host or port == 0 or parts.username is not None or parts.password is not None:
+        raise AddressRefused("no host, or credentials in the URL")
+    if any(ord(character) <= 32 or ord(character) == 127 for character in url) or "\\" in url:
+        raise AddressRefused("spaces, control characters or backslashes in the URL")
+    loopback = is_loopback(host)
+    if loopback and local and parts.scheme in ("http", "https"):
+        return url
+    if parts.scheme != "https" or loopback:
+        raise AddressRefused("only https to public hosts")
+    try:
+        literal = ipaddress.ip_address(host)
+    except ValueError:
+        return url
+    if not is_public(literal):
+        raise AddressRefused("a private address")
+    return url
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an address belongs to the open internet; addresses embedded in IPv6 forms are judged themselves."""
+    if isinstance(address, ipaddress.IPv6Address):
+        embedded = address.ipv4_mapped or address.sixtofour
+        if embedded is None and address in ipaddress.ip_network("64:ff9b::/96"):
+            embedded = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if embedded is not None:
+            return is_public(embedded)
+        if address.teredo is not None:
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two URLs share scheme, host and port, so that credentials for one may travel to the other."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port
+
+
+class GuardedBackend(httpcore.SyncBackend):
+    """Connects only to addresses that passed the check, and to exactly the address that was checked."""
+
+    def __init__(self, *, local: bool) -> None:
+        self._local = local
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Resolves, judges every address, then tries them in turn.
+
+        :raise AddressRefused: any address of the name is private
+        """
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError("the name does not resolve") from error
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        for address in addresses:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+            if not (is_public(parsed) or (self._local and is_loopback(host) and parsed.is_loopback)):
+                raise AddressRefused("the name leads to a private address")
+        failure: httpcore.ConnectError | None = None
+        for address in addresses:
+            try:
+                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failure = error
+        raise failure or httpcore.ConnectError("the name has no address")
+
+
+class GuardedTransport(httpx.HTTPTransport):
+    """httpx's own transport over the guarded backend; it knows no proxy and no .netrc."""
+
+    def __init__(self, *, local: bool) -> None:
+        super().__init__(trust_env=False)
+        self._pool.close()
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(),
+            max_connections=LIMITS.max_connections,
+            max_keepalive_connections=LIMITS.max_keepalive_connections,
+            keepalive_expiry=LIMITS.keepalive_expiry,
+            network_backend=GuardedBackend(local=local),
+        )
+
+
+def guarded_client(*, local: bool, read_seconds: float = READ_SECONDS) -> httpx.Client:
+    """An httpx client for outside systems: guarded addresses, connect and read deadlines, no redirects, no cookies."""
+    return httpx.Client(
+        transport=GuardedTransport(local=local),
+        timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
+        headers={"User-Agent": USER_AGENT},
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer. ``headers`` are case-insensitive."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes
+    url: str
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8; what cannot be decoded is replaced."""
+        return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        :raise AnswerUnreadable: it is none
+        """
+        try:
+            return jsonlib.loads(self.content)
+        except (ValueError, RecursionError) as error:
+            raise AnswerUnreadable("the answer is not JSON") from error
+
+
+class Http:
+    """Outside calls of one process; safe to share between threads, to be made after a fork."""
+
+    def __init__(self, *, local: bool) -> None:
+        self.local = local
+        self._client = guarded_client(local=local)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Http:
+        """As the settings say."""
+        return cls(local=settings.local)
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._client.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | list[tuple[str, Any]] | None = None,
+        data: Mapping[str, Any] | None = None,
+        json: Any = None,
+        total_seconds: float = TOTAL_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        max_bytes: int = MAX_ANSWER_BYTES,
+    ) -> Answer:
+        """One call with its whole answer; redirects are handed back, not followed.
+
+        :param data: form fields
+        :param total_seconds: from the first byte sent to the last one read; a trickling answer ends here
+        :raise OutboundError: the subclass says what went wrong
+        """
+        check_url(url, local=self.local)
+        began = time.monotonic()
+        timeout = httpx.Timeout(min(read_seconds, total_seconds), connect=min(CONNECT_SECONDS, total_seconds))
+        with outbound_faults():
+            request = self._client.build_request(
+                method,
+                url,
+                headers=headers,
+                params=params,
+                data=data,
+                json=json,
+                timeout=timeout,
+            )
+            response = self._client.send(request, stream=True)
+            try:
+                content = bytearray()
+                for chunk in response.iter_bytes(CHUNK_BYTES):
+                    content += chunk
+                    if len(content) > max_bytes:
+                        raise AnswerTooLarge("the answer is too large")
+                    if time.monotonic() - began > total_seconds:
+                        raise DeadlineExceeded("the whole answer took too long")
+            finally:
+                response.close()
+        return Answer(response.status_code, response.headers, bytes(content), str(response.url))
+
+
+@contextmanager
+def outbound_faults() -> Iterator[None]:
+    """Turns httpx's faults into :class:`OutboundError`; without URLs, whose query strings may hold secrets."""
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise DeadlineExceeded(type(error).__name__) from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise AddressRefused("not a URL") from error
+    except (httpx.TransportError, httpx.DecodingError) as error:
+        raise Unreachable(type(error).__name__) from error
