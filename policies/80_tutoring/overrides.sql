@@ -6,11 +6,6 @@ revoke all on public.overrides from public, anon, authenticated, app_admin, serv
 grant select on public.overrides to authenticated;
 grant all on public.overrides to service_role;
 
-create policy all_not_anonymous on public.overrides as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.overrides is 'Anonymous sign-ins have no rights here.';
-
 create policy select_tutor on public.overrides for select to authenticated
     using (
         student_id = any ((select private.tutored_students())::uuid[])

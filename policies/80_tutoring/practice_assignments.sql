@@ -8,10 +8,14 @@ grant insert (student_id, bank_item_id, goal_tags) on public.practice_assignment
 grant update (flagged) on public.practice_assignments to authenticated;
 grant all on public.practice_assignments to service_role;
 
-create policy all_not_anonymous on public.practice_assignments as restrictive for all to authenticated
+create policy insert_not_anonymous on public.practice_assignments as restrictive for insert to authenticated
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy insert_not_anonymous on public.practice_assignments is 'Anonymous sign-ins have no rights here.';
+
+create policy update_not_anonymous on public.practice_assignments as restrictive for update to authenticated
     using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
     with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.practice_assignments is 'Anonymous sign-ins have no rights here.';
+comment on policy update_not_anonymous on public.practice_assignments is 'Anonymous sign-ins have no rights here.';
 
 create policy select_visible on public.practice_assignments for select to authenticated
     using (

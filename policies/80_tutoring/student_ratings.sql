@@ -6,11 +6,6 @@ revoke all on public.student_ratings from public, anon, authenticated, app_admin
 grant select on public.student_ratings to authenticated;
 grant all on public.student_ratings to service_role;
 
-create policy all_not_anonymous on public.student_ratings as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.student_ratings is 'Anonymous sign-ins have no rights here.';
-
 create policy select_visible on public.student_ratings for select to authenticated
     using (
         student_id = any ((select private.visible_students())::uuid[])

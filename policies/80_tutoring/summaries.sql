@@ -6,11 +6,6 @@ revoke all on public.summaries from public, anon, authenticated, app_admin, serv
 grant select on public.summaries to authenticated;
 grant all on public.summaries to service_role;
 
-create policy all_not_anonymous on public.summaries as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.summaries is 'Anonymous sign-ins have no rights here.';
-
 create policy select_visible on public.summaries for select to authenticated
     using (
         student_id = any ((select private.visible_students())::uuid[])

@@ -12,10 +12,14 @@ grant update (
 ) on public.tutoring_sessions to authenticated;
 grant all on public.tutoring_sessions to service_role;
 
-create policy all_not_anonymous on public.tutoring_sessions as restrictive for all to authenticated
+create policy insert_not_anonymous on public.tutoring_sessions as restrictive for insert to authenticated
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy insert_not_anonymous on public.tutoring_sessions is 'Anonymous sign-ins have no rights here.';
+
+create policy update_not_anonymous on public.tutoring_sessions as restrictive for update to authenticated
     using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
     with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.tutoring_sessions is 'Anonymous sign-ins have no rights here.';
+comment on policy update_not_anonymous on public.tutoring_sessions is 'Anonymous sign-ins have no rights here.';
 
 create policy select_visible on public.tutoring_sessions for select to authenticated
     using (

@@ -18,3 +18,15 @@ $$;
 
 comment on function private.caller() is
     'The signed-in person behind this request; 42501 without one, and for anonymous sign-ins, which have no rights here.';
+
+create function private.person()
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+    select case when auth.jwt() ->> 'is_anonymous' is distinct from 'true' then auth.uid() end;
+$$;
+
+comment on function private.person() is
+    'The signed-in person, null for nobody and for anonymous sign-ins: private.caller() for sets, which must not raise.';
