@@ -1,86 +1,112 @@
-"""Rows that many tests need: a school's Canvas, a person's grant, courses, assignments, the catalogue."""
+"""The seeded school as a test bed: its people, and one try of one cell of the access matrix in SQL."""
 
 from __future__ import annotations
 
-import itertools
+import json
 import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from scripts.native import access
+from scripts.native.paths import REPO
+from tests.support.people import become, become_owner, persona
 
 Connection = psycopg.Connection[Any]
 
-_numbers = itertools.count(1)
+SEED = REPO / "supabase" / "seed.sql"
+STATES = {
+    "23514": "c",
+    "23503": "f",
+    "23001": "f",  # what PostgreSQL 18 calls a RESTRICT
+    "23502": "n",
+    "23505": "u",
+}
 
 
-def one(db: Connection, statement: str, parameters: Any = None) -> Any:
-    """The first column of the first row, None when there is no row."""
-    row = db.execute(statement.encode(), parameters).fetchone()
-    return row[0] if row else None
+def outcome_of_error(sqlstate: str | None, message: str) -> str:
+    """The cell an error stands for; an SQLSTATE that the matrix has no letter for stands for itself."""
+    if sqlstate == "42501":
+        return "-" if message.startswith("permission denied") else "!"
+    return STATES.get(sqlstate or "", sqlstate or "error")
 
 
-def connection(db: Connection, **columns: Any) -> uuid.UUID:
-    """An installation of Canvas."""
-    return insert(
-        db, "public.lms_connections", {"instance_domain": f"canvas-{uuid.uuid4().hex}.test", "name": "School"}, columns
-    )
+def load_seed(db: Connection) -> None:
+    """Loads supabase/seed.sql as the owner of the schema."""
+    db.execute(SEED.read_bytes())
 
 
-def integration(db: Connection, user_id: uuid.UUID, **columns: Any) -> uuid.UUID:
-    """A person's connected Canvas grant, at an installation of its own unless one is given."""
-    lms_connection_id = columns.pop("lms_connection_id", None) or connection(db)
-    domain = one(db, "select instance_domain from public.lms_connections where id = %s", (lms_connection_id,))
-    given = {
-        "user_id": user_id,
-        "provider": "canvas",
-        "lms_connection_id": lms_connection_id,
-        "instance_domain": domain,
-        "status": "connected",
-    }
-    return insert(db, "public.integrations", given, columns)
+class School:
+    """The people of the seed, inside one transaction of ``postgres``, and what each of them can do."""
 
+    def __init__(self, db: Connection) -> None:
+        self.db = db
+        load_seed(db)
+        self.people = {**access.PEOPLE_IDS, "guest": str(persona(db, anonymous=True))}
+        self.claims = {name: self._claims(person) for name, person in self.people.items()}
 
-def course(db: Connection, user_id: uuid.UUID, **columns: Any) -> uuid.UUID:
-    """A person's Canvas course, through a grant of its own unless one is given."""
-    integration_id = columns.pop("integration_id", None) or integration(db, user_id)
-    given = {
-        "user_id": user_id,
-        "integration_id": integration_id,
-        "canvas_course_id": next(_numbers),
-        "name": "Chemistry",
-    }
-    return insert(db, "public.courses", given, columns)
+    def _claims(self, person: str) -> dict[str, Any]:
+        """The claims our own token hook gives this person."""
+        anonymous = person == self.people["guest"]
+        claims = {"role": "authenticated", "is_anonymous": anonymous, "app_metadata": {}}
+        event = {"user_id": person, "claims": claims, "authentication_method": "password"}
+        hooked = self.db.execute("select private.custom_access_token(%s)", (Jsonb(event),)).fetchone()
+        assert hooked is not None
+        return dict(hooked[0]["claims"])
 
+    @contextmanager
+    def acting(self, name: str) -> Iterator[None]:
+        """Inside the block the transaction is this person's; whatever happened is undone."""
+        with self.db.transaction(force_rollback=True):
+            if name in self.people:
+                claims = {key: value for key, value in self.claims[name].items() if key != "role"}
+                become(self.db, uuid.UUID(self.people[name]), self.claims[name]["role"], **claims)
+            else:
+                become(self.db, None, {"anon": "anon", "service": "service_role"}[name])
+            yield
+            become_owner(self.db)
 
-def assignment(db: Connection, user_id: uuid.UUID, **columns: Any) -> uuid.UUID:
-    """A person's assignment, in a course of its own unless one is given."""
-    course_id = columns.pop("course_id", None) or course(db, user_id)
-    given = {"user_id": user_id, "course_id": course_id, "canvas_assignment_id": next(_numbers), "title": "Lab report"}
-    return insert(db, "public.assignments", given, columns)
+    def values(self, sent: Mapping[str, Any]) -> dict[str, Any]:
+        """What a ``send`` of the matrix means here."""
+        return {column: access.resolve(value, self.people) for column, value in sent.items()}
 
+    def attempt(self, statement: sql.Composable, parameters: Sequence[Any] = ()) -> str:
+        """Runs one statement as whoever the transaction is, undoes it, and tells its outcome as a cell."""
+        try:
+            with self.db.transaction(force_rollback=True):
+                count = self.db.execute(statement, parameters).rowcount
+        except psycopg.Error as error:
+            return outcome_of_error(error.sqlstate, error.diag.message_primary or "")
+        return "1" if count > 0 else "0"
 
-def catalog_course(db: Connection, **columns: Any) -> uuid.UUID:
-    """A course of the school, with a code nobody else has."""
-    code = "".join(chr(ord("A") + int(digit)) for digit in str(uuid.uuid4().int)[:20])
-    return insert(db, "public.catalog_courses", {"code": f"{code} 101", "title": "Chemistry"}, columns)
+    def cell(self, relation: access.Relation, line: access.Line) -> str:
+        """Tries one line of the matrix as whoever the transaction is.
 
-
-def lecture(db: Connection, **columns: Any) -> uuid.UUID:
-    """A pending lecture without links, in a catalogue course of its own unless one is given."""
-    course_id = columns.pop("catalog_course_id", None) or catalog_course(db)
-    session = uuid.uuid4()
-    given = {
-        "catalog_course_id": course_id,
-        "panopto_session_id": str(session),
-        "panopto_url": f"https://video.test/Viewer.aspx?id={session}",
-        "stream_url": f"https://video.test/stream/{session}",
-    }
-    return insert(db, "public.lectures", given, columns)
-
-
-def insert(db: Connection, table: str, *parts: dict[str, Any]) -> uuid.UUID:
-    """Inserts one row, later parts winning over earlier ones, and returns its id."""
-    columns = {name: value for part in parts for name, value in part.items()}
-    names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
-    made: uuid.UUID = one(db, f"insert into {table} ({names}) values ({marks}) returning id", list(columns.values()))
-    return made
+        Writes return their key, as the clients' libraries ask by default, so the select policy has its say too.
+        """
+        table = sql.Identifier("public", relation.name)
+        key = line.row.key if line.row else next(iter(relation.rows.values())).key
+        returning = sql.SQL(", ").join(map(sql.Identifier, key))
+        where = sql.SQL(" and ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in key)
+        keys = [access.resolve(value, self.people) for value in key.values()]
+        if line.command == "select":
+            return self.attempt(sql.SQL("select {} from {} where {}").format(returning, table, where), keys)
+        if line.command == "delete":
+            return self.attempt(sql.SQL("delete from {} where {} returning {}").format(table, where, returning), keys)
+        assert line.send is not None
+        values = self.values(relation.sends[line.send])
+        columns = sql.SQL(", ").join(map(sql.Identifier, values))
+        sent = json.dumps(values)
+        if line.command == "insert":
+            statement = "insert into {} ({}) select {} from jsonb_populate_record(null::{}, %s::jsonb) returning {}"
+            return self.attempt(sql.SQL(statement).format(table, columns, columns, table, returning), [sent])
+        statement = (
+            "update {} set ({}) = (select {} from jsonb_populate_record(null::{}, %s::jsonb)) where {} returning {}"
+            if len(values) > 1
+            else "update {} set {} = (select {} from jsonb_populate_record(null::{}, %s::jsonb)) where {} returning {}"
+        )
+        return self.attempt(sql.SQL(statement).format(table, columns, columns, table, where, returning), [sent, *keys])

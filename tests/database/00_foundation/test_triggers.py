@@ -138,7 +138,8 @@ def test_every_key_that_loses_its_row_is_queued_once(lessons: Connection) -> Non
     lessons.execute("insert into public.probe_lessons (file_key) values ('probe/a')")
     lessons.execute("delete from public.probe_lessons")
     queued = lessons.execute(
-        "select storage_key, reason from private.storage_deletions where storage_key like 'probe/%' order by storage_key"
+        "select storage_key, reason from private.storage_deletions where storage_key like 'probe/%'"
+        " order by storage_key"
     ).fetchall()
     assert queued == [
         ("probe/a", "probe_lessons delete"),

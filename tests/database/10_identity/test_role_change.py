@@ -82,7 +82,8 @@ def test_a_change_is_audited_and_the_same_role_is_none(db: Connection) -> None:
         one(db, SET_ROLE, (person, "student"))
         one(db, SET_ROLE, (person, "teacher"))
     lines = db.execute(
-        "select action, actor_id, actor_role, detail from private.audit_log where entity = 'profiles' and entity_id = %s",
+        "select action, actor_id, actor_role, detail from private.audit_log"
+        " where entity = 'profiles' and entity_id = %s",
         (str(person),),
     ).fetchall()
     detail = {"before": {"role": "student"}, "after": {"role": "teacher"}}
