@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Callable
 
@@ -61,6 +62,7 @@ def _before(world: World) -> Callable[[], Response | tuple[str, int] | None]:
                 "query": request.query_string.decode(),
                 "person_id": grant.person_id if grant else None,
                 "has_bearer": bool(token),
+                "has_cookie": "Cookie" in request.headers,
                 "grant_type": request.form.get("grant_type"),
             }
             world.journal.append(g.journal)
@@ -169,6 +171,8 @@ def _after(world: World) -> Callable[[Response], Response]:
         fault: Fault | None = g.get("fault")
         if fault and response.status_code == 200:
             _spoil(response, fault)
+        # Canvas starts a session for everybody; whoever shares a client between people must not keep it
+        response.headers["Set-Cookie"] = f"canvas_session={secrets.token_hex(8)}; path=/; HttpOnly"
         g.journal["status"] = response.status_code
         return response
 

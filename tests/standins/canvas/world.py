@@ -143,6 +143,9 @@ class World:
     def __init__(self, seed: int = 1) -> None:
         self.lock = threading.RLock()
         self.seed = seed
+        self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
+        self.redirect_hosts: set[str] | None = None
+        self.today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         self.reset()
 
     def reset(self) -> None:
@@ -161,8 +164,6 @@ class World:
             self.journal: deque[dict[str, Any]] = deque(maxlen=20000)
             self.in_flight = 0
             self.most_in_flight = 0
-            self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
-            self.redirect_hosts: set[str] | None = None
             seed_world(self, random.Random(self.seed))
 
     # ---- people and grants --------------------------------------------------------------------------------------
@@ -250,7 +251,7 @@ class World:
                 "group_id": self.courses[course_id].groups[0]["id"],
                 "position": max(siblings, default=0) + 1,
                 "description": "<p>Read the chapter and answer the questions.</p>",
-                "due_at": stamp(datetime(2026, 12, 1, 4, 59, 59, tzinfo=UTC)),
+                "due_at": stamp(self.today + timedelta(days=14, hours=4, minutes=59, seconds=59)),
             }
             assignment = Assignment(id=number, course_id=course_id, **{**defaults, **fields})
             self.assignments[number] = assignment
@@ -332,7 +333,10 @@ KINDS = [
 
 
 def seed_world(world: World, rng: random.Random) -> None:
-    """Four students and two teachers; six courses of one term, 8 to 26 assignments each, one course past 2^53."""
+    """Four students and two teachers; six courses of one term, 8 to 26 assignments each, one course past 2^53.
+
+    The same seed gives the same world, with due dates around the day the stand-in was started.
+    """
     for number in range(1, 5):
         world.people[100 + number] = Person(100 + number, f"Student {number}", f"student{number}")
     for number in range(1, 3):
@@ -351,18 +355,20 @@ def seed_world(world: World, rng: random.Random) -> None:
         ]
         world.courses[course_id] = course
         for position in range(1, rng.randint(8, 26) + 1):
-            assignment = _assignment(rng, course, topics, position, 5000 + 100 * index + position)
+            assignment = _assignment(rng, course, topics, position, 5000 + 100 * index + position, world.today)
             world.assignments[assignment.id] = assignment
             for person_id, role in roles.items():
                 if role == "student" and position <= 3:
                     world.submissions[(assignment.id, person_id)] = _submission(rng, assignment, graded=position < 3)
 
 
-def _assignment(rng: random.Random, course: Course, topics: list[str], position: int, number: int) -> Assignment:
+def _assignment(
+    rng: random.Random, course: Course, topics: list[str], position: int, number: int, today: datetime
+) -> Assignment:
     kind, types, points = KINDS[(position + rng.randrange(3)) % len(KINDS)]
     topic = rng.choice(topics)
-    # 23:59:59 in New York, in winter time: 04:59:59 UTC on the next day
-    due = datetime(2026, 11, 10, 4, 59, 59, tzinfo=UTC) + timedelta(days=3 * position)
+    # 23:59:59 in New York, in winter time; the first three are past, one every third day
+    due = today + timedelta(days=3 * position - 10, hours=4, minutes=59, seconds=59)
     return Assignment(
         id=number,
         course_id=course.id,

@@ -1,0 +1,117 @@
+"""Canvas in our own words: courses, assignments, and whether an assignment is really gone (canvas facts 8 to 10)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from functions.shared.canvas.authenticated import AuthenticatedCanvas
+from functions.shared.canvas.errors import CanvasBadAnswer, CourseForbidden, CourseGone
+from functions.shared.canvas.transport import CanvasRefused, Counters, Query, pages
+
+PER_PAGE = "100"
+CONFIRM_AT_ONCE = 50  # ids in one request: well below the 6 KB that Canvas's links may fill (canvas facts 6)
+MOST_BIGINT = 2**63 - 1
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The second look at assignments that a listing did not show: certainly gone, or still there after all."""
+
+    gone: frozenset[int]
+    still_there: list[Row]
+
+
+class Canvas:
+    """What one person sees at one Canvas. Every call may raise the errors of ``errors.py``."""
+
+    def __init__(self, authenticated: AuthenticatedCanvas) -> None:
+        self._canvas = authenticated
+
+    @property
+    def counters(self) -> Counters:
+        """What was sent so far."""
+        return self._canvas.transport.counters
+
+    def courses(self) -> Iterator[list[Row]]:
+        """The active courses, page by page; concluded and deleted ones are missing, restricted ones are stubs."""
+        return self._list("/api/v1/courses", {"enrollment_state": "active", "include[]": ["term"]})
+
+    def course(self, course_id: int) -> Row:
+        """One course.
+
+        :raise CourseGone, CourseForbidden: deleted or closed to this person
+        """
+        row = self._canvas.get(f"/api/v1/courses/{course_id}", {"include[]": ["term", "concluded"]})
+        if row_id(row) != course_id:
+            raise CanvasBadAnswer(details="another course than the one asked for")
+        return dict(row)
+
+    def assignments(self, course_id: int) -> Iterator[list[Row]]:
+        """A course's assignments as this person sees them, page by page, with his own submission if Canvas adds it."""
+        return self._list(f"/api/v1/courses/{course_id}/assignments", {"include[]": ["submission"]})
+
+    def confirm_gone(self, course_id: int, ids: Iterable[int]) -> Confirmation:
+        """Looks again for assignments that a complete listing did not show.
+
+        Canvas names invisible ids in the refusal of ``assignment_ids[]``: one cheap call for many (canvas facts 9).
+        """
+        gone: set[int] = set()
+        there: list[Row] = []
+        asked = sorted(set(ids))
+        for start in range(0, len(asked), CONFIRM_AT_ONCE):
+            batch = asked[start : start + CONFIRM_AT_ONCE]
+            try:
+                there += self._named(course_id, batch)
+            except CanvasRefused as refused:
+                named = named_ids(refused.answer) & set(batch)
+                if not named:
+                    gone_here, there_here = self._one_by_one(course_id, batch)
+                    gone |= gone_here
+                    there += there_here
+                    continue
+                gone |= named
+                if rest := [number for number in batch if number not in named]:
+                    there += self._named(course_id, rest)
+        alive = {row_id(row) for row in there}
+        return Confirmation(frozenset(gone | (set(asked) - alive)), [row for row in there if row_id(row) in set(asked)])
+
+    def _named(self, course_id: int, ids: list[int]) -> list[Row]:
+        query: Query = {"assignment_ids[]": [str(number) for number in ids], "include[]": ["submission"]}
+        listing = self._list(f"/api/v1/courses/{course_id}/assignments", query)
+        return [row for page in listing for row in page]
+
+    def _one_by_one(self, course_id: int, ids: list[int]) -> tuple[set[int], list[Row]]:
+        gone, there = set(), []
+        for number in ids:
+            try:
+                path = f"/api/v1/courses/{course_id}/assignments/{number}"
+                there.append(dict(self._canvas.get(path, {"include[]": ["submission"]})))
+            except (CourseGone, CourseForbidden):
+                gone.add(number)
+        return gone, there
+
+    def _list(self, path: str, query: Query) -> Iterator[list[Row]]:
+        first = self._canvas.transport.first(path, {**query, "per_page": PER_PAGE})
+        return pages(first, self._canvas.page)
+
+
+def row_id(row: Row) -> int | None:
+    """A row's id, which Canvas may send as number or text; nothing when it is none that the database could hold."""
+    value = row.get("id")
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value):
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_BIGINT:
+        return value
+    return None
+
+
+def named_ids(body: object) -> set[int]:
+    """The ids in ``{"message": "Invalid assignment_ids: 7,9"}``; none when the refusal says something else."""
+    message = body.get("message") if isinstance(body, dict) else None
+    match = re.fullmatch(r"Invalid assignment_ids: ([0-9, ]+)", message) if isinstance(message, str) else None
+    return {int(number) for number in re.findall(r"[0-9]+", match[1])} if match else set()

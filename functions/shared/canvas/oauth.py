@@ -1,0 +1,142 @@
+"""The grant at Canvas: where to send the person, code for tokens, new token for old, revocation (canvas facts 3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+from functions.shared.canvas.errors import CanvasBadAnswer, CanvasGrantRefused, ReauthorizationRequired
+from functions.shared.canvas.transport import Transport
+from functions.shared.http import Answer
+from functions.shared.settings import is_loopback
+
+# What sync needs, and nothing else; docs/canvas.md lists the same with the reasons (a test compares them).
+SCOPES = (
+    "url:GET|/api/v1/courses",
+    "url:GET|/api/v1/courses/:id",
+    "url:GET|/api/v1/courses/:course_id/assignments",
+    "url:GET|/api/v1/courses/:course_id/assignments/:id",
+)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One Canvas host with our developer key there."""
+
+    base_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """An answer of the token endpoint; a refresh brings no refresh token."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    expires_at: datetime | None
+    canvas_user_id: str | None
+
+
+def base_url(instance_domain: str, *, local: bool) -> str:
+    """The origin of an installation: https, or http for a loopback host in a ``local`` environment."""
+    host = instance_domain.partition(":")[0]
+    return f"{'http' if local and is_loopback(host) else 'https'}://{instance_domain}"
+
+
+def authorize_url(installation: Installation, redirect_uri: str, state: str) -> str:
+    """Where the person gives consent; always carries the scopes."""
+    query = {
+        "client_id": installation.client_id,
+        "response_type": "code",
+        "redirect_uri": redirect_uri,
+        "state": state,
+        "scope": " ".join(SCOPES),
+        "purpose": "Headstart",
+    }
+    return f"{installation.base_url}/login/oauth2/auth?{urlencode(query, quote_via=quote)}"
+
+
+def exchange_code(transport: Transport, installation: Installation, code: str, redirect_uri: str) -> Tokens:
+    """Code for tokens; sent once, for a code is good for one use.
+
+    :raise CanvasGrantRefused: used, expired, foreign code
+    :raise CanvasBadAnswer: nonsense, or Canvas does not know our key
+    :raise CanvasUnavailable: no answer
+    """
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+    response = transport.post_form("/login/oauth2/token", {**form, **_key(installation)}, repeatable=False)
+    if _error(response) in ("invalid_grant", "invalid_request"):
+        raise CanvasGrantRefused
+    tokens = _tokens(response)
+    if tokens.canvas_user_id is None:
+        raise CanvasBadAnswer(details="the token answer names no person")
+    return tokens
+
+
+def refresh(transport: Transport, installation: Installation, refresh_token: str) -> Tokens:
+    """A new access token; the old one is dead from here on.
+
+    :raise ReauthorizationRequired: the refresh token is gone
+    :raise CanvasBadAnswer, CanvasUnavailable: everything else, a throttled token call included, is temporary
+    """
+    form = {"grant_type": "refresh_token", "refresh_token": refresh_token, **_key(installation)}
+    response = transport.post_form("/login/oauth2/token", form, repeatable=True)
+    if _error(response) in ("invalid_grant", "invalid_request"):
+        raise ReauthorizationRequired
+    return _tokens(response)
+
+
+def revoke(transport: Transport, access_token: str) -> None:
+    """Takes the token away at Canvas. A refusal means that it is dead already.
+
+    :raise CanvasUnavailable: no answer
+    """
+    transport.delete("/login/oauth2/token", access_token)
+
+
+def _key(installation: Installation) -> dict[str, str]:
+    return {"client_id": installation.client_id, "client_secret": installation.client_secret}
+
+
+def _error(response: Answer) -> str | None:
+    """The ``error`` key of a refusal; older installations redirect with it in the query (canvas facts 3.2)."""
+    if response.status == 302:
+        found = parse_qs(urlsplit(response.headers.get("location", "")).query).get("error")
+        return found[0] if found else None
+    if response.status != 400:
+        return None
+    error = _object(response).get("error")
+    return error if isinstance(error, str) else None
+
+
+def _object(response: Answer) -> Mapping[str, Any]:
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _tokens(response: Answer) -> Tokens:
+    if response.status == 401:
+        raise CanvasBadAnswer("Canvas does not accept our developer key.", details="invalid_client")
+    body = _object(response)
+    access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
+    if response.status != 200 or not isinstance(access_token, str) or not access_token:
+        # a null access token has been seen on refreshes: never store it
+        raise CanvasBadAnswer(details=f"HTTP {response.status} without a token")
+    expires_in = body.get("expires_in")
+    lives = isinstance(expires_in, int | float) and not isinstance(expires_in, bool) and 0 < expires_in < 10**9
+    user = body.get("user")
+    user_id = user.get("id") if isinstance(user, dict) else None
+    return Tokens(
+        access_token=access_token,
+        refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
+        expires_at=datetime.now(UTC) + timedelta(seconds=float(expires_in)) if lives else None,  # type: ignore[arg-type]
+        canvas_user_id=str(user_id) if isinstance(user_id, int | str) and str(user_id) else None,
+    )

@@ -1,0 +1,132 @@
+"""The stored tokens of one integration, and the single flight of their refresh across all processes.
+
+A refresh kills the previous access token at once, so two refreshers would invalidate each other (canvas facts 3.2):
+the one who holds the lease in the database refreshes, everybody else waits and reads again.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from functions.shared.canvas import oauth
+from functions.shared.canvas.errors import CanvasUnavailable, ReauthorizationRequired
+from functions.shared.crypto import Envelope
+
+ACCESS_FIELD, REFRESH_FIELD = "access_token", "refresh_token"
+LEASE_SECONDS = 60  # longer than one refresh with all its retries
+PATIENCE_SECONDS = 90.0
+EARLY = timedelta(seconds=60)
+
+
+class Rpc(Protocol):
+    """Calls a database function as the service."""
+
+    def __call__(self, name: str, args: dict[str, Any]) -> Any: ...
+
+
+@dataclass(frozen=True)
+class StoredToken:
+    """What the database holds, decrypted."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    expires_at: datetime | None
+    version: int
+
+
+@dataclass
+class TokenStore:
+    """Reads and refreshes the tokens of one integration. ``renew`` asks Canvas for a new access token."""
+
+    rpc: Rpc
+    crypto: Envelope
+    integration_id: str
+    renew: Callable[[str], oauth.Tokens]
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    _known: StoredToken | None = None
+
+    def current(self) -> StoredToken:
+        """A token that should work; one about to expire is refreshed first.
+
+        :raise ReauthorizationRequired: there is none
+        :raise CanvasUnavailable, CanvasBadAnswer: it had to be refreshed and could not
+        """
+        token = self._known or self._read()
+        self._known = token
+        if token.expires_at is not None and token.expires_at - EARLY <= datetime.now(UTC):
+            return self.replace(token)
+        return token
+
+    def replace(self, rejected: StoredToken) -> StoredToken:
+        """Another token than the rejected one: the stored one if somebody was faster, else a refreshed one.
+
+        :raise ReauthorizationRequired: the grant is dead
+        :raise CanvasUnavailable, CanvasBadAnswer: Canvas cannot refresh now
+        """
+        stored = self._read()
+        if stored.version == rejected.version:
+            stored = self._refresh(stored)
+        self._known = stored
+        return stored
+
+    def _refresh(self, stale: StoredToken) -> StoredToken:
+        lease = {"p_integration_id": self.integration_id, "p_holder": str(uuid.uuid4())}
+        deadline = self.clock() + PATIENCE_SECONDS
+        while self.clock() < deadline:
+            if self.rpc("svc_begin_token_refresh", {**lease, "p_ttl_s": LEASE_SECONDS}):
+                try:
+                    stored = self._read()
+                    return self._renewed(stored) if stored.version == stale.version else stored
+                finally:
+                    self.rpc("svc_end_token_refresh", lease)
+            self.sleep(random.uniform(0.1, 0.3))  # noqa: S311 (jitter, no secret)
+            stored = self._read()
+            if stored.version != stale.version:
+                return stored
+        raise CanvasUnavailable(details="somebody else's refresh does not end")
+
+    def _renewed(self, stored: StoredToken) -> StoredToken:
+        if stored.refresh_token is None:
+            raise ReauthorizationRequired
+        tokens = self.renew(stored.refresh_token)
+        version = self.rpc("svc_put_integration_token", {**self._sealed(tokens), "p_expected_version": stored.version})
+        if version is None:  # connected anew in between: those tokens win
+            return self._read()
+        refresh_token = tokens.refresh_token or stored.refresh_token
+        return StoredToken(tokens.access_token, refresh_token, tokens.expires_at, int(version))
+
+    def _sealed(self, tokens: oauth.Tokens) -> dict[str, Any]:
+        return {"p_integration_id": self.integration_id, **seal(self.crypto, self.integration_id, tokens)}
+
+    def _read(self) -> StoredToken:
+        rows = self.rpc("svc_get_integration_token", {"p_integration_id": self.integration_id})
+        if not rows:
+            raise ReauthorizationRequired
+        row = rows[0]
+        refresh_enc, expires_at = row["refresh_token_enc"], row["expires_at"]
+        decrypt = self.crypto.decrypt
+        return StoredToken(
+            access_token=decrypt(row["access_token_enc"], row_id=self.integration_id, field=ACCESS_FIELD),
+            refresh_token=decrypt(refresh_enc, row_id=self.integration_id, field=REFRESH_FIELD)
+            if refresh_enc
+            else None,
+            expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
+            version=int(row["version"]),
+        )
+
+
+def seal(crypto: Envelope, integration_id: str, tokens: oauth.Tokens) -> dict[str, Any]:
+    """Tokens as the database takes them: encrypted, bound to the integration's id."""
+    refresh = tokens.refresh_token
+    return {
+        "p_access_token_enc": crypto.encrypt(tokens.access_token, row_id=integration_id, field=ACCESS_FIELD),
+        "p_refresh_token_enc": crypto.encrypt(refresh, row_id=integration_id, field=REFRESH_FIELD) if refresh else None,
+        "p_expires_at": tokens.expires_at.isoformat() if tokens.expires_at else None,
+    }

@@ -1,0 +1,410 @@
+-- What canvas-oauth and canvas-sync change in one go. Each REST call is a transaction of its own, so a change over several
+-- rows is one function here. All are for the service alone; it checks ownership before it calls.
+--
+--   connect     grant -> integrations + private.integration_tokens + first job
+--   course list -> svc_apply_courses -> (missing ones looked at again) -> svc_mark_course
+--   page of assignments -> svc_apply_assignments, with the cursor -> svc_missing_assignments
+--               -> (looked at again) -> svc_finish_assignments
+--
+-- Rows whose hash is the same are not touched: a run without news writes nothing to courses and assignments.
+
+create function public.svc_connect_integration(
+    p_integration_id uuid,
+    p_user_id uuid,
+    p_lms_connection_id uuid,
+    p_external_user_id text,
+    p_scopes text[],
+    p_access_token_enc text,
+    p_refresh_token_enc text default null,
+    p_expires_at timestamptz default null
+)
+returns table (integration_id uuid, outcome text, job_id uuid)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_domain text;
+    v_id uuid;
+begin
+    if p_integration_id is null or p_user_id is null or p_lms_connection_id is null or p_external_user_id is null
+        or p_scopes is null or p_access_token_enc is null then
+        raise exception 'only p_refresh_token_enc and p_expires_at may be null' using errcode = '22004';
+    end if;
+    select c.instance_domain into v_domain from public.lms_connections as c
+    where c.id = p_lms_connection_id and c.provider = 'canvas' and c.status = 'active';
+    if not found then
+        raise exception 'no such connection' using errcode = 'PT404';
+    end if;
+    -- two tabs of one person finish at the same time: one after the other
+    perform from public.profiles as p where p.user_id = p_user_id for no key update;
+    select i.id into v_id from public.integrations as i
+    where i.user_id = p_user_id and i.provider = 'canvas' and i.instance_domain = v_domain
+    for update;
+    if v_id <> p_integration_id then
+        -- the envelopes are bound to the id: the caller seals them again for this one
+        return query select v_id, 'other_id'::text, null::uuid;
+        return;
+    end if;
+    begin
+        if v_id is null then
+            insert into public.integrations (
+                id, user_id, provider, lms_connection_id, instance_domain, external_user_id, status, scopes
+            )
+            values (
+                p_integration_id, p_user_id, 'canvas', p_lms_connection_id, v_domain, p_external_user_id, 'connected',
+                p_scopes
+            );
+        else
+            update public.integrations as i
+            set lms_connection_id = p_lms_connection_id,
+                external_user_id = p_external_user_id,
+                status = 'connected',
+                scopes = p_scopes
+            where i.id = v_id;
+        end if;
+    exception when unique_violation then
+        return query select null::uuid, 'in_use'::text, null::uuid;
+        return;
+    end;
+    -- a new grant replaces both tokens: the refresh token of an older one must not outlive it
+    insert into private.integration_tokens as t (integration_id, access_token_enc, refresh_token_enc, expires_at)
+    values (p_integration_id, p_access_token_enc, p_refresh_token_enc, p_expires_at)
+    on conflict on constraint integration_tokens_pkey do update
+    set access_token_enc = excluded.access_token_enc,
+        refresh_token_enc = excluded.refresh_token_enc,
+        expires_at = excluded.expires_at,
+        version = t.version + 1;
+    return query
+    select p_integration_id, 'connected'::text, j.job_id
+    from public.svc_enqueue_job(
+        p_type => 'canvas_sync',
+        p_payload => jsonb_build_object('integration_ids', jsonb_build_array(p_integration_id)),
+        p_user_id => p_user_id,
+        p_dedupe_key => 'canvas_sync:' || p_integration_id
+    ) as j;
+end
+$$;
+
+comment on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz) is
+    'Stores a grant: the integration connected, its tokens, its first sync enqueued. outcome connected; other_id when the '
+    'person has an integration there under the returned id (seal the tokens for it and call again); in_use when that '
+    'Canvas person is connected by another account: nothing is stored. PT404 without an active connection.';
+
+create function public.svc_disconnect_integration(p_integration_id uuid)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    delete from private.integration_tokens where integration_id = p_integration_id;
+    update public.integrations set status = 'revoked' where id = p_integration_id and status <> 'revoked';
+end
+$$;
+
+comment on function public.svc_disconnect_integration(uuid) is
+    'Forgets the tokens and revokes the integration; courses stay. Safe to repeat.';
+
+create function public.svc_expire_integration(p_integration_id uuid)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_user_id uuid;
+begin
+    update public.integrations set status = 'expired'
+    where id = p_integration_id and status = 'connected'
+    returning user_id into v_user_id;
+    if not found then
+        return false;
+    end if;
+    insert into public.notifications (user_id, type, status, title, body, payload, created_at)
+    values (
+        v_user_id,
+        'integration_error',
+        'sent',
+        'Connect Canvas again',
+        'Canvas no longer accepts the permission you gave. Your courses stay; connect again to keep them up to date.',
+        jsonb_build_object('integration_id', p_integration_id, 'code', 'reauthorization_required'),
+        private.clock()
+    );
+    return true;
+end
+$$;
+
+comment on function public.svc_expire_integration(uuid) is
+    'The grant is dead: a connected integration becomes expired and its owner gets one notification. False, and no second '
+    'notification, when it was not connected.';
+
+create function public.svc_apply_courses(p_integration_id uuid, p_courses jsonb)
+returns table (course_id uuid, canvas_course_id bigint, outcome text, is_active boolean, workflow_state text)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_user_id uuid;
+begin
+    select user_id into v_user_id from public.integrations where id = p_integration_id;
+    if not found then
+        raise exception 'no such integration' using errcode = 'PT404';
+    end if;
+    if jsonb_typeof(p_courses) is distinct from 'array' then
+        raise exception 'p_courses must be an array' using errcode = '22023';
+    end if;
+    return query
+    with given as (
+        select g.*
+        from jsonb_to_recordset(p_courses) as g (
+            canvas_course_id bigint, name text, course_code text, term text, workflow_state text, time_zone text,
+            raw_payload jsonb, content_hash text, access_restricted boolean
+        )
+    ),
+    known as (
+        select g.*, c.id as old_id,
+            case
+                when c.id is null then 'inserted'
+                when g.access_restricted and c.access_restricted then 'unchanged'
+                when g.access_restricted then 'updated'
+                when c.content_hash is distinct from g.content_hash or c.access_restricted then 'updated'
+                when c.workflow_state is distinct from g.workflow_state then 'updated'
+                else 'unchanged'
+            end as outcome
+        from given as g
+        left join public.courses as c
+            on c.integration_id = p_integration_id and c.canvas_course_id = g.canvas_course_id
+    ),
+    written as (
+        insert into public.courses as c (
+            user_id, integration_id, canvas_course_id, catalog_course_id, name, course_code, term, workflow_state,
+            time_zone, raw_payload, content_hash, access_restricted
+        )
+        select
+            v_user_id, p_integration_id, k.canvas_course_id, k_catalog.id, k.name, k.course_code, k.term,
+            k.workflow_state, k.time_zone, coalesce(k.raw_payload, '{}'), k.content_hash, k.access_restricted
+        from known as k
+        left join public.catalog_courses as k_catalog
+            on k_catalog.code = public.normalize_course_code(k.course_code)
+        where k.outcome <> 'unchanged'
+        order by k.canvas_course_id
+        on conflict on constraint courses_integration_id_canvas_course_id_key do update
+        -- a stub says nothing but that it is closed: what we know stays (canvas facts 8)
+        set name = case when excluded.access_restricted then c.name else excluded.name end,
+            course_code = case when excluded.access_restricted then c.course_code else excluded.course_code end,
+            term = case when excluded.access_restricted then c.term else excluded.term end,
+            workflow_state = case when excluded.access_restricted then c.workflow_state else excluded.workflow_state end,
+            time_zone = case when excluded.access_restricted then c.time_zone else excluded.time_zone end,
+            raw_payload = case when excluded.access_restricted then c.raw_payload else excluded.raw_payload end,
+            content_hash = case when excluded.access_restricted then c.content_hash else excluded.content_hash end,
+            catalog_course_id = coalesce(c.catalog_course_id, excluded.catalog_course_id),
+            -- switched off by the deletion, not by the person
+            is_active = c.is_active or (c.workflow_state = 'deleted' and not excluded.access_restricted),
+            access_restricted = excluded.access_restricted
+        returning c.id, c.canvas_course_id, c.is_active, c.workflow_state
+    )
+    select
+        coalesce(w.id, k.old_id),
+        k.canvas_course_id,
+        case when k.access_restricted then 'restricted' else k.outcome end,
+        coalesce(w.is_active, c.is_active),
+        coalesce(w.workflow_state, c.workflow_state)
+    from known as k
+    left join written as w on w.canvas_course_id = k.canvas_course_id
+    left join public.courses as c on c.id = k.old_id
+    order by k.canvas_course_id;
+end
+$$;
+
+comment on function public.svc_apply_courses(uuid, jsonb) is
+    'Courses of one page of the list, each once: keys canvas_course_id, name, course_code, term, workflow_state, time_zone, '
+    'raw_payload, content_hash, access_restricted. Answers what became of each: inserted, updated, unchanged, restricted. '
+    'A restricted one changes nothing but its flag. PT404 without the integration.';
+
+create function public.svc_missing_courses(p_integration_id uuid, p_seen bigint[])
+returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select coalesce(
+        jsonb_agg(
+            jsonb_build_object('course_id', id, 'canvas_course_id', canvas_course_id::text) order by canvas_course_id
+        ),
+        '[]'
+    )
+    from public.courses
+    where integration_id = p_integration_id
+      and canvas_course_id <> all (p_seen)
+      and workflow_state is distinct from 'deleted'
+      and workflow_state is distinct from 'completed'
+      and not access_restricted;
+$$;
+
+comment on function public.svc_missing_courses(uuid, bigint[]) is
+    'Courses that a complete list did not show and that are not yet known to be over: [{course_id, canvas_course_id}].';
+
+create function public.svc_mark_course(p_course_id uuid, p_workflow_state text default null, p_restricted boolean default false)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    update public.courses
+    set workflow_state = coalesce(p_workflow_state, workflow_state),
+        access_restricted = p_restricted,
+        is_active = is_active and p_workflow_state is distinct from 'deleted'
+    where id = p_course_id
+      and (
+          workflow_state is distinct from coalesce(p_workflow_state, workflow_state)
+          or access_restricted is distinct from p_restricted
+      );
+    return found;
+end
+$$;
+
+comment on function public.svc_mark_course(uuid, text, boolean) is
+    'What a second look at a missing course told: completed, deleted (no longer active) or closed to this person. Rows of '
+    'the course stay. False when it was known.';
+
+create function public.svc_apply_assignments(p_course_id uuid, p_assignments jsonb, p_cursor jsonb)
+returns table (seen int, inserted int, updated int, unchanged int, restored int)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_user_id uuid;
+begin
+    select c.user_id into v_user_id from public.courses as c where c.id = p_course_id;
+    if not found then
+        raise exception 'no such course' using errcode = 'PT404';
+    end if;
+    if jsonb_typeof(p_assignments) is distinct from 'array' then
+        raise exception 'p_assignments must be an array' using errcode = '22023';
+    end if;
+    return query
+    with given as (
+        select g.*
+        from jsonb_to_recordset(p_assignments) as g (
+            canvas_assignment_id bigint, title text, description_html text, due_at timestamptz, unlock_at timestamptz,
+            lock_at timestamptz, points_possible numeric, submission_types text[], position int, canvas_url text,
+            published_at timestamptz, status public.assignment_status, submission jsonb, raw_payload jsonb,
+            content_hash text, html_hash text
+        )
+    ),
+    known as (
+        select g.*,
+            case
+                when a.id is null then 'inserted'
+                when a.status = 'removed' then 'restored'
+                when a.content_hash is distinct from g.content_hash then 'updated'
+                else 'unchanged'
+            end as outcome
+        from given as g
+        left join public.assignments as a
+            on a.course_id = p_course_id and a.canvas_assignment_id = g.canvas_assignment_id
+    ),
+    written as (
+        insert into public.assignments as a (
+            user_id, course_id, canvas_assignment_id, title, description_html, due_at, unlock_at, lock_at,
+            points_possible, submission_types, position, canvas_url, published_at, status, submission, raw_payload,
+            content_hash, html_hash, last_synced_at
+        )
+        select
+            v_user_id, p_course_id, k.canvas_assignment_id, k.title, k.description_html, k.due_at, k.unlock_at, k.lock_at,
+            k.points_possible, coalesce(k.submission_types, '{}'), k.position, k.canvas_url, k.published_at, k.status,
+            nullif(k.submission, 'null'), coalesce(k.raw_payload, '{}'), k.content_hash, k.html_hash, private.clock()
+        from known as k
+        where k.outcome <> 'unchanged'
+        order by k.canvas_assignment_id
+        on conflict on constraint assignments_course_id_canvas_assignment_id_key do update
+        set title = excluded.title,
+            description_html = excluded.description_html,
+            due_at = excluded.due_at,
+            unlock_at = excluded.unlock_at,
+            lock_at = excluded.lock_at,
+            points_possible = excluded.points_possible,
+            submission_types = excluded.submission_types,
+            position = excluded.position,
+            canvas_url = excluded.canvas_url,
+            published_at = coalesce(excluded.published_at, a.published_at),
+            status = excluded.status,
+            submission = excluded.submission,
+            raw_payload = excluded.raw_payload,
+            content_hash = excluded.content_hash,
+            html_hash = excluded.html_hash,
+            last_synced_at = excluded.last_synced_at
+        returning a.id
+    ),
+    cursor_kept as (
+        insert into public.course_sync_state as s (user_id, course_id, cursor, last_polled_at)
+        values (v_user_id, p_course_id, p_cursor, private.clock())
+        on conflict on constraint course_sync_state_course_id_key do update
+        set cursor = excluded.cursor, last_polled_at = excluded.last_polled_at
+        returning s.id
+    )
+    select
+        count(*)::int,
+        (count(*) filter (where k.outcome = 'inserted'))::int,
+        (count(*) filter (where k.outcome = 'updated'))::int,
+        (count(*) filter (where k.outcome = 'unchanged'))::int,
+        (count(*) filter (where k.outcome = 'restored'))::int
+    from known as k;
+end
+$$;
+
+comment on function public.svc_apply_assignments(uuid, jsonb, jsonb) is
+    'Assignments of one page, each once, as the columns of the table, and the cursor with them. Rows with the same hash are '
+    'not touched; a removed one that is back is restored with the same id. Answers the counts. PT404 without the course.';
+
+create function public.svc_missing_assignments(p_course_id uuid, p_seen bigint[])
+returns bigint[]
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select coalesce(array_agg(canvas_assignment_id order by canvas_assignment_id), '{}')
+    from public.assignments
+    where course_id = p_course_id and status <> 'removed' and canvas_assignment_id <> all (p_seen);
+$$;
+
+comment on function public.svc_missing_assignments(uuid, bigint[]) is
+    'Canvas ids of assignments that are here, not removed, and were not seen in a complete list.';
+
+create function public.svc_finish_assignments(p_course_id uuid, p_gone bigint[], p_cursor jsonb)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_removed int;
+begin
+    update public.assignments set status = 'removed', last_synced_at = private.clock()
+    where course_id = p_course_id and canvas_assignment_id = any (p_gone) and status <> 'removed';
+    get diagnostics v_removed = row_count;
+    insert into public.course_sync_state as s (user_id, course_id, cursor, last_polled_at)
+    select c.user_id, c.id, p_cursor, private.clock() from public.courses as c where c.id = p_course_id
+    on conflict on constraint course_sync_state_course_id_key do update
+    set cursor = excluded.cursor, last_polled_at = excluded.last_polled_at;
+    return v_removed;
+end
+$$;
+
+comment on function public.svc_finish_assignments(uuid, bigint[], jsonb) is
+    'The end of a complete list: the confirmed missing ones become removed (the rows stay), the cursor says so. Answers how '
+    'many. Safe to repeat.';
