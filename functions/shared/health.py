@@ -13,6 +13,7 @@ from functions.shared.auth import bearer_token
 from functions.shared.clock import Clock
 from functions.shared.database import Database
 from functions.shared.errors import Unauthorized
+from functions.shared.openapi import PUBLIC
 from functions.shared.settings import is_loopback
 from functions.shared.web import context
 
@@ -42,14 +43,14 @@ class Readiness:
 
 
 @blueprint.get("/healthz")
-@blueprint.doc(summary="The process is alive", security=[])
+@blueprint.doc(summary="The process is alive", security=PUBLIC)
 def healthz() -> Response:
     """No question is asked of anybody."""
     return jsonify(status="ok")
 
 
 @blueprint.get("/readyz")
-@blueprint.doc(summary="The service can work", security=[], responses={503: "The database does not answer"})
+@blueprint.doc(summary="The service can work", security=PUBLIC, responses={503: "The database does not answer"})
 def readyz() -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
     """Asks the database, at most every two seconds."""
     if context().readiness.check():

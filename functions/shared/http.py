@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -164,6 +165,8 @@ def guarded_client(*, local: bool, read_seconds: float = READ_SECONDS) -> httpx.
         transport=GuardedTransport(local=local),
         timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
         headers={"User-Agent": USER_AGENT},
+        # a shared jar would carry one person's session into another's call
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
         trust_env=False,
     )

@@ -12,6 +12,9 @@ from functions.shared.schemas import ErrorBody
 from functions.shared.settings import Settings
 
 BASE = "/functions/v1"
+# for ``@blueprint.doc(security=PUBLIC)``: no credentials are needed
+PUBLIC: list[str | dict[str, list[Any]]] = [{}]
+ERROR = {"$ref": "#/components/schemas/Error"}
 METHODS = ("get", "post", "put", "patch", "delete")
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -25,9 +28,9 @@ def set_up(app: APIFlask, settings: Settings) -> None:
     app.config["OPENAPI_VERSION"] = "3.1.0"
     app.config["AUTO_404_RESPONSE"] = False
     app.config["AUTO_SERVERS"] = False
+    app.config["AUTO_AUTH_ERROR_RESPONSE"] = False
     app.config["SERVERS"] = [{"url": settings.functions_url.removesuffix(BASE)}]
-    app.config["HTTP_ERROR_SCHEMA"] = ErrorBody
-    app.config["VALIDATION_ERROR_SCHEMA"] = ErrorBody
+    app.config["HTTP_ERROR_SCHEMA"] = app.config["VALIDATION_ERROR_SCHEMA"] = ERROR
     app.config["SECURITY_SCHEMES"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An access token of Auth."}
     }
@@ -44,10 +47,7 @@ def complete(spec: Any) -> Any:
     """Every operation wants a bearer unless it says otherwise, and may answer the one error shape."""
     schemas = spec.setdefault("components", {}).setdefault("schemas", {})
     schemas["Error"] = ErrorBody.model_json_schema()
-    error = {
-        "description": "An error",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-    }
+    error = {"description": "An error", "content": {"application/json": {"schema": ERROR}}}
     for path in spec.get("paths", {}).values():
         for method in METHODS:
             if method in path:
@@ -63,7 +63,7 @@ def page(spec: Any) -> str:
         for method in METHODS:
             if method in operations:
                 operation = operations[method]
-                signed = "public" if operation.get("security") == [] else "access token"
+                signed = "public" if operation.get("security") == PUBLIC else "access token"
                 statuses = ", ".join(escape(str(status)) for status in operation.get("responses", {}))
                 parts.append(
                     f"<section><h3><code>{method.upper()} {escape(path)}</code></h3>"

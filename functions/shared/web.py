@@ -50,6 +50,8 @@ log = structlog.get_logger(__name__)
 BASE = "/functions/v1"
 BODY_LIMIT_BYTES = 1024 * 1024
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+WAIT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,3})?")
+LONGEST_WAIT_SECONDS = 30
 CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 CORS_HEADERS = (
     "authorization, apikey, content-type, accept, idempotency-key, last-event-id, x-client-info, x-request-id"
@@ -114,6 +116,19 @@ def request_id() -> str:
         wanted = request.headers.get("X-Request-Id", "")
         g.request_id = wanted if REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
     return cast(str, g.request_id)
+
+
+def wait_seconds() -> float:
+    """How long the caller wants to wait for a job's end: ``?wait=N``, 0 to 30, default 0 (http_contract 0).
+
+    :raise ValidationFailed: not a number in that range
+    """
+    text = request.args.get("wait")
+    if text is None:
+        return 0.0
+    if not WAIT.fullmatch(text) or float(text) > LONGEST_WAIT_SECONDS:
+        raise ValidationFailed.at("query.wait", "out_of_range")
+    return float(text)
 
 
 def create_service(

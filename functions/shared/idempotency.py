@@ -1,0 +1,108 @@
+"""Idempotency-Key: the same request sent twice starts its work once (http_contract 0)."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+import structlog
+from flask import Response, current_app, jsonify, request
+from pydantic import BaseModel
+
+from functions.shared.auth import current_caller
+from functions.shared.database import rpc
+from functions.shared.errors import AppError, IdempotencyInFlight, IdempotencyMismatch, Unavailable, ValidationFailed
+from functions.shared.web import context, error_response
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+
+SHORTEST, LONGEST = 8, 255
+RETRY_SECONDS = 1
+# asking again is what these answers are for
+NOT_REMEMBERED = frozenset({401, 408, 429})
+
+
+def idempotent(view: Callable[P, Any]) -> Callable[P, Response]:
+    """For views that start work in a person's name. Stands closest to the view, below ``input`` and ``output``.
+
+    Without the header the view simply runs. With it: same key and body give the first answer again, with
+    ``Idempotent-Replayed: true``; answers of 500 and above are forgotten.
+
+    :raise IdempotencyMismatch: the key was used for another body
+    :raise IdempotencyInFlight: the first request is still running
+    :raise ValidationFailed: the key is not 8 to 255 printable ASCII characters
+    """
+
+    @functools.wraps(view)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Response:
+        key = request.headers.get("Idempotency-Key")
+        if key is None:
+            return as_response(view(*args, **kwargs))
+        if not SHORTEST <= len(key) <= LONGEST or not (key.isascii() and key.isprintable()):
+            raise ValidationFailed.at("header.Idempotency-Key", "invalid_key")
+        names = {
+            "p_user_id": current_caller().user_id,
+            "p_route": f"{request.method} {request.path}",
+            "p_key": key,
+        }
+        remembered = _begin(names)
+        if remembered is not None:
+            return remembered
+        try:
+            response = as_response(view(*args, **kwargs))
+        except AppError as error:
+            response = error_response(error)
+        except BaseException:
+            _finish(names, None)
+            raise
+        _finish(names, response)
+        return response
+
+    return wrapper
+
+
+def _begin(names: dict[str, str]) -> Response | None:
+    """Takes the key, or returns the answer it already has."""
+    canonical = json.dumps(request.get_json(), sort_keys=True)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    answer = rpc(context().database.service(), "svc_begin_idempotent", {**names, "p_request_hash": digest})
+    row = answer[0] if isinstance(answer, list) else answer
+    match row["outcome"]:
+        case "new":
+            return None
+        case "replay":
+            response = jsonify(row["response"])
+            if row["status"] == 204:
+                response.set_data(b"")
+            response.status_code = row["status"]
+            response.headers["Idempotent-Replayed"] = "true"
+            return response
+        case "mismatch":
+            raise IdempotencyMismatch()
+        case _:
+            raise IdempotencyInFlight(retry_after=RETRY_SECONDS)
+
+
+def _finish(names: dict[str, str], response: Response | None) -> None:
+    """Stores the answer, or forgets the key so that a repeat runs again."""
+    stored: dict[str, Any] = {}
+    if response is not None and response.status_code < 500 and response.status_code not in NOT_REMEMBERED:
+        stored = {"p_status": response.status_code, "p_response": response.get_json(silent=True)}
+    try:
+        rpc(context().database.service(), "svc_finish_idempotent", {**names, **stored}, safe=True)
+    except Unavailable:
+        # the work is done and the caller shall know; the key counts as abandoned after two minutes
+        log.warning("an answer could not be remembered")
+
+
+def as_response(value: Any) -> Response:
+    """What a view returned (a model, a dict, with or without status and headers) as a response."""
+    body, *rest = value if isinstance(value, tuple) else (value,)
+    if isinstance(body, BaseModel):
+        body = body.model_dump(mode="json", by_alias=True)
+    return current_app.make_response((body, *rest) if rest else body)

@@ -1,0 +1,112 @@
+"""Event streams that only tail what is stored: a lost connection loses nothing (http_contract 0, ai facts 7)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import structlog
+from flask import Response, request
+
+from functions.shared.clock import Clock
+from functions.shared.errors import Unavailable
+from functions.shared.web import context
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_SECONDS = 15.0
+IDLE_SECONDS = 0.25
+# a stream that lives longer is ended without a terminal event; the client resumes where it was
+LONGEST_SECONDS = 900.0
+RECONNECT_MS = 3000
+FAILURES_IN_A_ROW = 5
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event; ``seq`` counts up within its stream, ``data`` has a ``type``."""
+
+    seq: int
+    data: Mapping[str, Any]
+
+
+class Batch(NamedTuple):
+    """What a look into the store found; ``ended`` when nothing will ever follow (the terminal event is among these
+    or was delivered before)."""
+
+    events: Sequence[Event]
+    ended: bool
+
+
+def last_seq(stream_id: str) -> int:
+    """Where the client stopped, from Last-Event-ID ``<stream>:<seq>``; 0 (the start) for a foreign or odd one."""
+    name, _, number = request.headers.get("Last-Event-ID", "").rpartition(":")
+    return int(number) if name == stream_id and re.fullmatch(r"[0-9]{1,18}", number) else 0
+
+
+def event_stream(
+    stream_id: str,
+    look: Callable[[int], Batch],
+    *,
+    after: int | None = None,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    idle_seconds: float = IDLE_SECONDS,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A response that sends what ``look(after_seq)`` finds until it says that the stream has ended, then ``[DONE]``.
+
+    :param look: called in this request's thread but outside its context: bind what it needs beforehand
+    :param after: where to begin; without it the request's Last-Event-ID decides
+    """
+    start = last_seq(stream_id) if after is None else after
+    frames = tail(stream_id, look, start, context().clock, heartbeat_seconds, idle_seconds)
+    response = Response(frames, content_type="text/event-stream; charset=utf-8")
+    response.headers["Cache-Control"] = "no-cache, no-transform"
+    response.headers["X-Accel-Buffering"] = "no"
+    response.headers.update(dict(headers or {}))
+    return response
+
+
+def tail(
+    stream_id: str,
+    look: Callable[[int], Batch],
+    after: int,
+    clock: Clock,
+    heartbeat_seconds: float,
+    idle_seconds: float,
+) -> Iterator[str]:
+    """The frames of :func:`event_stream`."""
+    yield f"retry: {RECONNECT_MS}\n\n"
+    began = wrote = clock.monotonic()
+    failures = 0
+    while clock.monotonic() - began < LONGEST_SECONDS:
+        try:
+            batch = look(after)
+            failures = 0
+        except Unavailable:
+            failures += 1
+            if failures == FAILURES_IN_A_ROW:
+                log.warning("stream given up, the client may resume", stream_id=stream_id)
+                return
+            batch = Batch((), False)
+        for event in batch.events:
+            after = event.seq
+            yield frame(f"{stream_id}:{event.seq}", event.data)
+            wrote = clock.monotonic()
+        if batch.ended:
+            yield "data: [DONE]\n\n"
+            return
+        if not batch.events:
+            if clock.monotonic() - wrote >= heartbeat_seconds:
+                # also how a client that went away is noticed
+                yield ": heartbeat\n\n"
+                wrote = clock.monotonic()
+            clock.sleep(idle_seconds)
+
+
+def frame(event_id: str, data: Mapping[str, Any]) -> str:
+    """One event: its id and one line of JSON."""
+    return f"id: {event_id}\ndata: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
