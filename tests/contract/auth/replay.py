@@ -1,10 +1,11 @@
 """Replays recorded exchanges against a running Auth and names every difference.
 
-A file of cases is a list of stories; the steps of a story share kept values. A step has ``do`` ("METHOD /path"), and may
-have ``as`` (``service`` or the name of a kept token), ``json`` or ``raw`` (the body), ``headers``, ``wait`` (seconds
-before it), ``keep`` (name: dotted path into the answer), ``plain`` (without API version header), ``compare: code`` (only
-the error code of the body) and ``loose`` (status and headers alone). ``${name}`` stands for a kept value, ``${run}`` for a
-word that is new in every run. Recorded values that differ from run to run are markers such as ``<uuid>`` and ``<time>``.
+A file of cases is a list of stories; the steps of a story share kept values. A step has ``do`` ("METHOD /path"), and
+may have ``as`` (``service`` or the name of a kept token), ``json`` or ``raw`` (the body), ``headers``, ``wait``
+(seconds before it), ``keep`` (name: dotted path into the answer), ``plain`` (without API version header),
+``compare: code`` (only the error code of the body) and ``loose`` (status and headers alone). ``${name}`` stands for a
+kept value, ``${run}`` for a word that is new in every run. Recorded values that differ from run to run are markers
+such as ``<uuid>`` and ``<time>``.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import psycopg
-import psycopg_pool
 from flask import Flask, Response, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
@@ -18,9 +17,10 @@ from tests.standins.auth.service import service
 from tests.standins.auth.store import Database
 from tests.standins.auth.tokens import Tokens
 from tests.standins.auth.verify import verify
-from tests.standins.auth.web import KEY, Server
+from tests.standins.auth.web import KEY, Server, administrator, caller, server
 
 LARGEST_BODY_BYTES = 2**20
+GUARDED = ("/user", "/reauthenticate", "/factors")
 log = logging.getLogger("auth")
 
 
@@ -35,9 +35,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.redirect_defaults = False
-    database = Database(config.database_url)
-    database.open()
-    app.extensions[KEY] = Server(config, database, Tokens(config))
+    app.extensions[KEY] = Server(config, Database(config.database_url), Tokens(config))
     for blueprint in (service, people, verify, admin):
         app.register_blueprint(blueprint)
     app.register_error_handler(ApiError, _refused)
@@ -61,7 +59,15 @@ def _refused(error: ApiError | WeakPassword) -> Response:
 
 
 def _no_route(error: HTTPException) -> Response:
-    """Unknown paths and methods answer as the real server's router does."""
+    """Unknown paths and methods answer as the real server's router does: below some paths it first asks who calls."""
+    try:
+        if request.path.startswith("/admin/"):
+            administrator()
+        elif request.path.startswith(GUARDED):
+            with server().database.transaction() as tx:
+                caller(tx)
+    except ApiError as refusal:
+        return _refused(refusal)
     if error.code == 404:
         return Response("404 page not found\n", 404, content_type="text/plain; charset=utf-8")
     if error.code == 413:
@@ -72,7 +78,7 @@ def _no_route(error: HTTPException) -> Response:
 
 def _failed(error: Exception) -> Response:
     """Whatever was not foreseen, a dead database above all."""
-    if isinstance(error, psycopg_pool.PoolTimeout | psycopg.OperationalError):
+    if isinstance(error, psycopg.OperationalError):
         log.error("%s %s: the database does not answer: %s", request.method, request.path, error)
     else:
         log.error("%s %s", request.method, request.path, exc_info=error)

@@ -166,9 +166,10 @@ def _keep_sign_up(tx: Tx, params: SignupParams, aud: str, taken: User | None, en
 def _first_identity(tx: Tx, user: User, data: dict[str, Any]) -> Identity:
     """The identity of a sign-up. Person and identity share one object of metadata, so that what the confirmation adds
     shows in the answer's identity, but not in its row."""
-    identity = add_identity(tx, user, "email", data | {"email": user.email, "email_verified": False})
+    unproven = {"sub": str(user.id), "email": user.email, "email_verified": False, "phone_verified": False}
+    identity = add_identity(tx, user, "email", data | unproven)
     user.raw_user_meta_data = identity.identity_data
-    user.merge_user_metadata(tx, {})
+    user.merge_user_metadata(tx, dict(data | unproven))
     for other in user.identities or []:
         if other.id != identity.id:
             tx.execute("delete from auth.identities where id = %s", (other.id,))

@@ -7,6 +7,7 @@ generated columns and identities keep the state in which they were loaded until 
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -17,46 +18,53 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
-from psycopg_pool import ConnectionPool
 
 from tests.standins.auth.formats import new_refresh_token, now, timestamp
 
 NIL = uuid.UUID(int=0)
-MAX_CONNECTIONS = 20
 CONNECT_SECONDS = 3
 
 Tx = psycopg.Connection[dict[str, Any]]
 
 
 class Database:
-    """The connection pool. A dead database answers within a few seconds, a returned one is found at once."""
+    """Connections for as many requests as run at once. Each is tried before use: one that the database closed is
+    replaced at once, and a database that is gone is an error at once."""
 
     def __init__(self, url: str) -> None:
-        self._pool: ConnectionPool[Tx] = ConnectionPool(
-            url,
-            min_size=1,
-            max_size=MAX_CONNECTIONS,
-            timeout=CONNECT_SECONDS,
-            reconnect_timeout=1,
-            open=False,
-            check=ConnectionPool.check_connection,
-            kwargs={
-                "row_factory": dict_row,
-                "connect_timeout": CONNECT_SECONDS,
-                "application_name": "auth",
-                "options": "-c search_path=auth",
-            },
-        )
-
-    def open(self) -> None:
-        """Starts connecting in the background."""
-        self._pool.open()
+        self._url = url
+        self._idle: deque[Tx] = deque()
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
-        """One transaction: kept when the block ends, rolled back when it raises."""
-        with self._pool.connection() as connection:
-            yield connection
+        """One transaction: kept when the block ends, rolled back when it raises.
+
+        :raise psycopg.OperationalError: the database does not answer
+        """
+        connection = self._living()
+        try:
+            with connection.transaction():
+                yield connection
+        finally:
+            if not connection.closed:
+                self._idle.append(connection)
+
+    def _living(self) -> Tx:
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                connection.execute("select 1")
+                return connection
+            except psycopg.OperationalError:
+                connection.close()
+        return psycopg.connect(
+            self._url,
+            autocommit=True,
+            row_factory=dict_row,
+            connect_timeout=CONNECT_SECONDS,
+            application_name="auth",
+            options="-c search_path=auth",
+        )
 
 
 @dataclass

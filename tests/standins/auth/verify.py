@@ -71,7 +71,10 @@ def verify_post() -> Response:
         params.phone = checked_phone(params.phone)
         raise CODE_EXPIRED  # nobody gets codes by text message here
     elif params.email and not params.phone:
-        params.email = checked_address(params.email)
+        try:
+            params.email = checked_address(params.email)
+        except ApiError as error:
+            raise ApiError(422, error.code, "Invalid email format") from error
         params.token_hash = token_hash(params.email, params.token)
     else:
         raise invalid("Only an email address or phone number should be provided on verify")

@@ -1,0 +1,220 @@
+"""The stand-in alone: races the real server does not win, a dead database, settings that are wrong.
+
+It is started here next to the stack's Auth, so these tests say the same on machines with the real server.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psycopg
+import pytest
+
+from scripts.native.postgres import free_port
+from scripts.native.stack import Stack, auth_environment
+from tests.contract.auth.client import PASSWORD, Auth, new_address, refusal
+from tests.contract.auth.conftest import Rows
+
+COMMAND = [sys.executable, "-m", "tests.standins.auth"]
+
+
+def start(settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Starts a stand-in and waits until it answers."""
+    process = subprocess.Popen(COMMAND, env={**os.environ, **settings})
+    health = f"http://127.0.0.1:{settings['GOTRUE_API_PORT']}/health"
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            httpx.get(health, timeout=2, trust_env=False).raise_for_status()
+            return process
+        except httpx.HTTPError:
+            assert process.poll() is None, "the stand-in ended"
+            assert time.monotonic() < deadline, "the stand-in does not answer"
+            time.sleep(0.05)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends a stand-in."""
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def settings(stack: Stack) -> dict[str, str]:
+    """The stack's own settings, for another port."""
+    return auth_environment(stack.server, stack.keys, free_port(), stack.url)
+
+
+@pytest.fixture(scope="module")
+def standin(stack: Stack, settings: dict[str, str]) -> Iterator[Auth]:
+    process = start(settings)
+    client = Auth(f"http://127.0.0.1:{settings['GOTRUE_API_PORT']}", stack.service_token)
+    yield client
+    client.http.close()
+    stop(process)
+
+
+def at_once(calls: int, call: Callable[[], httpx.Response]) -> list[httpx.Response]:
+    with ThreadPoolExecutor(calls) as pool:
+        return [future.result() for future in [pool.submit(call) for _ in range(calls)]]
+
+
+def test_sign_ups_at_the_same_moment_make_one_person(standin: Auth, rows: Rows) -> None:
+    email = new_address()
+    answers = at_once(6, lambda: standin.call("POST", "/signup", {"email": email, "password": PASSWORD}))
+    assert sorted(answer.status_code for answer in answers) == [200, 422, 422, 422, 422, 422]
+    assert {refusal(a)[1] for a in answers if a.status_code == 422} == {"user_already_exists"}
+    assert rows("select count(*) from auth.users where email = %s", email) == [(1,)]
+    assert rows("select count(*) from auth.identities where email = %s", email) == [(1,)]
+
+
+def test_administrators_who_create_the_same_person_at_the_same_moment(standin: Auth) -> None:
+    email = new_address()
+    answers = at_once(4, lambda: standin.admin("POST", "/admin/users", {"email": email}))
+    assert sorted(answer.status_code for answer in answers) == [200, 422, 422, 422]
+    assert {refusal(a)[1] for a in answers if a.status_code == 422} == {"email_exists"}
+
+
+def test_refreshes_at_the_same_moment_all_get_the_same_next_token(standin: Auth, rows: Rows) -> None:
+    session = standin.sign_up()
+    answers = at_once(5, lambda: standin.refresh(session["refresh_token"]))
+    assert [answer.status_code for answer in answers] == [200] * 5
+    following = {answer.json()["refresh_token"] for answer in answers}
+    assert len(following) == 1
+    chain = rows(
+        "select token, parent, revoked from auth.refresh_tokens where user_id = %s order by id", session["user"]["id"]
+    )
+    assert chain == [(session["refresh_token"], None, True), (following.pop(), session["refresh_token"], False)]
+
+
+def test_a_link_opened_twice_at_the_same_moment_opens_one_session(standin: Auth) -> None:
+    email = new_address()
+    standin.sign_up(email)
+    hashed = standin.link("magiclink", email)["hashed_token"]
+    answers = at_once(4, lambda: standin.call("POST", "/verify", {"type": "email", "token_hash": hashed}))
+    assert sorted(answer.status_code for answer in answers) == [200, 403, 403, 403]
+
+
+def test_links_can_be_wanted_while_they_are_opened(standin: Auth) -> None:
+    email = new_address()
+    standin.sign_up(email)
+    body = {"type": "magiclink", "email": email}
+    answers = at_once(6, lambda: standin.admin("POST", "/admin/generate_link", body))
+    assert {answer.status_code for answer in answers} == {200}
+    hashes = [answer.json()["hashed_token"] for answer in answers]
+    opened = [standin.call("POST", "/verify", {"type": "email", "token_hash": hashed}) for hashed in hashes]
+    assert sorted(answer.status_code for answer in opened) == [200, 403, 403, 403, 403, 403]
+
+
+def test_a_dead_database_is_said_at_once(stack: Stack, settings: dict[str, str]) -> None:
+    port, dead = free_port(), free_port()
+    url = settings["DATABASE_URL"]
+    assert str(stack.server.port) in url
+    broken = settings | {"GOTRUE_API_PORT": str(port), "DATABASE_URL": url.replace(str(stack.server.port), str(dead))}
+    process = start(broken)
+    try:
+        client = Auth(f"http://127.0.0.1:{port}", stack.service_token)
+        for _ in range(2):
+            began = time.monotonic()
+            answer = client.call("POST", "/signup", {"email": new_address(), "password": PASSWORD})
+            assert refusal(answer) == (500, "unexpected_failure")
+            assert time.monotonic() - began < 4
+        assert client.call("GET", "/health").status_code == 200
+        client.http.close()
+    finally:
+        stop(process)
+
+
+def test_connections_that_the_database_closed_do_not_show(stack: Stack, standin: Auth) -> None:
+    session = standin.sign_up()
+    with psycopg.connect(stack.server.url("supabase_admin"), autocommit=True) as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where usename = 'supabase_auth_admin' and application_name = 'auth'"
+        )
+    assert standin.call("GET", "/user", token=session["access_token"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GOTRUE_SITE_URL", ""),
+        ("GOTRUE_JWT_EXP", "soon"),
+        ("GOTRUE_MAILER_AUTOCONFIRM", "perhaps"),
+        ("GOTRUE_SMTP_MAX_FREQUENCY", "often"),
+        ("GOTRUE_JWT_KEYS", "{"),
+        ("GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_URI", "https://example.test/hook"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, str], name: str, value: str) -> None:
+    done = subprocess.run(
+        COMMAND, env={**os.environ, **settings, name: value}, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 1
+    assert name in done.stderr
+
+
+def with_settings(settings: dict[str, str], token: str, **changes: str) -> tuple[subprocess.Popen[bytes], Auth]:
+    port = free_port()
+    process = start(settings | {"GOTRUE_API_PORT": str(port)} | changes)
+    return process, Auth(f"http://127.0.0.1:{port}", token)
+
+
+def test_sign_ups_that_must_be_confirmed(stack: Stack, settings: dict[str, str], rows: Rows) -> None:
+    process, auth = with_settings(settings, stack.service_token, GOTRUE_MAILER_AUTOCONFIRM="false")
+    try:
+        email, other = new_address(), new_address()
+        body = {"email": email, "password": PASSWORD}
+        waiting = auth.call("POST", "/signup", body).json()
+        assert "access_token" not in waiting
+        assert waiting["confirmation_sent_at"]
+        assert refusal(auth.call("POST", "/signup", body)) == (429, "over_email_send_rate_limit")
+        assert refusal(auth.sign_in(email)) == (400, "email_not_confirmed")
+        [(hashed,)] = rows("select confirmation_token from auth.users where email = %s", email)
+        session = auth.call("POST", "/verify", {"type": "signup", "token_hash": hashed}).json()
+        assert session["user"]["id"] == waiting["id"]
+        repeated = auth.call("POST", "/signup", body)
+        assert repeated.status_code == 200
+        assert repeated.json()["id"] != waiting["id"]  # nobody learns that the address is taken
+        auth.call("PUT", "/user", {"email": other}, session["access_token"])
+        [(current, new)] = rows(
+            "select email_change_token_current, email_change_token_new from auth.users where email = %s", email
+        )
+        half = auth.call("POST", "/verify", {"type": "email_change", "token_hash": current})
+        assert half.json()["msg"].startswith("Confirmation link accepted")
+        whole = auth.call("POST", "/verify", {"type": "email_change", "token_hash": new})
+        assert whole.json()["user"]["email"] == other
+    finally:
+        auth.http.close()
+        stop(process)
+
+
+def test_doors_that_are_closed_by_settings(stack: Stack, settings: dict[str, str]) -> None:
+    process, auth = with_settings(
+        settings,
+        stack.service_token,
+        GOTRUE_DISABLE_SIGNUP="true",
+        GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED="false",
+        GOTRUE_PASSWORD_MIN_LENGTH="12",
+        GOTRUE_PASSWORD_REQUIRED_CHARACTERS="abc:0123456789",
+        GOTRUE_JWT_EXP="60",
+    )
+    try:
+        body = {"email": new_address(), "password": PASSWORD}
+        assert refusal(auth.call("POST", "/signup", body)) == (422, "signup_disabled")
+        assert refusal(auth.call("POST", "/signup", {})) == (422, "anonymous_provider_disabled")
+        auth.admin("POST", "/admin/users", {**body, "email_confirm": True})
+        session = auth.sign_in(body["email"]).json()
+        assert session["expires_in"] == 60
+        weak = auth.call("PUT", "/user", {"password": "short"}, session["access_token"])
+        assert weak.json()["weak_password"]["reasons"] == ["length", "characters"]
+        assert auth.call("GET", "/settings").json()["disable_signup"] is True
+    finally:
+        auth.http.close()
+        stop(process)
