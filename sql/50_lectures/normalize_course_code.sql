@@ -1,6 +1,6 @@
 -- One spelling for a course code, so that 'csc173-01' of a student and 'CSC 173' of the catalogue are one course. Applying
--- it twice changes nothing, which the check of catalog_courses.code relies on; hence a section is dropped only where a
--- number stays before it ('CSC-173' keeps its number).
+-- it twice changes nothing, which the check of catalog_courses.code relies on: sections are dropped only behind the first
+-- number ('CSC-173' keeps its own), and all of them at once.
 
 create function public.normalize_course_code(p_code text)
 returns text
@@ -11,12 +11,12 @@ parallel safe
 set search_path = ''
 as $$
     select regexp_replace(
-        regexp_replace(
-            upper(btrim(regexp_replace(p_code, '\s+', ' ', 'g'))),
-            '^(.*[0-9][^-]*)( ?- ?[0-9]+[A-Z]*)$', '\1'
-        ),
+        btrim(course.head || regexp_replace(substr(plain.code, length(course.head) + 1), '( ?- ?[0-9]+[A-Z]*)+$', '')),
         '^([[:alpha:]]+)([0-9])', '\1 \2'
-    );
+    )
+    from (select upper(btrim(regexp_replace(p_code, '\s+', ' ', 'g'))) as code) as plain
+    -- letters, the first number, and what follows it up to a hyphen; all of it when there is no number
+    cross join lateral (select coalesce(substring(plain.code from '^[^0-9]*[0-9][^-]*'), plain.code) as head) as course;
 $$;
 
 comment on function public.normalize_course_code(text) is

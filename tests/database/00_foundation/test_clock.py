@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from tests.support.people import act_as, become, freeze, persona
 from tests.support.races import ring
-from tests.support.school import one
+from tests.support.rows import one
 
 Connection = psycopg.Connection[Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from tests.support.people import act_as, persona, refused
-from tests.support.school import one
+from tests.support.rows import one
 
 Connection = psycopg.Connection[Any]
 

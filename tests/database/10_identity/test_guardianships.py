@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.machines import outcomes
 from tests.support.people import act_as, freeze, persona, refused
-from tests.support.school import insert, one
+from tests.support.rows import insert, one
 
 Connection = psycopg.Connection[Any]
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.support.people import act_as, persona, refused
-from tests.support.school import insert, one
+from tests.support.rows import insert, one
 
 Connection = psycopg.Connection[Any]
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.support.people import act_as, become_owner, persona, refused
-from tests.support.school import one
+from tests.support.rows import one
 
 Connection = psycopg.Connection[Any]
 

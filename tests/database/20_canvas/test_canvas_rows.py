@@ -8,17 +8,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support import school
+from tests.support import rows
 from tests.support.machines import outcomes
 from tests.support.people import act_as, persona, refused
-from tests.support.school import one
+from tests.support.rows import one
 
 Connection = psycopg.Connection[Any]
 
 
 def test_states_of_an_installation(db: Connection) -> None:
     births, changes = outcomes(
-        db, "lms_connections", ["active", "disabled"], lambda state: school.connection(db, status=state)
+        db, "lms_connections", ["active", "disabled"], lambda state: rows.connection(db, status=state)
     )
     assert births == {"active"}
     assert changes == {"active>disabled", "disabled>active"}
@@ -27,7 +27,7 @@ def test_states_of_an_installation(db: Connection) -> None:
 def test_states_of_a_grant(db: Connection) -> None:
     person = persona(db)
     states = ["pending", "connected", "expired", "revoked", "error"]
-    births, changes = outcomes(db, "integrations", states, lambda state: school.integration(db, person, status=state))
+    births, changes = outcomes(db, "integrations", states, lambda state: rows.integration(db, person, status=state))
     assert births == {"pending", "connected"}
     assert changes == {
         "pending>connected",
@@ -46,7 +46,7 @@ def test_states_of_a_grant(db: Connection) -> None:
 
 
 def test_an_assignment_follows_canvas_in_any_order(db: Connection) -> None:
-    made = school.assignment(db, persona(db), status="graded")
+    made = rows.assignment(db, persona(db), status="graded")
     for status in ("removed", "open", "submitted", "open", "graded"):
         db.execute("update public.assignments set status = %s where id = %s", (status, made))
     assert one(db, "select status from public.assignments where id = %s", (made,)) == "graded"
@@ -54,7 +54,7 @@ def test_an_assignment_follows_canvas_in_any_order(db: Connection) -> None:
 
 @pytest.mark.parametrize("domain", ["canvas.school.edu", "school.instructure.com", "127.0.0.1:8443", "localhost:3000"])
 def test_hosts_are_taken(db: Connection, domain: str) -> None:
-    assert school.connection(db, instance_domain=domain)
+    assert rows.connection(db, instance_domain=domain)
 
 
 @pytest.mark.parametrize(
@@ -73,17 +73,17 @@ def test_hosts_are_taken(db: Connection, domain: str) -> None:
 )
 def test_anything_but_a_plain_host_is_refused(db: Connection, domain: str) -> None:
     with pytest.raises(psycopg.errors.CheckViolation), db.transaction():
-        school.connection(db, instance_domain=domain)
+        rows.connection(db, instance_domain=domain)
 
 
 def test_one_installation_per_host(db: Connection) -> None:
-    school.connection(db, instance_domain="canvas.school.test")
+    rows.connection(db, instance_domain="canvas.school.test")
     with pytest.raises(psycopg.errors.UniqueViolation), db.transaction():
-        school.connection(db, instance_domain="canvas.school.test")
+        rows.connection(db, instance_domain="canvas.school.test")
 
 
 def test_people_see_active_installations_and_staff_keeps_them(db: Connection) -> None:
-    shown, hidden = school.connection(db), school.connection(db)
+    shown, hidden = rows.connection(db), rows.connection(db)
     db.execute("update public.lms_connections set status = 'disabled' where id = %s", (hidden,))
     person, admin = persona(db), persona(db, "admin")
     seen = "select id from public.lms_connections where id = any(%s)"
@@ -102,8 +102,8 @@ def test_people_see_active_installations_and_staff_keeps_them(db: Connection) ->
 
 
 def test_an_installation_in_use_is_not_deleted(db: Connection) -> None:
-    made = school.connection(db)
-    school.integration(db, persona(db), lms_connection_id=made)
+    made = rows.connection(db)
+    rows.integration(db, persona(db), lms_connection_id=made)
     with pytest.raises(psycopg.IntegrityError) as caught, db.transaction():
         db.execute("delete from public.lms_connections where id = %s", (made,))
     assert caught.value.sqlstate in ("23503", "23001")
@@ -117,24 +117,24 @@ def test_canvas_needs_an_installation(db: Connection) -> None:
 
 
 def test_a_canvas_person_belongs_to_one_account_until_disconnected(db: Connection) -> None:
-    where = school.connection(db)
-    first = school.integration(db, persona(db), lms_connection_id=where, external_user_id="77")
+    where = rows.connection(db)
+    first = rows.integration(db, persona(db), lms_connection_id=where, external_user_id="77")
     second = persona(db)
     with pytest.raises(psycopg.errors.UniqueViolation), db.transaction():
-        school.integration(db, second, lms_connection_id=where, external_user_id="77")
+        rows.integration(db, second, lms_connection_id=where, external_user_id="77")
     db.execute("update public.integrations set status = 'revoked' where id = %s", (first,))
-    school.integration(db, second, lms_connection_id=where, external_user_id="77")
+    rows.integration(db, second, lms_connection_id=where, external_user_id="77")
     refused(db, "23505", "update public.integrations set status = 'connected' where id = %s", (first,))
 
 
 def test_a_child_never_belongs_to_another_person_than_its_parent(db: Connection) -> None:
     owner, other = persona(db), persona(db)
-    grant = school.integration(db, owner)
-    course = school.course(db, owner)
+    grant = rows.integration(db, owner)
+    course = rows.course(db, owner)
     for act in (
-        lambda: school.course(db, other, integration_id=grant),
-        lambda: school.assignment(db, other, course_id=course),
-        lambda: school.insert(db, "public.course_sync_state", {"user_id": other, "course_id": course}),
+        lambda: rows.course(db, other, integration_id=grant),
+        lambda: rows.assignment(db, other, course_id=course),
+        lambda: rows.insert(db, "public.course_sync_state", {"user_id": other, "course_id": course}),
     ):
         with pytest.raises(psycopg.errors.ForeignKeyViolation), db.transaction():
             act()
@@ -142,18 +142,18 @@ def test_a_child_never_belongs_to_another_person_than_its_parent(db: Connection)
 
 def test_a_canvas_id_is_unique_per_grant_and_course_only(db: Connection) -> None:
     person = persona(db)
-    grant = school.integration(db, person)
-    made = school.course(db, person, integration_id=grant, canvas_course_id=10_000_000_000_123)
-    school.course(db, person, canvas_course_id=10_000_000_000_123)
+    grant = rows.integration(db, person)
+    made = rows.course(db, person, integration_id=grant, canvas_course_id=10_000_000_000_123)
+    rows.course(db, person, canvas_course_id=10_000_000_000_123)
     with pytest.raises(psycopg.errors.UniqueViolation), db.transaction():
-        school.course(db, person, integration_id=grant, canvas_course_id=10_000_000_000_123)
-    school.assignment(db, person, course_id=made, canvas_assignment_id=5)
+        rows.course(db, person, integration_id=grant, canvas_course_id=10_000_000_000_123)
+    rows.assignment(db, person, course_id=made, canvas_assignment_id=5)
     with pytest.raises(psycopg.errors.UniqueViolation), db.transaction():
-        school.assignment(db, person, course_id=made, canvas_assignment_id=5)
+        rows.assignment(db, person, course_id=made, canvas_assignment_id=5)
     state = {"user_id": person, "course_id": made}
-    school.insert(db, "public.course_sync_state", state)
+    rows.insert(db, "public.course_sync_state", state)
     with pytest.raises(psycopg.errors.UniqueViolation), db.transaction():
-        school.insert(db, "public.course_sync_state", state)
+        rows.insert(db, "public.course_sync_state", state)
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,14 @@ def test_a_canvas_id_is_unique_per_grant_and_course_only(db: Connection) -> None
 def test_values_that_make_no_sense_are_refused(db: Connection, column: dict[str, Any]) -> None:
     person = persona(db)
     with pytest.raises(psycopg.errors.CheckViolation), db.transaction():
-        school.assignment(db, person, **column)
+        rows.assignment(db, person, **column)
 
 
 def test_a_person_sees_his_own_and_switches_a_course_off(db: Connection) -> None:
     owner, other, teacher = persona(db), persona(db), persona(db, "teacher")
-    course = school.course(db, owner)
-    school.assignment(db, owner, course_id=course)
-    school.insert(db, "public.course_sync_state", {"user_id": owner, "course_id": course})
+    course = rows.course(db, owner)
+    rows.assignment(db, owner, course_id=course)
+    rows.insert(db, "public.course_sync_state", {"user_id": owner, "course_id": course})
     tables = ("integrations", "courses", "assignments", "course_sync_state")
     with act_as(db, owner):
         for table in tables:
@@ -195,10 +195,10 @@ def test_a_person_sees_his_own_and_switches_a_course_off(db: Connection) -> None
 
 def test_everything_goes_with_the_person_and_courses_with_the_grant(db: Connection) -> None:
     person = persona(db)
-    grant = school.integration(db, person)
-    course = school.course(db, person, integration_id=grant)
-    made = school.assignment(db, person, course_id=course)
-    kept = school.assignment(db, person)
+    grant = rows.integration(db, person)
+    course = rows.course(db, person, integration_id=grant)
+    made = rows.assignment(db, person, course_id=course)
+    kept = rows.assignment(db, person)
     db.execute("delete from public.integrations where id = %s", (grant,))
     assert one(db, "select count(*) from public.assignments where id = %s", (made,)) == 0
     db.execute("delete from auth.users where id = %s", (person,))
@@ -207,7 +207,7 @@ def test_everything_goes_with_the_person_and_courses_with_the_grant(db: Connecti
 
 def test_upserts_of_the_sync_find_their_keys(db: Connection) -> None:
     person = persona(db)
-    grant = school.integration(db, person)
+    grant = rows.integration(db, person)
     upsert = (
         "insert into public.courses (user_id, integration_id, canvas_course_id, name) values (%s, %s, 9, %s)"
         " on conflict (integration_id, canvas_course_id) do update set name = excluded.name returning id"

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support import school
+from tests.support import rows
 from tests.support.people import act_as, freeze, persona, refused
 from tests.support.races import ring
-from tests.support.school import one
+from tests.support.rows import one
 
 Connection = psycopg.Connection[Any]
 
@@ -30,7 +30,7 @@ CONSUME = (
 @pytest.fixture
 def grant(db: Connection) -> uuid.UUID:
     """A grant without tokens."""
-    return school.integration(db, persona(db))
+    return rows.integration(db, persona(db))
 
 
 def test_tokens_are_kept_and_counted(db: Connection, grant: uuid.UUID) -> None:
@@ -113,7 +113,7 @@ def test_bad_leases(db: Connection, grant: uuid.UUID) -> None:
 def test_two_processes_at_once_and_one_refreshes(db_url: str) -> None:
     with ring(db_url) as race:
         person = persona(race.owner)
-        grant = school.integration(race.owner, person)
+        grant = rows.integration(race.owner, person)
         where = one(race.owner, "select lms_connection_id from public.integrations where id = %s", (grant,))
         race.clean_up("public.lms_connections", where)
         race.clean_up("auth.users", person)
@@ -127,7 +127,7 @@ def test_two_processes_at_once_and_one_refreshes(db_url: str) -> None:
 
 
 def test_client_secrets(db: Connection) -> None:
-    where = school.connection(db)
+    where = rows.connection(db)
     put, get = "select public.svc_put_lms_secret(%s, %s)", "select public.svc_get_lms_secret(%s)"
     with act_as(db, None, "service_role"):
         assert one(db, get, (where,)) is None
@@ -145,7 +145,7 @@ def test_client_secrets(db: Connection) -> None:
 def state(db: Connection) -> tuple[uuid.UUID, uuid.UUID]:
     """An authorization started at noon under the hash 'h': who, and where."""
     freeze(db, "2030-01-01T12:00:00Z")
-    person, where = persona(db), school.connection(db)
+    person, where = persona(db), rows.connection(db)
     db.execute(CREATE, ("h", person, where, "https://front.test/done", "v1:verifier"))
     return person, where
 
@@ -197,7 +197,7 @@ def test_bad_states(db: Connection, state: tuple[uuid.UUID, uuid.UUID]) -> None:
 
 def test_two_at_once_and_one_uses_the_state(db_url: str) -> None:
     with ring(db_url) as race:
-        person, where = persona(race.owner), school.connection(race.owner)
+        person, where = persona(race.owner), rows.connection(race.owner)
         race.clean_up("public.lms_connections", where)
         race.clean_up("auth.users", person)
         name = uuid.uuid4().hex

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support import school
+from tests.support import rows
 from tests.support.people import act_as, persona, refused
-from tests.support.school import one
+from tests.support.rows import one
 
 Connection = psycopg.Connection[Any]
 
@@ -33,11 +33,11 @@ def registered(db: Connection) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID]:
     issuer = f"https://{uuid.uuid4().hex}.test"
     platform = one(db, PLATFORM, (issuer, *CANVAS[1:]))
     client = one(db, CLIENT, (platform, "10000000000001"))
-    return platform, client, one(db, DEPLOYMENT, (client, "1:abc", school.connection(db)))
+    return platform, client, one(db, DEPLOYMENT, (client, "1:abc", rows.connection(db)))
 
 
 def test_registering_twice_is_registering_once(db: Connection) -> None:
-    where = school.connection(db)
+    where = rows.connection(db)
     with act_as(db, None, "service_role"):
         platform = one(db, PLATFORM, CANVAS)
         assert one(db, PLATFORM, (*CANVAS[:2], "https://sso.test/new", *CANVAS[3:])) == platform
@@ -55,8 +55,8 @@ def test_the_same_issuer_with_other_keys_is_another_platform(db: Connection) -> 
 
 def test_a_deployment_does_not_move_to_another_school(db: Connection) -> None:
     client = one(db, CLIENT, (one(db, PLATFORM, CANVAS), "100"))
-    one(db, DEPLOYMENT, (client, "1:abc", school.connection(db)))
-    refused(db, "PT409", DEPLOYMENT, (client, "1:abc", school.connection(db)))
+    one(db, DEPLOYMENT, (client, "1:abc", rows.connection(db)))
+    refused(db, "PT409", DEPLOYMENT, (client, "1:abc", rows.connection(db)))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_bad_arguments(db: Connection) -> None:
     refused(db, "PT404", CLIENT, (client, "100"))
     refused(db, "22004", CLIENT, (platform, None))
     refused(db, "PT404", DEPLOYMENT, (client, "1:x", uuid.uuid4()))
-    refused(db, "PT404", DEPLOYMENT, (platform, "1:x", school.connection(db)))
+    refused(db, "PT404", DEPLOYMENT, (platform, "1:x", rows.connection(db)))
     refused(db, "22004", PLATFORM, (*CANVAS[:4], None))
 
 
@@ -102,7 +102,7 @@ def launched(db: Connection) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID]:
     """A person who launched: his account, the platform and the launch."""
     platform, _, deployment = registered(db)
     person = persona(db, "teacher")
-    identity = school.insert(
+    identity = rows.insert(
         db, "private.lti_identities", {"platform_id": platform, "sub": uuid.uuid4().hex, "user_id": person}
     )
     db.execute(
@@ -110,7 +110,7 @@ def launched(db: Connection) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID]:
         (deployment, person),
     )
     given = {"identity_id": identity, "deployment_id": deployment, "message_type": "LtiResourceLinkRequest"}
-    launch = school.insert(db, "private.lti_launches", {**given, "expires_at": "2099-01-01"})
+    launch = rows.insert(db, "private.lti_launches", {**given, "expires_at": "2099-01-01"})
     db.execute(
         "insert into private.lti_tickets (ticket_hash, launch_id, binding_hash, expires_at)"
         " values (%s, %s, 'b', '2099-01-01')",
@@ -141,9 +141,9 @@ def test_identities_go_with_the_account_though_no_foreign_key_holds_them(db: Con
 def test_an_id_may_be_reserved_before_the_account(db: Connection) -> None:
     platform, _, _ = registered(db)
     given = {"platform_id": platform, "sub": "s", "user_id": uuid.uuid4()}
-    school.insert(db, "private.lti_identities", given)
+    rows.insert(db, "private.lti_identities", given)
     with pytest.raises(psycopg.errors.UniqueViolation), db.transaction():
-        school.insert(db, "private.lti_identities", {**given, "user_id": uuid.uuid4()})
+        rows.insert(db, "private.lti_identities", {**given, "user_id": uuid.uuid4()})
 
 
 def test_everything_goes_with_the_platform_but_not_the_account(db: Connection) -> None:
