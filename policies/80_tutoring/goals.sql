@@ -15,16 +15,19 @@ grant all on public.goals to service_role;
 
 create policy insert_not_anonymous on public.goals as restrictive for insert to authenticated
     with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy insert_not_anonymous on public.goals is 'Anonymous sign-ins have no rights here.';
+comment on policy insert_not_anonymous on public.goals is
+    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
 
 create policy update_not_anonymous on public.goals as restrictive for update to authenticated
     using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
     with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy update_not_anonymous on public.goals is 'Anonymous sign-ins have no rights here.';
+comment on policy update_not_anonymous on public.goals is
+    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
 
 create policy delete_not_anonymous on public.goals as restrictive for delete to authenticated
     using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy delete_not_anonymous on public.goals is 'Anonymous sign-ins have no rights here.';
+comment on policy delete_not_anonymous on public.goals is
+    'Anonymous sign-ins delete nothing; to them the sets of the select policy are empty.';
 
 create policy select_visible on public.goals for select to authenticated
     using (

@@ -6,6 +6,11 @@ revoke all on public.practice_assignment_answers from public, anon, authenticate
 grant select on public.practice_assignment_answers to authenticated;
 grant all on public.practice_assignment_answers to service_role;
 
+create policy all_not_anonymous on public.practice_assignment_answers as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.practice_assignment_answers is 'Anonymous sign-ins have no rights here.';
+
 create policy select_reader on public.practice_assignment_answers for select to authenticated
     using (
         exists (

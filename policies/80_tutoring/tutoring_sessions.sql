@@ -14,12 +14,14 @@ grant all on public.tutoring_sessions to service_role;
 
 create policy insert_not_anonymous on public.tutoring_sessions as restrictive for insert to authenticated
     with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy insert_not_anonymous on public.tutoring_sessions is 'Anonymous sign-ins have no rights here.';
+comment on policy insert_not_anonymous on public.tutoring_sessions is
+    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
 
 create policy update_not_anonymous on public.tutoring_sessions as restrictive for update to authenticated
     using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
     with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy update_not_anonymous on public.tutoring_sessions is 'Anonymous sign-ins have no rights here.';
+comment on policy update_not_anonymous on public.tutoring_sessions is
+    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
 
 create policy select_visible on public.tutoring_sessions for select to authenticated
     using (
