@@ -9,7 +9,7 @@ from typing import Any
 
 from functions.shared.canvas.authenticated import AuthenticatedCanvas
 from functions.shared.canvas.errors import CanvasBadAnswer, CourseForbidden, CourseGone
-from functions.shared.canvas.transport import CanvasRefused, Counters, Query, pages
+from functions.shared.canvas.transport import CanvasRefused, Counters, Page, Query, pages
 
 PER_PAGE = "100"
 CONFIRM_AT_ONCE = 50  # ids in one request: well below the 6 KB that Canvas's links may fill (canvas facts 6)
@@ -37,7 +37,7 @@ class Canvas:
         """What was sent so far."""
         return self._canvas.transport.counters
 
-    def courses(self) -> Iterator[list[Row]]:
+    def courses(self) -> Iterator[Page]:
         """The active courses, page by page; concluded and deleted ones are missing, restricted ones are stubs."""
         return self._list("/api/v1/courses", {"enrollment_state": "active", "include[]": ["term"]})
 
@@ -51,7 +51,7 @@ class Canvas:
             raise CanvasBadAnswer(details="another course than the one asked for")
         return dict(row)
 
-    def assignments(self, course_id: int) -> Iterator[list[Row]]:
+    def assignments(self, course_id: int) -> Iterator[Page]:
         """A course's assignments as this person sees them, page by page, with his own submission if Canvas adds it."""
         return self._list(f"/api/v1/courses/{course_id}/assignments", {"include[]": ["submission"]})
 
@@ -83,7 +83,7 @@ class Canvas:
     def _named(self, course_id: int, ids: list[int]) -> list[Row]:
         query: Query = {"assignment_ids[]": [str(number) for number in ids], "include[]": ["submission"]}
         listing = self._list(f"/api/v1/courses/{course_id}/assignments", query)
-        return [row for page in listing for row in page]
+        return [row for page in listing for row in page.rows]
 
     def _one_by_one(self, course_id: int, ids: list[int]) -> tuple[set[int], list[Row]]:
         gone, there = set(), []
@@ -95,7 +95,7 @@ class Canvas:
                 gone.add(number)
         return gone, there
 
-    def _list(self, path: str, query: Query) -> Iterator[list[Row]]:
+    def _list(self, path: str, query: Query) -> Iterator[Page]:
         first = self._canvas.transport.first(path, {**query, "per_page": PER_PAGE})
         return pages(first, self._canvas.page)
 

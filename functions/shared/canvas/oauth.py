@@ -91,12 +91,12 @@ def refresh(transport: Transport, installation: Installation, refresh_token: str
     return _tokens(response)
 
 
-def revoke(transport: Transport, access_token: str) -> None:
-    """Takes the token away at Canvas. A refusal means that it is dead already.
+def revoke(transport: Transport, access_token: str) -> bool:
+    """Takes the grant away at Canvas; False when Canvas does not accept this access token any more.
 
     :raise CanvasUnavailable: no answer
     """
-    transport.delete("/login/oauth2/token", access_token)
+    return transport.delete("/login/oauth2/token", access_token) < 400
 
 
 def _key(installation: Installation) -> dict[str, str]:

@@ -26,6 +26,7 @@ from functions.shared.canvas.errors import (
 from functions.shared.http import AddressRefused, Answer, AnswerTooLarge, Http, OutboundError
 
 TOTAL_SECONDS = 60.0  # for one answer, however slowly it drips
+DELETE_SECONDS = 5.0  # a revocation that hangs must not keep the person waiting
 MOST_BYTES = 64 * 1024 * 1024
 MOST_PAGES = 500
 THROTTLE_MOST_WAIT = 5.0  # between two tries (http_contract 2)
@@ -112,7 +113,7 @@ class Transport:
 
         :raise CanvasUnavailable: no answer
         """
-        return self._send("DELETE", self._url(path, None), token=token).status
+        return self._send("DELETE", self._url(path, None), token=token, total_seconds=DELETE_SECONDS).status
 
     def post_form(self, path: str, form: Mapping[str, str], *, repeatable: bool) -> Answer:
         """POSTs a form without a bearer and without following redirects; throttle refusals are waited out.
@@ -182,7 +183,13 @@ class Transport:
                 waiting.after_failure(error)
 
     def _send(
-        self, method: str, url: str, *, token: str | None = None, form: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        token: str | None = None,
+        form: Mapping[str, str] | None = None,
+        total_seconds: float = TOTAL_SECONDS,
     ) -> Answer:
         headers = {"Accept": "application/json"}
         if token is not None:
@@ -190,7 +197,7 @@ class Transport:
         self.counters.requests += 1
         try:
             return self.http.request(
-                method, url, headers=headers, data=form, total_seconds=TOTAL_SECONDS, max_bytes=MOST_BYTES
+                method, url, headers=headers, data=form, total_seconds=total_seconds, max_bytes=MOST_BYTES
             )
         except AnswerTooLarge as error:
             raise CanvasBadAnswer(details="the answer is too large") from error
@@ -300,7 +307,7 @@ def _lenient(content: bytes) -> object:
         return None
 
 
-def pages(first: str, fetch: Callable[[str], Page]) -> Iterator[list[dict[str, Any]]]:
+def pages(first: str, fetch: Callable[[str], Page]) -> Iterator[Page]:
     """Walks a list to its end, page by page; ``fetch`` brings one page.
 
     :raise PaginationRefused: a page leads back to one already seen, or the end never comes
@@ -320,5 +327,5 @@ def pages(first: str, fetch: Callable[[str], Page]) -> Iterator[list[dict[str, A
         if stale >= 2 and page.next:
             raise PaginationRefused(details="the pages repeat themselves")
         known |= ids
-        yield page.rows
+        yield page
         url = page.next

@@ -1,0 +1,266 @@
+"""The grant's life: started by a signed-in person, completed by the same person, revoked when he leaves.
+
+A code reaches us only through that person's own browser and is exchanged only with his access token, so a stranger's
+approval can never land in another account.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import structlog
+
+from functions.canvas_oauth.errors import (
+    CanvasAccountInUse,
+    RedirectNotAllowed,
+    StateExpired,
+    StateNotYours,
+    StateUnknown,
+    StateUsed,
+)
+from functions.shared.auth import Caller
+from functions.shared.canvas import oauth
+from functions.shared.canvas.errors import CanvasError, LmsConnectionNotFound
+from functions.shared.canvas.factory import CONNECTION_COLUMNS, SECRET_FIELD, CanvasFactory
+from functions.shared.canvas.tokens import ACCESS_FIELD, REFRESH_FIELD, seal
+from functions.shared.canvas.transport import Transport
+from functions.shared.crypto import DecryptionFailed
+from functions.shared.database import Database, rpc, run
+from functions.shared.errors import AppError, NotFound, Unavailable
+
+log = structlog.get_logger(__name__)
+
+STATE_ERRORS: Mapping[str, type[AppError]] = {"not_yours": StateNotYours, "used": StateUsed, "expired": StateExpired}
+CANVAS_ERROR = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+
+class OAuthService:
+    """What the routes call; knows no HTTP."""
+
+    def __init__(self, database: Database, factory: CanvasFactory) -> None:
+        self._database = database
+        self._factory = factory
+        self._settings = factory.settings
+
+    @property
+    def _callback_url(self) -> str:
+        return f"{self._settings.functions_url}/canvas-oauth/callback"
+
+    def put_secret(self, connection_id: str, client_secret: str) -> None:
+        """Encrypts and stores the secret of our developer key. For administration only: the route checks.
+
+        :raise LmsConnectionNotFound: no such installation
+        """
+        sealed = self._factory.crypto.encrypt(client_secret, row_id=connection_id, field=SECRET_FIELD)
+        try:
+            rpc(
+                self._database.service(),
+                "svc_put_lms_secret",
+                {"p_lms_connection_id": connection_id, "p_secret_enc": sealed},
+                safe=True,
+            )
+        except NotFound as error:
+            raise LmsConnectionNotFound from error
+
+    def start(self, caller: Caller, connection_id: str, redirect_to: str | None) -> dict[str, Any]:
+        """A one-time state for this person, and Canvas's address with it.
+
+        :raise RedirectNotAllowed: ``redirect_to`` is none of our front ends
+        :raise LmsConnectionNotFound: unknown, disabled or not set up
+        """
+        target = redirect_to or self._settings.frontend_url
+        if redirect_to is not None and not redirect_allowed(redirect_to, self._settings.redirect_allowlist):
+            raise RedirectNotAllowed
+        query = self._database.user(caller.token).from_("lms_connections").select(CONNECTION_COLUMNS)
+        rows = run(query.eq("id", connection_id))
+        if not rows:
+            raise LmsConnectionNotFound
+        installation = self._factory.installation(rows[0])
+        state = secrets.token_urlsafe(32)
+        service = self._database.service()
+        rpc(
+            service,
+            "svc_create_oauth_state",
+            {
+                "p_state_hash": state_hash(state),
+                "p_user_id": caller.user_id,
+                "p_lms_connection_id": connection_id,
+                "p_redirect_path": target,
+            },
+        )
+        known = rpc(service, "svc_peek_oauth_state", {"p_state_hash": state_hash(state)}, safe=True)
+        url = oauth.authorize_url(installation, self._callback_url, state)
+        return {"authorize_url": url, "expires_at": known[0]["expires_at"]}
+
+    def returned(self, state: str, code: str | None, error: str | None) -> str:
+        """Where the browser goes after consent: back to the front end, everything behind the ``#``. Consumes nothing.
+
+        :raise StateUnknown, StateUsed, StateExpired: then there is no address to go to
+        """
+        known = rpc(self._database.service(), "svc_peek_oauth_state", {"p_state_hash": state_hash(state)}, safe=True)
+        if not known or not (code or error):
+            raise StateUnknown
+        if known[0]["outcome"] != "ok":
+            raise STATE_ERRORS[known[0]["outcome"]]
+        if error or code is None:
+            shown = error if error and CANVAS_ERROR.fullmatch(error) else "invalid_request"
+            fragment = {"state": state, "error": shown}
+        else:
+            fragment = {"state": state, "code": code}
+        return f"{known[0]['redirect_path']}#{urlencode(fragment)}"
+
+    def complete(self, caller: Caller, state: str, code: str) -> dict[str, Any]:
+        """Code for tokens, tokens into the database, first sync enqueued. The state is used up before the code is.
+
+        :raise StateUnknown, StateNotYours, StateUsed, StateExpired: nothing was sent to Canvas
+        :raise CanvasGrantRefused, CanvasBadAnswer, CanvasUnavailable: nothing is stored
+        :raise CanvasAccountInUse: another account has this Canvas person; nothing is stored
+        """
+        service = self._database.service()
+        known = rpc(
+            service, "svc_consume_oauth_state", {"p_state_hash": state_hash(state), "p_user_id": caller.user_id}
+        )
+        if not known:
+            raise StateUnknown
+        if known[0]["outcome"] != "ok":
+            raise STATE_ERRORS[known[0]["outcome"]]
+        connection = self._connection(known[0]["lms_connection_id"])
+        installation = self._factory.installation(connection)
+        transport = self._factory.transport(installation)
+        tokens = oauth.exchange_code(transport, installation, code, self._callback_url)
+        try:
+            return self._connect(caller, connection, installation, tokens, transport)
+        except Unavailable:
+            raise  # perhaps stored, the answer was lost: the grant may be in use
+        except AppError:
+            # a grant that nobody keeps must not stay alive
+            self._revoke(transport, installation, tokens.access_token, None)
+            raise
+
+    def disconnect(self, caller: Caller, integration_id: str) -> None:
+        """Revokes at Canvas when it can be reached, forgets the tokens always; courses stay.
+
+        :raise NotFound: not this person's
+        """
+        columns = f"id,lms_connection:lms_connections({CONNECTION_COLUMNS})"
+        service = self._database.service()
+        query = service.from_("integrations").select(columns).eq("id", integration_id)
+        rows = run(query.eq("user_id", caller.user_id).eq("provider", "canvas"))
+        if not rows:
+            raise NotFound
+        old = self._tokens(integration_id)
+        if old is not None:
+            try:
+                installation = self._factory.installation(rows[0]["lms_connection"])
+            except (LmsConnectionNotFound, DecryptionFailed):
+                log.warning("no revocation at Canvas: the installation is not set up", integration_id=integration_id)
+            else:
+                self._revoke(self._factory.transport(installation), installation, *old)
+        rpc(service, "svc_disconnect_integration", {"p_integration_id": integration_id}, safe=True)
+
+    # ---- parts --------------------------------------------------------------------------------------------------
+
+    def _connect(
+        self,
+        caller: Caller,
+        connection: Mapping[str, Any],
+        installation: oauth.Installation,
+        tokens: oauth.Tokens,
+        transport: Transport,
+    ) -> dict[str, Any]:
+        service = self._database.service()
+        domain = connection["instance_domain"]
+        query = service.from_("integrations").select("id").eq("user_id", caller.user_id).eq("provider", "canvas")
+        rows = run(query.eq("instance_domain", domain))
+        integration_id = rows[0]["id"] if rows else str(uuid.uuid4())
+        old = self._tokens(integration_id) if rows else None
+        outcome: dict[str, Any] = {"outcome": "other_id", "integration_id": integration_id}
+        # at most once more: two tabs of one person finished together, and the other one made the row
+        for _ in range(2):
+            if outcome["outcome"] == "other_id":
+                integration_id = outcome["integration_id"]
+                args = {
+                    "p_integration_id": integration_id,
+                    "p_user_id": caller.user_id,
+                    "p_lms_connection_id": connection["id"],
+                    "p_external_user_id": tokens.canvas_user_id,
+                    "p_scopes": list(oauth.SCOPES),
+                    **seal(self._factory.crypto, integration_id, tokens),
+                }
+                outcome = rpc(service, "svc_connect_integration", args, safe=True)[0]
+        if outcome["outcome"] == "in_use":
+            raise CanvasAccountInUse
+        if old is not None:
+            self._revoke(transport, installation, old[0], None)
+        return {
+            "integration": {
+                "id": integration_id,
+                "status": "connected",
+                "instance_domain": domain,
+                "external_user_id": tokens.canvas_user_id,
+                "scopes": list(oauth.SCOPES),
+            },
+            "job_id": outcome["job_id"],
+        }
+
+    def _connection(self, connection_id: str) -> dict[str, Any]:
+        service = self._database.service()
+        rows = run(service.from_("lms_connections").select(CONNECTION_COLUMNS).eq("id", connection_id))
+        if not rows:
+            raise LmsConnectionNotFound
+        return dict(rows[0])
+
+    def _tokens(self, integration_id: str) -> tuple[str, str | None] | None:
+        rows = rpc(
+            self._database.service(), "svc_get_integration_token", {"p_integration_id": integration_id}, safe=True
+        )
+        if not rows:
+            return None
+        decrypt, refresh_enc = self._factory.crypto.decrypt, rows[0]["refresh_token_enc"]
+        try:
+            access_token = decrypt(rows[0]["access_token_enc"], row_id=integration_id, field=ACCESS_FIELD)
+            refresh_token = decrypt(refresh_enc, row_id=integration_id, field=REFRESH_FIELD) if refresh_enc else None
+        except DecryptionFailed:
+            # the key was taken off the list: nothing to revoke with, but disconnecting must work
+            return None
+        return access_token, refresh_token
+
+    def _revoke(
+        self, transport: Transport, installation: oauth.Installation, access_token: str, refresh_token: str | None
+    ) -> None:
+        """As far as Canvas lets us; an access token past its hour cannot revoke itself and is refreshed first."""
+        with suppress(CanvasError):
+            if not oauth.revoke(transport, access_token) and refresh_token is not None:
+                oauth.revoke(transport, oauth.refresh(transport, installation, refresh_token).access_token)
+
+
+def state_hash(state: str) -> str:
+    """What the database knows of a state."""
+    return hashlib.sha256(state.encode()).hexdigest()
+
+
+def redirect_allowed(url: str, allowed: tuple[str, ...]) -> bool:
+    """Whether a front end may be sent there: same origin as an entry, and below its path."""
+    if any(ord(character) <= 32 or ord(character) == 127 for character in url) or "\\" in url or "#" in url:
+        return False
+    try:
+        target = urlsplit(url)
+        place = (target.scheme, target.hostname, target.port)
+    except ValueError:
+        return False
+    if target.username is not None or target.password is not None or "/.." in target.path or "%2e" in url.lower():
+        return False
+    for entry in allowed:
+        parts = urlsplit(entry)
+        below = parts.path.rstrip("/")
+        inside = target.path in ("", below) or target.path.startswith(f"{below}/")
+        if place == (parts.scheme, parts.hostname, parts.port) and inside and (target.path or not below):
+            return True
+    return False

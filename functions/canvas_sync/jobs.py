@@ -1,0 +1,81 @@
+"""The handler of ``canvas_sync`` jobs. Payload: ``{"integration_ids"?: [...], "course_ids"?: [...]}``, ids of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from functions.canvas_sync.sync import IntegrationSync, Report
+from functions.shared.canvas.errors import CanvasError, ReauthorizationRequired
+from functions.shared.canvas.factory import CONNECTION_COLUMNS, CanvasFactory
+from functions.shared.database import rpc, run
+from functions.shared.errors import Unavailable
+from functions.shared.jobs import HandlerRegistry, JobContext, JobFailure
+
+
+def register(registry: HandlerRegistry) -> None:
+    """Tells the worker about this service's jobs."""
+    registry.add("canvas_sync", sync)
+
+
+def sync(context: JobContext) -> Mapping[str, Any]:
+    """Syncs the job's integrations; the answer is the ``result`` of http_contract 2.
+
+    :raise JobFailure: nothing could be synced: no connected integration, a dead grant, or no list of courses
+    """
+    try:
+        return _sync(context)
+    except Unavailable as error:
+        raise JobFailure("service_unavailable", error.message, retryable=True) from error
+
+
+def _sync(context: JobContext) -> Mapping[str, Any]:
+    payload = context.job.payload
+    wanted = payload.get("integration_ids")
+    only = set(payload["course_ids"]) if payload.get("course_ids") else None
+    rows = _integrations(context, wanted)
+    if not rows:
+        raise JobFailure("integration_not_connected", "Canvas is not connected.", retryable=False)
+    report = Report()
+    failures: list[CanvasError] = []
+    for row in rows:
+        try:
+            _sync_one(context, row, report, only)
+        except CanvasError as error:
+            failures.append(error)
+            report.fail(error.code)
+    if len(failures) == len(rows):
+        # nothing at all could be synced: the job itself says why
+        error = failures[0]
+        raise JobFailure(error.code, error.message, retryable=False, detail=str(error.details)) from error
+    return report.result()
+
+
+def _integrations(context: JobContext, wanted: list[str] | None) -> list[dict[str, Any]]:
+    """The connected ones among the wanted; only of the job's own person, whatever the payload says."""
+    columns = f"id,lms_connection:lms_connections({CONNECTION_COLUMNS})"
+    query = context.database.service().from_("integrations").select(columns).eq("user_id", context.job.user_id)
+    query = query.eq("provider", "canvas").eq("status", "connected")
+    if wanted is not None:
+        query = query.in_("id", wanted)
+    return [dict(row) for row in run(query.order("id"))]
+
+
+def _sync_one(context: JobContext, row: dict[str, Any], report: Report, only: set[str] | None) -> None:
+    service = context.database.service()
+
+    def call(name: str, args: dict[str, Any]) -> Any:
+        # every function used here may run twice without harm
+        return rpc(service, name, args, safe=True)
+
+    def step() -> None:
+        context.progress(report.progress())
+        context.check_cancelled()
+
+    factory = CanvasFactory(context.settings, context.http, context.crypto, context.clock, call)
+    try:
+        canvas = factory.canvas(row["lms_connection"], row["id"])
+        IntegrationSync(canvas, call, row["id"], context.job.job_id, report, step, context.clock.now).run(only)
+    except ReauthorizationRequired:
+        call("svc_expire_integration", {"p_integration_id": row["id"]})
+        raise

@@ -1,0 +1,232 @@
+"""Canvas's JSON as rows of ours: only what belongs to this person, nothing that changes by itself (canvas facts 8, 9, 11).
+
+Everything is optional in Canvas's JSON, so a missing or strange value becomes null, never a failure. The hash covers
+exactly what is stored: same hash, nothing to write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import nh3
+
+Row = dict[str, Any]
+
+LONGEST_TEXT = 1000
+LONGEST_HTML = 1_000_000
+MOST_POINTS = 10**9
+MOST_INT = 2**31 - 1
+
+# Kept of a course; enrolments, teachers, grades and the secret calendar address are not
+COURSE_KEYS = (
+    "id",
+    "original_name",
+    "account_id",
+    "root_account_id",
+    "enrollment_term_id",
+    "start_at",
+    "end_at",
+    "default_view",
+    "is_public",
+)
+# Kept of an assignment; submissions of others, counts, signed and self-changing parts are not
+ASSIGNMENT_KEYS = (
+    "id",
+    "course_id",
+    "assignment_group_id",
+    "grading_type",
+    "workflow_state",
+    "allowed_attempts",
+    "allowed_extensions",
+    "is_quiz_assignment",
+    "is_quiz_lti_assignment",
+    "quiz_id",
+    "group_category_id",
+    "omit_from_final_grade",
+    "peer_reviews",
+    "rubric",
+    "created_at",
+)
+SUBMISSION_STATES = {"graded": "graded", "submitted": "submitted", "pending_review": "submitted"}
+
+TAGS = set(
+    "a abbr b blockquote br caption cite code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6"
+    " hr i img ins kbd li mark ol p pre q s samp small span strike strong sub summary sup table tbody td tfoot th thead"
+    " tr u ul var".split()
+)
+ATTRIBUTES = {
+    "*": {"title", "lang", "dir"},
+    "a": {"href"},
+    "img": {"src", "alt", "width", "height"},
+    "ol": {"start", "type"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan", "scope"},
+}
+DROPPED_WITH_CONTENT = {"script", "style", "iframe", "object", "template", "noscript", "svg", "math"}
+SECRET_QUERY = re.compile(r"([?&])(?:verifier|access_token|sf_verifier)=[^&#]*&?")
+
+
+def is_stub(course: Row) -> bool:
+    """Whether Canvas shows only that the course is closed at this date."""
+    return course.get("access_restricted_by_date") is True
+
+
+def course_row(course: Row, canvas_id: int) -> Row:
+    """A row for ``svc_apply_courses``."""
+    name, code = text(course.get("name")), text(course.get("course_code"))
+    row: Row = {
+        "canvas_course_id": canvas_id,
+        "name": name or code or f"Course {canvas_id}",
+        "course_code": code,
+        "term": text(part(course, "term").get("name")),
+        "workflow_state": text(course.get("workflow_state")),
+        "time_zone": text(course.get("time_zone")),
+        "raw_payload": {key: clean(course[key]) for key in COURSE_KEYS if key in course},
+    }
+    return {**row, "access_restricted": is_stub(course), "content_hash": digest(row)}
+
+
+def assignment_row(assignment: Row, canvas_id: int) -> Row:
+    """A row for ``svc_apply_assignments``."""
+    html = sanitised(assignment.get("description"))
+    submission = own_submission(assignment.get("submission"))
+    state = submission.get("workflow_state") if submission else None
+    row: Row = {
+        "canvas_assignment_id": canvas_id,
+        "title": text(assignment.get("name")) or f"Assignment {canvas_id}",
+        "description_html": html,
+        "due_at": moment(assignment.get("due_at")),
+        "unlock_at": moment(assignment.get("unlock_at")),
+        "lock_at": moment(assignment.get("lock_at")),
+        "points_possible": number(assignment.get("points_possible"), least=0, most=MOST_POINTS),
+        "submission_types": texts(assignment.get("submission_types")),
+        "position": whole(assignment.get("position")),
+        "canvas_url": web_address(assignment.get("html_url")),
+        "published_at": moment(assignment.get("published_at")),
+        "status": SUBMISSION_STATES.get(state or "", "open"),
+        "submission": submission,
+        "raw_payload": {key: clean(assignment[key]) for key in ASSIGNMENT_KEYS if key in assignment},
+        "html_hash": hashlib.sha256(html.encode()).hexdigest() if html else None,
+    }
+    return {**row, "content_hash": digest(row)}
+
+
+def is_published(assignment: Row) -> bool:
+    """Teachers see unpublished ones in the list; for learners those do not exist."""
+    return assignment.get("published") is not False and assignment.get("workflow_state") != "unpublished"
+
+
+def own_submission(submission: object) -> Row | None:
+    """The caller's own state; a list holds other people's (an observer's view) and is not kept."""
+    if not isinstance(submission, dict):
+        return None
+    return {
+        "workflow_state": text(submission.get("workflow_state")),
+        "submitted_at": moment(submission.get("submitted_at")),
+        "score": number(submission.get("score"), least=-MOST_POINTS, most=MOST_POINTS),
+        "late": submission.get("late") is True,
+        "missing": submission.get("missing") is True,
+        "excused": submission.get("excused") is True,
+    }
+
+
+def sanitised(html: object) -> str | None:
+    """HTML that may be shown: no scripts, frames, handlers, styles; file links without their open-sesame."""
+    if not isinstance(html, str) or not html.strip():
+        return None
+    cleaned = nh3.clean(
+        clean_text(html)[:LONGEST_HTML],
+        tags=TAGS,
+        clean_content_tags=DROPPED_WITH_CONTENT,
+        attributes=ATTRIBUTES,
+        attribute_filter=_without_secrets,
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer",
+    ).strip()
+    return cleaned or None
+
+
+def _without_secrets(_tag: str, attribute: str, value: str) -> str:
+    # a verifier opens the file to everybody who has the link (canvas facts 11)
+    return SECRET_QUERY.sub(r"\1", value).rstrip("?&") if attribute in ("href", "src") else value
+
+
+def digest(row: Mapping[str, Any]) -> str:
+    """A hash over everything that is stored."""
+    canonical = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+# ---- values -------------------------------------------------------------------------------------------------------
+
+
+def clean_text(value: str) -> str:
+    """Text that the database can hold: no NUL, no lone surrogates."""
+    return value.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def clean(value: object, depth: int = 0) -> object:
+    """JSON that the database can hold; deeper than 20 levels is cut off."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {clean_text(str(k)): clean(v, depth + 1) for k, v in value.items()} if depth < 20 else None
+    if isinstance(value, list):
+        return [clean(item, depth + 1) for item in value] if depth < 20 else None
+    return value
+
+
+def part(row: Row, key: str) -> Row:
+    """A nested object, or an empty one."""
+    value = row.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def text(value: object) -> str | None:
+    """Trimmed text of bearable length, or null."""
+    if not isinstance(value, str):
+        return None
+    return clean_text(value).strip()[:LONGEST_TEXT].strip() or None
+
+
+def texts(value: object) -> list[str]:
+    """A list of texts, or an empty one."""
+    return [found for item in value if (found := text(item))] if isinstance(value, list) else []
+
+
+def moment(value: object) -> str | None:
+    """A time as ISO 8601 in UTC, or null."""
+    if not isinstance(value, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+        aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return aware.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        return None
+
+
+def number(value: object, *, least: float, most: float) -> float | None:
+    """A finite number within bounds, or null."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        return None
+    return float(value)
+
+
+def whole(value: object) -> int | None:
+    """A whole number that fits, or null."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST_INT else None
+
+
+def web_address(value: object) -> str | None:
+    """An http(s) address, or null."""
+    found = value if isinstance(value, str) and len(value) <= 2000 else ""
+    return clean_text(found) if re.match(r"https?://[^\s]+$", found) else None
