@@ -22,6 +22,7 @@ create table public.reviews (
     check (
         github_url ~ '^https://github\.com/[A-Za-z0-9-]+/[A-Za-z0-9._-]+(/.*)?$' and char_length(github_url) <= 500
     ),
+    constraint reviews_result_json_check check (jsonb_typeof(result_json) = 'object'),
     constraint reviews_error_message_check check (char_length(error_message) <= 500)
 );
 
