@@ -36,20 +36,18 @@ logconfig_dict: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "functions.shared.log.formatter"}},
     "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
+    # the application puts its own handler there
+    "root": {"level": settings.log_level, "handlers": []},
     "loggers": {
         "gunicorn.error": {"level": settings.log_level, "handlers": ["stdout"], "propagate": False},
         "gunicorn.access": {"level": logging.CRITICAL, "handlers": [], "propagate": False},
     },
 }
 
-# must be in the environment before a worker imports prometheus_client
-metrics_dir = os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="headstart-metrics-"))
-
 
 def on_starting(server: Any) -> None:
-    """Numbers of an earlier run do not count."""
-    for old in Path(metrics_dir).glob("*.db"):
-        old.unlink()
+    """The worker processes' numbers meet in a fresh folder; named before any of them imports prometheus_client."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="headstart-metrics-")
 
 
 def child_exit(server: Any, worker: Any) -> None:
@@ -61,4 +59,4 @@ def child_exit(server: Any, worker: Any) -> None:
 
 def on_exit(server: Any) -> None:
     """Leaves nothing behind."""
-    shutil.rmtree(metrics_dir, ignore_errors=True)
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -29,6 +29,7 @@ JWKS_FRESH_SECONDS = 600
 # an unknown kid asks anew at once, but not again for this long: forged kids must not become a flood
 JWKS_COOL_DOWN_SECONDS = 60
 JWKS_RETRY_SECONDS = 2
+JWKS_TIMEOUT = httpx.Timeout(3.0, connect=1.5)
 MAX_JWKS_BYTES = 256 * 1024
 
 
@@ -50,16 +51,11 @@ class SigningKeys:
     def __init__(self, url: str, clock: Clock) -> None:
         self._url = url
         self._clock = clock
-        self._http = httpx.Client(http2=False, timeout=httpx.Timeout(3.0, connect=1.5), trust_env=False)
         self._lock = threading.Lock()
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at: float | None = None
         self._failed_at: float | None = None
         self._cooling_since: float | None = None
-
-    def close(self) -> None:
-        """Ends the connections."""
-        self._http.close()
 
     def get(self, kid: str) -> jwt.PyJWK:
         """The key named ``kid``.
@@ -89,7 +85,7 @@ class SigningKeys:
         if self._within(self._failed_at, now, JWKS_RETRY_SECONDS):
             return
         try:
-            response = self._http.get(self._url)
+            response = httpx.get(self._url, timeout=JWKS_TIMEOUT, trust_env=False)
             response.raise_for_status()
             if len(response.content) > MAX_JWKS_BYTES:
                 raise ValueError("too large")

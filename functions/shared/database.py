@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+import weakref
 from collections.abc import Mapping
 from typing import Any, NoReturn, Protocol
 
@@ -105,6 +106,8 @@ class Database:
         self._publishable_key = settings.supabase_publishable_key
         self._secret_key = settings.supabase_secret_key
         self._http = httpx.Client(http2=False, timeout=TIMEOUT, limits=LIMITS, trust_env=False)
+        # nobody has to remember close(): the connections end with this object
+        weakref.finalize(self, self._http.close)
 
     def user(self, token: str) -> SyncPostgrestClient:
         """A handle that acts as the owner of an access token, under row level security."""

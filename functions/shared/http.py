@@ -10,6 +10,7 @@ import ipaddress
 import json as jsonlib
 import socket
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,6 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
 TOTAL_SECONDS = 30.0
 MAX_ANSWER_BYTES = 20 * 1024 * 1024
-CHUNK_BYTES = 64 * 1024
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=15.0)
 USER_AGENT = "Headstart/1"
 
@@ -203,6 +203,7 @@ class Http:
     def __init__(self, *, local: bool) -> None:
         self.local = local
         self._client = guarded_client(local=local)
+        weakref.finalize(self, self._client.close)
 
     @classmethod
     def of(cls, settings: Settings) -> Http:
@@ -248,7 +249,7 @@ class Http:
             response = self._client.send(request, stream=True)
             try:
                 content = bytearray()
-                for chunk in response.iter_bytes(CHUNK_BYTES):
+                for chunk in response.iter_bytes():
                     content += chunk
                     if len(content) > max_bytes:
                         raise AnswerTooLarge("the answer is too large")

@@ -1,0 +1,303 @@
+"""Tokens: only what Auth signed, for us, not expired, for a person; whatever else is a 401 and never a 500."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+from apiflask import APIBlueprint, APIFlask
+from cryptography.hazmat.primitives.asymmetric import rsa
+from flask import Response, jsonify
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from functions.shared.auth import TokenVerifier, current_caller, require_administration
+from functions.shared.errors import Unauthorized, Unavailable
+from functions.shared.settings import Settings
+from functions.shared.web import create_service
+from scripts.native.keys import Keys
+from tests.functions.shared.conftest import Handler, HeldClock, Loopback, hang_up, reply
+
+Claims = dict[str, Any]
+
+
+@pytest.fixture
+def app(settings: Settings) -> APIFlask:
+    """A service with a path for persons, one for anybody signed in, one for administration."""
+    blueprint = APIBlueprint("who", __name__)
+
+    @blueprint.get("/me")
+    def me() -> Response:
+        caller = current_caller()
+        return jsonify(user_id=caller.user_id, role=caller.role, user_role=caller.user_role)
+
+    @blueprint.get("/anybody")
+    def anybody() -> Response:
+        return jsonify(anonymous=current_caller(allow_anonymous=True).is_anonymous)
+
+    @blueprint.get("/admin")
+    def admin() -> Response:
+        require_administration()
+        return jsonify(ok=True)
+
+    return create_service("who", blueprint, settings)
+
+
+@pytest.fixture
+def client(app: APIFlask) -> FlaskClient:
+    """Calls it."""
+    return app.test_client()
+
+
+def ask(client: FlaskClient, path: str, token: str | None, **headers: str) -> Any:
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return client.get(f"/functions/v1/who/{path}", headers=headers)
+
+
+def test_a_good_token_names_its_person(client: FlaskClient, keys: Keys, claims: Claims) -> None:
+    answer = ask(client, "me", keys.sign(claims))
+    assert answer.status_code == 200
+    assert answer.json == {"user_id": claims["sub"], "role": "authenticated", "user_role": "student"}
+
+
+def test_the_audience_may_be_a_list(client: FlaskClient, keys: Keys, claims: Claims) -> None:
+    assert ask(client, "me", keys.sign(claims | {"aud": ["authenticated"]})).status_code == 200
+
+
+def test_a_few_seconds_of_skew_are_forgiven(client: FlaskClient, keys: Keys, claims: Claims) -> None:
+    now = int(time.time())
+    assert ask(client, "me", keys.sign(claims | {"exp": now - 3})).status_code == 200
+    assert ask(client, "me", keys.sign(claims | {"iat": now + 3})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"iss": "https://elsewhere.supabase.co/auth/v1"},
+        {"iss": None},
+        {"aud": "anon"},
+        {"aud": ["somebody"]},
+        {"aud": None},
+        {"exp": 1},
+        {"exp": "soon"},
+        {"exp": None},
+        {"iat": 32503680000},
+        {"iat": None},
+        {"sub": "me"},
+        {"sub": ""},
+        {"sub": 7},
+        {"sub": None},
+        {"sub": "{" + str(uuid.UUID(int=5))[1:-1] + "}"},
+        {"role": "anon"},
+        {"role": "service_role"},
+        {"role": ["authenticated"]},
+        {"role": None},
+    ],
+)
+def test_every_claim_that_is_off_is_a_401(client: FlaskClient, keys: Keys, claims: Claims, change: Claims) -> None:
+    changed = {name: value for name, value in (claims | change).items() if value is not None}
+    try:
+        token = keys.sign(changed)
+    except TypeError:
+        # PyJWT refuses to write some of these itself; sign them by hand
+        token = raw_token(keys, changed)
+    answer = ask(client, "me", token)
+    assert answer.status_code == 401
+    assert answer.json["code"] == "unauthorized"
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def raw_token(keys: Keys, claims: Claims) -> str:
+    """Any claims, signed without a look at them."""
+    key: Any = jwt.PyJWK(keys.private_jwk).key
+    header = {"kid": keys.private_jwk["kid"]}
+    return jwt.PyJWS().encode(json.dumps(claims).encode(), key, algorithm="ES256", headers=header)
+
+
+def part(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def test_forged_tokens_are_refused(client: FlaskClient, keys: Keys, claims: Claims) -> None:
+    kid = keys.private_jwk["kid"]
+    good = keys.sign(claims)
+    header, body, signature = good.split(".")
+    other = Keys.fresh()
+    with_our_kid = jwt.encode(claims, jwt.PyJWK(other.private_jwk).key, "ES256", {"kid": kid})
+    rsa_key = rsa.generate_private_key(65537, 2048)
+    forged = [
+        with_our_kid,
+        other.sign(claims),
+        jwt.encode(claims, keys.hmac_secret, "HS256", {"kid": kid}),
+        jwt.encode(claims, keys.private_jwk["x"], "HS256", {"kid": kid}),
+        jwt.encode(claims, rsa_key, "RS256", {"kid": kid}),
+        f"{part({'alg': 'none', 'kid': kid})}.{body}.",
+        f"{part({'alg': 'ES256'})}.{body}.{signature}",
+        f"{part({'alg': 'ES256', 'kid': [kid]})}.{body}.{signature}",
+        f"{header}.{part(claims | {'role': 'app_admin'})}.{signature}",
+        f"{header}.{body}.",
+        f"{header}.{body}",
+        good + "A" * 9000,
+        "a.b.c",
+        ".",
+        "sb_publishable_x",
+        keys.mint("anon"),
+        keys.mint("service_role"),
+    ]
+    for token in forged:
+        answer = ask(client, "me", token)
+        assert (answer.status_code, answer.json["code"]) == (401, "unauthorized"), token[:40]
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic dTpw", "Token x"])
+def test_without_a_bearer_nobody_has_signed_in(client: FlaskClient, header: str | None) -> None:
+    answer = client.get("/functions/v1/who/me", headers={} if header is None else {"Authorization": header})
+    assert answer.status_code == 401
+    assert "WWW-Authenticate" in answer.headers
+
+
+def test_an_anonymous_sign_in_is_no_person(client: FlaskClient, keys: Keys, claims: Claims) -> None:
+    token = keys.sign(claims | {"is_anonymous": True})
+    answer = ask(client, "me", token)
+    assert (answer.status_code, answer.json["code"]) == (403, "anonymous_forbidden")
+    assert ask(client, "anybody", token).json == {"anonymous": True}
+
+
+def test_administration_takes_staff_and_the_secret_key(client: FlaskClient, keys: Keys, claims: Claims) -> None:
+    staff = keys.sign(claims | {"role": "app_admin", "user_role": "admin"})
+    assert ask(client, "admin", staff).status_code == 200
+    assert ask(client, "admin", staff, apikey=keys.publishable_key).status_code == 200
+    assert ask(client, "admin", keys.secret_key).status_code == 200
+    assert ask(client, "admin", None, apikey=keys.secret_key).status_code == 200
+    assert ask(client, "admin", keys.secret_key, apikey=keys.secret_key).status_code == 200
+    # the token the gateway puts in the key's place
+    assert ask(client, "admin", keys.mint("service_role")).status_code == 200
+
+
+def test_administration_refuses_everybody_else(client: FlaskClient, keys: Keys, claims: Claims) -> None:
+    person = keys.sign(claims)
+    assert ask(client, "admin", person).status_code == 403
+    # as everywhere on the platform, the person's token wins over the key beside it
+    assert ask(client, "admin", person, apikey=keys.secret_key).status_code == 403
+    # a role a user could name himself is not the database role
+    assert ask(client, "admin", keys.sign(claims | {"user_role": "admin"})).status_code == 403
+    refused = [
+        (None, {}),
+        (None, {"apikey": keys.publishable_key}),
+        (None, {"apikey": "sb_secret_guess"}),
+        (keys.publishable_key, {}),
+        ("sb_secret_guess", {}),
+        (keys.mint("anon"), {}),
+        (Keys.fresh().mint("service_role"), {}),
+        (keys.sign(claims | {"role": "app_admin", "exp": 1}), {}),
+        (raw_token(keys, {"role": "service_role"}), {}),
+    ]
+    for token, headers in refused:
+        assert ask(client, "admin", token, **headers).status_code == 401, (token, headers)
+
+
+def test_keys_are_fetched_once_for_many_tokens(client: FlaskClient, keys: Keys, claims: Claims, jwks: Loopback) -> None:
+    for _ in range(20):
+        assert ask(client, "me", keys.sign(claims | {"sub": str(uuid.uuid4())})).status_code == 200
+    assert jwks.seen == ["/auth/v1/.well-known/jwks.json"]
+
+
+def test_an_unknown_kid_asks_anew_once_a_minute(
+    settings: Settings, keys: Keys, claims: Claims, jwks: Loopback, clock: HeldClock
+) -> None:
+    verifier = TokenVerifier(settings, clock)
+    verifier.person(keys.sign(claims))
+    rotated = Keys.fresh()
+    for _ in range(10):
+        with pytest.raises(Unauthorized):
+            verifier.person(rotated.sign(claims))
+    assert len(jwks.seen) == 2
+    # the new key gets published; after the cool-down its tokens are good
+    both = {"keys": [*keys.public_jwks["keys"], *rotated.public_jwks["keys"]]}
+    jwks.answer = lambda handler: reply(handler, 200, json.dumps(both).encode())
+    clock.sleep(61)
+    assert verifier.person(rotated.sign(claims)).user_id == claims["sub"]
+    assert len(jwks.seen) == 3
+
+
+def test_a_withdrawn_key_is_forgotten_after_ten_minutes(
+    settings: Settings, keys: Keys, claims: Claims, jwks: Loopback, clock: HeldClock
+) -> None:
+    verifier = TokenVerifier(settings, clock)
+    verifier.person(keys.sign(claims))
+    jwks.answer = lambda handler: reply(handler, 200, json.dumps(Keys.fresh().public_jwks).encode())
+    clock.sleep(601)
+    with pytest.raises(Unauthorized):
+        verifier.person(keys.sign(claims))
+
+
+def test_known_keys_outlive_an_outage(
+    settings: Settings, keys: Keys, claims: Claims, jwks: Loopback, clock: HeldClock
+) -> None:
+    verifier = TokenVerifier(settings, clock)
+    verifier.person(keys.sign(claims))
+    jwks.answer = lambda handler: reply(handler, 500, b"{}")
+    clock.sleep(601)
+    assert verifier.person(keys.sign(claims)).user_id == claims["sub"]
+    with pytest.raises(Unavailable):
+        verifier.person(Keys.fresh().sign(claims))
+
+
+BROKEN: list[Handler] = [
+    lambda handler: reply(handler, 500, b"{}"),
+    lambda handler: reply(handler, 200, b"<html>", "text/html"),
+    lambda handler: reply(handler, 200, b"[]"),
+    lambda handler: reply(handler, 200, b'{"keys":7}'),
+    hang_up,
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_without_keys_it_is_a_503_with_retry_after(
+    client: FlaskClient, keys: Keys, claims: Claims, jwks: Loopback, broken: Callable[..., None]
+) -> None:
+    jwks.answer = broken
+    answer = ask(client, "me", keys.sign(claims))
+    assert (answer.status_code, answer.json["code"]) == (503, "service_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_keys_of_other_kinds_are_left_out(
+    settings: Settings, keys: Keys, claims: Claims, jwks: Loopback, clock: HeldClock
+) -> None:
+    odd = [
+        None,
+        {"kid": 7},
+        {"kid": "a", "kty": "oct", "k": "AAAA", "alg": "HS256"},
+        {"kid": "b", "kty": "EC", "crv": "P-256", "x": "!", "y": "!"},
+        {"kid": "c", "kty": "EC", "crv": "P-256", "use": "enc"},
+    ]
+    document = json.dumps({"keys": [*odd, *keys.public_jwks["keys"]]}).encode()
+    jwks.answer = lambda handler: reply(handler, 200, document)
+    verifier = TokenVerifier(settings, clock)
+    assert verifier.person(keys.sign(claims)).user_id == claims["sub"]
+    symmetric = jwt.encode(claims, b"\0" * 32, "HS256", {"kid": "a"})
+    with pytest.raises(Unauthorized):
+        verifier.person(symmetric)
+
+
+@effort(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(token=st.text(max_size=120) | st.from_regex(r"[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}"))
+def test_no_text_breaks_the_verifier(settings: Settings, token: str, clock: HeldClock) -> None:
+    verifier = TokenVerifier(settings, clock)
+    with pytest.raises(Unauthorized):
+        verifier.person(token)
+
+
+def test_a_callers_repr_shows_no_token(settings: Settings, keys: Keys, claims: Claims, clock: HeldClock) -> None:
+    token = keys.sign(claims)
+    assert token not in repr(TokenVerifier(settings, clock).person(token))
