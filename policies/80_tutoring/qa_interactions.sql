@@ -6,11 +6,6 @@ revoke all on public.qa_interactions from public, anon, authenticated, app_admin
 grant select on public.qa_interactions to authenticated;
 grant all on public.qa_interactions to service_role;
 
-create policy all_not_anonymous on public.qa_interactions as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.qa_interactions is 'Anonymous sign-ins have no rights here.';
-
 create policy select_visible on public.qa_interactions for select to authenticated
     using (
         student_id = any ((select private.own_and_tutored_students())::uuid[])

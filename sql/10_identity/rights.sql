@@ -12,7 +12,7 @@ as $$
     select exists (
         select from public.guardianships as g
         join public.profiles as parent on parent.user_id = g.parent_id
-        where g.parent_id = auth.uid() and g.student_id = p_student_id
+        where g.parent_id = (select auth.uid()) and g.student_id = p_student_id
           and g.status = 'active' and parent.role = 'parent'
           and (g.valid_until is null or g.valid_until >= private.today())
     );
@@ -23,16 +23,23 @@ comment on function private.guards(uuid) is
 
 create function private.guarded_students()
 returns uuid[]
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-    select coalesce(array_agg(g.student_id), '{}')
-    from public.guardianships as g
-    join public.profiles as parent on parent.user_id = g.parent_id
-    where g.parent_id = auth.uid() and g.status = 'active' and parent.role = 'parent'
-      and (g.valid_until is null or g.valid_until >= private.today());
+declare
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    -- plpgsql keeps this plan between statements; policies ask at every request of a parent
+    return array(
+        select g.student_id
+        from public.guardianships as g
+        join public.profiles as parent on parent.user_id = g.parent_id
+        where g.parent_id = auth.uid() and g.status = 'active' and parent.role = 'parent'
+          and (g.valid_until is null or g.valid_until >= v_today)
+    );
+end
 $$;
 
 comment on function private.guarded_students() is 'The students private.guards() says yes to, as a set.';
@@ -47,7 +54,7 @@ as $$
     select coalesce(array_agg(g.parent_id), '{}')
     from public.guardianships as g
     join public.profiles as parent on parent.user_id = g.parent_id
-    where g.student_id = auth.uid() and g.status = 'active' and parent.role = 'parent'
+    where g.student_id = (select auth.uid()) and g.status = 'active' and parent.role = 'parent'
       and (g.valid_until is null or g.valid_until >= private.today());
 $$;
 
@@ -67,7 +74,7 @@ begin
     select coalesce(array_agg(distinct a.student_id), '{}') into v_students
     from public.tutor_student_assignments as a
     join public.profiles as tutor on tutor.user_id = a.tutor_id
-    where a.tutor_id = auth.uid() and a.status in ('active', 'paused') and tutor.role = 'tutor'
+    where a.tutor_id = (select auth.uid()) and a.status in ('active', 'paused') and tutor.role = 'tutor'
       and (a.start_date is null or a.start_date <= private.today())
       and (a.end_date is null or a.end_date >= private.today());
     return v_students

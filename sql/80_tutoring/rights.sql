@@ -8,8 +8,8 @@
 --     student_id = any ((select private.visible_students())::uuid[])
 --     or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
 -- Both arms match an index exactly, so the planner joins two index scans and keeps no filter per row. But the second is not
--- leakproof: beside a restrictive select policy, which is tested first, it could drive no index. So these tables have no
--- restrictive policy for select; to anonymous sign-ins the sets below are empty instead.
+-- leakproof: beside a restrictive select policy, which is tested first, it could drive no index. So these tables, and
+-- qa_interactions, have no restrictive policy for select; to anonymous sign-ins the sets below are empty instead.
 -- The functions that take a student are for checks of single rows. plpgsql keeps their plans between statements.
 
 create function private.me()
