@@ -16,7 +16,13 @@ begin
         raise exception 'a student with an active tutor or guardian keeps the role'
             using errcode = '23514', hint = 'End the assignments and guardianships first.';
     end if;
-    if old.role = 'tutor' then
+    if old.role = 'student' then
+        -- what is paused or only asked for must not come to life for somebody who is no student
+        update public.tutor_student_assignments set status = 'completed'
+        where student_id = old.user_id and status = 'paused';
+        update public.guardianships set status = 'revoked'
+        where student_id = old.user_id and status = 'pending';
+    elsif old.role = 'tutor' then
         update public.tutor_student_assignments
         -- an assignment that had not begun ends on the day it would have
         set status = 'completed', end_date = greatest(start_date, private.today())
@@ -31,7 +37,7 @@ $$;
 
 comment on function private.on_role_change() is
     'AFTER UPDATE OF role on profiles: ends the assignments of a former tutor and the guardianships of a former parent; '
-    '23514 for a student with an active assignment or guardianship.';
+    '23514 for a student with an active assignment or guardianship, paused and pending ones end.';
 
 create trigger trg_profiles_role after update of role on public.profiles
 for each row when (old.role is distinct from new.role)

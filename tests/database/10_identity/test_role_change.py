@@ -76,6 +76,15 @@ def test_a_student_in_somebodys_care_stays_a_student(db: Connection, bond: str) 
         assert one(db, SET_ROLE, (student, "tutor")) == "tutor"
 
 
+def test_paused_and_pending_bonds_of_a_former_student_end(db: Connection) -> None:
+    student = persona(db)
+    paused = tutoring(db, persona(db, "tutor"), student, status="paused")
+    pending = insert(db, "public.guardianships", {"parent_id": persona(db, "parent"), "student_id": student})
+    db.execute("update public.profiles set role = 'teacher' where user_id = %s", (student,))
+    assert one(db, "select status from public.tutor_student_assignments where id = %s", (paused,)) == "completed"
+    assert one(db, "select status from public.guardianships where id = %s", (pending,)) == "revoked"
+
+
 def test_a_change_is_audited_and_the_same_role_is_none(db: Connection) -> None:
     person, admin = persona(db), persona(db, "admin")
     with act_as(db, admin, "app_admin"):

@@ -131,13 +131,12 @@ def test_a_child_never_belongs_to_another_person_than_its_parent(db: Connection)
     owner, other = persona(db), persona(db)
     grant = rows.integration(db, owner)
     course = rows.course(db, owner)
-    for act in (
-        lambda: rows.course(db, other, integration_id=grant),
-        lambda: rows.assignment(db, other, course_id=course),
-        lambda: rows.insert(db, "public.course_sync_state", {"user_id": other, "course_id": course}),
-    ):
-        with pytest.raises(psycopg.errors.ForeignKeyViolation), db.transaction():
-            act()
+    with pytest.raises(psycopg.errors.ForeignKeyViolation), db.transaction():
+        rows.course(db, other, integration_id=grant)
+    with pytest.raises(psycopg.errors.ForeignKeyViolation), db.transaction():
+        rows.assignment(db, other, course_id=course)
+    with pytest.raises(psycopg.errors.ForeignKeyViolation), db.transaction():
+        rows.insert(db, "public.course_sync_state", {"user_id": other, "course_id": course})
 
 
 def test_a_canvas_id_is_unique_per_grant_and_course_only(db: Connection) -> None:
@@ -189,8 +188,8 @@ def test_a_person_sees_his_own_and_switches_a_course_off(db: Connection) -> None
         with act_as(db, person, role):
             for table in tables:
                 assert one(db, f"select count(*) from public.{table} where user_id = %s", (owner,)) == 0
-            change = db.execute("update public.courses set is_active = true where id = %s", (course,))
-            assert change.rowcount == 0
+            switched = db.execute("update public.courses set is_active = true where id = %s", (course,))
+            assert switched.rowcount == 0
 
 
 def test_everything_goes_with_the_person_and_courses_with_the_grant(db: Connection) -> None:
