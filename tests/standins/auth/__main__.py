@@ -10,6 +10,7 @@ from tests.standins.auth.config import BadSetting, load_config
 # One worker process with threads is enough: bcrypt and the database leave the interpreter free. Idle connections are
 # kept longer than a gateway keeps them, so that none closes while a request is on its way.
 SERVER = ["--workers=1", "--worker-class=gthread", "--threads=16", "--keep-alive=75", "--graceful-timeout=5"]
+SERVER += ["--no-control-socket", "--log-level=warning", "--name=auth"]
 
 
 def main() -> None:
@@ -19,8 +20,8 @@ def main() -> None:
     except BadSetting as error:
         sys.exit(f"auth: {error}")
     print(f"auth: stand-in on http://{config.host}:{config.port}", flush=True)
-    where = [f"--bind={config.host}:{config.port}", "--log-level=warning", "--name=auth"]
-    command = [sys.executable, "-m", "gunicorn", *SERVER, *where, "tests.standins.auth.app:create_app()"]
+    where = f"--bind={config.host}:{config.port}"
+    command = [sys.executable, "-m", "gunicorn", *SERVER, where, "tests.standins.auth.app:create_app()"]
     os.execv(sys.executable, command)  # noqa: S606
 
 

@@ -421,12 +421,15 @@ def add_code(tx: Tx, user_id: uuid.UUID, relates_to: str, hashed: str, kind: str
 
 
 def take_code(tx: Tx, hashes: list[str], kinds: tuple[str, ...]) -> User | None:
-    """The person whose one-time token this is. The token stays locked, so that it is redeemed only once."""
-    found = tx.execute(
-        "select user_id from auth.one_time_tokens where token_hash = any(%s) and token_type::text = any(%s)"
-        " limit 1 for update",
-        (hashes, list(kinds)),
-    ).fetchone()
+    """The person whose one-time token this is. He stays locked, so that a token is redeemed only once: whoever waits
+    for the lock looks again and finds nothing. Every change locks the person first, then what belongs to him."""
+    statement = (
+        "select user_id from auth.one_time_tokens where token_hash = any(%s) and token_type::text = any(%s) limit 1"
+    )
+    found = tx.execute(statement, (hashes, list(kinds))).fetchone()
+    if found is not None:
+        tx.execute("select 1 from auth.users where id = %s for no key update", (found["user_id"],))
+        found = tx.execute(statement, (hashes, list(kinds))).fetchone()
     return find_by_id(tx, found["user_id"]) if found else None
 
 
@@ -490,8 +493,12 @@ def add_refresh_token(tx: Tx, user_id: uuid.UUID, session_id: uuid.UUID, parent:
 
 
 def find_refresh_token(tx: Tx, token: str) -> RefreshToken | None:
-    """A refresh token, locked against others who want to refresh with it at the same moment."""
-    return _refresh_token(tx, sql.SQL("token = %s for update"), (token,))
+    """A refresh token. Its session stays locked against others who want to refresh at the same moment."""
+    found = _refresh_token(tx, sql.SQL("token = %s"), (token,))
+    if found is None or found.session_id is None:
+        return found
+    tx.execute("select 1 from auth.sessions where id = %s for update", (found.session_id,))
+    return _refresh_token(tx, sql.SQL("token = %s"), (token,))
 
 
 def active_refresh_token(tx: Tx, session_id: uuid.UUID) -> RefreshToken | None:

@@ -152,7 +152,6 @@ class Tokens:
         session = find_session(tx, row.session_id) if row.session_id else None
         if session is None:
             raise ApiError(400, "session_not_found", "Invalid Refresh Token: No Valid Session Found")
-        tx.execute("select 1 from auth.sessions where id = %s for update", (session.id,))
         self._check_age(session, session.last_refreshed(row.updated_at))
 
         issued = None
