@@ -46,8 +46,8 @@ def _sync(context: JobContext) -> Mapping[str, Any]:
             report.fail(error.code)
     if len(failures) == len(rows):
         # nothing at all could be synced: the job itself says why
-        error = failures[0]
-        raise JobFailure(error.code, error.message, retryable=False, detail=str(error.details)) from error
+        first = failures[0]
+        raise JobFailure(first.code, first.message, retryable=False, detail=str(first.details)) from first
     return report.result()
 
 

@@ -1,4 +1,4 @@
-"""Canvas's JSON as rows of ours: only what belongs to this person, nothing that changes by itself (canvas facts 8, 9, 11).
+"""Canvas's JSON as rows of ours: only what belongs to this person, nothing that changes by itself (facts 8, 9, 11).
 
 Everything is optional in Canvas's JSON, so a missing or strange value becomes null, never a failure. The hash covers
 exactly what is stored: same hash, nothing to write.
@@ -55,11 +55,7 @@ ASSIGNMENT_KEYS = (
 )
 SUBMISSION_STATES = {"graded": "graded", "submitted": "submitted", "pending_review": "submitted"}
 
-TAGS = set(
-    "a abbr b blockquote br caption cite code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6"
-    " hr i img ins kbd li mark ol p pre q s samp small span strike strong sub summary sup table tbody td tfoot th thead"
-    " tr u ul var".split()
-)
+TAGS = nh3.ALLOWED_TAGS - {"area", "map", "data", "nav"} | {"tfoot"}
 ATTRIBUTES = {
     "*": {"title", "lang", "dir"},
     "a": {"href"},

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from apiflask import APIBlueprint
 
-from functions.canvas_sync.schemas import RunAnswer, RunRequest, StartedAnswer, WaitQuery
+from functions.canvas_sync.schemas import EndedAnswer, RunAnswer, RunRequest, StartedAnswer, WaitQuery, run_fields
 from functions.canvas_sync.service import SyncService
 from functions.shared.auth import current_caller
 from functions.shared.idempotency import idempotent
@@ -22,13 +22,8 @@ blueprint = APIBlueprint("canvas-sync", __name__, tag="canvas-sync")
 @rate_limited("canvas-sync-runs", limit=30)
 @blueprint.input(RunRequest, arg_name="body")
 @blueprint.input(WaitQuery, location="query", arg_name="query")
-@blueprint.doc(
-    summary="Sync courses and assignments",
-    responses={
-        202: {"description": "Under way", "content": {"application/json": {"schema": StartedAnswer}}},
-        200: {"description": "Ended while waiting", "content": {"application/json": {"schema": RunAnswer}}},
-    },
-)
+@blueprint.output(StartedAnswer, status_code=202)
+@blueprint.doc(summary="Sync courses and assignments", responses={200: "Ended while the caller waited (?wait=N)"})
 @idempotent
 def start(body: RunRequest, query: WaitQuery) -> Any:
     """Joins a live run of the same integration; its truth is the row in jobs."""
@@ -37,7 +32,7 @@ def start(body: RunRequest, query: WaitQuery) -> Any:
     job_id, created = SyncService(context().database).start(current_caller(), integration_id, course_ids)
     row = wait_for_job(job_id, query.wait) if query.wait else None
     if row is not None and row["status"] not in LIVE:
-        return RunAnswer.of(row, deduplicated=not created), 200
+        return EndedAnswer(**run_fields(row), deduplicated=not created), 200
     return StartedAnswer(job_id=UUID(job_id), deduplicated=not created), 202
 
 
@@ -46,4 +41,4 @@ def start(body: RunRequest, query: WaitQuery) -> Any:
 @blueprint.doc(summary="Look at a run")
 def look(job_id: UUID) -> Any:
     """Own runs only."""
-    return RunAnswer.of(SyncService(context().database).find(current_caller(), str(job_id)))
+    return RunAnswer(**run_fields(SyncService(context().database).find(current_caller(), str(job_id))))

@@ -14,7 +14,7 @@ class RunRequest(Request):
     """What to sync; nothing named means every connected integration and every active course."""
 
     integration_id: UUID | None = None
-    course_ids: list[UUID] | None = Field(default=None, min_length=1, max_length=500)
+    course_ids: list[UUID] | None = Field(default=None, min_length=1, max_length=100)
 
 
 class WaitQuery(Request):
@@ -86,20 +86,16 @@ class RunAnswer(Answer):
     result: RunResult | None
     error_code: str | None
     error_message: str | None
-    deduplicated: bool | None = None
 
-    @classmethod
-    def of(cls, row: dict[str, Any], *, deduplicated: bool | None = None) -> RunAnswer:
-        """From a row of jobs."""
-        progress = row["progress"] or {}
-        return cls(
-            job_id=row["id"],
-            status=row["status"],
-            progress=Progress(
-                courses_done=progress.get("courses_done", 0), courses_total=progress.get("courses_total", 0)
-            ),
-            result=RunResult.model_validate(row["result"]) if row["result"] else None,
-            error_code=row["error_code"],
-            error_message=row["error_message"],
-            deduplicated=deduplicated,
-        )
+
+class EndedAnswer(RunAnswer):
+    """A run that ended while the caller waited."""
+
+    deduplicated: bool
+
+
+def run_fields(row: dict[str, Any]) -> dict[str, Any]:
+    """The fields of :class:`RunAnswer` from a row of jobs."""
+    progress = {"courses_done": 0, "courses_total": 0, **(row["progress"] or {})}
+    kept = {name: row[name] for name in ("status", "error_code", "error_message")}
+    return {"job_id": row["id"], "progress": progress, "result": row["result"] or None, **kept}

@@ -18,6 +18,7 @@ from functions.canvas_sync.mapping import assignment_row, course_row, is_publish
 from functions.shared.canvas.client import Canvas, Row, row_id
 from functions.shared.canvas.errors import CanvasError, CourseForbidden, CourseGone, ReauthorizationRequired
 from functions.shared.canvas.tokens import Rpc
+from functions.shared.canvas.transport import InsufficientScopes
 
 # what one call to the database carries at most: descriptions can be megabytes (canvas facts 11)
 CHUNK_CHARACTERS = 2_000_000
@@ -108,7 +109,11 @@ class IntegrationSync:
         """
         before = (self.canvas.counters.requests, self.canvas.counters.throttled)
         try:
-            due = [course for course in self._courses() if only is None or course.id in only]
+            try:
+                due = [course for course in self._courses() if only is None or course.id in only]
+            except InsufficientScopes as error:
+                # no refresh widens a grant: the person has to allow more (canvas facts 3.4)
+                raise ReauthorizationRequired from error
             if only is not None:
                 due += self._switched_off(only)
             self.report.courses_total += len(due)

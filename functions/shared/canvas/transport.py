@@ -173,14 +173,14 @@ class Transport:
         while True:
             try:
                 response = self._send("GET", url, token=token)
-                if is_throttled(response):
-                    waiting.after_throttle(response)
-                    continue
-                return _body(response, want_list=want_list), response
+                if not is_throttled(response):
+                    return _body(response, want_list=want_list), response
             except (CanvasRefused, CourseForbidden, CourseGone):
                 raise
             except (CanvasUnavailable, CanvasBadAnswer) as error:
                 waiting.after_failure(error)
+            else:
+                waiting.after_throttle(response)
 
     def _send(
         self,
