@@ -125,12 +125,9 @@ def store_email_change_codes(tx: Tx, user: User) -> None:
 
 
 def action_link(config: Config, user: User, kind: str, redirect_to: str) -> str:
-    """The link a mail of this kind would carry.
-
-    :raise ApiError: 400, no such kind
-    """
+    """The link a mail of this kind would carry."""
     path, column, verification = LINK_KINDS[kind]
-    target = resolve(config.external_url, config.url_paths["confirmation" if path == "confirmation" else path])
+    target = resolve(config.external_url, config.url_paths[path])
     query = f"token={quote(getattr(user, column) or '')}&type={verification}&redirect_to={_encoded(redirect_to)}"
     return target._replace(query=query).geturl()
 

@@ -54,17 +54,12 @@ from tests.standins.auth.web import (
 )
 
 people = Blueprint("people", __name__)
-WRONG = ApiError(400, "invalid_credentials", "Invalid login credentials")
 FLOW_MINUTES = 5
 TAKEN = {"users_email_partial_key", "users_phone_key", "identities_provider_id_provider_unique"}
 
 
 class AlreadyThere(Exception):
     """The address is taken by a confirmed person."""
-
-    def __init__(self, user: User | None) -> None:
-        super().__init__("user already exists")
-        self.user = user
 
 
 @people.post("/signup")
@@ -145,7 +140,7 @@ def _sign_up(params: SignupParams) -> dict[str, Any]:
 def _keep_sign_up(tx: Tx, params: SignupParams, aud: str, taken: User | None, encrypted: str) -> User:
     config, user = server().config, taken
     if user is not None and user.confirmed:
-        raise AlreadyThere(user)
+        raise AlreadyThere
     if user is None:
         user = new_email_user(params.email, encrypted, aud, params.data)
         insert_person(tx, user)
@@ -241,11 +236,11 @@ def _password_grant() -> Response:
     with database.transaction() as tx:
         user = find_by_email(tx, params.email, aud)
     if user is None or not user.encrypted_password:
-        raise WRONG
+        raise _wrong_credentials()
     if user.banned:
         raise ApiError(400, "user_banned", "User is banned")
     if not matches(params.password, user.encrypted_password):
-        raise WRONG
+        raise _wrong_credentials()
     weak = None
     try:
         check_strength(config, params.password)
@@ -259,6 +254,10 @@ def _password_grant() -> Response:
         audit.record(tx, user, "login", {"provider": "email"})
         body = server().tokens.issue(tx, user, "password")
     return jsonify(body | {"weak_password": weak})
+
+
+def _wrong_credentials() -> ApiError:
+    return ApiError(400, "invalid_credentials", "Invalid login credentials")
 
 
 def _refresh_grant() -> Response:

@@ -33,8 +33,6 @@ from tests.standins.auth.web import client_address
 SECOND_FACTORS = {"totp", "mfa/phone", "mfa/webauthn"}
 REFRESH_TOKEN = re.compile("[a-z0-9]{12}")
 LOCK_TIMEOUT_MS = 5000
-ALREADY_USED = ApiError(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
-NOT_FOUND = ApiError(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class Tokens:
             raise invalid("Refresh token is not valid")
         user, session, issued = self._next_token(tx, token)
         if issued is None:
-            return ALREADY_USED
+            return ApiError(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
         body = self._answer(tx, user, session.id, issued, "token_refresh")
         tx.execute(
             "update auth.sessions set refreshed_at = %s, user_agent = %s, ip = %s, updated_at = %s where id = %s",
@@ -146,7 +144,7 @@ class Tokens:
             raise ApiError(409, "conflict", message, error) from error
         user = find_by_id(tx, uuid.UUID(row.user_id)) if row else None
         if row is None or user is None:
-            raise NOT_FOUND
+            raise ApiError(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
         if user.banned:
             raise ApiError(400, "user_banned", "Invalid Refresh Token: User Banned")
         session = find_session(tx, row.session_id) if row.session_id else None

@@ -43,8 +43,8 @@ FLOWS = {
     "email_change": "email_change",
 }
 HALF_CONFIRMED = "Confirmation link accepted. Please proceed to confirm link sent to the other email"
-LINK_EXPIRED = ApiError(403, "otp_expired", "Email link is invalid or has expired")
-CODE_EXPIRED = ApiError(403, "otp_expired", "Token has expired or is invalid")
+LINK_EXPIRED = "Email link is invalid or has expired"
+CODE_EXPIRED = "Token has expired or is invalid"
 OAUTH_NAMES = {
     400: "invalid_request",
     401: "unauthorized_client",
@@ -52,7 +52,6 @@ OAUTH_NAMES = {
     500: "server_error",
     503: "temporarily_unavailable",
 }
-FLOW_MINUTES = 5
 
 
 @verify.post("/verify")
@@ -69,7 +68,7 @@ def verify_post() -> Response:
             raise invalid("Only the token_hash and type should be provided")
     elif params.phone and not params.email:
         params.phone = checked_phone(params.phone)
-        raise CODE_EXPIRED  # nobody gets codes by text message here
+        raise _expired(CODE_EXPIRED)  # nobody gets codes by text message here
     elif params.email and not params.phone:
         try:
             params.email = checked_address(params.email)
@@ -135,7 +134,7 @@ def _by_link(tx: Tx, params: VerifyParams) -> User:
         raise invalid("Invalid email verification type")
     user = take_code(tx, [params.token_hash], KINDS[params.type])
     if user is None:
-        raise LINK_EXPIRED
+        raise _expired(LINK_EXPIRED)
     if user.banned:
         raise ApiError(403, "user_banned", "User is banned")
     if params.type == "email":
@@ -148,7 +147,7 @@ def _by_link(tx: Tx, params: VerifyParams) -> User:
         "email_change": user.email_change_sent_at,
     }[params.type]
     if not _fresh(sent_at):
-        raise LINK_EXPIRED
+        raise _expired(LINK_EXPIRED)
     return user
 
 
@@ -163,7 +162,7 @@ def _by_code(tx: Tx, params: VerifyParams) -> User:
             take_code(tx, hashes, KINDS.get(params.type, ("",)))  # locked: whoever comes second waits, then fails
             user.reload(tx)
     if user is None:
-        raise CODE_EXPIRED
+        raise _expired(CODE_EXPIRED)
     if user.banned:
         raise ApiError(403, "user_banned", "User is banned")
     confirmation = (user.confirmation_token, user.confirmation_sent_at)
@@ -181,8 +180,12 @@ def _by_code(tx: Tx, params: VerifyParams) -> User:
         ],
     }.get(params.type, [])
     if not any(code_fits(params.token_hash, *code) for code in fitting):
-        raise CODE_EXPIRED
+        raise _expired(CODE_EXPIRED)
     return user
+
+
+def _expired(message: str) -> ApiError:
+    return ApiError(403, "otp_expired", message)
 
 
 def code_fits(hashed: str, stored: str | None, sent_at: datetime | None) -> bool:
