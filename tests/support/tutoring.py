@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support.school import insert, one
+from tests.support.rows import insert, one
 
 Connection = psycopg.Connection[Any]
 
