@@ -16,6 +16,7 @@ from flask import g, request
 
 from functions.shared.clock import Clock
 from functions.shared.errors import AnonymousForbidden, Forbidden, Unauthorized, Unavailable
+from functions.shared.http import tls
 from functions.shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class SigningKeys:
         if self._within(self._failed_at, now, JWKS_RETRY_SECONDS):
             return
         try:
-            response = httpx.get(self._url, timeout=JWKS_TIMEOUT, trust_env=False)
+            response = httpx.get(self._url, timeout=JWKS_TIMEOUT, trust_env=False, verify=tls())
             response.raise_for_status()
             if len(response.content) > MAX_JWKS_BYTES:
                 raise ValueError("too large")
@@ -213,6 +214,25 @@ def current_caller(*, allow_anonymous: bool = False) -> Caller:
     if caller.is_anonymous and not allow_anonymous:
         raise AnonymousForbidden()
     return caller
+
+
+def identify() -> None:
+    """Refuses requests without good credentials before anything of them is read; routes then decide who may do what.
+
+    :raise Unauthorized: no token, or not a good one, and no secret API key either
+    :raise Unavailable: the signing keys cannot be had
+    """
+    from functions.shared.web import context
+
+    settings, verifier = context().settings, context().verifier
+    token = bearer_token() or request.headers.get("apikey", "")
+    if _same(token, settings.supabase_secret_key):
+        return
+    if bearer_token() is None:
+        # the publishable key alone names nobody
+        raise Unauthorized()
+    if not verifier.is_service(token):
+        current_caller(allow_anonymous=True)
 
 
 def require_administration() -> None:

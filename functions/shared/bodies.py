@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from flask import Request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from functions.shared.errors import BadRequest, MalformedJson, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
@@ -35,11 +36,18 @@ class StrictRequest(Request):
         return self._strict
 
     def _raw(self) -> bytes:
+        limit = self.max_content_length
         try:
+            if self.content_length is None and limit is not None and self.environ.get("wsgi.input_terminated"):
+                # chunked: nobody knows the length beforehand, and werkzeug would cut at the limit without a word
+                raw: bytes = self.environ["wsgi.input"].read(limit + 1)
+                if len(raw) > limit:
+                    raise PayloadTooLarge()
+                return raw
             return self.get_data(cache=True)
         except RequestEntityTooLarge as error:
             raise PayloadTooLarge() from error
-        except OSError as error:
+        except (OSError, ParseException) as error:
             # a body cut short or chunked wrongly
             raise BadRequest() from error
 

@@ -29,6 +29,7 @@ from functions.shared.errors import (
     Unavailable,
     ValidationFailed,
 )
+from functions.shared.http import tls
 from functions.shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class Database:
         self._url = f"{settings.supabase_url}/rest/v1"
         self._publishable_key = settings.supabase_publishable_key
         self._secret_key = settings.supabase_secret_key
-        self._http = httpx.Client(http2=False, timeout=TIMEOUT, limits=LIMITS, trust_env=False)
+        self._http = httpx.Client(http2=False, timeout=TIMEOUT, limits=LIMITS, trust_env=False, verify=tls())
         # nobody has to remember close(): the connections end with this object
         weakref.finalize(self, self._http.close)
 

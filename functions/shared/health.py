@@ -59,7 +59,7 @@ def readyz() -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
 
 
 @blueprint.get("/metrics")
-@blueprint.doc(hide=True)
+@blueprint.doc(hide=True, security=PUBLIC)
 def prometheus() -> Response:
     """For this machine itself, or with METRICS_TOKEN as bearer."""
     wanted, shown = context().settings.metrics_token, bearer_token()

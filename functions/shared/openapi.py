@@ -37,7 +37,7 @@ def set_up(app: APIFlask, settings: Settings) -> None:
     app.spec_processor(complete)
 
     @app.get(f"{BASE}/docs")
-    @app.doc(hide=True)
+    @app.doc(hide=True, security=PUBLIC)
     def docs() -> Response:
         """The document as a page."""
         return Response(page(app.spec), content_type="text/html; charset=utf-8")

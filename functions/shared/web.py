@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from functions.shared import metrics, openapi
-from functions.shared.auth import TokenVerifier
+from functions.shared.auth import TokenVerifier, identify
 from functions.shared.bodies import StrictRequest
 from functions.shared.clock import Clock, SystemClock
 from functions.shared.crypto import Envelope
@@ -191,7 +191,17 @@ def _begin() -> Response | None:
     length = request.content_length
     if length is not None and request.max_content_length is not None and length > request.max_content_length:
         raise PayloadTooLarge()
+    if not _open_to_all():
+        identify()
     return None
+
+
+def _open_to_all() -> bool:
+    """Whether the route says ``doc(security=PUBLIC)``; what exists neither in method nor path is a 404 or 405."""
+    if request.endpoint is None or request.blueprint == "openapi":
+        return True
+    spec = getattr(current_app.view_functions[request.endpoint], "_spec", {})
+    return bool(spec.get("security") == openapi.PUBLIC)
 
 
 def _end(response: Response) -> Response:

@@ -1,0 +1,46 @@
+"""The handle past row level security is used in the listed modules and nowhere else."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+REPO = Path(__file__).parents[3]
+
+# each checks the caller's ownership before it asks, or works for no caller at all
+ALLOWED = {
+    "functions/canvas_oauth/routes.py",
+    "functions/canvas_oauth/service.py",
+    "functions/canvas_sync/jobs.py",
+    "functions/canvas_sync/service.py",
+    "functions/shared/idempotency.py",
+    "functions/shared/rate_limits.py",
+}
+
+
+def uses(source: str) -> bool:
+    """Whether code takes the service handle, by call or by name, or reads the secret key itself."""
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr in ("service", "supabase_secret_key"))
+        or (isinstance(node, ast.Constant) and node.value == "supabase_secret_key")
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+def test_the_scan_sees_every_way_to_the_handle() -> None:
+    assert uses("database.service()")
+    assert uses("make = context().database.service")
+    assert uses("settings.supabase_secret_key")
+    assert uses("getattr(settings, 'supabase_secret_key')")
+    assert not uses("database.user(token)")
+
+
+def test_only_listed_modules_use_it() -> None:
+    # the handle's own module, the checks of the key, and the reader of the settings
+    home = {"functions/shared/database.py", "functions/shared/auth.py", "functions/shared/settings.py"}
+    found = {
+        str(file.relative_to(REPO))
+        for file in (REPO / "functions").rglob("*.py")
+        if uses(file.read_text()) and str(file.relative_to(REPO)) not in home
+    }
+    assert found == ALLOWED
