@@ -1,0 +1,290 @@
+"""Connecting Canvas, as a front end does it, and everything that must not connect."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import psycopg
+import pytest
+
+from functions.shared.canvas import oauth
+from scripts.native.stack import Stack
+from tests.standins.canvas import CanvasStandIn, approve
+from tests.support.canvas import Student, come_back, connect, start
+
+Connection = psycopg.Connection[Any]
+
+
+def stored_nothing(db: Connection, person: Student) -> bool:
+    """No integration, no token, no job of that person."""
+    db.rollback()
+    counts = db.execute(
+        "select (select count(*) from public.integrations where user_id = %(u)s)"
+        " + (select count(*) from public.jobs where user_id = %(u)s)",
+        {"u": person.user_id},
+    ).fetchone()
+    return counts == (0,)
+
+
+def test_the_whole_way(stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, db: Connection) -> None:
+    url = httpx.URL(start(ann, connection_id))
+    assert url.params["scope"].split() == list(oauth.SCOPES)
+    assert url.params["redirect_uri"] == f"{stack.functions_url}/canvas-oauth/callback"
+    fragment = come_back(stack, str(url), "student2")
+    assert set(fragment) == {"state", "code"}
+    answer = ann.functions.post("/canvas-oauth/complete", json=fragment)
+    assert answer.status_code == 200, answer.text
+    integration = answer.json()["integration"]
+    assert integration == {
+        "id": integration["id"],
+        "status": "connected",
+        "instance_domain": canvas.domain,
+        "external_user_id": "102",
+        "scopes": list(oauth.SCOPES),
+    }
+    assert [row["id"] for row in ann.rows("integrations")] == [integration["id"]]
+    job = ann.rows("jobs", id=f"eq.{answer.json()['job_id']}")[0]
+    assert (job["type"], job["status"]) == ("canvas_sync", "queued")
+    sealed = db.execute(
+        "select access_token_enc, refresh_token_enc from private.integration_tokens where integration_id = %s",
+        (integration["id"],),
+    ).fetchone()
+    grant = canvas.world.grants[-1]
+    assert sealed is not None
+    assert all(text.startswith("v1:") for text in sealed)
+    assert not any(secret in text for text in sealed for secret in (grant.access_token, grant.refresh_token))
+
+
+def test_no_secret_reaches_a_log(stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student) -> None:
+    fragment = come_back(stack, start(ann, connection_id), "student3")
+    assert ann.functions.post("/canvas-oauth/complete", json=fragment).status_code == 200
+    grant = canvas.world.grants[-1]
+    logs = "".join(file.read_text(errors="replace") for file in Path(stack.log_dir).glob("*.log"))
+    assert "canvas-oauth" in logs
+    for secret in (*fragment.values(), grant.access_token, grant.refresh_token, canvas.world.client_secret):
+        assert secret not in logs
+
+
+def test_connecting_again_keeps_the_integration_and_replaces_the_tokens(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student
+) -> None:
+    first = connect(stack, ann, connection_id)
+    old = canvas.world.grants[-1]
+    second = connect(stack, ann, connection_id)
+    assert second["integration"]["id"] == first["integration"]["id"]
+    assert second["job_id"] == first["job_id"], "the first sync still waits and is joined"
+    assert old.revoked, "the grant that is no longer used is given back"
+    assert not canvas.world.grants[-1].revoked
+    assert len(ann.rows("integrations")) == 1
+
+
+@pytest.mark.parametrize("body", ["{}", '{"lms_connection_id":"x"}', '{"lms_connection_id":null}'])
+def test_a_start_without_a_connection_is_refused(stack: Stack, ann: Student, body: str) -> None:
+    answer = ann.functions.post("/canvas-oauth/start", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+
+
+def test_an_unknown_key_is_refused(ann: Student, connection_id: str) -> None:
+    answer = ann.functions.post("/canvas-oauth/start", json={"lms_connection_id": connection_id, "redirect": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+
+
+def test_unknown_and_disabled_installations_look_the_same(stack: Stack, ann: Student, connection_id: str) -> None:
+    headers = {"Authorization": f"Bearer {stack.service_token}"}
+    httpx.patch(
+        f"{stack.rest_url}/lms_connections?id=eq.{connection_id}", json={"status": "disabled"}, headers=headers
+    ).raise_for_status()
+    for given in (connection_id, str(uuid.uuid4())):
+        answer = ann.functions.post("/canvas-oauth/start", json={"lms_connection_id": given})
+        assert (answer.status_code, answer.json()["code"]) == (404, "lms_connection_not_found")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://evil.example",
+        "http://127.0.0.1:30001/",
+        "http://127.0.0.1:3000@evil.example/",
+        "http://127.0.0.1:3000#x",
+        "http://127.0.0.1:3000\\@evil.example",
+        "//127.0.0.1:3000/",
+        "javascript:alert(1)",
+        "http://127.0.0.1:3000/a\nb",
+    ],
+)
+def test_only_listed_front_ends_are_sent_to(ann: Student, connection_id: str, target: str) -> None:
+    answer = ann.functions.post("/canvas-oauth/start", json={"lms_connection_id": connection_id, "redirect_to": target})
+    assert (answer.status_code, answer.json()["code"]) == (422, "redirect_not_allowed")
+
+
+def test_the_listed_front_end_gets_the_code_behind_the_hash(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student
+) -> None:
+    url = start(ann, connection_id, redirect_to="http://127.0.0.1:3000/settings?tab=canvas")
+    answer = httpx.get(f"{stack.functions_url}/canvas-oauth/callback", params=approve(url, "student1"))
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("http://127.0.0.1:3000/settings?tab=canvas#state=")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_denial_reaches_the_front_end(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, db: Connection
+) -> None:
+    canvas.world.switches.approve = "deny"
+    fragment = come_back(stack, start(ann, connection_id))
+    assert fragment["error"] == "access_denied"
+    assert "code" not in fragment
+    assert stored_nothing(db, ann)
+
+
+@pytest.mark.parametrize("query", [{}, {"state": "never-issued", "code": "x"}, {"state": "", "error": "access_denied"}])
+def test_a_callback_nobody_waits_for_is_a_page(stack: Stack, query: dict[str, str]) -> None:
+    answer = httpx.get(f"{stack.functions_url}/canvas-oauth/callback", params=query)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "location" not in answer.headers
+
+
+def test_the_callback_uses_nothing_up_and_reflects_nothing(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student
+) -> None:
+    state = parse_qs(urlsplit(start(ann, connection_id)).query)["state"][0]
+    url = f"{stack.functions_url}/canvas-oauth/callback"
+    hostile = httpx.get(url, params={"state": state, "error": "<script>\r\nX: y"})
+    assert hostile.headers["location"].endswith("error=invalid_request")
+    for _ in range(2):
+        assert httpx.get(url, params={"state": state, "code": "c"}).status_code == 303
+
+
+def test_a_strangers_state_lands_nowhere(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, ben: Student, db: Connection
+) -> None:
+    fragment = come_back(stack, start(ann, connection_id))
+    answer = ben.functions.post("/canvas-oauth/complete", json=fragment)
+    assert (answer.status_code, answer.json()["code"]) == (403, "state_not_yours")
+    assert stored_nothing(db, ben)
+    assert not canvas.world.requests("/login/oauth2/token"), "the code was not even shown to Canvas"
+    assert ann.functions.post("/canvas-oauth/complete", json=fragment).status_code == 200, "and is still hers"
+
+
+def test_a_state_is_good_once(stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student) -> None:
+    fragment = come_back(stack, start(ann, connection_id))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: ann.functions.post("/canvas-oauth/complete", json=fragment), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+    assert {answer.json().get("code") for answer in answers} == {None, "state_used"}
+    assert len(canvas.world.requests("/login/oauth2/token")) == 1
+    late = httpx.get(f"{stack.functions_url}/canvas-oauth/callback", params=fragment)
+    assert late.status_code == 410
+
+
+def test_a_state_grows_old(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, db: Connection
+) -> None:
+    fragment = come_back(stack, start(ann, connection_id))
+    db.execute("update private.oauth_states set expires_at = now() where user_id = %s", (ann.user_id,))
+    db.commit()
+    answer = ann.functions.post("/canvas-oauth/complete", json=fragment)
+    assert (answer.status_code, answer.json()["code"]) == (410, "state_expired")
+    assert httpx.get(f"{stack.functions_url}/canvas-oauth/callback", params=fragment).status_code == 410
+    assert stored_nothing(db, ann)
+
+
+def test_an_invented_state_is_unknown(ann: Student) -> None:
+    answer = ann.functions.post("/canvas-oauth/complete", json={"state": "invented", "code": "c"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "state_unknown")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (None, 400, "canvas_grant_refused"),
+        ({"kind": "status", "status": 503}, 503, "canvas_unavailable"),
+        ({"kind": "drop"}, 503, "canvas_unavailable"),
+        ({"kind": "html"}, 502, "canvas_bad_answer"),
+        ({"kind": "truncated"}, 502, "canvas_bad_answer"),
+        ({"kind": "null_token"}, 502, "canvas_bad_answer"),
+        ({"kind": "redirect"}, 502, "canvas_bad_answer"),
+    ],
+)
+def test_what_canvas_refuses_is_stored_nowhere(
+    stack: Stack,
+    canvas: CanvasStandIn,
+    connection_id: str,
+    ann: Student,
+    db: Connection,
+    fault: dict[str, Any] | None,
+    status: int,
+    code: str,
+) -> None:
+    fragment = come_back(stack, start(ann, connection_id))
+    if fault is None:
+        fragment["code"] = "forged"
+    else:
+        canvas.world.add_fault(path="/login/oauth2/token", **fault)
+    answer = ann.functions.post("/canvas-oauth/complete", json=fragment)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert ("retry-after" in answer.headers) == (status == 503)
+    assert stored_nothing(db, ann)
+
+
+def test_a_wrong_client_secret_is_not_blamed_on_the_student(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, db: Connection
+) -> None:
+    fragment = come_back(stack, start(ann, connection_id))
+    canvas.world.client_secret = "changed at Canvas"
+    answer = ann.functions.post("/canvas-oauth/complete", json=fragment)
+    assert (answer.status_code, answer.json()["code"]) == (502, "canvas_bad_answer")
+    assert stored_nothing(db, ann)
+
+
+def test_one_canvas_person_belongs_to_one_account(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, ben: Student, db: Connection
+) -> None:
+    connect(stack, ann, connection_id, "student1")
+    fragment = come_back(stack, start(ben, connection_id), "student1")
+    answer = ben.functions.post("/canvas-oauth/complete", json=fragment)
+    assert (answer.status_code, answer.json()["code"]) == (409, "canvas_account_in_use")
+    assert stored_nothing(db, ben)
+    assert canvas.world.grants[-1].revoked, "the grant nobody keeps is given back"
+    assert not canvas.world.grants[-2].revoked, "hers stays"
+    integration = ann.rows("integrations")[0]["id"]
+    assert ann.functions.delete(f"/canvas-oauth/integrations/{integration}").status_code == 204
+    assert connect(stack, ben, connection_id, "student1")["integration"]["external_user_id"] == "101"
+
+
+def test_two_people_at_once_cannot_share_a_canvas_person(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, ben: Student
+) -> None:
+    fragments = [(person, come_back(stack, start(person, connection_id), "student4")) for person in (ann, ben)]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(
+            pool.map(lambda given: given[0].functions.post("/canvas-oauth/complete", json=given[1]), fragments)
+        )
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+
+
+def test_two_tabs_of_one_person_make_one_integration(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student
+) -> None:
+    fragments = [come_back(stack, start(ann, connection_id)) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda given: ann.functions.post("/canvas-oauth/complete", json=given), fragments))
+    assert [answer.status_code for answer in answers] == [200, 200, 200], [answer.text for answer in answers]
+    assert len({answer.json()["integration"]["id"] for answer in answers}) == 1
+    assert len({answer.json()["job_id"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize(
+    "call", [("POST", "/start"), ("POST", "/complete"), ("DELETE", f"/integrations/{uuid.uuid4()}")]
+)
+def test_nothing_happens_without_signing_in(stack: Stack, call: tuple[str, str]) -> None:
+    for headers in ({}, {"Authorization": "Bearer x.y.z"}, {"apikey": stack.keys.publishable_key}):
+        answer = httpx.request(call[0], f"{stack.functions_url}/canvas-oauth{call[1]}", json={}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")

@@ -1,0 +1,168 @@
+"""A student with a Canvas, signed up and connected for real; and a way to run one job at a time."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from functions.canvas_sync.jobs import register
+from functions.shared.clock import SystemClock
+from functions.shared.crypto import Envelope
+from functions.shared.database import Database, rpc
+from functions.shared.http import Http
+from functions.shared.jobs import HandlerRegistry, Job, JobContext, JobFailure
+from functions.shared.settings import load_settings
+from scripts.native.stack import Stack
+from tests.standins.canvas import CanvasStandIn, approve
+
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass
+class Student:
+    """One person's session: ``functions`` and ``rest`` carry the access token."""
+
+    user_id: str
+    token: str
+    functions: httpx.Client
+    rest: httpx.Client
+
+    def rows(self, table: str, **filters: str) -> list[dict[str, Any]]:
+        """Rows as this person sees them through REST; filters as PostgREST writes them (``id="eq.1"``)."""
+        answer = self.rest.get(f"/{table}", params=filters)
+        assert answer.status_code == 200, answer.text
+        return list(answer.json())
+
+
+@contextmanager
+def student(stack: Stack) -> Iterator[Student]:
+    """A new person who has just signed up."""
+    headers = {"apikey": stack.keys.publishable_key}
+    body = {"email": f"student-{uuid.uuid4().hex[:12]}@example.test", "password": PASSWORD}
+    with httpx.Client(timeout=30) as client:
+        made = client.post(f"{stack.url}/auth/v1/signup", headers=headers, json=body)
+        assert made.status_code == 200, made.text
+    token = made.json()["access_token"]
+    headers["Authorization"] = f"Bearer {token}"
+    with (
+        httpx.Client(base_url=stack.functions_url, headers=headers, timeout=60) as functions,
+        httpx.Client(base_url=f"{stack.url}/rest/v1", headers=headers, timeout=30) as rest,
+    ):
+        yield Student(made.json()["user"]["id"], token, functions, rest)
+
+
+def registered(stack: Stack, canvas: CanvasStandIn) -> str:
+    """Makes the stand-in known to the stack; the connection's id."""
+    return canvas.register(stack.rest_url, stack.service_token, stack.functions_url)
+
+
+def start(person: Student, connection_id: str, **body: str) -> str:
+    """Begins to connect; Canvas's authorize address."""
+    answer = person.functions.post("/canvas-oauth/start", json={"lms_connection_id": connection_id, **body})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["authorize_url"])
+
+
+def come_back(stack: Stack, authorize_url: str, login: str = "student1") -> dict[str, str]:
+    """Consent as that Canvas person, then our callback; what stands behind the ``#`` at the front end."""
+    query = approve(authorize_url, login)
+    answer = httpx.get(f"{stack.functions_url}/canvas-oauth/callback", params=query, timeout=30)
+    assert answer.status_code == 303, answer.text
+    fragment = urlsplit(answer.headers["location"]).fragment
+    return {name: values[0] for name, values in parse_qs(fragment).items()}
+
+
+def connect(stack: Stack, person: Student, connection_id: str, login: str = "student1") -> dict[str, Any]:
+    """The whole dance; the answer of ``complete``."""
+    fragment = come_back(stack, start(person, connection_id), login)
+    answer = person.functions.post("/canvas-oauth/complete", json=fragment)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+# ---- running jobs -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Ended:
+    """What became of one run of the handler."""
+
+    result: Mapping[str, Any] | None
+    failure: JobFailure | None
+    progress: list[Mapping[str, Any]]
+
+
+class Runner:
+    """Claims one given job and runs its handler in this process, with the settings that functions and worker have."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.settings = load_settings(environment)
+        self.database = Database(self.settings)
+        self.http = Http.of(self.settings)
+        self._registry = HandlerRegistry()
+        register(self._registry)
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self.database.close()
+        self.http.close()
+
+    def claim(self, job_id: str, lease_s: int = 60) -> Job:
+        """Claims the job; others that came with it go back."""
+        service = self.database.service()
+        args = {"p_worker": f"test-{secrets.token_hex(4)}", "p_types": list(self._registry.types), "p_limit": 100}
+        rows = rpc(service, "svc_claim_jobs", {**args, "p_lease_s": lease_s, "p_claim_id": str(uuid.uuid4())})
+        others = [{k: row[k] for k in ("job_id", "lease_token")} for row in rows if row["job_id"] != job_id]
+        if others:
+            rpc(service, "svc_release_jobs", {"p_jobs": others})
+        found = [row for row in rows if row["job_id"] == job_id]
+        assert found, f"job {job_id} is not waiting"
+        return Job.from_row(found[0])
+
+    def run(self, job_id: str, lease_s: int = 60) -> Ended:
+        """Runs the job to its end and writes the end down as a worker does."""
+        job = self.claim(job_id, lease_s)
+        clock = SystemClock()
+        progress: list[Mapping[str, Any]] = []
+        context = JobContext(
+            job=job,
+            settings=self.settings,
+            database=self.database,
+            http=self.http,
+            crypto=Envelope(self.settings.encryption_keys),
+            clock=clock,
+            deadline=clock.monotonic() + job.timeout_s,
+            on_progress=lambda seen: progress.append(dict(seen)),
+            on_check=lambda: None,
+        )
+        lease = {"job_id": job.job_id, "lease_token": job.lease_token}
+        service = self.database.service()
+        try:
+            result = self._registry.get(job.type)(context)
+        except JobFailure as failure:
+            args = {"p_error_code": failure.code, "p_error_message": failure.message, "p_retryable": failure.retryable}
+            names = {"p_job_id": job.job_id, "p_lease_token": job.lease_token}
+            rpc(service, "svc_fail_job", {**names, **args})
+            return Ended(None, failure, progress)
+        done = rpc(service, "svc_complete_jobs", {"p_jobs": [{**lease, "result": result}]})
+        assert done[0]["done"], "the lease was lost"
+        return Ended(result, None, progress)
+
+
+def main(job_id: str, lease_s: str) -> None:
+    """``python -m tests.support.canvas JOB LEASE``: one job in a process of its own, to be killed by a test."""
+    import os
+
+    Runner(os.environ).run(job_id, int(lease_s))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
