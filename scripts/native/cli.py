@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Stack(options) as stack:
         command = arguments.command or ["true"]
         process = subprocess.Popen(command, env={**os.environ, **stack.exports()})
+        stack.watchdog.watch_tree(process.pid)
         try:
             code = process.wait()
         except BaseException:
@@ -71,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
                 process.wait(5)
             process.kill()
             raise
+        finally:
+            stack.watchdog.forget(process)
         for part in stack.failed_parts():
             print(f"{part.name} ended by itself.\n{postgres.tail(part.log)}", file=sys.stderr)
         # a shell's way to say "ended by signal N"

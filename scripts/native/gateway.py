@@ -197,6 +197,10 @@ class Gateway:
             if functions:
                 headers = self._forwarded(request, request_id, request.headers.get("Authorization"))
                 return await self._proxy(request, config.functions + request.raw_path, headers, self._one_shot)
+            if path == "/verify":
+                # links in Auth's mails lead here: it resolves their path against the origin alone
+                headers = self._forwarded(request, request_id, None)
+                return await self._proxy(request, config.auth + request.raw_path, headers, self._one_shot)
             for prefix, target, session in (
                 ("/rest/v1", config.rest, self._session),
                 ("/auth/v1", config.auth, self._one_shot),

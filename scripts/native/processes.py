@@ -106,6 +106,10 @@ class Watchdog:
         """From now on the process's group ends with us."""
         self._say(f"group {process.pid}")
 
+    def watch_tree(self, pid: int) -> None:
+        """From now on the process and its children end with us; for one that has no group of its own."""
+        self._say(f"tree {pid}")
+
     def forget(self, process: subprocess.Popen[bytes]) -> None:
         """The process was ended in good order."""
         self._say(f"forget {process.pid}")

@@ -2,8 +2,9 @@
 
     python -m scripts.native.watchdog     (the parent holds the other end of standard input)
 
-Lines in: ``group PGID`` a process group to end, ``remove PATH`` a folder to delete, ``forget PGID`` one that was ended
-in good order. At the end of input everything still named is ended (SIGTERM, then SIGKILL) and removed.
+Lines in: ``group PGID`` a process group to end, ``tree PID`` a process to end with its children, ``remove PATH`` a
+folder to delete, ``forget ID`` a group or process that was ended in good order. At the end of input everything still
+named is ended (SIGTERM, then SIGKILL) and removed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import shutil
 import signal
 import sys
 import time
+
+import psutil
 
 PATIENCE_SECONDS = 5.0
 
@@ -41,11 +44,25 @@ def end(groups: list[int]) -> None:
             time.sleep(0.05)
 
 
+def end_tree(pid: int) -> None:
+    """Ends a process and everything that descends from it now."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        family = [*root.children(recursive=True), root]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        for process in psutil.wait_procs(family, timeout=PATIENCE_SECONDS)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
 def main() -> None:
     """Reads until the parent is gone, then cleans up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: list[int] = []
+    trees: list[int] = []
     folders: list[str] = []
     for line in sys.stdin:
         verb, _, value = line.rstrip("\n").partition(" ")
@@ -53,8 +70,13 @@ def main() -> None:
             groups.append(int(value))
         elif verb == "forget":
             groups = [group for group in groups if group != int(value)]
+            trees = [pid for pid in trees if pid != int(value)]
+        elif verb == "tree":
+            trees.append(int(value))
         elif verb == "remove":
             folders.append(value)
+    for pid in trees:
+        end_tree(pid)
     end(groups)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

@@ -95,6 +95,14 @@ def test_storage_says_that_it_is_not_there_yet(http: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (501, "not_implemented")
 
 
+def test_links_in_mails_lead_to_auth(http: httpx.Client, stack: Stack) -> None:
+    body = {"type": "signup", "email": "link@example.test", "password": "correct-horse-7"}
+    link = http.post("/auth/v1/admin/generate_link", headers={"apikey": stack.keys.secret_key}, json=body).json()
+    answer = httpx.get(link["action_link"], follow_redirects=False)
+    assert answer.status_code == 303
+    assert "access_token=" in answer.headers["location"]
+
+
 def test_an_unknown_path_is_404_in_the_one_shape(http: httpx.Client) -> None:
     answer = http.get("/nowhere", headers={"X-Request-Id": "my-request-1"})
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

@@ -15,9 +15,10 @@ Connection = psycopg.Connection[Any]
 
 PERSON = """
     insert into auth.users (id, instance_id, aud, role, email, raw_app_meta_data, raw_user_meta_data,
-                            is_anonymous, created_at, updated_at, email_confirmed_at)
+                            is_anonymous, created_at, updated_at, email_confirmed_at,
+                            confirmation_token, recovery_token, email_change_token_new, email_change)
     values (%(id)s, '00000000-0000-0000-0000-000000000000', 'authenticated', 'authenticated', %(email)s,
-            %(app)s, '{}', %(anonymous)s, now(), now(), now())
+            %(app)s, '{}', %(anonymous)s, now(), now(), now(), '', '', '', '')
 """
 
 
