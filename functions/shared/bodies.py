@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from flask import Request
-from gunicorn.http.errors import ParseException
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from functions.shared.errors import BadRequest, MalformedJson, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
