@@ -68,6 +68,13 @@ def question(db: Connection, student: uuid.UUID, **columns: Any) -> uuid.UUID:
     return insert(db, "public.qa_interactions", given, columns)
 
 
+def first(db: Connection, statement: str, parameters: Any = None) -> tuple[Any, ...]:
+    """The first row of a statement that gives one."""
+    found = db.execute(statement.encode(), parameters).fetchone()
+    assert found is not None, statement
+    return tuple(found)
+
+
 def column(db: Connection, table: str, name: str, row: uuid.UUID) -> Any:
     """One column of one row of a public table, None when the row is gone."""
     return one(db, f"select {name} from public.{table} where id = %s", (row,))

@@ -12,6 +12,7 @@ from tests.support.machines import outcomes
 from tests.support.people import act_as, freeze, persona, refused
 from tests.support.races import ring
 from tests.support.rows import connection, insert, one
+from tests.support.tutoring import first
 
 Connection = psycopg.Connection[Any]
 BEGIN = "select * from public.svc_begin_answer(%s, %s, %s, %s, %s)"
@@ -82,7 +83,7 @@ def test_a_question_and_its_answer(db: Connection) -> None:
     me = teacher(db)
     talk = thread(db, me)
     asked = (talk, me, "q1", "What now?", "hash-1")
-    question, answer, outcome = db.execute(BEGIN, asked).fetchone() or ()
+    question, answer, outcome = first(db, BEGIN, asked)
     assert outcome == "new"
     assert stored(db, talk) == [("user", "complete", "What now?"), ("assistant", "streaming", "")]
     assert db.execute(BEGIN, asked).fetchone() == (question, answer, "existing")
@@ -93,18 +94,18 @@ def test_a_question_and_its_answer(db: Connection) -> None:
     db.execute(FINISH, (answer, "failed", "Too late."))
     assert stored(db, talk)[1] == ("assistant", "complete", "Rest.")
     assert db.execute(BEGIN, asked).fetchone() == (question, answer, "existing")
-    assert (db.execute(BEGIN, (talk, me, "q2", "And then?", "hash-2")).fetchone() or ())[2] == "new"
+    assert first(db, BEGIN, (talk, me, "q2", "And then?", "hash-2"))[2] == "new"
 
 
 @pytest.mark.parametrize(("end", "outcome"), [("failed", "new"), ("stopped", "existing"), ("interrupted", "existing")])
 def test_only_a_failed_answer_is_tried_again(db: Connection, end: str, outcome: str) -> None:
     me = teacher(db)
     asked = (thread(db, me), me, "q1", "What now?", "hash-1")
-    question, first, _ = db.execute(BEGIN, asked).fetchone() or ()
-    db.execute(FINISH, (first, end, "Half"))
-    again = db.execute(BEGIN, asked).fetchone() or ()
+    question, answer, _ = first(db, BEGIN, asked)
+    db.execute(FINISH, (answer, end, "Half"))
+    again = first(db, BEGIN, asked)
     assert (again[0], again[2]) == (question, outcome)
-    assert (again[1] == first) is (outcome == "existing")
+    assert (again[1] == answer) is (outcome == "existing")
 
 
 def test_a_question_sent_over_rest_is_answered_by_its_text(db: Connection) -> None:
@@ -117,8 +118,8 @@ def test_a_question_sent_over_rest_is_answered_by_its_text(db: Connection) -> No
             "returning id",
             (talk,),
         )
-    assert (db.execute(BEGIN, (talk, me, "q1", "Ho", "h")).fetchone() or ())[2] == "conflict"
-    found, _, outcome = db.execute(BEGIN, (talk, me, "q1", "Hi", "h")).fetchone() or ()
+    assert first(db, BEGIN, (talk, me, "q1", "Ho", "h"))[2] == "conflict"
+    found, _, outcome = first(db, BEGIN, (talk, me, "q1", "Hi", "h"))
     assert (found, outcome) == (question, "new")
     assert one(db, "select content_hash from public.messages where id = %s", (question,)) == "h"
 
@@ -130,7 +131,7 @@ def test_arguments_of_answers(db: Connection) -> None:
     refused(db, "PT404", BEGIN, (uuid.uuid4(), me, "q1", "x", "h"))
     for place in range(5):
         refused(db, "22004", BEGIN, [None if i == place else v for i, v in enumerate((talk, me, "q1", "x", "h"))])
-    _, answer, _ = db.execute(BEGIN, (talk, me, "q1", "x", "h")).fetchone() or ()
+    _, answer, _ = first(db, BEGIN, (talk, me, "q1", "x", "h"))
     refused(db, "22023", FINISH, (answer, "streaming", "x"))
     refused(db, "22023", FINISH, (answer, "odd", "x"))
     refused(db, "22004", FINISH, (answer, "complete", None))
@@ -160,7 +161,7 @@ def test_two_questions_at_once_get_one_answer(db_url: str) -> None:
 def test_the_sweep_keeps_the_text_of_an_answer_whose_writer_died(db: Connection) -> None:
     me = teacher(db)
     talk = thread(db, me)
-    _, answer, _ = db.execute(BEGIN, (talk, me, "q1", "x", "h")).fetchone() or ()
+    _, answer, _ = first(db, BEGIN, (talk, me, "q1", "x", "h"))
     parts = """array['{"type":"text-delta","delta":"Half "}', '{"type":"status"}',
                      '{"type":"text-delta","delta":"a word"}']::jsonb[]"""
     db.execute(f"select public.svc_append_generation(%s, 1, {parts})", (answer,))

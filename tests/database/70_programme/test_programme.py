@@ -48,7 +48,8 @@ def test_states_of_reviews_and_their_times(db: Connection) -> None:
     assert births == {"pending"}
     assert changes == {"pending>running", "running>completed", "running>failed", "failed>pending"}
     made = review(db, me)
-    times = "select (started_at at time zone 'UTC', completed_at at time zone 'UTC', error_message)::text from public.reviews where id = %s"
+    times = """select (started_at at time zone 'UTC', completed_at at time zone 'UTC', error_message)::text
+               from public.reviews where id = %s"""
     freeze(db, "2030-01-01T00:00:00Z")
     db.execute("update public.reviews set status = 'running' where id = %s", (made,))
     assert one(db, times, (made,)) == '("2030-01-01 00:00:00",,)'
