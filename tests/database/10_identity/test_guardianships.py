@@ -120,7 +120,9 @@ def test_nobody_else_ends_it(family: Family) -> None:
 
 def test_asking_again_forgets_the_old_consent(family: Family) -> None:
     family.accept()
-    family.db.execute("update public.guardianships set status = 'revoked' where id = %s", (family.id,))
+    family.db.execute(
+        "update public.guardianships set status = 'revoked', valid_until = '2099-01-01' where id = %s", (family.id,)
+    )
     family.db.execute("update public.guardianships set status = 'pending' where id = %s", (family.id,))
     assert family.column("num_nonnulls(consent_basis, consented_by, consented_at, valid_until, revoked_at)") == 0
     assert family.sees() == (False, 0)

@@ -201,6 +201,7 @@ def test_the_cap_of_a_day_holds(db: Connection, cap: int, made: int) -> None:
         ("Europe/Berlin", "2030-03-30T23:00:00Z", "2030-03-31T22:00:00Z", True),
         ("Europe/Berlin", "2030-10-26T22:00:00Z", "2030-10-27T22:59:59Z", False),
         ("Europe/Berlin", "2030-10-26T22:00:00Z", "2030-10-27T23:00:00Z", True),
+        ("Europe/Berlin", "2030-10-27T22:10:00Z", "2030-10-27T22:50:00Z", False),
     ],
 )
 def test_the_day_is_the_persons(db: Connection, zone: str, first: str, second: str, allowed: bool) -> None:
