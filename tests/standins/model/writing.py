@@ -1,0 +1,137 @@
+"""What the stand-in writes: plausible, from the request alone, and the same for the same request."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+# the blocks of untrusted text in our prompts: <<token name>> ... <<token end>>
+BLOCK = re.compile(r"<<([0-9a-f]{32}) ([a-z_]+)>>\n(.*?)\n<<\1 end>>", re.DOTALL)
+WORD = re.compile(r"[A-Za-z][A-Za-z-]{5,}")
+DULL = frozenset({"should", "please", "submit", "assignment", "points", "canvas", "course", "which", "there", "before"})
+
+
+def blocks(messages: list[dict[str, Any]]) -> dict[str, str]:
+    """The data blocks of a request by name, the last of each."""
+    found: dict[str, str] = {}
+    for message in messages:
+        for _, name, text in BLOCK.findall(plain(message)):
+            found[name] = text
+    return found
+
+
+def plain(message: dict[str, Any]) -> str:
+    """A message's text; its content is a string or a list of parts."""
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "".join(str(part.get("text", "")) for part in content)
+
+
+def answer(request: dict[str, Any]) -> str:
+    """The whole answer to a chat request: JSON when a format was asked for, else prose."""
+    messages = request.get("messages") or []
+    form = request.get("response_format") or {}
+    wants_json = form.get("type") in ("json_schema", "json_object")
+    asked = "\n".join(plain(message) for message in messages)
+    if not wants_json and '"content_md"' not in asked:
+        return chat(messages)
+    whole = headstart(blocks(messages).get("assignment", plain(messages[-1]) if messages else ""))
+    schema = (form.get("json_schema") or {}).get("schema")
+    if schema is None:
+        schema = {"type": "object", "properties": {key: {} for key in whole}}
+    return json.dumps(filled(schema, schema, whole), ensure_ascii=False)
+
+
+def filled(schema: dict[str, Any], root: dict[str, Any], known: dict[str, Any]) -> Any:
+    """An instance of a schema, in its own order; top-level fields that a headstart has take its values."""
+    if "$ref" in schema:
+        return filled(root.get("$defs", {}).get(schema["$ref"].rsplit("/", 1)[-1], {}), root, {})
+    for keyword in ("anyOf", "oneOf"):
+        if keyword in schema:
+            return filled(schema[keyword][0], root, {})
+    if "enum" in schema or "const" in schema:
+        return schema["const"] if "const" in schema else schema["enum"][0]
+    match schema.get("type"):
+        case "object":
+            properties = schema.get("properties", {})
+            return {name: known[name] if name in known else filled(part, root, {}) for name, part in properties.items()}
+        case "array":
+            return [filled(schema.get("items", {}), root, {})]
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return True
+        case "null":
+            return None
+        case _:
+            return "stand-in"
+
+
+def headstart(assignment: str) -> dict[str, Any]:
+    """A headstart for the text of an assignment."""
+    lines = [line.strip("# ").strip() for line in assignment.splitlines() if line.strip()]
+    title = lines[0].removeprefix("Title:").strip()[:120] if lines else "this assignment"
+    concepts = key_words(assignment)
+    first, second = [*concepts, "the topic", "the sources"][:2]
+    content = "\n\n".join(
+        [
+            f"# Getting started: {title}",
+            "This text was written by the scripted stand-in for a language model. It shows form, not quality.",
+            "## What is being asked\n\nRead the task once for the verbs and once for the nouns. Underline what you "
+            "must hand in, and note what you are not sure about.",
+            "## A plan\n\n1. Say in one sentence what the task wants from you.\n"
+            f"2. Collect what you already know about *{first}* and *{second}*.\n"
+            "3. Mark the gaps, and fill the largest one first.\n4. Leave time to read your own work aloud.",
+            "## Ideas to connect\n\n" + "\n".join(f"- {word}" for word in concepts or ["the topic"]),
+            f"## Questions to ask yourself\n\n- What would change if *{first}* were missing?\n"
+            f"- How would you explain *{second}* to a friend?",
+            "Good luck: the first ten minutes are the hardest.\n",
+        ]
+    )
+    return {
+        "title": f"Headstart: {title}",
+        "content_md": content,
+        "summary": f"A way into {title}: what is asked, a plan in four steps, and questions to begin with.",
+        "plan": [
+            {"step": "Read the task and say it in your own words", "minutes": 10},
+            {"step": "Collect what you know and mark the gaps", "minutes": 25},
+            {"step": "Work on the largest gap", "minutes": 40},
+            {"step": "Read your own work aloud", "minutes": 15},
+        ],
+        "key_concepts": concepts or ["the topic"],
+        "questions": [f"What would change if {first} were missing?", f"How would you explain {second} to a friend?"],
+        "resources": [],
+        "time_estimate_minutes": 90,
+    }
+
+
+def key_words(text: str, most: int = 5) -> list[str]:
+    """Long words of a text in the order they come, each once."""
+    seen: dict[str, str] = {}
+    for word in WORD.findall(text):
+        if word.lower() not in DULL:
+            seen.setdefault(word.lower(), word.lower())
+    return list(seen)[:most]
+
+
+def chat(messages: list[dict[str, Any]]) -> str:
+    """An answer in prose."""
+    question = next((plain(message) for message in reversed(messages) if message.get("role") == "user"), "")
+    words = ", ".join(key_words(question)) or "nothing in particular"
+    return (
+        "I am the scripted stand-in for a language model. "
+        f"You asked about: {words}.\n\nWhat do you know about it already, and where do you get stuck?"
+    )
+
+
+def embedding(text: str, dimensions: int) -> list[float]:
+    """A unit vector in which texts that share words lie close together."""
+    vector = [0.0] * dimensions
+    for word in re.findall(r"\w+", text.lower()):
+        # hash() differs between processes; this does not
+        place = int.from_bytes(word.encode()[:12].ljust(12, b"\0"), "big") % 2_147_483_647
+        vector[place % dimensions] += 1.0
+    length = sum(value * value for value in vector) ** 0.5 or 1.0
+    return [value / length for value in vector]
