@@ -1,0 +1,185 @@
+-- What a worker and the cancelling owner do with a run. Worker and owner may come at the same moment, and so may a worker
+-- that was believed dead: each function locks the stream first (as svc_append_generation does), then the run, and a writer
+-- proves that he is the current one by the number of the last event he knows.
+
+create function public.svc_begin_headstart_run(
+    p_run_id uuid,
+    p_model text,
+    p_prompt_version text,
+    p_prompt_hash text
+)
+returns table (status text, user_id uuid, assignment_id uuid, seq bigint, attempts int, text_released boolean)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_run public.headstart_runs;
+    v_released boolean := false;
+begin
+    if p_run_id is null then
+        raise exception 'which run' using errcode = '22004';
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended(p_run_id::text, 0));
+    select * into v_run from public.headstart_runs where id = p_run_id for update;
+    if not found then
+        raise exception 'no such run' using errcode = 'PT404';
+    end if;
+    if v_run.status in ('queued', 'running') then
+        update public.headstart_runs
+        set status = 'running', model = p_model, prompt_version = p_prompt_version, prompt_hash = p_prompt_hash
+        where id = p_run_id;
+        -- the new number also shuts out a worker that held the run before
+        perform public.svc_append_generation(
+            p_run_id, v_run.seq + 1, array['{"type": "status", "status": "running"}'::jsonb]
+        );
+        select exists (
+            select from private.generation_events as e
+            where e.stream_id = p_run_id and e.part ->> 'type' = 'text-delta'
+        ) into v_released;
+        select * into v_run from public.headstart_runs where id = p_run_id;
+    end if;
+    return query select
+        v_run.status::text, v_run.user_id, v_run.assignment_id, v_run.seq,
+        coalesce((v_run.metrics ->> 'attempts')::int, 0), v_released;
+end
+$$;
+
+comment on function public.svc_begin_headstart_run(uuid, text, text, text) is
+    'A worker takes a run: it becomes running, and an event says so. Tells how many calls of the model were made before and '
+    'whether text was released already, which happens when an earlier worker died. A finished run is only looked at. '
+    'PT404 without the run.';
+
+create function public.svc_count_headstart_call(p_run_id uuid, p_seq bigint)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_attempts int;
+begin
+    if p_run_id is null or p_seq is null then
+        raise exception 'which run, at which event' using errcode = '22004';
+    end if;
+    update public.headstart_runs
+    set metrics = jsonb_set(metrics, '{attempts}', to_jsonb(coalesce((metrics ->> 'attempts')::int, 0) + 1))
+    where id = p_run_id and status = 'running' and seq = p_seq
+    returning (metrics ->> 'attempts')::int into v_attempts;
+    return v_attempts;
+end
+$$;
+
+comment on function public.svc_count_headstart_call(uuid, bigint) is
+    'Counts a call of the model before it is made, so that a killed worker cannot forget it. Returns how many there are '
+    'now; null when the run is over or somebody else writes it (p_seq is not its last event).';
+
+create function public.svc_end_headstart_run(
+    p_run_id uuid,
+    p_seq bigint,
+    p_status text,
+    p_doc jsonb default null,
+    p_error text default null,
+    p_metrics jsonb default '{}'
+)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_run public.headstart_runs;
+    v_doc_id uuid;
+    v_parts jsonb[];
+begin
+    if p_run_id is null or p_seq is null or p_status is null then
+        raise exception 'p_run_id, p_seq and p_status are required' using errcode = '22004';
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended(p_run_id::text, 0));
+    select * into v_run from public.headstart_runs where id = p_run_id for update;
+    if not found then
+        raise exception 'no such run' using errcode = 'PT404';
+    end if;
+    if v_run.status = 'cancelled' and p_status = 'cancelled' then
+        -- the owner ended it; the worker adds what it cost
+        update public.headstart_runs set metrics = p_metrics where id = p_run_id;
+        return true;
+    end if;
+    if v_run.status not in ('queued', 'running') or v_run.seq <> p_seq then
+        return false;
+    end if;
+    v_doc_id := public.svc_finish_headstart_run(p_run_id, p_status, p_doc, p_error, p_metrics);
+    v_parts := case p_status
+        when 'succeeded' then array[
+            jsonb_build_object(
+                'type', 'doc', 'doc_id', v_doc_id, 'status', 'ready', 'title', p_doc ->> 'title',
+                'summary', p_doc ->> 'summary'
+            ),
+            jsonb_build_object('type', 'finish', 'status', 'succeeded', 'doc_id', v_doc_id)
+        ]
+        when 'failed' then array[
+            jsonb_build_object('type', 'error', 'code', split_part(p_error, ':', 1), 'message', p_error)
+        ]
+        else array['{"type": "abort", "status": "cancelled"}'::jsonb]
+    end;
+    perform public.svc_append_generation(p_run_id, p_seq + 1, v_parts);
+    return true;
+end
+$$;
+
+comment on function public.svc_end_headstart_run(uuid, bigint, text, jsonb, text, jsonb) is
+    'Ends a run and its stream in one transaction: svc_finish_headstart_run, then the last events (doc and finish, or error, '
+    'or abort). False, and nothing changes, when the run is over or p_seq is not its last event. A cancelled run takes the '
+    'metrics of its worker.';
+
+create function public.svc_cancel_headstart_run(p_run_id uuid, p_user_id uuid)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_run public.headstart_runs;
+    v_job record; -- of public.jobs, which comes in a later room
+begin
+    if p_run_id is null or p_user_id is null then
+        raise exception 'which run, of whom' using errcode = '22004';
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended(p_run_id::text, 0));
+    select * into v_run from public.headstart_runs where id = p_run_id and user_id = p_user_id for update;
+    if not found then
+        raise exception 'no such run' using errcode = 'PT404';
+    end if;
+    if v_run.status not in ('queued', 'running') then
+        raise exception 'the run is over' using errcode = 'PT409';
+    end if;
+    perform public.svc_end_headstart_run(
+        p_run_id, v_run.seq, 'cancelled', null, 'cancelled: the owner ended it',
+        jsonb_build_object(
+            'attempts', coalesce((v_run.metrics ->> 'attempts')::int, 0), 'prompt_tokens', 0, 'completion_tokens', 0,
+            'cached_tokens', 0, 'cost_usd', null, 'latency_ms', 0, 'usage_estimated', v_run.status = 'running',
+            'parse_path', null
+        )
+    );
+    select id, status, user_id into v_job from public.jobs
+    where dedupe_key = 'headstart:' || p_run_id and status in ('queued', 'running') for update;
+    if v_job.status = 'queued' then
+        delete from private.job_waiting where job_id = v_job.id;
+        update public.jobs
+        set status = 'cancelled', cancel_requested = true, completed_at = private.clock()
+        where id = v_job.id;
+        perform private.admit_jobs(v_job.user_id);
+    elsif v_job.status = 'running' then
+        update public.jobs set cancel_requested = true where id = v_job.id;
+    end if;
+end
+$$;
+
+comment on function public.svc_cancel_headstart_run(uuid, uuid) is
+    'Ends a person''s run at once, with its stream; its job ends too, a running one when its worker looks next. PT404 for a '
+    'foreign or missing run, PT409 for one that is over.';
