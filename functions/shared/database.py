@@ -60,6 +60,10 @@ ERRORS: Mapping[str, type[AppError]] = {
     "22008": ValidationFailed,
     "22021": ValidationFailed,
     "23502": ValidationFailed,
+    # a gateway's own words for a filter too long for a URL
+    "400": ValidationFailed,
+    "414": ValidationFailed,
+    "431": ValidationFailed,
     "PGRST301": Unauthorized,
     "PGRST302": Unauthorized,
     "PGRST303": Unauthorized,
