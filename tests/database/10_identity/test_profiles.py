@@ -61,7 +61,9 @@ def test_a_parent_with_consent_sees_the_child_and_the_childs_tutor(db: Connectio
     tutoring(db, tutor, child)
     made = care(db, parent, child, active=False)
     assert cards(db, parent) == {parent}
-    db.execute("update public.guardianships set status = 'active', consent_basis = 'student_consent'")
+    db.execute(
+        "update public.guardianships set status = 'active', consent_basis = 'student_consent' where id = %s", (made,)
+    )
     assert cards(db, parent) == {parent, child, tutor}
     assert cards(db, child) == {child, parent, tutor}
     db.execute("update public.guardianships set status = 'revoked' where id = %s", (made,))

@@ -36,7 +36,10 @@ def test_a_former_tutors_assignments_are_completed_today(db: Connection) -> None
     with act_as(db, admin, "app_admin"):
         assert one(db, SET_ROLE, (tutor, "teacher")) == "teacher"
     rows = dict(
-        db.execute("select id, end_date from public.tutor_student_assignments where status = 'completed'").fetchall()
+        db.execute(
+            "select id, end_date from public.tutor_student_assignments where tutor_id = %s and status = 'completed'",
+            (tutor,),
+        ).fetchall()
     )
     assert rows == {
         active: datetime.date(2030, 3, 1),
@@ -66,7 +69,10 @@ def test_a_student_in_somebodys_care_stays_a_student(db: Connection, bond: str) 
         end = "update public.tutor_student_assignments set status = 'completed' where id = %s"
     else:
         made = insert(db, "public.guardianships", {"parent_id": persona(db, "parent"), "student_id": student})
-        db.execute("update public.guardianships set status = 'active', consent_basis = 'student_consent'")
+        db.execute(
+            "update public.guardianships set status = 'active', consent_basis = 'student_consent' where id = %s",
+            (made,),
+        )
         end = "update public.guardianships set status = 'revoked' where id = %s"
     with act_as(db, persona(db, "admin"), "app_admin"):
         refused(db, "23514", SET_ROLE, (student, "tutor"))
