@@ -1,0 +1,61 @@
+"""``python -m functions.worker [--types a,b] [--concurrency N]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from types import FrameType
+
+import structlog
+
+from functions.shared.log import set_up_logs
+from functions.shared.settings import SettingError, load_settings
+from functions.worker import numbers
+from functions.worker.handlers import all_handlers
+from functions.worker.runner import Worker
+
+log = structlog.get_logger(__name__)
+
+
+def main(argv: list[str]) -> int:
+    """Works until SIGTERM or SIGINT; a second one leaves at once, its leases end by themselves."""
+    parser = argparse.ArgumentParser(prog="python -m functions.worker", description=__doc__)
+    parser.add_argument("--types", help="only these types of jobs, comma separated; all by default")
+    parser.add_argument("--concurrency", type=int, help="jobs at the same time; WORKER_CONCURRENCY by default")
+    parser.add_argument("--health-port", type=int, default=0, help="port of /healthz and /metrics; 0 takes a free one")
+    parser.add_argument("--handlers", action="append", default=[], metavar="MODULE", help="a module with more handlers")
+    arguments = parser.parse_args(argv)
+    try:
+        settings = load_settings()
+    except SettingError as error:
+        print(error, file=sys.stderr)
+        return 2
+    set_up_logs(settings.log_level)
+    registry = all_handlers(arguments.handlers)
+    types = tuple(filter(None, (arguments.types or "").split(","))) or registry.types
+    unknown = sorted(set(types) - set(registry.types))
+    if unknown:
+        print(f"no handler for {', '.join(unknown)}; known: {', '.join(registry.types)}", file=sys.stderr)
+        return 2
+    worker = Worker(settings, registry, types=types, concurrency=arguments.concurrency)
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        if signals:
+            os._exit(128 + number)
+        signals.append(number)
+        worker.stop()
+
+    signals: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+    server = numbers.serve(arguments.health_port, worker.queue.depth)
+    log.info("worker_listens", port=server.server_port)
+    worker.run()
+    server.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
