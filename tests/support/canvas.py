@@ -152,6 +152,8 @@ class Runner:
             names = {"p_job_id": job.job_id, "p_lease_token": job.lease_token}
             rpc(service, "svc_fail_job", {**names, **args})
             return Ended(None, failure, progress)
+        if progress:
+            rpc(service, "svc_heartbeat_jobs", {"p_jobs": [{**lease, "progress": progress[-1]}], "p_lease_s": lease_s})
         done = rpc(service, "svc_complete_jobs", {"p_jobs": [{**lease, "result": result}]})
         assert done[0]["done"], "the lease was lost"
         return Ended(result, None, progress)

@@ -61,5 +61,3 @@ def token(canvas: CanvasStandIn) -> str:
 @pytest.fixture
 def installation(canvas: CanvasStandIn) -> oauth.Installation:
     return oauth.Installation(canvas.url, canvas.world.client_id, canvas.world.client_secret)
-
-

@@ -126,9 +126,7 @@ def test_a_full_bucket_refuses_and_leaks(canvas: CanvasStandIn, http: Http, toke
 
 
 @pytest.mark.parametrize("kind", ["link_loop", "link_foreign", "link_http", "link_endless"])
-def test_pages_that_lead_astray_are_refused(
-    canvas: CanvasStandIn, transport: Transport, token: str, kind: str
-) -> None:
+def test_pages_that_lead_astray_are_refused(canvas: CanvasStandIn, transport: Transport, token: str, kind: str) -> None:
     canvas.world.add_fault(kind=kind, path="/courses")
     with pytest.raises(PaginationRefused):
         every(transport, token)
@@ -137,7 +135,12 @@ def test_pages_that_lead_astray_are_refused(
 
 @pytest.mark.parametrize(
     "target",
-    ["https://{host}/api/v1/courses", "http://user@{host}/api/v1/courses", "http://{host}/login", "http://127.0.0.1:1/"],
+    [
+        "https://{host}/api/v1/courses",
+        "http://user@{host}/api/v1/courses",
+        "http://{host}/login",
+        "http://127.0.0.1:1/",
+    ],
 )
 def test_the_bearer_stays_at_home(transport: Transport, target: str) -> None:
     host = transport.base_url.removeprefix("http://")
@@ -148,7 +151,10 @@ def test_the_bearer_stays_at_home(transport: Transport, target: str) -> None:
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        ('<https://a/1>; rel="current",<https://a/2?x=1,2>; rel="next",<https://a/1>; rel="first"', "https://a/2?x=1,2"),
+        (
+            '<https://a/1>; rel="current",<https://a/2?x=1,2>; rel="next",<https://a/1>; rel="first"',
+            "https://a/2?x=1,2",
+        ),
         ("<https://a/2>; rel=next", "https://a/2"),
         ('<https://a/9>; rel="nextish"', None),
         ('<https://a/1>; rel="first"', None),
