@@ -1,7 +1,5 @@
 -- Run inside policies, as the caller; each answers about the caller only. tutors and tutors_any check single rows.
 
-revoke all on function private.me() from public, anon, authenticated, app_admin, service_role;
-
 revoke all on function private.tutors(uuid, uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutors(uuid, uuid) to authenticated;
 

@@ -21,11 +21,14 @@ comment on function private.caller() is
 
 create function private.person()
 returns uuid
-language sql
+-- plpgsql keeps its plans between statements; policies ask this at every request
+language plpgsql
 stable
 set search_path = ''
 as $$
-    select case when auth.jwt() ->> 'is_anonymous' is distinct from 'true' then auth.uid() end;
+begin
+    return case when auth.jwt() ->> 'is_anonymous' is distinct from 'true' then auth.uid() end;
+end
 $$;
 
 comment on function private.person() is

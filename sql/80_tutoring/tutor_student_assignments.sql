@@ -29,6 +29,9 @@ create table public.tutor_student_assignments (
 -- what policies ask at every request of a tutor; the included columns keep it off the table
 create index idx_tsa_tutor on public.tutor_student_assignments (tutor_id, student_id)
 include (subject_id, start_date, end_date) where status = 'active';
+-- the same for one-subject tutoring: a tutor of thousands in all subjects finds at once that he has none
+create index idx_tsa_tutor_subject on public.tutor_student_assignments (tutor_id, student_id, subject_id)
+include (start_date, end_date) where status = 'active' and subject_id is not null;
 create index idx_tsa_student on public.tutor_student_assignments (student_id, status);
 -- the daily end of assignments
 create index idx_tsa_status on public.tutor_student_assignments (status, end_date);

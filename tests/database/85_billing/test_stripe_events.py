@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from tests.support.people import act_as, persona, refused
 from tests.support.races import ring
-from tests.support.rows import insert, one
+from tests.support.rows import one
 
 Connection = psycopg.Connection[Any]
 APPLY = "select public.svc_apply_stripe_event(%s)"
@@ -29,13 +29,18 @@ class Stripe:
         self.user = persona(db)
         self.sub, self.customer = f"sub_{self.mark}", f"cus_{self.mark}"
         self.price = f"price_{self.mark}"
-        db.execute("delete from public.plans where name in ('pro', 'basic')")
-        self.plan = insert(
-            db, "public.plans",
-            {"name": "pro", "display_name": "Pro", "price_monthly": 900, "price_annual": 9000,
-             "stripe_price_id_monthly": self.price},
-        )  # fmt: skip
+        self.plan = self.sell("pro", stripe_price_id_monthly=self.price)
         self._numbers = itertools.count(1)
+
+    def sell(self, name: str, **prices: str) -> uuid.UUID:
+        """Puts a plan on sale at these prices of Stripe; one may be there already."""
+        given = {"name": name, "display_name": name, "price_monthly": 900, "price_annual": 9000} | prices
+        changes = ", ".join(f"{column} = excluded.{column}" for column in prices)
+        marks = ", ".join(["%s"] * len(given))
+        statement = f"""insert into public.plans ({", ".join(given)}) values ({marks})
+                        on conflict (name) do update set {changes}, is_active = true returning id"""
+        made: uuid.UUID = one(self.db, statement, list(given.values()))
+        return made
 
     def send(self, kind: str, at: int, obj: dict[str, Any]) -> str:
         event = f"evt_{self.mark}_{next(self._numbers)}"
@@ -186,11 +191,7 @@ def test_an_unknown_price_keeps_the_plan_or_waits(stripe: Stripe) -> None:
     stripe.subscription(2, "active")
     assert stripe.subscription(3, "past_due", items=items) == "applied"
     assert (stripe.row()["plan_id"], stripe.row()["status"]) == (str(stripe.plan), "past_due")
-    basic = insert(
-        stripe.db, "public.plans",
-        {"name": "basic", "display_name": "Basic", "price_monthly": 1, "price_annual": 1,
-         "stripe_price_id_annual": f"{stripe.price}_y"},
-    )  # fmt: skip
+    basic = stripe.sell("basic", stripe_price_id_annual=f"{stripe.price}_y")
     stripe.subscription(4, "active", items={"data": [{"plan": {"id": f"{stripe.price}_y"}}]})
     assert stripe.row()["plan_id"] == str(basic)
 
