@@ -9,10 +9,7 @@ grant all on public.qa_interactions to service_role;
 create policy select_visible on public.qa_interactions for select to authenticated
     using (
         student_id = any ((select private.own_and_tutored_students())::uuid[])
-        or (
-            escalated_to_tutor_id = (select auth.uid())
-            and student_id = any ((select private.tutored_students_any())::uuid[])
-        )
+        or id = any ((select private.escalated_questions())::uuid[])
     );
 comment on policy select_visible on public.qa_interactions is
     'The student, his tutor in all subjects, and the tutor it was handed to while he tutors the student.';

@@ -29,3 +29,6 @@ grant execute on function private.my_tutors() to authenticated;
 
 revoke all on function private.tutors_of_guarded_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutors_of_guarded_students() to authenticated;
+
+revoke all on function private.escalated_questions() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.escalated_questions() to authenticated;

@@ -31,7 +31,7 @@ create table public.qa_interactions (
 create index idx_qa_student on public.qa_interactions (student_id, created_at desc);
 create index idx_qa_confidence on public.qa_interactions (student_id, confidence);
 create index idx_qa_created on public.qa_interactions (created_at);
--- the second arm of the policy, exactly
+-- what was handed to a tutor, for the second arm of the policy
 create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, student_id)
 where escalated_to_tutor_id is not null;
 create index idx_qa_override on public.qa_interactions (override_id) where override_id is not null;

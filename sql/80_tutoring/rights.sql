@@ -256,3 +256,35 @@ $$;
 
 comment on function private.tutors_of_guarded_students() is
     'Tutors of the caller''s children with consent, paused ones included.';
+
+create function private.escalated_questions()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    if not exists (select from public.profiles where user_id = v_me and role = 'tutor') then
+        return '{}';
+    end if;
+    return array(
+        select q.id from public.qa_interactions as q
+        where q.escalated_to_tutor_id = v_me
+            and exists (
+                select from public.tutor_student_assignments as a
+                where a.tutor_id = v_me
+                    and a.student_id = q.student_id
+                    and a.status = 'active'
+                    and (a.start_date is null or a.start_date <= v_today)
+                    and (a.end_date is null or a.end_date >= v_today)
+            )
+    );
+end
+$$;
+
+comment on function private.escalated_questions() is
+    'Questions handed to the caller by students he actively tutors in any subject; few, whoever he is.';

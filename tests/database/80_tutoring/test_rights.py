@@ -370,3 +370,46 @@ def test_sessions_need_a_tutor_and_a_student_but_forget_a_tutor_who_went(db: Con
     db.execute("update public.profiles set role = 'teacher' where user_id = %s", (student,))
     db.execute("delete from auth.users where id = %s", (tutor,))
     assert column(db, "tutoring_sessions", "tutor_id is null", made)
+
+
+@pytest.mark.parametrize("table", [*SUBJECT_TABLES, "qa_interactions"])
+def test_an_anonymous_sign_in_has_no_rows(school: School, table: str) -> None:
+    question(school.db, school.student)
+    with act_as(school.db, school.student, is_anonymous=True):
+        assert one(school.db, f"select count(*) from public.{table}") == 0
+    with act_as(school.db, school.student):
+        assert one(school.db, f"select count(*) from public.{table}") > 0
+
+
+def test_an_anonymous_sign_in_writes_no_goals(db: Connection) -> None:
+    guest = persona(db, anonymous=True)
+    made = goal(db, guest)
+    with act_as(db, guest, is_anonymous=True):
+        refused(db, "42501", "insert into public.goals (title) values ('x')")
+        assert db.execute("update public.goals set title = 'x'").rowcount == 0
+        assert db.execute("delete from public.goals").rowcount == 0
+    assert column(db, "goals", "title", made) == "Pass"
+
+
+@pytest.mark.parametrize("mode", ["auto", "force_generic_plan"])
+def test_every_arm_of_a_policy_drives_an_index_and_leaves_no_filter(db: Connection, mode: str) -> None:
+    student, tutor, maths = persona(db), persona(db, "tutor"), subject(db)
+    assign(db, tutor, student, maths)
+    crowd = [persona(db) for _ in range(200)]
+    many = "from unnest(%s::uuid[]) as who, generate_series(1, 100)"
+    db.execute(
+        f"""insert into public.practice_assignments (student_id, source, ai_question_text, subject_id)
+            select who, 'ai_generated', 'Why?', %s {many}""",
+        (maths, crowd),
+    )
+    db.execute(
+        f"insert into public.qa_interactions (student_id, query, answer, confidence) select who, 'a', '', 'Low' {many}",
+        (crowd,),
+    )
+    db.execute("analyze public.practice_assignments, public.qa_interactions")
+    db.execute(f"set local plan_cache_mode = {mode}".encode())
+    with act_as(db, tutor):
+        for table in ("practice_assignments", "qa_interactions"):
+            plan = "\n".join(row[0] for row in db.execute(f"explain select * from public.{table}".encode()))
+            assert "BitmapOr" in plan, plan
+            assert "Filter" not in plan, plan
