@@ -180,7 +180,9 @@ def _execute(query: Query, safe: bool) -> Any:
         else:
             # maybe_single() answers None for no row
             return None if answer is None else answer.data
-        if not (safe and isinstance(mapped, Unavailable)) or attempt == TRIES:
+        # what took too long once has used the time of the others up
+        momentary = isinstance(mapped, Unavailable) and not isinstance(cause, httpx.TimeoutException)
+        if not (safe and momentary) or attempt == TRIES:
             _raise(mapped, cause)
         time.sleep(0.1 * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
     raise AssertionError("the last try has returned or raised")

@@ -178,6 +178,18 @@ def test_reads_are_tried_again_and_writes_are_not(env: dict[str, str], loopback:
         assert len(server.seen) == times
 
 
+def test_a_hanging_database_costs_one_timeout(
+    env: dict[str, str], loopback: Callable[[Handler], Loopback], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.shared.database.TIMEOUT", httpx.Timeout(0.2))
+    server = loopback(lambda handler: time.sleep(0.6))
+    database = Database(load_settings(env | {"SUPABASE_URL": server.url}))
+    began = time.monotonic()
+    with pytest.raises(Unavailable):
+        run(database.service().from_("t").select("*"))
+    assert time.monotonic() - began < 0.5
+
+
 def test_a_read_outlives_a_moment(env: dict[str, str], loopback: Callable[[Handler], Loopback]) -> None:
     answers = iter([(503, b'{"code":"PGRST002","message":"x"}'), (504, b"<html>"), (200, b'[{"a":1}]')])
     server = loopback(lambda handler: reply(handler, *next(answers)))
