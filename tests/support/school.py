@@ -40,6 +40,45 @@ def load_seed(db: Connection) -> None:
     db.execute(SEED.read_bytes())
 
 
+# What an anonymous sign-in would have if somebody gave it to him: even that he must not see.
+GUEST_ROWS = """
+    insert into public.study_blocks (id, user_id, start_at, end_at)
+    values (%(block)s, %(guest)s, now(), now() + interval '1 hour');
+    insert into public.weeks (id, user_id, week_number, start_date, end_date)
+    values (%(week)s, %(guest)s, 1, '2026-01-05', '2026-01-11');
+    insert into public.goals (id, student_id, created_by, subject_id, title)
+    values (%(goal)s, %(guest)s, %(guest)s, %(maths)s, 'A goal');
+    insert into public.tutoring_sessions (id, student_id, session_date, subject_id)
+    values (%(session)s, %(guest)s, now(), %(maths)s);
+    insert into public.summaries (id, session_id, student_id, narrative, summary_type)
+    values (%(summary)s, %(session)s, %(guest)s, 'A summary', 'brief');
+    insert into public.practice_assignments (id, student_id, bank_item_id)
+    values (%(practice)s, %(guest)s, %(item)s);
+    insert into public.student_ratings (id, student_id, subject_id) values (%(rating)s, %(guest)s, %(maths)s);
+    insert into public.qa_interactions (id, student_id, query, answer, confidence)
+    values (%(question)s, %(guest)s, 'Why?', 'Because.', 'Low');
+"""
+GUEST_IDS = {
+    "block": "400191",
+    "week": "700191",
+    "goal": "800591",
+    "session": "800691",
+    "summary": "800791",
+    "practice": "801091",
+    "rating": "801291",
+    "question": "801391",
+    "maths": "800101",
+    "item": "800801",
+}
+
+
+def give_rows_to_guest(db: Connection, guest: str) -> None:
+    """Makes rows that belong to an anonymous sign-in, as the service could."""
+    ids = {name: access.seed_id(number) for name, number in GUEST_IDS.items()}
+    for statement in filter(str.strip, GUEST_ROWS.split(";")):
+        db.execute(statement.encode(), {**ids, "guest": guest})
+
+
 class School:
     """The people of the seed, inside one transaction of ``postgres``, and what each of them can do."""
 
@@ -47,6 +86,7 @@ class School:
         self.db = db
         load_seed(db)
         self.people = {**access.PEOPLE_IDS, "guest": str(persona(db, anonymous=True))}
+        give_rows_to_guest(db, self.people["guest"])
         self.claims = {name: self._claims(person) for name, person in self.people.items()}
 
     def _claims(self, person: str) -> dict[str, Any]:
@@ -74,7 +114,7 @@ class School:
         """What a ``send`` of the matrix means here."""
         return {column: access.resolve(value, self.people) for column, value in sent.items()}
 
-    def attempt(self, statement: sql.Composable, parameters: Sequence[Any] = ()) -> str:
+    def attempt(self, statement: sql.Composed, parameters: Sequence[Any] = ()) -> str:
         """Runs one statement as whoever the transaction is, undoes it, and tells its outcome as a cell."""
         try:
             with self.db.transaction(force_rollback=True):
