@@ -21,7 +21,7 @@ from functions.shared.http import Http
 from functions.shared.jobs import HandlerRegistry, Job, JobContext, JobFailure
 from functions.shared.settings import load_settings
 from scripts.native.stack import Stack
-from tests.standins.canvas import CanvasStandIn, approve
+from tests.standins.canvas import PLAIN, CanvasStandIn, approve
 
 PASSWORD = "correct horse battery staple"
 
@@ -47,14 +47,14 @@ def student(stack: Stack) -> Iterator[Student]:
     """A new person who has just signed up."""
     headers = {"apikey": stack.keys.publishable_key}
     body = {"email": f"student-{uuid.uuid4().hex[:12]}@example.test", "password": PASSWORD}
-    with httpx.Client(timeout=30) as client:
+    with httpx.Client(timeout=30, verify=PLAIN) as client:
         made = client.post(f"{stack.url}/auth/v1/signup", headers=headers, json=body)
         assert made.status_code == 200, made.text
     token = made.json()["access_token"]
     headers["Authorization"] = f"Bearer {token}"
     with (
-        httpx.Client(base_url=stack.functions_url, headers=headers, timeout=60) as functions,
-        httpx.Client(base_url=f"{stack.url}/rest/v1", headers=headers, timeout=30) as rest,
+        httpx.Client(base_url=stack.functions_url, headers=headers, timeout=60, verify=PLAIN) as functions,
+        httpx.Client(base_url=f"{stack.url}/rest/v1", headers=headers, timeout=30, verify=PLAIN) as rest,
     ):
         yield Student(made.json()["user"]["id"], token, functions, rest)
 
@@ -74,7 +74,7 @@ def start(person: Student, connection_id: str, **body: str) -> str:
 def come_back(stack: Stack, authorize_url: str, login: str = "student1") -> dict[str, str]:
     """Consent as that Canvas person, then our callback; what stands behind the ``#`` at the front end."""
     query = approve(authorize_url, login)
-    answer = httpx.get(f"{stack.functions_url}/canvas-oauth/callback", params=query, timeout=30)
+    answer = httpx.get(f"{stack.functions_url}/canvas-oauth/callback", params=query, timeout=30, verify=PLAIN)
     assert answer.status_code == 303, answer.text
     fragment = urlsplit(answer.headers["location"]).fragment
     return {name: values[0] for name, values in parse_qs(fragment).items()}

@@ -24,7 +24,7 @@ def connection_id(stack: Stack, canvas: CanvasStandIn) -> str:
     return registered(stack, canvas)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def runner(stack: Stack) -> Iterator[Runner]:
     """Gives up on failing listings after 0.7 seconds instead of ten."""
     given = Runner({**stack.service_environment(), "CANVAS_GIVE_UP_SECONDS": "0.7"})
