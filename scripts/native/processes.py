@@ -131,7 +131,7 @@ class Keeper(threading.Thread):
 
     def __init__(self, part: Part, started: Callable[[subprocess.Popen[bytes]], None]) -> None:
         super().__init__(name=f"keep-{part.name}", daemon=True)
-        self._part, self._started = part, started
+        self._part, self._on_start = part, started
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -144,7 +144,7 @@ class Keeper(threading.Thread):
             if self._stopping.wait(wait):
                 return
             began = time.monotonic()
-            self._started(self._part.spawn())
+            self._on_start(self._part.spawn())
             wait = 0.2 if began - getattr(self, "_last", 0.0) > 10 else min(5.0, wait * 2)
             self._last = began
 
