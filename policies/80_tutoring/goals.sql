@@ -1,4 +1,5 @@
--- A student and his tutor of the subject set and shape goals; parents look on. Progress is the service's. A tutor's goal cannot be deleted by the student, only cancelled.
+-- A student and his tutor of the subject set and shape goals; parents look on. Progress is the service's. A tutor's
+-- goal cannot be deleted by the student, only cancelled.
 
 alter table public.goals enable row level security;
 revoke all on public.goals from public, anon, authenticated, app_admin, service_role;

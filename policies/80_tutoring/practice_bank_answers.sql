@@ -1,4 +1,5 @@
--- Tutors read the answers, the author of an item writes its answer; a student reads an answer once he completed the item.
+-- Tutors read the answers, the author of an item writes its answer; a student reads an answer once he completed the
+-- item.
 
 alter table public.practice_bank_answers enable row level security;
 revoke all on public.practice_bank_answers from public, anon, authenticated, app_admin, service_role;

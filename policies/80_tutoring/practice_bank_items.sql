@@ -1,4 +1,5 @@
--- Tutors read the whole bank and write their own items; students see what was assigned to them. Rating and version are kept by the database.
+-- Tutors read the whole bank and write their own items; students see what was assigned to them. Rating and version are
+-- kept by the database.
 
 alter table public.practice_bank_items enable row level security;
 revoke all on public.practice_bank_items from public, anon, authenticated, app_admin, service_role;

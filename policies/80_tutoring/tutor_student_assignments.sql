@@ -1,4 +1,5 @@
--- Made, changed and deleted by staff alone: every right of a tutor rests on it. Both sides see it, paused and past ones too.
+-- Made, changed and deleted by staff alone: every right of a tutor rests on it. Both sides see it, paused and past
+-- ones too.
 
 alter table public.tutor_student_assignments enable row level security;
 revoke all on public.tutor_student_assignments from public, anon, authenticated, app_admin, service_role;

@@ -1,5 +1,6 @@
 -- How the assistant's side of a conversation is written. A question and its empty answer enter together; the worker
--- streams into private.generation_events; svc_finish_answer stores the whole. Nothing is lost when a client disconnects.
+-- streams into private.generation_events; svc_finish_answer stores the whole. Nothing is lost when a client
+-- disconnects.
 
 create function public.svc_begin_answer(
     p_thread_id uuid,

@@ -1,5 +1,5 @@
--- Material a teacher gives the assistant. A teacher may add a URL or a text himself; files and Canvas pages come through
--- the service, which alone knows what it stored. A deleted source leaves its file to the storage outbox.
+-- Material a teacher gives the assistant. A teacher may add a URL or a text himself; files and Canvas pages come
+-- through the service, which alone knows what it stored. A deleted source leaves its file to the storage outbox.
 
 create table public.content_sources (
     id uuid primary key default gen_random_uuid(),

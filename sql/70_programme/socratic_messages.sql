@@ -1,5 +1,5 @@
--- What was said in a socratic session. The learner writes his own lines while it is open; the agent's are the service's.
--- Nobody edits a line.
+-- What was said in a socratic session. The learner writes his own lines while it is open; the agent's are the
+-- service's. Nobody edits a line.
 
 create table public.socratic_messages (
     id uuid primary key default gen_random_uuid(),

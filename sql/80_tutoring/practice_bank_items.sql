@@ -1,5 +1,5 @@
--- A question of the practice bank. Written by tutors and staff; the answer is in a sibling table, because a student reads
--- the question before he may read the answer. elo_rating moves with every completed practice.
+-- A question of the practice bank. Written by tutors and staff; the answer is in a sibling table, because a student
+-- reads the question before he may read the answer. elo_rating moves with every completed practice.
 
 create table public.practice_bank_items (
     id uuid primary key default gen_random_uuid(),

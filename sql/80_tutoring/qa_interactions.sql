@@ -1,5 +1,5 @@
--- A question a student asked the companion, and the answer. Written by the service, corrected by apply_override. Parents
--- and staff do not read it; a tutor it was escalated to does while he tutors the student.
+-- A question a student asked the companion, and the answer. Written by the service, corrected by apply_override.
+-- Parents and staff do not read it; a tutor it was escalated to does while he tutors the student.
 
 create table public.qa_interactions (
     id uuid primary key default gen_random_uuid(),

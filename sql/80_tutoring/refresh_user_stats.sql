@@ -24,11 +24,15 @@ begin
         'override_count', (select count(*) from public.overrides where student_id = p_user_id),
         'confidence_distribution', (
             select jsonb_build_object(
-                'High', coalesce(round(100.0 * count(*) filter (where confidence = 'High') / nullif(count(*), 0), 2), 0),
+                'High', coalesce(
+                    round(100.0 * count(*) filter (where confidence = 'High') / nullif(count(*), 0), 2), 0
+                ),
                 'Medium', coalesce(
                     round(100.0 * count(*) filter (where confidence = 'Medium') / nullif(count(*), 0), 2), 0
                 ),
-                'Low', coalesce(round(100.0 * count(*) filter (where confidence = 'Low') / nullif(count(*), 0), 2), 0)
+                'Low', coalesce(
+                    round(100.0 * count(*) filter (where confidence = 'Low') / nullif(count(*), 0), 2), 0
+                )
             )
             from public.qa_interactions where student_id = p_user_id
         ),

@@ -7,11 +7,11 @@
 -- Policies on big tables use the functions that return arrays, each asked once per statement:
 --     student_id = any ((select private.visible_students())::uuid[])
 --     or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
--- Both arms match an index exactly, so the planner joins two index scans and keeps no filter per row. But the second is not
--- leakproof: beside a restrictive select policy, which is tested first, it could drive no index (measured: 400 instead of
--- 0.5 ms at a million rows). So these tables, and qa_interactions, have no restrictive policy for select; to anonymous
--- sign-ins, whom private.person() does not know, the sets below are empty instead.
--- The functions that take a student are for checks of single rows. plpgsql keeps their plans between statements.
+-- Both arms match an index exactly, so the planner joins two index scans and keeps no filter per row. But the second
+-- is not leakproof: beside a restrictive select policy, which is tested first, it could drive no index (measured: 400
+-- instead of 0.5 ms at a million rows). So these tables, and qa_interactions, have no restrictive policy for select;
+-- to anonymous sign-ins, whom private.person() does not know, the sets below are empty instead. The functions that
+-- take a student are for checks of single rows. plpgsql keeps their plans between statements.
 
 create function private.tutors(p_student_id uuid, p_subject_id uuid)
 returns boolean

@@ -1,5 +1,5 @@
--- What was said in a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the key
--- of a stored file. Reached only by svc functions; every reading is audited.
+-- What was said in a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the
+-- key of a stored file. Reached only by svc functions; every reading is audited.
 
 create table private.session_transcripts (
     session_id uuid primary key,

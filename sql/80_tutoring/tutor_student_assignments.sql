@@ -1,5 +1,5 @@
--- Who tutors whom, in one subject or (subject_id null) in all. This table is what every right of a tutor rests on; it is
--- kept by staff and audited. Notes of the tutor are not here but in private.tutor_notes, encrypted.
+-- Who tutors whom, in one subject or (subject_id null) in all. This table is what every right of a tutor rests on; it
+-- is kept by staff and audited. Notes of the tutor are not here but in private.tutor_notes, encrypted.
 
 create table public.tutor_student_assignments (
     id uuid primary key default gen_random_uuid(),

@@ -1,5 +1,5 @@
--- Every event Stripe sent us, once. The row is proof against replay, so it outlives the person and is never deleted; its
--- payload is emptied 90 days after it was processed. Nobody reaches it by the API.
+-- Every event Stripe sent us, once. The row is proof against replay, so it outlives the person and is never deleted;
+-- its payload is emptied 90 days after it was processed. Nobody reaches it by the API.
 
 create table public.payment_events (
     id uuid primary key default gen_random_uuid(),

@@ -78,7 +78,11 @@ begin
     v_user_id := coalesce(
         v_row.user_id,
         private.known_person(v_object #>> '{metadata,user_id}'),
-        (select user_id from public.subscriptions where stripe_customer_id = v_customer order by created_at desc limit 1),
+        (
+            select user_id from public.subscriptions
+            where stripe_customer_id = v_customer
+            order by created_at desc limit 1
+        ),
         (
             select user_id from public.payment_events
             where event_type = 'checkout.session.completed'
@@ -104,7 +108,9 @@ begin
     v_plan_id := coalesce(v_plan_id, v_row.plan_id);
     if v_user_id is null or v_plan_id is null then
         update public.payment_events
-        set error_message = case when v_user_id is null then 'no person for this customer' else 'no plan for its prices' end
+        set error_message = case
+            when v_user_id is null then 'no person for this customer' else 'no plan for its prices'
+        end
         where id = p_event.id;
         return 'unlinked';
     end if;
