@@ -305,6 +305,11 @@ class Worker:
                 if self._left.is_set():
                     return
                 continue
+            last = {r.job.job_id: (r.job.lease_token, shown) for r, _ in batch if (shown := r.take_progress())}
+            if last:
+                # a short job never met a heartbeat: its owner still sees how far it came
+                with contextlib.suppress(AppError):
+                    self.queue.heartbeat(last)
             try:
                 done = self.queue.complete(
                     [(running.job, result) for running, result in batch], self._left.is_set, self._left
