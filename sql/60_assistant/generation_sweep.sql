@@ -1,5 +1,6 @@
--- Answers and headstarts whose writer died. A row keeps its live state while its job may still run again; once no job
--- will, the reader must not wait for ever and the guards against a second live run must open.
+-- Answers and headstarts whose writer died, and (by private.fail_stuck_rows, 90_platform) other rows whose job is gone.
+-- A row keeps its live state while its job may still run again; once no job will, the reader must not wait for ever and
+-- the guards against a second live run must open.
 
 create function private.live_job(p_type text, p_key text, p_id uuid)
 returns boolean
@@ -54,31 +55,40 @@ begin
         v_count := v_count + 1;
     end loop;
 
+    -- a job that ended badly says so at once; without any trace of one, an hour must pass
     for v_row in
-        select r.id, r.user_id, coalesce(r.started_at, r.created_at) as since from public.headstart_runs as r
-        where r.status in ('queued', 'running')
-        for update skip locked
+        select h.id from public.headstart_runs as h
+        where h.status in ('queued', 'running')
+            and not exists (
+                select from public.jobs as j
+                join private.job_runtime as r on r.job_id = j.id
+                where j.status in ('queued', 'running')
+                    and j.type = 'headstart'
+                    and r.payload ->> 'run_id' = h.id::text
+            )
+            and (
+                coalesce(h.started_at, h.created_at) < private.clock() - interval '1 hour'
+                or exists (
+                    select from public.jobs as j
+                    join private.job_runtime as r on r.job_id = j.id
+                    where j.user_id = h.user_id
+                        and j.status in ('failed', 'cancelled')
+                        and j.type = 'headstart'
+                        and r.payload ->> 'run_id' = h.id::text
+                )
+            )
+        for update of h skip locked
     loop
-        if private.live_job('headstart', 'run_id', v_row.id) then
-            continue;
-        end if;
-        -- a job that ended badly says so at once; without any trace of one, an hour must pass
-        if v_row.since < private.clock() - interval '1 hour' or exists (
-            select from public.jobs as j
-            join private.job_runtime as r on r.job_id = j.id
-            where j.user_id = v_row.user_id and j.type = 'headstart' and j.status in ('failed', 'cancelled')
-                and r.payload ->> 'run_id' = v_row.id::text
-        ) then
-            perform public.svc_finish_headstart_run(
-                v_row.id, 'failed', null, 'interrupted: the work stopped before it was done', '{}'
-            );
-            v_count := v_count + 1;
-        end if;
+        perform public.svc_finish_headstart_run(
+            v_row.id, 'failed', null, 'interrupted: the work stopped before it was done', '{}'
+        );
+        v_count := v_count + 1;
     end loop;
-    return v_count;
+    return v_count + private.fail_stuck_rows();
 end
 $$;
 
 comment on function public.svc_sweep_generations() is
-    'Ends answers (interrupted, keeping the text so far) and headstart runs (failed) that no live job will '
-    'finish; returns how many. Called by workers every few seconds and by svc_purge_expired.';
+    'Ends what no live job will finish: answers (interrupted, keeping the text so far), headstart runs, lectures, '
+    'reviews and content sources (failed); returns how many. Called by workers every few seconds and by '
+    'svc_purge_expired.';

@@ -14,17 +14,32 @@ declare
     v_row record;
     v_count int := 0;
 begin
-    -- Rows whose work no live job will finish. Each state machine knows one way to failed, by way of the state in which
-    -- the work runs, so a row that still waits is moved there first.
+    -- Rows whose work no live job will finish: a job ended badly since the row last changed, or nothing happened for
+    -- an hour. Each state machine knows one way to failed, by way of the state in which the work runs, so a row that
+    -- still waits is moved there first.
     for v_row in
-        select id, status from public.lectures
-        where status in ('pending', 'downloading') and updated_at < v_cutoff for update skip locked
+        select l.id, l.status from public.lectures as l
+        where l.status in ('pending', 'downloading')
+            and not exists (
+                select from public.jobs as j
+                join private.job_runtime as r on r.job_id = j.id
+                where j.status in ('queued', 'running')
+                    and j.type in ('lecture_download', 'lecture_transcription', 'lecture_ingest')
+                    and r.payload ->> 'lecture_id' = l.id::text
+            )
+            and (
+                l.updated_at < v_cutoff
+                or exists (
+                    select from public.jobs as j
+                    join private.job_runtime as r on r.job_id = j.id
+                    where j.status in ('failed', 'cancelled')
+                        and j.type in ('lecture_download', 'lecture_transcription', 'lecture_ingest')
+                        and j.completed_at >= l.updated_at
+                        and r.payload ->> 'lecture_id' = l.id::text
+                )
+            )
+        for update of l skip locked
     loop
-        if private.live_job('lecture_download', 'lecture_id', v_row.id)
-            or private.live_job('lecture_transcription', 'lecture_id', v_row.id)
-            or private.live_job('lecture_ingest', 'lecture_id', v_row.id) then
-            continue;
-        end if;
         if v_row.status = 'pending' then
             update public.lectures set status = 'downloading' where id = v_row.id;
         end if;
@@ -35,34 +50,63 @@ begin
     end loop;
 
     for v_row in
-        select id, status from public.reviews
-        where status in ('pending', 'running') and updated_at < v_cutoff for update skip locked
+        select v.id, v.status from public.reviews as v
+        where v.status in ('pending', 'running')
+            and not exists (
+                select from public.jobs as j
+                join private.job_runtime as r on r.job_id = j.id
+                where j.status in ('queued', 'running')
+                    and j.type in ('code_review')
+                    and r.payload ->> 'review_id' = v.id::text
+            )
+            and (
+                v.updated_at < v_cutoff
+                or exists (
+                    select from public.jobs as j
+                    join private.job_runtime as r on r.job_id = j.id
+                    where j.status in ('failed', 'cancelled')
+                        and j.type in ('code_review')
+                        and j.completed_at >= v.updated_at
+                        and r.payload ->> 'review_id' = v.id::text
+                )
+            )
+        for update of v skip locked
     loop
-        if private.live_job('code_review', 'review_id', v_row.id) then
-            continue;
-        end if;
         if v_row.status = 'pending' then
             update public.reviews set status = 'running' where id = v_row.id;
         end if;
-        update public.reviews
-        set status = 'failed', error_message = 'The review stopped before it was done.'
+        update public.reviews set status = 'failed', error_message = 'The review stopped before it was done.'
         where id = v_row.id;
         v_count := v_count + 1;
     end loop;
 
     for v_row in
-        select id, status from public.content_sources
-        where status in ('pending', 'processing') and updated_at < v_cutoff for update skip locked
+        select c.id, c.status from public.content_sources as c
+        where c.status in ('pending', 'processing')
+            and not exists (
+                select from public.jobs as j
+                join private.job_runtime as r on r.job_id = j.id
+                where j.status in ('queued', 'running')
+                    and j.type in ('content_generation', 'document_ingest')
+                    and r.payload ->> 'content_source_id' = c.id::text
+            )
+            and (
+                c.updated_at < v_cutoff
+                or exists (
+                    select from public.jobs as j
+                    join private.job_runtime as r on r.job_id = j.id
+                    where j.status in ('failed', 'cancelled')
+                        and j.type in ('content_generation', 'document_ingest')
+                        and j.completed_at >= c.updated_at
+                        and r.payload ->> 'content_source_id' = c.id::text
+                )
+            )
+        for update of c skip locked
     loop
-        if private.live_job('content_generation', 'content_source_id', v_row.id)
-            or private.live_job('document_ingest', 'content_source_id', v_row.id) then
-            continue;
-        end if;
         if v_row.status = 'pending' then
             update public.content_sources set status = 'processing' where id = v_row.id;
         end if;
-        update public.content_sources
-        set status = 'failed', error_message = 'The material could not be read in time.'
+        update public.content_sources set status = 'failed', error_message = 'The material could not be read in time.'
         where id = v_row.id;
         v_count := v_count + 1;
     end loop;
@@ -71,8 +115,8 @@ end
 $$;
 
 comment on function private.fail_stuck_rows() is
-    'Fails lectures, reviews and content sources that stood still for an hour without a live job; returns how '
-    'many.';
+    'Fails lectures, reviews and content sources whose job ended badly, or that stood still for an hour without a live '
+    'job; returns how many.';
 
 create function public.svc_purge_expired()
 returns jsonb
@@ -207,9 +251,7 @@ begin
     get diagnostics v_n = row_count;
     v_counts := v_counts || jsonb_build_object('orphan_lectures', v_n);
 
-    return v_counts || jsonb_build_object(
-        'stuck_rows', private.fail_stuck_rows(), 'stuck_generations', public.svc_sweep_generations()
-    );
+    return v_counts || jsonb_build_object('stuck_rows', public.svc_sweep_generations());
 end
 $$;
 

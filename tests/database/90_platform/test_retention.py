@@ -205,6 +205,24 @@ def test_rows_that_stood_still_without_a_live_job_fail(db: Connection) -> None:
     assert column(db, failed[0], "error_message is not null", failed[1])
 
 
+def test_a_row_whose_job_ended_badly_fails_at_once(db: Connection) -> None:
+    me = persona(db)
+    asked = insert(db, "public.reviews", {"user_id": me, "github_url": "https://github.com/a/b"})
+    enqueue = "select job_id from public.svc_enqueue_job('code_review', jsonb_build_object('review_id', %s::text))"
+    job = one(db, enqueue, (str(asked),))
+    sweep = "select public.svc_sweep_generations()"
+    db.execute(sweep)
+    assert column(db, "reviews", "status", asked) == "pending"
+    db.execute("update public.jobs set status = 'cancelled', completed_at = now() where id = %s", (job,))
+    db.execute(sweep)
+    assert column(db, "reviews", "status", asked) == "failed"
+    # asked again, it is not failed by the old job before the new one is there
+    db.execute("update public.reviews set status = 'pending' where id = %s", (asked,))
+    db.execute("update public.jobs set completed_at = now() - interval '1 second' where id = %s", (job,))
+    db.execute(sweep)
+    assert column(db, "reviews", "status", asked) == "pending"
+
+
 def test_a_headstart_run_without_a_live_job_fails_and_opens_the_way(db: Connection) -> None:
     me = persona(db)
     work = assignment(db, me)
