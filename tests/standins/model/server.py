@@ -7,6 +7,7 @@ import dataclasses
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,15 @@ PREFIX = "standin-"
 CHUNK_CHARACTERS = 24
 DEFAULT_DIMENSIONS = 1536
 LONGEST_HANG_SECONDS = 120.0
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are expected here; everything else is shown."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class ModelStandIn:
@@ -36,8 +46,7 @@ class ModelStandIn:
         class Bound(Handler):
             model = stand_in
 
-        self._server = ThreadingHTTPServer((host, port), Bound)
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), Bound)
         self.url = f"http://{host}:{self._server.server_address[1]}/v1"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 

@@ -73,7 +73,8 @@ def headstart(assignment: str) -> dict[str, Any]:
     """A headstart for the text of an assignment."""
     lines = [line.strip("# ").strip() for line in assignment.splitlines() if line.strip()]
     title = lines[0].removeprefix("Title:").strip()[:120] if lines else "this assignment"
-    concepts = key_words(assignment)
+    # behind the facts comes the description
+    concepts = key_words(assignment.partition("\n\n")[2] or assignment)
     first, second = [*concepts, "the topic", "the sources"][:2]
     content = "\n\n".join(
         [

@@ -1,0 +1,18 @@
+"""A study start for an assignment, written by a model, never the finished work (http_contract 3)."""
+
+from __future__ import annotations
+
+from apiflask import APIFlask
+
+from functions.shared.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> APIFlask:
+    """This service alone.
+
+    :raise SettingError: a setting is missing or unusable
+    """
+    from functions.headstart.routes import blueprint
+    from functions.shared.web import create_service
+
+    return create_service("headstart", blueprint, settings)

@@ -1,0 +1,163 @@
+"""An assignment as a model may read it, and what in its description must never come out again.
+
+Model solutions and texts that only a teacher should see do stand in descriptions: under a heading, behind a label, in a
+fold, or hidden by style. They are taken out before a model reads the task, and held against what it writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from functions.shared.llm.cleaning import html_to_markdown, visible
+
+LONGEST_TASK = 30_000
+LABEL = re.compile(
+    r"^\W*(?:(?:model|sample|example|exemplar|suggested|expected|full|worked|complete|correct|official|teacher'?s?"
+    r"|instructor'?s?|reference|possible)[\s-]+)?(?:solutions?|answers?|answer[\s-]+key|solution[\s-]+key|marking[\s-]+(?:guide|scheme|key)"
+    r"|(?:for |notes? (?:for|to) (?:the )?)(?:teachers?|instructors?|graders?|markers?)(?:[\s-]+only)?"
+    r"|(?:instructor|teacher|grader)s?[\s-]+(?:only|notes?|key)|muster-?lösung|lösung(?:en)?|lösungsweg|corrigé|solución|soluciones"
+    r"|soluzione)(?:[\s-]+(?:key|only|guide))?\s*(?P<colon>[:.\u2013\u2014-]|\(|$)",
+    re.IGNORECASE,
+)
+# a qualified label is one without punctuation, too: "Model solution The answer is ..."
+QUALIFIED = re.compile(
+    r"^\W*(?:model|sample|exemplar|worked|official|instructor'?s?|teacher'?s?)[\s-]+(?:solutions?|answers?)\b|^\W*answer[\s-]+key\b"
+    r"|^\W*musterlösung\b",
+    re.IGNORECASE,
+)
+ENDS_SECTION = re.compile(
+    r"^\W*(?:submit|submission|due|deadline|grading|rubric|task|question|exercise|part|problem|instructions?|deliverables?"
+    r"|abgabe|aufgabe|frage|bewertung|hand in|what to (?:do|submit|hand in)|requirements?|resources?|note)\b",
+    re.IGNORECASE,
+)
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+BLOCKS = frozenset({*HEADINGS, "p", "div", "ul", "ol", "table", "pre", "blockquote", "details", "section", "hr", "dl"})
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the model gets and what the guard knows."""
+
+    title: str
+    text: str
+    solutions: tuple[str, ...]
+    urls: frozenset[str]
+    due_at: datetime | None
+    time_zone: str
+
+
+def read_task(row: Mapping[str, Any]) -> Task:
+    """A task from a row of assignments with ``course`` (name) and ``profile`` (timezone) in it."""
+    solutions: list[str] = []
+    read = html_to_markdown(row["description_html"], lambda tree: solutions.extend(take_solutions(tree)))
+    description, cut = plain_solutions(read.markdown)
+    solutions += cut
+    if read.hidden:
+        solutions.append(read.hidden)
+    title = visible(row["title"]).replace("\n", " ").strip()
+    facts = [
+        f"Title: {title}",
+        f"Course: {visible((row['course'] or {}).get('name') or '')}",
+        f"Due: {row['due_at'] or 'no date'}",
+        f"Points: {row['points_possible'] if row['points_possible'] is not None else 'not graded'}",
+        f"Handed in as: {', '.join(row['submission_types'] or []) or 'not said'}",
+    ]
+    body = description[:LONGEST_TASK] or "(The assignment has no description.)"
+    if len(description) > LONGEST_TASK or read.clipped:
+        body += "\n(The description goes on.)"
+    urls = set(read.urls)
+    if (row["canvas_url"] or "").startswith("https://"):
+        urls.add(row["canvas_url"])
+    return Task(
+        title=title,
+        text="\n".join(facts) + "\n\n" + body,
+        solutions=tuple(solutions),
+        urls=frozenset(urls),
+        due_at=datetime.fromisoformat(row["due_at"]) if row["due_at"] else None,
+        time_zone=(row["profile"] or {}).get("timezone") or "UTC",
+    )
+
+
+def is_label(text: str) -> bool:
+    """Whether a line announces a solution."""
+    return bool(LABEL.match(text) or QUALIFIED.match(text))
+
+
+def take_solutions(tree: LexborHTMLParser) -> list[str]:
+    """Takes solutions out of a description's tree and returns their texts."""
+    taken: list[str] = []
+    for fold in tree.css("details"):
+        summary = fold.css_first("summary")
+        if summary is not None and is_label(summary.text(strip=True)):
+            taken.append(text_of(fold))
+            fold.decompose()
+    for node in tree.css(",".join((*HEADINGS, "p", "strong", "b", "li", "dt", "div"))):
+        if node.parent is None or not is_label(own_text(node)):
+            continue
+        block = node
+        while block.parent is not None and block.tag not in BLOCKS:
+            block = block.parent
+        if block.tag in ("body", "html", None):
+            continue
+        taken.append(section(block))
+    return [text for text in taken if text.strip()]
+
+
+def section(first: LexborNode) -> str:
+    """Takes out a block that announces a solution, and the blocks behind it up to the next section."""
+    level = HEADINGS.index(first.tag) if first.tag in HEADINGS else None
+    parts = [text_of(first)]
+    node = first.next
+    while node is not None:
+        following = node.next
+        if node.tag == "hr":
+            break
+        if node.tag in HEADINGS and (level is None or HEADINGS.index(node.tag) <= level):
+            break
+        text = text_of(node)
+        if level is None and ENDS_SECTION.match(text):
+            break
+        parts.append(text)
+        node.decompose()
+        node = following
+    first.decompose()
+    return "\n".join(parts)
+
+
+def text_of(node: LexborNode) -> str:
+    """All text of a node; code keeps its lines, between fences, so that it can be compared as code."""
+    if node.tag == "-text":
+        return node.text_content or ""
+    code = [child.text() for child in node.css("pre")] if node.tag != "pre" else [node.text()]
+    text = node.text(separator=" ", strip=True)
+    return text + "".join(f"\n```\n{block}\n```\n" for block in code)
+
+
+def own_text(node: LexborNode) -> str:
+    """The beginning of a node's text; of a box only when it holds no blocks itself."""
+    if node.tag == "div" and any(child.tag in BLOCKS for child in node.iter()):
+        return ""
+    return node.text(strip=True)[:120]
+
+
+def plain_solutions(markdown: str) -> tuple[str, list[str]]:
+    """The same for a description that is only text: a labelled line up to the next heading or section."""
+    kept: list[str] = []
+    taken: list[list[str]] = []
+    inside = False
+    for line in markdown.splitlines():
+        if is_label(line):
+            inside = True
+            taken.append([line])
+        elif inside and (line.startswith("#") or ENDS_SECTION.match(line)):
+            inside = False
+            kept.append(line)
+        else:
+            (taken[-1] if inside else kept).append(line)
+    return "\n".join(kept).strip(), ["\n".join(part) for part in taken]

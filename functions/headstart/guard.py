@@ -1,0 +1,242 @@
+"""The leak guard: a headstart never contains the finished work (ai facts 9).
+
+Compared are word sequences, code with its names folded away, and formulas, against text that is known to be a
+solution; text that the student can see as his task is exempt. Apart from that the form is looked at: whole essay
+paragraphs, whole functions, filled tables.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+from functions.headstart.errors import AnswerLeak
+
+SHINGLE_WORDS = 8
+SHORTEST_SOLUTION_WORDS = 4
+CODE_WINDOW = 14
+CODE_KINDS = 8  # different tokens that a window needs, so that brackets and commas alone never match
+ESSAY_WORDS = 110
+MARKED_ESSAY_WORDS = 45
+PROGRAM_LINES = 15
+CARRIED_WORDS = 60
+
+WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)?")
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+INDENTED = re.compile(r"(?:^(?: {4}|\t)[^\n]*\n?(?:[ \t]*\n)*)+", re.MULTILINE)
+TOKEN = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|[A-Za-z_]\w*|\d+(?:\.\d+)?|[^\w\s]")
+EQUATION = re.compile(r"([\w^().*/+\-√π{}\\]+)=([\w^().*/+\-√π{},\\]+)")
+ANSWER_IS = re.compile(
+    r"(?:answer|result|solution|antwort|ergebnis|lösung|respuesta|réponse)\s*(?:is|ist|:|=|es|est|lautet)*\s*[*_`$ ]*"
+    r"(-?\d+(?:[.,]\d+)*)",
+    re.IGNORECASE,
+)
+CLAIMED = re.compile(
+    r"^\W*(?:here(?:'s| is) (?:the|a|your) (?:complete |full |finished |model )?(?:solution|answer|essay)"
+    r"|(?:model|full|complete|final|sample)[ -](?:solution|answer|essay)|answer key)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+ESSAY_MARK = re.compile(
+    r"\b(?:in this (?:essay|paper|report)|this (?:essay|paper) (?:will|argues|examines|explores)|I (?:will|shall)"
+    r" (?:argue|show|demonstrate)|in conclusion|to conclude|as this essay has shown)\b",
+    re.IGNORECASE,
+)
+ADDRESS = re.compile(
+    r"\b(?:you|your|yours|yourself|du|dein\w*|dir|dich|ihr|sie|ihnen|tu|tes|ton|vous|votre|vos|tú|tus|usted)\b",
+    re.IGNORECASE,
+)
+FUNCTION_HEAD = re.compile(
+    r"^\s*(?:async\s+)?(?:def\s+\w+|(?:export\s+)?(?:async\s+)?function\s+\w+|(?:(?:public|private|protected|static|final"
+    r"|inline|const|fn|func|int|void|double|float|bool|boolean|char|long|string|String|auto|let)\s+)+[\w<>\[\]*&]+\s*"
+    r"(?:=\s*)?\(|const\s+\w+\s*=\s*(?:async\s*)?\()"
+)
+PLACEHOLDER = re.compile(
+    r"\.\.\.|…|\bTODO\b|\bpass\b|NotImplemented|your (?:code|turn)|fill in|unimplemented|complete this|<[a-z _-]+>",
+    re.IGNORECASE,
+)
+COMMENT = re.compile(r"^\s*(?:#|//|/\*|\*|--|\"\"\"|''')")
+TABLE_ROW = re.compile(r"^\s*\|(.+)\|\s*$", re.MULTILINE)
+
+
+class LeakGuard:
+    """Holds one run's text against what must not be in it.
+
+    :param solutions: texts known to be solutions or meant for teachers
+    :param task: what the student sees as his task; quoting it is no leak
+    """
+
+    def __init__(self, solutions: Sequence[str], task: str) -> None:
+        task_words = words(task)
+        self._task_shingles = set(shingles(task_words, SHINGLE_WORDS))
+        self._task_code = set(code_windows(task))
+        self._task_equations = equations(task)
+        self._task_numbers = {number(found) for found in NUMBER.findall(task)}
+        self._task_text = "".join(task.split())
+        self._task_tables = [table for table in tables(task) if any(not cell for row in table[1:] for cell in row)]
+        self._shingles: dict[int, set[tuple[str, ...]]] = {}
+        self._code: set[tuple[str, ...]] = set()
+        self._equations: set[tuple[str, str]] = set()
+        self._numbers: set[str] = set()
+        for solution in solutions:
+            found = words(solution)
+            size = min(SHINGLE_WORDS, len(found))
+            if size >= SHORTEST_SOLUTION_WORDS:
+                known = {s for s in shingles(found, size) if not _quoted(s, task_words, self._task_shingles)}
+                self._shingles.setdefault(size, set()).update(known)
+            self._code |= set(code_windows(solution)) - self._task_code
+            self._equations |= equations(solution) - self._task_equations
+            self._numbers |= {number(found) for found in NUMBER.findall(solution)} - self._task_numbers
+        self._carried: list[str] = []
+
+    def check(self, text: str) -> None:
+        """Looks at the next piece of the text, together with the end of what passed before.
+
+        :raise AnswerLeak: it may not be shown
+        """
+        found = words(text)
+        self._compare(self._carried + found)
+        if set(code_windows(text)) & self._code or equations(text) & self._equations:
+            raise AnswerLeak
+        if {number(value) for value in ANSWER_IS.findall(text)} & self._numbers:
+            raise AnswerLeak
+        self._look_at_form(text)
+        self._carried = (self._carried + found)[-CARRIED_WORDS:]
+
+    def check_short(self, texts: Iterable[str]) -> None:
+        """Looks at titles, steps, questions: each alone and all in a row.
+
+        :raise AnswerLeak: one of them may not be shown
+        """
+        self._carried = []
+        for text in texts:
+            self.check(text)
+
+    def _compare(self, found: list[str]) -> None:
+        for size, known in self._shingles.items():
+            if not known.isdisjoint(shingles(found, size)):
+                raise AnswerLeak
+
+    def _look_at_form(self, text: str) -> None:
+        if CLAIMED.search(text):
+            raise AnswerLeak
+        prose = text
+        for block in code_blocks(text):
+            if finished_code(block) and "".join(block.split()) not in self._task_text:
+                raise AnswerLeak
+            prose = prose.replace(block, "")
+        for paragraph in re.split(r"\n\s*\n", prose):
+            if essay_paragraph(paragraph) and "".join(paragraph.split()) not in self._task_text:
+                raise AnswerLeak
+        for table in tables(text):
+            if any(fills(table, blank) for blank in self._task_tables):
+                raise AnswerLeak
+
+
+def words(text: str) -> list[str]:
+    """Normalised words and numbers."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return [number(found) if found[0].isdigit() else found for found in WORD.findall(plain)]
+
+
+def number(text: str) -> str:
+    """A number in one form: 1,000 is 1000, 0.50 is 0.5, 1,5 is 1.5."""
+    whole = re.sub(r"[.,](?=\d{3}(?:\D|$))", "", text) if re.fullmatch(r"\d{1,3}(?:[.,]\d{3})+", text) else text
+    whole = whole.replace(",", ".")
+    if whole.count(".") == 1:
+        whole = whole.rstrip("0").rstrip(".")
+    return whole.lstrip("0") or "0"
+
+
+def shingles(found: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    """Every run of so many words."""
+    for start in range(len(found) - size + 1):
+        yield tuple(found[start : start + size])
+
+
+def _quoted(shingle: tuple[str, ...], task: list[str], known: set[tuple[str, ...]]) -> bool:
+    return shingle in known if len(shingle) == SHINGLE_WORDS else shingle in set(shingles(task, len(shingle)))
+
+
+def code_blocks(text: str) -> list[str]:
+    """Fenced and indented code."""
+    fenced = [match.group(2) for match in FENCE.finditer(text)]
+    rest = FENCE.sub("\n", text)
+    # an indented line in a list is no code
+    listed = re.search(r"^\s*(?:[-*+]|\d+[.)])\s", rest, re.MULTILINE)
+    return fenced + ([] if listed else INDENTED.findall(rest))
+
+
+def code_windows(text: str) -> Iterator[tuple[str, ...]]:
+    """Runs of code tokens in which names are numbered by their first appearance, so that renaming hides nothing."""
+    for block in code_blocks(text):
+        tokens = TOKEN.findall("\n".join(line for line in block.splitlines() if not COMMENT.match(line)))
+        for window in shingles(tokens, CODE_WINDOW):
+            names: dict[str, str] = {}
+            folded = tuple(
+                names.setdefault(token, f"n{len(names)}") if token[0].isalpha() or token[0] == "_" else token
+                for token in window
+            )
+            if len(set(folded)) >= CODE_KINDS:
+                yield folded
+
+
+def equations(text: str) -> set[tuple[str, str]]:
+    """Equations with a number in them, without spaces and markup."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = re.sub(r"(?<=[\w)}])[ \t]*([=+*/^-])[ \t]*(?=[\w({\\-])", r"\1", re.sub(r"[$`*_]{1,2}", "", plain))
+    return {
+        (NUMBER.sub(lambda m: number(m.group()), left), NUMBER.sub(lambda m: number(m.group()), right.rstrip(".,")))
+        for left, right in EQUATION.findall(plain)
+        if any(character.isdigit() for character in right)
+    }
+
+
+def finished_code(block: str) -> bool:
+    """Whether code is more than an outline: a function with its body, or a program."""
+    lines = [line for line in block.splitlines() if line.strip() and not COMMENT.match(line)]
+    if PLACEHOLDER.search(block):
+        return False
+    heads = [place for place, line in enumerate(lines) if FUNCTION_HEAD.match(line)]
+    for place, following in zip(heads, [*heads[1:], len(lines)], strict=True):
+        body = [line for line in lines[place + 1 : following] if len(re.findall(r"\w+", line)) >= 1]
+        if len(body) >= 2 and any(re.search(r"\b(?:return|print|yield|console\.log|cout)\b", line) for line in body):
+            return True
+    return len(lines) >= PROGRAM_LINES
+
+
+def essay_paragraph(paragraph: str) -> bool:
+    """Whether a paragraph could stand in a finished essay: long prose that speaks to nobody and asks nothing."""
+    text = paragraph.strip()
+    if not text or text[0] in "#|>-*+" or re.match(r"\d+[.)]\s", text):
+        return False
+    count = len(words(text))
+    if count >= MARKED_ESSAY_WORDS and ESSAY_MARK.search(text) and not ADDRESS.search(text):
+        return True
+    return count >= ESSAY_WORDS and "?" not in text and not ADDRESS.search(text)
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Markdown tables as rows of cells, the head first."""
+    found: list[list[list[str]]] = []
+    current: list[list[str]] = []
+    for line in [*text.splitlines(), ""]:
+        match = TABLE_ROW.match(line)
+        if match:
+            cells = [" ".join(words(cell)) for cell in match.group(1).split("|")]
+            if not re.fullmatch(r"[\s|:-]+", match.group(1)):
+                current.append(cells)
+        elif current:
+            found.append(current)
+            current = []
+    return found
+
+
+def fills(table: list[list[str]], blank: list[list[str]]) -> bool:
+    """Whether a table is the task's own with its empty cells filled."""
+    if len(table) < 2 or table[0] != blank[0]:
+        return False
+    empty = sum(not cell for row in blank[1:] for cell in row)
+    left = sum(not cell for row in table[1:] for cell in row)
+    return len(table) >= len(blank) and left * 2 <= empty

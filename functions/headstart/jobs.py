@@ -1,0 +1,233 @@
+"""The handler of ``headstart`` jobs. Payload: ``{"run_id": ...}``.
+
+Safe to run twice and to be killed at any line: each call of the model is counted before it goes out, the text of a run
+only ever grows, and run, document, notification and last events are written in one transaction. A worker that finds
+text of a dead one cannot go on with it, because a model does not write the same twice: the run ends ``interrupted``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from functions.headstart.assignment import Task, read_task
+from functions.headstart.errors import Cancelled
+from functions.headstart.writing import Writer, prompt
+from functions.shared.database import rpc, run
+from functions.shared.errors import AppError, Internal, NotFound, Unavailable
+from functions.shared.jobs import HandlerRegistry, JobCancelled, JobContext, JobFailure, LeaseLost
+from functions.shared.llm.client import ModelClient
+from functions.shared.llm.errors import DeadlineExceeded, Interrupted, ModelError
+from functions.shared.llm.usage import Budget, Tally
+
+log = structlog.get_logger(__name__)
+
+MOST_CALLS = 3
+LOOK_SECONDS = 1.0
+TRIES = 3
+TASK_COLUMNS = (
+    "title,description_html,due_at,points_possible,submission_types,canvas_url,status,"
+    "course:courses(name),profile:profiles(timezone)"
+)
+
+
+def register(registry: HandlerRegistry) -> None:
+    """Tells the worker about this service's jobs."""
+    registry.add("headstart", write_headstart)
+
+
+def write_headstart(context: JobContext) -> Mapping[str, Any]:
+    """Writes the run's headstart.
+
+    :raise JobFailure: the run failed, with the run's code; only an unavailable database is worth another try
+    :raise JobCancelled: the owner ended the run
+    """
+    try:
+        return RunJob(context, str(context.job.payload["run_id"])).work()
+    except Unavailable as error:
+        raise JobFailure("service_unavailable", error.message, retryable=True) from error
+
+
+class Superseded(Exception):
+    """The run was ended or taken over by somebody else."""
+
+
+class RunJob:
+    """One claim of one run."""
+
+    def __init__(self, context: JobContext, run_id: str) -> None:
+        self._context = context
+        self._run_id = run_id
+        self._service = context.database.service()
+        self._client = ModelClient(context.settings)
+        self._began = self._looked = context.clock.monotonic()
+        self._seq = 0
+        self._tally = Tally()
+
+    def work(self) -> Mapping[str, Any]:
+        """From taking the run to its end."""
+        found = prompt()
+        args = {
+            "p_run_id": self._run_id,
+            "p_model": self._client.model,
+            "p_prompt_version": found.version,
+            "p_prompt_hash": found.hash,
+        }
+        try:
+            taken = rpc(self._service, "svc_begin_headstart_run", args, safe=True)
+        except NotFound as error:
+            raise JobFailure("not_found", "The run is gone.", retryable=False) from error
+        row = taken[0] if isinstance(taken, list) else taken
+        if row["user_id"] != self._context.job.user_id:
+            raise JobFailure("not_found", "The run is not this person's.", retryable=False)
+        if row["status"] != "running":
+            # done before, by a worker that could not say so
+            return {"run_id": self._run_id, "status": row["status"]}
+        self._seq = row["seq"]
+        self._tally.attempts = row["attempts"]
+        return self._write(row["assignment_id"], bool(row["text_released"]))
+
+    def _write(self, assignment_id: str, text_released: bool) -> Mapping[str, Any]:
+        path: str | None = None
+        try:
+            if text_released or self._tally.attempts >= MOST_CALLS:
+                # what those calls used died with their worker
+                self._tally.usage_estimated = True
+                raise Interrupted
+            if self._tally.attempts:
+                self._tally.usage_estimated = True
+            task = self._task(assignment_id)
+            writer = Writer(self._client, task, self._budget(), self._release)
+            document, path = writer.write(self._context.clock.now())
+            self._end("succeeded", path, document=document)
+        except (Superseded, JobCancelled) as error:
+            raise self._stopped() from error
+        except ModelError as error:
+            self._fail(error, path)
+        except (LeaseLost, Unavailable):
+            raise
+        except JobFailure as error:
+            self._fail(DeadlineExceeded() if error.code == "deadline_exceeded" else Internal(), path)
+        except Exception as error:
+            log.error("a headstart failed", run_id=self._run_id, exc_info=error)
+            self._fail(Internal(), path)
+        return {"run_id": self._run_id, "status": "succeeded"}
+
+    def _task(self, assignment_id: str) -> Task:
+        query = self._service.from_("assignments").select(TASK_COLUMNS)
+        row = run(query.eq("id", assignment_id).eq("user_id", self._context.job.user_id).single())
+        return read_task(row)
+
+    def _budget(self) -> Budget:
+        clock = self._context.clock
+        deadline = min(clock.monotonic() + self._context.settings.model_deadline_seconds, self._context.deadline)
+        return Budget(clock, MOST_CALLS, deadline, self._count, self._check, self._tally)
+
+    def _count(self) -> None:
+        args = {"p_run_id": self._run_id, "p_seq": self._seq}
+        if rpc(self._service, "svc_count_headstart_call", args) is None:
+            raise Superseded
+
+    def _check(self) -> None:
+        """Whether to go on; the run itself is asked once a second, which is sooner than a heartbeat."""
+        self._context.check_cancelled()
+        now = self._context.clock.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        try:
+            rows = run(self._service.from_("headstart_runs").select("status").eq("id", self._run_id).limit(1))
+        except Unavailable:
+            # the next write will tell
+            return
+        if not rows or rows[0]["status"] != "running":
+            raise Superseded
+
+    def _release(self, paragraphs: Sequence[str]) -> None:
+        """Stores what may be read now."""
+        parts = [{"type": "text-delta", "delta": paragraph} for paragraph in paragraphs]
+        args = {"p_stream_id": self._run_id, "p_from_seq": self._seq + 1, "p_parts": parts}
+        for attempt in range(1, TRIES + 1):
+            try:
+                last = rpc(self._service, "svc_append_generation", args)
+            except Unavailable:
+                if attempt == TRIES:
+                    raise
+                self._context.clock.sleep(0.2 * attempt)
+                continue
+            if last is None and attempt > 1 and self._stored(parts):
+                # the answer was lost, the write was not
+                last = self._seq + len(parts)
+            if last is None:
+                raise Superseded
+            self._seq = last
+            return
+
+    def _stored(self, parts: list[dict[str, str]]) -> bool:
+        args = {"p_stream_id": self._run_id, "p_after_seq": self._seq}
+        rows = rpc(self._service, "svc_read_generation", args, safe=True)
+        return [row["part"] for row in rows] == parts
+
+    def _end(
+        self, status: str, path: str | None, *, document: Mapping[str, Any] | None = None, error: str | None = None
+    ) -> None:
+        latency = int((self._context.clock.monotonic() - self._began) * 1000)
+        args = {
+            "p_run_id": self._run_id,
+            "p_seq": self._seq,
+            "p_status": status,
+            "p_doc": document,
+            "p_error": error,
+            "p_metrics": self._tally.metrics(latency, path),
+        }
+        for attempt in range(1, TRIES + 1):
+            try:
+                done = rpc(self._service, "svc_end_headstart_run", args)
+            except Unavailable:
+                if attempt == TRIES:
+                    raise
+                self._context.clock.sleep(0.2 * attempt)
+                continue
+            # a repeat after a lost answer finds its own work
+            if not done and not (attempt > 1 and self._status() == status):
+                raise Superseded
+            return
+
+    def _status(self) -> str | None:
+        rows = run(self._service.from_("headstart_runs").select("status").eq("id", self._run_id).limit(1))
+        return rows[0]["status"] if rows else None
+
+    def _fail(self, error: AppError, path: str | None) -> None:
+        """Ends the run as failed; the job fails with the same code and is not tried again."""
+        try:
+            self._end("failed", path, error=f"{error.code}: {error.message}")
+        except Superseded as superseded:
+            raise self._stopped() from superseded
+        raise JobFailure(error.code, error.message, retryable=False) from error
+
+    def _stopped(self) -> Exception:
+        """What to raise when somebody else ended the run or took it."""
+        status = self._status()
+        if status == "running" and self._asked_to_stop():
+            # the job was cancelled and not the run: both end
+            cancelled = Cancelled()
+            self._end("cancelled", None, error=f"{cancelled.code}: {cancelled.message}")
+        elif status == "cancelled":
+            # the owner ended the run; what it cost is still to be told
+            self._end("cancelled", None)
+        elif status != "running":
+            return JobFailure("interrupted", "The run ended elsewhere.", retryable=False)
+        else:
+            return LeaseLost()
+        return JobCancelled()
+
+    def _asked_to_stop(self) -> bool:
+        try:
+            self._context.check_cancelled()
+        except JobCancelled:
+            return True
+        except (LeaseLost, JobFailure):
+            return False
+        return False

@@ -1,0 +1,143 @@
+"""Starting, watching and cancelling runs. No model is called here: a job does that (jobs.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from functions.headstart.errors import AssignmentNotFound, AssignmentRemoved, RunFinished
+from functions.shared.auth import Caller
+from functions.shared.database import Database, rpc, run
+from functions.shared.errors import Conflict, NotFound
+from functions.shared.streams import Batch, Event
+
+RUN_COLUMNS = "assignment_id,status,trigger,model,prompt_version,created_at,started_at,ended_at,error,metrics"
+DOC_COLUMNS = "id,status,title,summary"
+FINAL = frozenset({"succeeded", "failed", "cancelled"})
+TERMINAL = frozenset({"finish", "error", "abort"})
+
+
+class Started(NamedTuple):
+    """A run and its job; ``created`` is False when a live one was joined."""
+
+    run_id: str
+    job_id: str
+    status: str
+    created: bool
+
+
+class HeadstartService:
+    """What the routes call; knows no HTTP."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def start(self, caller: Caller, assignment_id: str) -> Started:
+        """Starts a run for one of the caller's assignments, or joins the live one.
+
+        :raise AssignmentNotFound: none, or somebody else's
+        :raise AssignmentRemoved: Canvas has it no more
+        """
+        args = {"p_user_id": caller.user_id, "p_assignment_id": assignment_id, "p_trigger": "manual"}
+        try:
+            # the function itself looks for the assignment among the caller's own; twice joins the first
+            answer = rpc(self._database.service(), "svc_start_headstart_run", args, safe=True)
+        except NotFound as error:
+            raise AssignmentNotFound() from error
+        except Conflict as error:
+            raise AssignmentRemoved() from error
+        row = answer[0] if isinstance(answer, list) else answer
+        query = self._database.user(caller.token).from_("headstart_runs").select("status").eq("id", row["run_id"])
+        return Started(row["run_id"], row["job_id"], run(query.single())["status"], row["created"])
+
+    def find(self, caller: Caller, run_id: str) -> dict[str, Any]:
+        """A run of the caller with its documents.
+
+        :raise NotFound: none, or somebody else's
+        """
+        query = self._database.user(caller.token).from_("headstart_runs")
+        rows = run(query.select(f"{RUN_COLUMNS},docs:headstart_docs({DOC_COLUMNS})").eq("id", run_id).limit(1))
+        if not rows:
+            raise NotFound
+        return {"run_id": run_id, **rows[0]}
+
+    def cancel(self, caller: Caller, run_id: str) -> None:
+        """Ends a run.
+
+        :raise NotFound: none, or somebody else's
+        :raise RunFinished: it is over
+        """
+        try:
+            args = {"p_run_id": run_id, "p_user_id": caller.user_id}
+            rpc(self._database.service(), "svc_cancel_headstart_run", args)
+        except Conflict as error:
+            raise RunFinished() from error
+
+    def follow(self, caller: Caller, run_id: str, after: int) -> tuple[int, Callable[[int], Batch]]:
+        """Where to begin, and the look into the store that an event stream repeats.
+
+        :param after: the last event the client has; one that this run never had means from the start
+        :raise NotFound: no such run, or somebody else's
+        """
+        rows = run(self._database.user(caller.token).from_("headstart_runs").select("seq").eq("id", run_id).limit(1))
+        if not rows:
+            raise NotFound
+        tail = Tail(self._database, run_id)
+        return (after if after <= rows[0]["seq"] else 0), tail.look
+
+
+class Tail:
+    """Reads the stored events of one run, whose owner was checked."""
+
+    def __init__(self, database: Database, run_id: str) -> None:
+        self._database = database
+        self._run_id = run_id
+
+    def look(self, after: int) -> Batch:
+        """What came after a number."""
+        events = self._read(after)
+        if events:
+            return Batch(events, events[-1].data["type"] in TERMINAL)
+        row = self._run()
+        if row is None:
+            return Batch((), True)
+        if row["status"] not in FINAL:
+            return Batch((), False)
+        # it may have ended between the two looks
+        events = self._read(after)
+        if events:
+            return Batch(events, events[-1].data["type"] in TERMINAL)
+        last = self._read(row["seq"] - 1)
+        if last and last[-1].data["type"] in TERMINAL:
+            # the client has everything
+            return Batch((), True)
+        return Batch([event for event in self._rebuilt(row, bool(last)) if event.seq > after], True)
+
+    def _read(self, after: int) -> list[Event]:
+        args = {"p_stream_id": self._run_id, "p_after_seq": after}
+        rows = rpc(self._database.service(), "svc_read_generation", args, safe=True)
+        return [Event(row["seq"], row["part"]) for row in rows]
+
+    def _run(self) -> dict[str, Any] | None:
+        columns = f"status,seq,error,docs:headstart_docs({DOC_COLUMNS},content_md)"
+        query = self._database.service().from_("headstart_runs").select(columns).eq("id", self._run_id).limit(1)
+        rows = run(query)
+        return rows[0] if rows else None
+
+    def _rebuilt(self, row: dict[str, Any], kept: bool) -> list[Event]:
+        """The end of a run that was closed without its worker, or all of one whose events are gone (after a day)."""
+        parts: list[dict[str, Any]] = [] if kept else [{"type": "status", "status": row["status"]}]
+        doc = row["docs"][0] if row["docs"] else None
+        if row["status"] == "succeeded":
+            if doc is not None:
+                parts += [] if kept else [{"type": "text-delta", "delta": doc["content_md"]}]
+                parts.append({"type": "doc", "doc_id": doc["id"], "status": doc["status"], "title": doc["title"]})
+            parts.append({"type": "finish", "status": "succeeded", "doc_id": doc and doc["id"]})
+        elif row["status"] == "failed":
+            error = row["error"] or "internal"
+            parts.append({"type": "error", "code": error.partition(":")[0], "message": error})
+        else:
+            parts.append({"type": "abort", "status": "cancelled"})
+        # behind what the client may have seen, or up to the number the last event had
+        first = row["seq"] + 1 if kept else max(1, row["seq"] - len(parts) + 1)
+        return [Event(first + place, part) for place, part in enumerate(parts)]

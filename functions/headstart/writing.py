@@ -1,0 +1,206 @@
+"""From a model's answer to a document: released paragraph by paragraph, checked, cleaned, and timed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from functions.headstart.assignment import Task
+from functions.headstart.guard import LeakGuard
+from functions.headstart.schemas import Extra, Headstart
+from functions.headstart.timing import suggested_blocks
+from functions.shared.llm.cleaning import markdown_to_html, safe_markdown, safe_url, visible
+from functions.shared.llm.client import Message, ModelClient
+from functions.shared.llm.errors import InvalidResponse
+from functions.shared.llm.parsing import FieldStream
+from functions.shared.llm.prompts import DataBlocks, Prompt, load_prompt
+from functions.shared.llm.structured import Wanted, write
+from functions.shared.llm.usage import Budget
+
+LONGEST_CONTENT = 100_000
+LONGEST_LINE = 500
+MOST_ENTRIES = 12
+PARAGRAPH_END = re.compile(r"\n[ \t]*\n+")
+FENCE_LINE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
+
+Release = Callable[[Sequence[str]], None]
+
+
+def prompt() -> Prompt:
+    """The prompt files beside this module."""
+    return load_prompt(Path(__file__).parent / "prompts")
+
+
+class Paragraphs:
+    """Turns pieces of raw text into finished, checked paragraphs and hands them out.
+
+    :param release: gets each batch of paragraphs; joined they are the text, to the letter
+    """
+
+    def __init__(self, guard: LeakGuard, urls: frozenset[str], release: Release) -> None:
+        self._guard = guard
+        self._urls = urls
+        self._release = release
+        self._waiting = ""
+        self.released: list[str] = []
+
+    def feed(self, text: str) -> None:
+        """Takes what came; releases what is finished.
+
+        :raise AnswerLeak: the next paragraph may not be shown
+        """
+        self._waiting += visible(text)
+        finished: list[str] = []
+        while (end := self._end_of_paragraph()) is not None:
+            finished.append(self._waiting[:end])
+            self._waiting = self._waiting[end:]
+        self._give(finished)
+
+    def finish(self) -> None:
+        """Releases the rest.
+
+        :raise AnswerLeak: it may not be shown
+        """
+        rest, self._waiting = self._waiting, ""
+        self._give([rest] if rest else [])
+
+    def _end_of_paragraph(self) -> int | None:
+        """Behind the first blank line that does not stand inside a fence, once something follows it."""
+        for match in PARAGRAPH_END.finditer(self._waiting):
+            if match.end() == len(self._waiting):
+                # more blank lines may follow
+                return None
+            if len(FENCE_LINE.findall(self._waiting, 0, match.start())) % 2 == 0:
+                return match.end()
+        return None
+
+    def _give(self, paragraphs: list[str]) -> None:
+        safe: list[str] = []
+        try:
+            for paragraph in paragraphs:
+                clean = safe_markdown(paragraph, self._urls)
+                self._guard.check(clean)
+                if len("".join([*self.released, *safe, clean])) > LONGEST_CONTENT:
+                    raise InvalidResponse("The model's answer is too long.")
+                if clean:
+                    safe.append(clean)
+        finally:
+            # what passed before the one that did not was good
+            if safe:
+                self.released += safe
+                self._release(safe)
+
+
+class Writer:
+    """Writes one headstart with at most the budget's calls."""
+
+    def __init__(self, client: ModelClient, task: Task, budget: Budget, release: Release) -> None:
+        self._client = client
+        self._task = task
+        self._budget = budget
+        self._guard = LeakGuard(task.solutions, task.text)
+        self._release = release
+        self._prompt = prompt()
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self._field = FieldStream("content_md")
+        self._paragraphs = Paragraphs(self._guard, self._task.urls, self._release)
+
+    def write(self, now: datetime) -> tuple[dict[str, Any], str]:
+        """The document's fields for ``svc_finish_headstart_run``, and the parse path.
+
+        :raise ModelError: no headstart, for the reason its code tells
+        """
+        blocks = DataBlocks()
+        messages: list[Message] = [
+            {"role": "system", "content": self._prompt.parts["system"]},
+            {"role": "user", "content": self._request(blocks, "user", assignment=self._task.text)},
+        ]
+        wanted = Wanted("headstart", Headstart, messages, self._take, self._may_repeat)
+        try:
+            answer, path = write(self._client, wanted, self._budget)
+        except InvalidResponse:
+            if not (self._field.complete and self._paragraphs.released and self._budget.calls_left):
+                raise
+            return self._document(*self._rest(), now)
+        if not self._field.complete:
+            # the object was found, but not where the stream was followed: nothing was released yet
+            if self._paragraphs.released:
+                raise InvalidResponse
+            self._fresh()
+            self._paragraphs.feed(answer.content_md)
+        self._paragraphs.finish()
+        return self._document(Extra.model_validate(answer.model_dump()), path, now)
+
+    def _rest(self) -> tuple[Extra, str]:
+        """The text is out and good, but what came with it is not: one more call, for that alone."""
+        self._paragraphs.finish()
+        blocks = DataBlocks()
+        text = "".join(self._paragraphs.released)
+        messages: list[Message] = [
+            {"role": "system", "content": self._prompt.parts["system"]},
+            {"role": "user", "content": self._request(blocks, "rest", assignment=self._task.text, written=text)},
+        ]
+        extra, path = write(self._client, Wanted("headstart_rest", Extra, messages), self._budget)
+        return extra, f"{path}+rest"
+
+    def _request(self, blocks: DataBlocks, part: str, **data: str) -> str:
+        marked = [blocks.block(name, text) for name, text in data.items()]
+        return "\n\n".join([self._prompt.parts[part], blocks.rule(), *marked])
+
+    def _take(self, text: str) -> None:
+        grown = self._field.feed(text)
+        if grown:
+            self._paragraphs.feed(grown)
+        if self._field.complete:
+            self._paragraphs.finish()
+
+    def _may_repeat(self) -> bool:
+        """Only while nobody has read anything."""
+        if self._paragraphs.released:
+            return False
+        self._fresh()
+        return True
+
+    def _document(self, extra: Extra, path: str, now: datetime) -> tuple[dict[str, Any], str]:
+        urls = self._task.urls
+        content = "".join(self._paragraphs.released)
+        if not content.strip():
+            raise InvalidResponse
+        minutes = min(max(extra.time_estimate_minutes, 5), 6000)
+        title, summary = self._line(extra.title, 200), self._line(extra.summary, 2000)
+        fields: dict[str, list[Any]] = {
+            "plan": [
+                {"step": self._line(one.step), "minutes": min(max(one.minutes, 1), 6000)}
+                for one in extra.plan[:MOST_ENTRIES]
+            ],
+            "key_concepts": self._lines(extra.key_concepts),
+            "questions": self._lines(extra.questions),
+            "resources": [
+                {"title": self._line(one.title), "url": one.url}
+                for one in extra.resources[:MOST_ENTRIES]
+                if safe_url(one.url, urls)
+            ],
+        }
+        shown = [title, summary, *fields["key_concepts"], *fields["questions"]]
+        shown += [one["step"] for one in fields["plan"]] + [one["title"] for one in fields["resources"]]
+        self._guard.check_short(shown)
+        blocks = suggested_blocks(minutes, self._task.due_at, now, self._task.time_zone)
+        return {
+            "title": title or f"Headstart: {self._task.title}"[:200],
+            "content_md": content,
+            "content_html": markdown_to_html(content, urls),
+            "summary": summary,
+            "extra": {**fields, "time_estimate_minutes": minutes, "suggested_blocks": blocks},
+        }, path
+
+    def _line(self, text: str, most: int = LONGEST_LINE) -> str:
+        return " ".join(safe_markdown(visible(text), self._task.urls).split())[:most].strip()
+
+    def _lines(self, texts: Sequence[str]) -> list[str]:
+        lines = [self._line(text) for text in texts[:MOST_ENTRIES]]
+        return [line for line in lines if line]

@@ -1,0 +1,342 @@
+"""One call of a model over any OpenAI-compatible API. This package is the only importer of ``openai``.
+
+The call runs in a thread of its own and its text comes through a queue: a provider that is silent, or sends only
+comment lines, can then never hold the caller past its deadline, and cancelling takes effect at once (ai facts 2.2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from functions.shared.llm import errors
+from functions.shared.llm.usage import Budget, estimated_tokens
+from functions.shared.settings import Settings
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+log = structlog.get_logger(__name__)
+
+Message = Mapping[str, str]
+
+LOOK_SECONDS = 0.1
+LONGEST_ANSWER_CHARACTERS = 300_000
+# roles, string content, stream: the widest common ground of servers (ai facts 3)
+COMPLETE = frozenset({"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "function_call"})
+FORMAT_WORDS = ("response_format", "json_schema", "json_object", "json mode", "structured output", "guided", "grammar")
+CONTEXT_WORDS = ("context length", "context window", "maximum context", "too many tokens", "context_length")
+
+
+class ModelClient:
+    """Makes calls. Nothing is contacted, and nothing slow imported, before the first one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def model(self) -> str:
+        """The model's name, from the settings."""
+        return self._settings.openai_model
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What a server's habits are remembered under: base URL and model."""
+        return self._settings.openai_base_url or "", self.model
+
+    def text(
+        self,
+        messages: Sequence[Message],
+        budget: Budget,
+        *,
+        response_format: Mapping[str, Any] | None = None,
+        stream: bool = True,
+    ) -> Iterator[str]:
+        """The answer's text as it comes; one HTTP call. It was complete only when this ends without an error.
+
+        Closing the iterator ends the call upstream.
+
+        :raise ModelError: see errors.py
+        """
+        if not (self._settings.openai_api_key or self._settings.openai_base_url):
+            raise errors.ProviderAuth("No model is configured: set OPENAI_API_KEY or OPENAI_BASE_URL.")
+        client = connections(self._settings.openai_base_url, self._settings.openai_api_key)
+        budget.begin_call()
+        budget.tally.add(self._settings.model_prices, self.model, 0, 0, 0)
+        call = _Call(client, self._settings, messages, response_format, stream, budget)
+        call.start()
+        finished = False
+        try:
+            yield from call.text()
+            finished = True
+        finally:
+            call.end()
+            self._account(call, budget, finished)
+
+    def _account(self, call: _Call, budget: Budget, finished: bool) -> None:
+        """Adds what the call used; an estimate where an answer began and the provider did not tell."""
+        prices, model = self._settings.model_prices, self.model
+        if call.usage is not None:
+            budget.tally.add(prices, model, *call.usage)
+        elif finished or call.received:
+            prompt = sum(estimated_tokens(message["content"]) for message in call.messages)
+            budget.tally.add(prices, model, prompt, 0, estimated_tokens("".join(call.received)))
+            budget.tally.usage_estimated = True
+        elif not call.refused:
+            # cancelled or out of time while the provider may have been at work
+            prompt = sum(estimated_tokens(message["content"]) for message in call.messages)
+            budget.tally.add(prices, model, prompt, 0, 0)
+            budget.tally.usage_estimated = True
+
+
+@functools.lru_cache(maxsize=16)
+def connections(base_url: str | None, api_key: str | None) -> OpenAI:
+    """The library's client, one for each server in a process, so that its connections are used again."""
+    from openai import OpenAI
+
+    # a blank base URL would be taken as one (ai facts 2.2); repeats are counted, so they are ours to make
+    return OpenAI(api_key=api_key or "none", base_url=base_url or "https://api.openai.com/v1", max_retries=0)
+
+
+class _Call:
+    """One HTTP call and the thread that reads it."""
+
+    def __init__(
+        self,
+        client: OpenAI,
+        settings: Settings,
+        messages: Sequence[Message],
+        response_format: Mapping[str, Any] | None,
+        stream: bool,
+        budget: Budget,
+    ) -> None:
+        self.messages = messages
+        self.received: list[str] = []
+        self.usage: tuple[int, int, int] | None = None
+        self.accepted = False  # the provider began to answer
+        self.refused = False  # the provider answered with an error, or was never reached: nothing was used
+        self._client = client
+        self._settings = settings
+        self._budget = budget
+        self._stream = stream
+        self._format = response_format
+        self._response: Any = None
+        self._abandoned = threading.Event()
+        self._queue: queue.Queue[tuple[str, Any]] = queue.Queue()
+
+    def start(self) -> None:
+        threading.Thread(target=self._work, name="model-call", daemon=True).start()
+
+    def end(self) -> None:
+        """Ends the call upstream if it still runs: that is how stopping saves money."""
+        self._abandoned.set()
+        response = self._response
+        if response is not None:
+            with contextlib.suppress(Exception):
+                response.close()
+
+    def text(self) -> Iterator[str]:
+        """What the thread has read, as it comes."""
+        finish_reason: str | None = None
+        refused = False
+        size = 0
+        while True:
+            self._budget.check()
+            left = self._budget.remaining_seconds()
+            if not left:
+                raise errors.DeadlineExceeded()
+            try:
+                kind, value = self._queue.get(timeout=min(LOOK_SECONDS, left))
+            except queue.Empty:
+                continue
+            match kind:
+                case "text":
+                    size += len(value)
+                    if size > LONGEST_ANSWER_CHARACTERS:
+                        raise errors.InvalidResponse("The model's answer is too long.")
+                    self.received.append(value)
+                    yield value
+                case "refusal":
+                    refused = True
+                case "finish":
+                    finish_reason = value
+                case "error":
+                    raise value
+                case "end":
+                    break
+        if refused:
+            raise errors.Refused()
+        if finish_reason is None:
+            # a stream that just ends is a broken one, whatever it contains (ai facts 2.4)
+            raise errors.Interrupted() if self.accepted else errors.InvalidResponse()
+        if finish_reason in ("length", "max_tokens"):
+            raise errors.Truncated()
+        if finish_reason == "content_filter":
+            raise errors.ContentFiltered()
+        if finish_reason not in COMPLETE:
+            log.info("unknown finish reason", finish_reason=finish_reason[:40])
+
+    # ---- in the thread ----------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            self._read()
+        except Exception as error:
+            failure = mapped(error, began=self.accepted)
+            self.refused = not isinstance(failure, (errors.DeadlineExceeded, errors.Interrupted))
+            self._queue.put(("error", failure))
+        else:
+            self._queue.put(("end", None))
+
+    def _read(self) -> None:
+        from openai import Timeout
+
+        left = max(0.05, self._budget.remaining_seconds())
+        timeout = Timeout(
+            left,
+            connect=min(self._settings.model_connect_timeout_seconds, left),
+            read=min(self._settings.model_read_timeout_seconds, left),
+        )
+        options: dict[str, Any] = {"model": self._settings.openai_model, "messages": list(self.messages)}
+        if self._format is not None:
+            options["response_format"] = self._format
+        if self._stream:
+            options |= {"stream": True, "stream_options": {"include_usage": True}}
+        answer = self._client.chat.completions.create(**options, timeout=timeout)
+        if not self._stream:
+            self._take(answer, "message")
+            return
+        self._response = answer
+        try:
+            for chunk in answer:
+                self._take(chunk, "delta")
+                if self._abandoned.is_set():
+                    return
+        finally:
+            with contextlib.suppress(Exception):
+                answer.close()
+
+    def _take(self, part: Any, kind: str) -> None:
+        """One chunk, or a whole answer: both look alike, and nothing in them was validated."""
+        usage = getattr(part, "usage", None)
+        if usage is not None:
+            # servers that send it with every chunk: the last one wins
+            self.usage = counts(usage)
+        choices = getattr(part, "choices", None)
+        if not isinstance(choices, list):
+            if kind == "message":
+                raise errors.InvalidResponse()
+            return
+        for choice in choices[:1]:
+            content = getattr(choice, kind, None)
+            self.accepted = True
+            if getattr(content, "refusal", None):
+                self._queue.put(("refusal", None))
+            text = getattr(content, "content", None)
+            if isinstance(text, str) and text:
+                self._queue.put(("text", text))
+            if getattr(choice, "finish_reason", None):
+                self._queue.put(("finish", str(choice.finish_reason)))
+
+
+def counts(usage: Any) -> tuple[int, int, int] | None:
+    """Prompt, cached and completion tokens; None when the server tells none."""
+    prompt, completion = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    if not isinstance(prompt, int) or not isinstance(completion, int):
+        return None
+    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+    return max(0, prompt), min(max(0, cached), prompt) if isinstance(cached, int) else 0, max(0, completion)
+
+
+def mapped(error: Exception, *, began: bool) -> errors.ModelError:
+    """Our error for whatever the client library raises; not all of it is its own (ai facts 2.3).
+
+    :param began: an answer had begun
+    """
+    import openai
+
+    if isinstance(error, errors.ModelError):
+        return error
+    if isinstance(error, openai.APIStatusError):
+        return _mapped_status(error)
+    failure: errors.ModelError
+    if isinstance(error, openai.APITimeoutError):
+        # nobody answered the door, or somebody did and then kept silent
+        cause = type(error.__cause__).__name__
+        failure = errors.ProviderUnavailable() if cause.startswith("Connect") else errors.DeadlineExceeded()
+        failure = errors.Interrupted() if began else failure
+    elif isinstance(error, openai.APIConnectionError):
+        failure = errors.Interrupted() if began else errors.ProviderUnavailable()
+    elif isinstance(error, openai.APIError):
+        # an error event in the middle of a stream
+        failure = _by_code(str(error.code or ""), str(error.message or "")) or (
+            errors.Interrupted() if began else errors.ProviderUnavailable()
+        )
+    elif isinstance(error, (json.JSONDecodeError, UnicodeError, TypeError, AttributeError, ValueError)):
+        failure = errors.InvalidResponse()
+    else:
+        failure = errors.Interrupted() if began else errors.ProviderUnavailable()
+    log.warning("a model call failed", error=type(error).__name__, error_code=failure.code)
+    failure.__cause__ = error
+    return failure
+
+
+def _mapped_status(error: Any) -> errors.ModelError:
+    body = error.body if isinstance(error.body, dict) else {}
+    message, code, status = str(body.get("message") or ""), str(error.code or ""), int(error.status_code)
+    log.warning(
+        "the model's provider refused", status=status, provider_code=code[:60], provider_request=error.request_id
+    )
+    failure = _by_code(code, message)
+    if failure is None:
+        failure = _by_status(status, error, message, str(body.get("param") or ""))
+    failure.__cause__ = error
+    return failure
+
+
+def _by_code(code: str, message: str) -> errors.ModelError | None:
+    text = message.lower()
+    if code in ("insufficient_quota", "billing_hard_limit_reached"):
+        return errors.QuotaExceeded()
+    if code == "context_length_exceeded" or any(words in text for words in CONTEXT_WORDS):
+        return errors.ContextTooLong()
+    if code in ("content_filter", "content_policy_violation"):
+        return errors.ContentFiltered()
+    if code == "model_not_found":
+        return errors.ModelNotFound()
+    return None
+
+
+def _by_status(status: int, error: Any, message: str, param: str) -> errors.ModelError:
+    if status in (401, 403):
+        return errors.ProviderAuth()
+    if status == 402:
+        return errors.QuotaExceeded()
+    if status == 404:
+        return errors.ModelNotFound()
+    if status == 413:
+        return errors.ContextTooLong()
+    if status == 429:
+        return errors.ModelRateLimited(retry_after=retry_after(error))
+    if status in (408, 409, 425) or status >= 500:
+        return errors.ProviderUnavailable(retry_after=retry_after(error))
+    said = f"{param} {message}".lower()
+    if any(words in said for words in FORMAT_WORDS):
+        return errors.FormatUnsupported()
+    return errors.InvalidResponse("The model's provider refused the request.")
+
+
+def retry_after(error: Any) -> float | None:
+    """Seconds from a Retry-After header; a date or an odd value counts as none."""
+    try:
+        seconds = float(error.response.headers.get("Retry-After", ""))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < 86_400 else None

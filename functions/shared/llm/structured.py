@@ -1,0 +1,151 @@
+"""An answer in a given form from any server: the ladder json_schema, json_object, plain, and always a check of our own.
+
+Which rung works is remembered for each base URL and model (ai facts 2.5).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from functions.shared.llm.client import Message, ModelClient
+from functions.shared.llm.errors import FormatUnsupported, InvalidResponse, ModelError
+from functions.shared.llm.parsing import parse
+from functions.shared.llm.usage import Budget
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T", bound=BaseModel)
+
+RUNGS = ("json_schema", "json_object", "plain")
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 20.0
+LONGEST_QUOTE = 4000
+
+_rungs: dict[tuple[str, str], int] = {}
+
+
+def _ignore(text: str) -> None:
+    """Nobody listens."""
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Wanted(Generic[T]):
+    """What to ask for.
+
+    :param on_text: gets the raw text as it comes
+    :param may_repeat: asked before another call replaces what ``on_text`` got; False makes a failure final
+    """
+
+    name: str
+    shape: type[T]
+    messages: Sequence[Message]
+    on_text: Callable[[str], None] = _ignore
+    may_repeat: Callable[[], bool] = _always
+
+
+def write(client: ModelClient, wanted: Wanted[T], budget: Budget) -> tuple[T, str]:
+    """The answer, checked, and how it was read: ``<rung>/<step>``, with ``+repair`` after a repair turn.
+
+    Repeats what may be repeated as long as the budget has calls and time.
+
+    :raise ModelError: no usable answer
+    """
+    repair: list[Message] = []
+    pauses = 0
+    while True:
+        rung = _rungs.get(client.place, 0)
+        received: list[str] = []
+
+        def take(text: str, received: list[str] = received) -> None:
+            received.append(text)
+            wanted.on_text(text)
+
+        try:
+            for text in client.text([*wanted.messages, *repair], budget, response_format=form(wanted, rung)):
+                take(text)
+            answer, step = checked(wanted.shape, "".join(received))
+        except FormatUnsupported:
+            if rung + 1 == len(RUNGS) or not budget.calls_left:
+                raise
+            _rungs[client.place] = rung + 1
+        except InvalidResponse as error:
+            # one repair turn, and only where there is something to repair
+            if repair or not received or not budget.calls_left or not wanted.may_repeat():
+                raise
+            repair = repair_turn("".join(received), error)
+        except ModelError as error:
+            if not error.repeatable or not budget.calls_left or not wanted.may_repeat():
+                raise
+            pause = FIRST_PAUSE_SECONDS * 2**pauses * random.uniform(0.75, 1.0)  # noqa: S311
+            pauses += 1
+            pause = max(pause, error.retry_after or 0.0)
+            if pause > LONGEST_PAUSE_SECONDS or not budget.wait(pause):
+                raise
+        else:
+            return answer, f"{RUNGS[rung]}/{step}{'+repair' if repair else ''}"
+
+
+def form(wanted: Wanted[T], rung: int) -> Mapping[str, Any] | None:
+    """The request's response format on a rung of the ladder."""
+    match RUNGS[rung]:
+        case "json_schema":
+            schema = {"name": wanted.name, "strict": True, "schema": strict_schema(wanted.shape)}
+            return {"type": "json_schema", "json_schema": schema}
+        case "json_object":
+            return {"type": "json_object"}
+        case _:
+            return None
+
+
+def strict_schema(shape: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model as strict servers want it: every object closed, every property required."""
+
+    def close(node: Any) -> Any:
+        if isinstance(node, list):
+            return [close(part) for part in node]
+        if not isinstance(node, dict):
+            return node
+        closed = {key: close(value) for key, value in node.items() if key not in ("title", "default")}
+        if isinstance(node.get("properties"), dict):
+            closed["properties"] = {name: close(part) for name, part in node["properties"].items()}
+            closed["required"] = list(node["properties"])
+            closed["additionalProperties"] = False
+        return closed
+
+    return dict(close(shape.model_json_schema()))
+
+
+def checked(shape: type[T], text: str) -> tuple[T, str]:
+    """The answer out of a complete text.
+
+    :raise InvalidResponse: no such JSON, or it breaks the shape; the details name paths, never content
+    """
+    value, step = parse(text, set(shape.model_fields))
+    try:
+        return shape.model_validate(value), step
+    except ValidationError as error:
+        found = [
+            {"path": ".".join(str(part) for part in one["loc"]), "code": one["type"]}
+            for one in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise InvalidResponse(details=found[:20]) from error
+
+
+def repair_turn(text: str, error: InvalidResponse) -> list[Message]:
+    """What to say after an unusable answer."""
+    found = json.dumps(error.details) if error.details else "it is not one JSON object"
+    return [
+        {"role": "assistant", "content": text[:LONGEST_QUOTE]},
+        {"role": "user", "content": f"That answer cannot be used: {found}. Answer again, with the JSON object alone."},
+    ]
