@@ -3,6 +3,9 @@
 revoke all on function private.own_job(uuid)
 from public, anon, authenticated, app_admin, service_role;
 
+revoke all on function private.end_live_job(uuid)
+from public, anon, authenticated, app_admin, service_role;
+
 revoke all on function private.cancel_job(uuid)
 from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.cancel_job(uuid) to authenticated;

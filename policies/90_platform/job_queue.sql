@@ -6,16 +6,16 @@ from public, anon, authenticated, app_admin, service_role;
 revoke all on function private.job_rank(timestamptz, int)
 from public, anon, authenticated, app_admin, service_role;
 
-revoke all on function private.admit_jobs(uuid)
+revoke all on function private.admit_jobs(uuid[])
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.admit_due_jobs(int)
 from public, anon, authenticated, app_admin, service_role;
 
-revoke all on function private.queue_job(uuid)
+revoke all on function private.queue_jobs(uuid[])
 from public, anon, authenticated, app_admin, service_role;
 
-revoke all on function private.end_try(uuid, text, text, text, boolean, int)
+revoke all on function private.end_try(uuid, text, text, text, boolean, numeric)
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.reap_jobs(int)
@@ -51,3 +51,18 @@ grant execute on function public.svc_release_jobs(jsonb) to service_role;
 revoke all on function public.svc_reap_expired_jobs(int)
 from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_reap_expired_jobs(int) to service_role;
+
+revoke all on function private.lower_front(timestamptz)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.find_front(timestamptz)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.take_waiting(public.job_type[], text[], timestamptz, uuid[], int)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.take_tokens(uuid[])
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.refill_places()
+from public, anon, authenticated, app_admin, service_role;

@@ -145,7 +145,6 @@ set search_path = ''
 as $$
 declare
     v_run public.headstart_runs;
-    v_job record; -- of public.jobs, which comes in a later room
 begin
     if p_run_id is null or p_user_id is null then
         raise exception 'which run, of whom' using errcode = '22004';
@@ -166,17 +165,8 @@ begin
             'parse_path', null
         )
     );
-    select id, status, user_id into v_job from public.jobs
-    where dedupe_key = 'headstart:' || p_run_id and status in ('queued', 'running') for update;
-    if v_job.status = 'queued' then
-        delete from private.job_waiting where job_id = v_job.id;
-        update public.jobs
-        set status = 'cancelled', cancel_requested = true, completed_at = private.clock()
-        where id = v_job.id;
-        perform private.admit_jobs(v_job.user_id);
-    elsif v_job.status = 'running' then
-        update public.jobs set cancel_requested = true where id = v_job.id;
-    end if;
+    perform private.end_live_job(j.id) from public.jobs as j
+    where j.dedupe_key = 'headstart:' || p_run_id and j.status in ('queued', 'running');
 end
 $$;
 

@@ -1,30 +1,28 @@
 -- Around the queue: what the owner may ask for, the clock, pauses, and forgetting.
 
 create function private.own_job(p_id uuid)
-returns public.jobs
+returns uuid
 language plpgsql
-volatile
+stable
 security definer
 set search_path = ''
 as $$
 declare
     v_me constant uuid := private.caller();
-    v_job public.jobs;
 begin
     if p_id is null then
         raise exception 'which job' using errcode = '22004';
     end if;
-    select * into v_job from public.jobs where id = p_id and user_id = v_me for update;
-    if not found then
+    if not exists (select from public.jobs where id = p_id and user_id = v_me) then
         raise exception 'no such job' using errcode = 'PT404';
     end if;
-    return v_job;
+    return p_id;
 end
 $$;
 
-comment on function private.own_job(uuid) is 'The caller''s own job, locked; PT404 for any other.';
+comment on function private.own_job(uuid) is 'The id again, if it is a job of the caller''s; PT404 for any other.';
 
-create function private.cancel_job(p_id uuid)
+create function private.end_live_job(p_job_id uuid)
 returns public.jobs
 language plpgsql
 volatile
@@ -32,21 +30,36 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_job public.jobs := private.own_job(p_id);
+    v_job public.jobs;
 begin
+    -- waits for a claim that is taking it; then it is running
+    delete from private.job_waiting where job_id = p_job_id;
+    select * into v_job from public.jobs where id = p_job_id for update;
     if v_job.status = 'queued' then
-        delete from private.job_waiting where job_id = p_id;
         update public.jobs
         set status = 'cancelled', cancel_requested = true, completed_at = private.clock()
-        where id = p_id returning * into v_job;
-        perform private.admit_jobs(v_job.user_id);
+        where id = p_job_id returning * into v_job;
+        perform private.admit_jobs(array[v_job.user_id]);
     elsif v_job.status = 'running' then
-        update public.jobs set cancel_requested = true where id = p_id returning * into v_job;
+        update public.jobs set cancel_requested = true where id = p_job_id returning * into v_job;
     else
         raise exception 'the job is over' using errcode = 'PT409';
     end if;
     return v_job;
 end
+$$;
+
+comment on function private.end_live_job(uuid) is
+    'Cancels a job: at once while it waits, at its worker''s next heartbeat while it runs. PT409 when it is over.';
+
+create function private.cancel_job(p_id uuid)
+returns public.jobs
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select private.end_live_job(private.own_job(p_id));
 $$;
 
 comment on function private.cancel_job(uuid) is 'See public.cancel_job.';
@@ -71,9 +84,10 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_job public.jobs := private.own_job(p_id);
+    v_job public.jobs;
 begin
-    if v_job.status <> 'failed' then
+    select * into v_job from public.jobs where id = private.own_job(p_id) for update;
+    if v_job.status is distinct from 'failed' then
         raise exception 'only a failed job is tried again' using errcode = 'PT409';
     end if;
     begin
@@ -84,7 +98,7 @@ begin
     exception when unique_violation then
         raise exception 'the same work is under way' using errcode = 'PT409';
     end;
-    perform private.queue_job(p_id);
+    perform private.queue_jobs(array[p_id]);
     return v_job;
 end
 $$;

@@ -1,8 +1,8 @@
 -- The queue as workers use it: enqueue, claim, heartbeat, complete, fail, release, reap. Reached over REST, so each call is
 -- one transaction and its answer may be lost: a claim can be asked for again, a completion said twice.
 --
--- Lock order, everywhere: the job's row, then its owner's places (an advisory lock, several by id). While places are locked,
--- rows of private.job_waiting are only taken with skip locked; nothing waits in a circle.
+-- Lock order, everywhere: a waiting row, the job's row, its owner's places (an advisory lock each, sorted by id and all at
+-- once). Whoever holds a later one takes earlier ones only with skip locked; so nothing waits in a circle.
 
 create function private.job_cap(p_user_id uuid)
 returns int
@@ -27,7 +27,25 @@ $$;
 
 comment on function private.job_rank(timestamptz, int) is 'Where a job stands in the queue; see private.job_waiting.rank.';
 
-create function private.admit_jobs(p_user_id uuid)
+create function private.lower_front(p_rank timestamptz)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    -- somebody else is at it: then the next look from the start, within a second, finds what is missed now
+    perform from private.job_front where rank > p_rank for update skip locked;
+    if found then
+        update private.job_front set rank = p_rank where rank > p_rank;
+    end if;
+end
+$$;
+
+comment on function private.lower_front(timestamptz) is 'Tells claims that a job was admitted before the place where they begin to look.';
+
+create function private.admit_jobs(p_owners uuid[])
 returns void
 language plpgsql
 volatile
@@ -35,39 +53,55 @@ security definer
 set search_path = ''
 as $$
 declare
+    v_owner uuid;
     v_free int;
     v_best record;
     v_worst record;
+    v_front timestamptz;
 begin
-    perform pg_advisory_xact_lock(hashtextextended(p_user_id::text, 90));
-    v_free := private.job_cap(p_user_id)
-        - (select count(*) from private.job_waiting where user_id = p_user_id and state = 'admitted')
-        - (select count(*) from public.jobs where user_id = p_user_id and status = 'running');
-    if v_free > 0 then
-        update private.job_waiting set state = 'admitted'
-        where job_id = any (array(
-            select job_id from private.job_waiting
-            where user_id = p_user_id and state = 'waiting'
-            order by rank, job_id
-            limit v_free
-            for update skip locked
-        ));
-        return;
-    end if;
-    -- all places are taken: a job that ranks before one that was admitted and not yet claimed takes its place
-    select job_id, rank into v_best from private.job_waiting
-    where user_id = p_user_id and state = 'waiting' order by rank, job_id limit 1 for update skip locked;
-    select job_id, rank into v_worst from private.job_waiting
-    where user_id = p_user_id and state = 'admitted' order by rank desc limit 1 for update skip locked;
-    if v_best.rank < v_worst.rank then
-        update private.job_waiting
-        set state = case when job_id = v_best.job_id then 'admitted' else 'waiting' end
-        where job_id in (v_best.job_id, v_worst.job_id);
+    perform pg_advisory_xact_lock(hashtextextended(owner::text, 90))
+    from (select distinct o as owner from unnest(p_owners) as o where o is not null order by o) as owners;
+    for v_owner in
+        select o.owner from (select distinct o as owner from unnest(p_owners) as o) as o
+        where exists (select from private.job_waiting as w where w.user_id = o.owner and w.state = 'waiting')
+    loop
+        v_free := private.job_cap(v_owner)
+            - (select count(*) from private.job_waiting where user_id = v_owner and state = 'admitted')
+            - (select count(*) from public.jobs where user_id = v_owner and status = 'running');
+        if v_free > 0 then
+            with admitted as (
+                update private.job_waiting set state = 'admitted'
+                where job_id = any (array(
+                    select job_id from private.job_waiting
+                    where user_id = v_owner and state = 'waiting'
+                    order by rank, job_id
+                    limit v_free
+                    for update skip locked
+                ))
+                returning rank
+            )
+            select least(v_front, min(rank)) into v_front from admitted;
+            continue;
+        end if;
+        -- all places are taken: a job that ranks before one that was admitted and not yet claimed takes its place
+        select job_id, rank into v_best from private.job_waiting
+        where user_id = v_owner and state = 'waiting' order by rank, job_id limit 1 for update skip locked;
+        select job_id, rank into v_worst from private.job_waiting
+        where user_id = v_owner and state = 'admitted' order by rank desc limit 1 for update skip locked;
+        if v_best.rank < v_worst.rank then
+            update private.job_waiting
+            set state = case when job_id = v_best.job_id then 'admitted' else 'waiting' end
+            where job_id in (v_best.job_id, v_worst.job_id);
+            v_front := least(v_front, v_best.rank);
+        end if;
+    end loop;
+    if v_front is not null then
+        perform private.lower_front(v_front);
     end if;
 end
 $$;
 
-comment on function private.admit_jobs(uuid) is 'Gives a person''s free places to his waiting jobs, best rank first.';
+comment on function private.admit_jobs(uuid[]) is 'Gives free places of these people to their waiting jobs, best rank first.';
 
 create function private.admit_due_jobs(p_limit int)
 returns void
@@ -77,32 +111,34 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_owner uuid;
+    v_owners uuid[];
+    v_front timestamptz;
 begin
-    for v_owner in
-        with due as (
+    with moved as (
+        update private.job_waiting as w
+        set state = case when w.user_id is null then 'admitted' else 'waiting' end
+        where w.job_id = any (array(
             select job_id from private.job_waiting
             where state = 'later' and due_at <= private.clock()
             order by due_at
             limit p_limit
             for update skip locked
-        ),
-        moved as (
-            update private.job_waiting as w
-            set state = case when w.user_id is null then 'admitted' else 'waiting' end
-            from due where w.job_id = due.job_id
-            returning w.user_id
-        )
-        select distinct user_id from moved where user_id is not null order by user_id
-    loop
-        perform private.admit_jobs(v_owner);
-    end loop;
+        ))
+        returning w.user_id, w.rank
+    )
+    select array_agg(user_id) filter (where user_id is not null), min(rank) filter (where user_id is null)
+    into v_owners, v_front
+    from moved;
+    perform private.admit_jobs(v_owners);
+    if v_front is not null then
+        perform private.lower_front(v_front);
+    end if;
 end
 $$;
 
 comment on function private.admit_due_jobs(int) is 'Lets jobs whose moment has come into the queue.';
 
-create function private.queue_job(p_job_id uuid)
+create function private.queue_jobs(p_job_ids uuid[])
 returns void
 language plpgsql
 volatile
@@ -110,26 +146,33 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_job public.jobs;
+    v_owners uuid[];
+    v_front timestamptz;
 begin
-    select * into v_job from public.jobs where id = p_job_id;
-    insert into private.job_waiting (job_id, type, user_id, provider, rank, due_at, state)
-    values (
-        v_job.id, v_job.type, v_job.user_id, v_job.provider,
-        private.job_rank(v_job.scheduled_at, v_job.priority), v_job.scheduled_at,
-        case
-            when v_job.scheduled_at > private.clock() then 'later'
-            when v_job.user_id is null then 'admitted'
-            else 'waiting'
-        end
-    );
-    if v_job.user_id is not null then
-        perform private.admit_jobs(v_job.user_id);
+    with queued as (
+        insert into private.job_waiting (job_id, type, user_id, provider, rank, due_at, state)
+        select j.id, j.type, j.user_id, j.provider, private.job_rank(j.scheduled_at, j.priority), j.scheduled_at,
+            case
+                when j.scheduled_at > private.clock() then 'later'
+                when j.user_id is null then 'admitted'
+                else 'waiting'
+            end
+        from public.jobs as j
+        where j.id = any (p_job_ids)
+        returning user_id, rank, state
+    )
+    select array_agg(user_id) filter (where user_id is not null), min(rank) filter (where state = 'admitted')
+    into v_owners, v_front
+    from queued;
+    perform private.admit_jobs(v_owners);
+    if v_front is not null then
+        perform private.lower_front(v_front);
     end if;
 end
 $$;
 
-comment on function private.queue_job(uuid) is 'Puts a queued job into the waiting line.';
+comment on function private.queue_jobs(uuid[]) is
+    'Puts queued jobs into the waiting line and gives their owners'' free places away.';
 
 create function public.svc_enqueue_job(
     p_type text,
@@ -163,8 +206,15 @@ begin
     if p_dedupe_mode is distinct from 'join' and p_dedupe_mode is distinct from 'queued' then
         raise exception 'dedupe mode is join or queued' using errcode = '22023';
     end if;
+    if p_priority not between -1000 and 1000 then
+        raise exception 'a priority is -1000 to 1000' using errcode = '22003';
+    end if;
     -- the winner of a race may end between our insert and our look: then the key is free again
     for i in 1 .. 10 loop
+        if p_dedupe_mode = 'queued' then
+            -- one that runs may have read its input before the change we stand for: it gives the key up
+            update public.jobs set dedupe_key = null where dedupe_key = p_dedupe_key and status = 'running';
+        end if;
         insert into public.jobs (
             type, user_id, week_id, dedupe_key, priority, scheduled_at, max_retries, timeout_s, provider
         )
@@ -175,14 +225,13 @@ begin
         on conflict (dedupe_key) where status in ('queued', 'running') do nothing
         returning id into v_id;
         if v_id is not null then
-            insert into private.job_runtime (job_id, payload, unique_while)
-            values (v_id, p_payload, case when p_dedupe_key is not null then p_dedupe_mode end);
-            perform private.queue_job(v_id);
+            insert into private.job_runtime (job_id, payload) values (v_id, p_payload);
+            perform private.queue_jobs(array[v_id]);
             return query select v_id, true;
             return;
         end if;
         select id into v_id from public.jobs
-        where dedupe_key = p_dedupe_key and status in ('queued', 'running');
+        where dedupe_key = p_dedupe_key and (status = 'queued' or status = 'running' and p_dedupe_mode = 'join');
         if v_id is not null then
             return query select v_id, false;
             return;
@@ -193,8 +242,8 @@ end
 $$;
 
 comment on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) is
-    'Asks for work. A live job with the same dedupe_key is returned instead (created false); mode queued lets a running one '
-    'be and joins only one that still waits, so that a change made meanwhile is not lost.';
+    'Asks for work. A live job with the same dedupe_key is returned instead (created false). Mode queued joins only one that '
+    'still waits: a running one gives its key up, so that a change made meanwhile is not lost.';
 
 create function private.end_try(
     p_job_id uuid,
@@ -202,7 +251,7 @@ create function private.end_try(
     p_error_message text,
     p_error_detail text,
     p_retryable boolean,
-    p_retry_after_s int
+    p_wait_s numeric
 )
 returns public.jobs
 language plpgsql
@@ -213,18 +262,16 @@ as $$
 declare
     v_job public.jobs;
     v_now constant timestamptz := private.clock();
-    v_wait numeric;
 begin
     -- the caller holds the row
     select * into v_job from public.jobs where id = p_job_id;
     if v_job.cancel_requested then
         v_job.status := 'cancelled';
     elsif p_retryable and v_job.retry_count < v_job.max_retries then
-        -- half fixed, half random, so that what failed together does not come back together
-        v_wait := least(3600, 30 * 2 ^ least(v_job.retry_count, 10));
-        v_wait := v_wait / 2 + v_wait / 2 * private.jitter()::numeric;
         v_job.status := 'queued';
-        v_job.scheduled_at := v_now + make_interval(secs => greatest(v_wait, coalesce(p_retry_after_s, 0))::float8);
+        if p_wait_s > 0 then
+            v_job.scheduled_at := v_now + make_interval(secs => p_wait_s::float8);
+        end if;
     else
         v_job.status := 'failed';
     end if;
@@ -241,16 +288,13 @@ begin
         completed_at = case when v_job.status <> 'queued' then v_now end
     where id = p_job_id
     returning * into v_job;
-    if v_job.status = 'queued' then
-        perform private.queue_job(p_job_id);
-    end if;
     return v_job;
 end
 $$;
 
-comment on function private.end_try(uuid, text, text, text, boolean, int) is
-    'Ends a try without success: queued again after a back-off, failed when no try is left, cancelled when asked for. '
-    'The places of the owner are the caller''s business.';
+comment on function private.end_try(uuid, text, text, text, boolean, numeric) is
+    'Ends a try without success: queued again (after p_wait_s seconds; 0: in its old place), failed when no try is left, '
+    'cancelled when asked for. The waiting line and the owner''s places are the caller''s business.';
 
 create function private.reap_jobs(p_limit int)
 returns int
@@ -260,33 +304,133 @@ security definer
 set search_path = ''
 as $$
 declare
+    v_now constant timestamptz := private.clock();
     v_job record;
-    v_owners uuid[] := '{}';
-    v_owner uuid;
+    v_ended public.jobs;
     v_count int := 0;
+    v_owners uuid[] := '{}';
+    v_again uuid[] := '{}';
 begin
     for v_job in
-        select j.id, j.user_id
+        select j.id
         from public.jobs as j
         join private.job_runtime as r on r.job_id = j.id
-        where j.status = 'running' and r.locked_until < private.clock()
+        where j.status = 'running' and r.locked_until < v_now
         limit p_limit
-        for update of j skip locked
+        for update skip locked
     loop
-        perform private.end_try(
-            v_job.id, 'lease_expired', 'The work was interrupted and is tried again.', 'the lease ran out', true, null
+        -- no back-off: the worker died, most likely not by this job, and it has waited a lease already
+        v_ended := private.end_try(
+            v_job.id, 'lease_expired', 'The work was interrupted and is tried again.', 'the lease ran out', true, 0
         );
-        v_owners := v_owners || v_job.user_id;
+        if v_ended.status = 'queued' then
+            v_again := v_again || v_job.id;
+        end if;
+        v_owners := v_owners || v_ended.user_id;
         v_count := v_count + 1;
     end loop;
-    for v_owner in select distinct o from unnest(v_owners) as o where o is not null order by o loop
-        perform private.admit_jobs(v_owner);
-    end loop;
+    if v_count > 0 then
+        perform private.queue_jobs(v_again);
+        perform private.admit_jobs(v_owners);
+    end if;
     return v_count;
 end
 $$;
 
-comment on function private.reap_jobs(int) is 'Ends tries whose lease ran out, as failures that may be tried again.';
+comment on function private.reap_jobs(int) is 'Ends tries whose lease ran out, as failures that may be tried again at once.';
+
+create function private.find_front(p_now timestamptz)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_rank timestamptz;
+begin
+    select w.rank into v_rank from private.job_waiting as w where w.state = 'admitted' order by w.rank, w.job_id limit 1;
+    v_rank := coalesce(v_rank, '-infinity');
+    perform from private.job_front for update skip locked;
+    if found then
+        update private.job_front set rank = v_rank, looked_at = p_now;
+    end if;
+    return v_rank;
+end
+$$;
+
+comment on function private.find_front(timestamptz) is 'Looks for the first admitted job from the start, and notes where it stands.';
+
+create function private.take_waiting(
+    p_types public.job_type[], p_blocked text[], p_from timestamptz, p_but uuid[], p_limit int
+)
+returns uuid[]
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select array(
+        select w.job_id from private.job_waiting as w
+        where w.state = 'admitted'
+            and w.rank >= p_from
+            and w.type = any (p_types)
+            and (w.provider is null or p_blocked is null or w.provider <> all (p_blocked))
+            and w.job_id <> all (p_but)
+        order by w.rank, w.job_id
+        limit p_limit
+        for update skip locked
+    );
+$$;
+
+comment on function private.take_waiting(public.job_type[], text[], timestamptz, uuid[], int) is
+    'Locks the first admitted jobs of these types that nobody else is taking, none of a blocked provider.';
+
+create function private.take_tokens(p_job_ids uuid[])
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_bucket private.provider_buckets;
+    v_tokens numeric;
+    v_waits jsonb;
+    v_all jsonb := '{}';
+begin
+    -- a bucket hands out what it holds, and what comes back within a second
+    for v_bucket in
+        select * from private.provider_buckets as b
+        where b.provider in (select w.provider from private.job_waiting as w where w.job_id = any (p_job_ids))
+        order by b.provider
+        for update
+    loop
+        v_tokens := private.bucket_tokens(v_bucket);
+        select jsonb_object_agg(
+            c.job_id,
+            case
+                when v_bucket.paused_until > private.clock() or c.nth > v_tokens + v_bucket.refill_per_s then '"refused"'
+                else to_jsonb(greatest(0, ceil((c.nth - v_tokens) / v_bucket.refill_per_s * 1000))::int)
+            end
+        )
+        into v_waits
+        from (
+            select w.job_id, row_number() over (order by w.rank, w.job_id) as nth
+            from private.job_waiting as w where w.job_id = any (p_job_ids) and w.provider = v_bucket.provider
+        ) as c;
+        v_all := v_all || v_waits;
+        update private.provider_buckets
+        set tokens = v_tokens - (select count(*) from jsonb_each_text(v_waits) as w where w.value <> 'refused'),
+            refilled_at = private.clock()
+        where provider = v_bucket.provider;
+    end loop;
+    return v_all;
+end
+$$;
+
+comment on function private.take_tokens(uuid[]) is
+    'Takes a token for each job from its provider''s bucket: by job, the milliseconds to wait before the work, or "refused".';
 
 create function public.svc_claim_jobs(
     p_worker text,
@@ -320,77 +464,73 @@ declare
     v_limit constant int := least(greatest(coalesce(p_limit, 1), 1), 100);
     v_claim constant uuid := coalesce(p_claim_id, gen_random_uuid());
     v_types public.job_type[];
+    v_from timestamptz;
+    v_looked_at timestamptz;
+    v_due boolean;
     v_blocked text[];
     v_taken uuid[];
+    v_more uuid[];
     v_waits jsonb := '{}';
-    v_granted jsonb;
-    v_bucket private.provider_buckets;
-    v_tokens numeric;
 begin
     if p_worker is null or p_types is null then
         raise exception 'a claim names its worker and its types' using errcode = '22004';
     end if;
-    v_types := array(select t::public.job_type from unnest(p_types) as t
-                     where t = any (enum_range(null::public.job_type)::text[]));
-    if not exists (
+    if p_claim_id is not null then
+        -- the first asking may still be under way
+        perform pg_advisory_xact_lock(hashtextextended(p_claim_id::text, 91));
+    end if;
+    if p_claim_id is null or not exists (
         select from private.job_runtime as r join public.jobs as j on j.id = r.job_id
         where r.claim_id = v_claim and j.status = 'running'
     ) then
-        if exists (select from public.jobs as j join private.job_runtime as r on r.job_id = j.id
-                   where j.status = 'running' and r.locked_until < v_now) then
-            perform private.reap_jobs(20);
-        end if;
-        if exists (select from private.job_waiting where state = 'later' and due_at <= v_now) then
+        v_types := array(select t::public.job_type from unnest(p_types) as t
+                         where t = any (enum_range(null::public.job_type)::text[]));
+        select f.rank, f.looked_at,
+            exists (select from private.job_waiting as w where w.state = 'later' and w.due_at <= v_now),
+            (select array_agg(b.provider) from private.provider_buckets as b
+             where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1)
+        into v_from, v_looked_at, v_due, v_blocked
+        from private.job_front as f;
+        if v_due then
             perform private.admit_due_jobs(100);
+            select f.rank into v_from from private.job_front as f;
         end if;
-        select array_agg(b.provider) into v_blocked from private.provider_buckets as b
-        where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1;
-
-        v_taken := array(
-            select w.job_id from private.job_waiting as w
-            where w.state = 'admitted'
-                and w.type = any (v_types)
-                and (w.provider is null or v_blocked is null or w.provider <> all (v_blocked))
-            order by w.rank, w.job_id
-            limit v_limit
-            for update skip locked
-        );
-        -- a bucket hands out what it holds, and what comes back within a second
-        for v_bucket in
-            select * from private.provider_buckets as b
-            where b.provider in (select w.provider from private.job_waiting as w where w.job_id = any (v_taken))
-            order by b.provider
-            for update
-        loop
-            v_tokens := private.bucket_tokens(v_bucket);
-            select coalesce(jsonb_object_agg(c.job_id, greatest(0, ceil((c.nth - v_tokens) / v_bucket.refill_per_s * 1000))), '{}')
-            into v_granted
-            from (
-                select w.job_id, row_number() over (order by w.rank, w.job_id) as nth
-                from private.job_waiting as w where w.job_id = any (v_taken) and w.provider = v_bucket.provider
-            ) as c
-            where c.nth <= v_tokens + v_bucket.refill_per_s;
+        if v_looked_at not between v_now - interval '1 second' and v_now then
+            v_from := private.find_front(v_now);
+        end if;
+        v_taken := private.take_waiting(v_types, v_blocked, v_from, '{}', v_limit);
+        if cardinality(v_taken) < v_limit then
+            -- little to do: time to look for what was left lying
+            perform private.reap_jobs(20);
+            v_taken := v_taken
+                || private.take_waiting(v_types, v_blocked, '-infinity', v_taken, v_limit - cardinality(v_taken));
+        end if;
+        if exists (select from private.job_waiting as w where w.job_id = any (v_taken) and w.provider is not null) then
+            v_waits := private.take_tokens(v_taken);
             v_taken := array(
                 select w.job_id from private.job_waiting as w
-                where w.job_id = any (v_taken)
-                    and (w.provider is distinct from v_bucket.provider or v_granted ? w.job_id::text)
+                where w.job_id = any (v_taken) and (v_waits ->> w.job_id::text is distinct from 'refused')
             );
-            v_waits := v_waits || v_granted;
-            update private.provider_buckets
-            set tokens = v_tokens - (select count(*) from jsonb_object_keys(v_granted)), refilled_at = v_now
-            where provider = v_bucket.provider;
-        end loop;
-
+        end if;
         if cardinality(v_taken) > 0 then
+            -- one that is being deleted with its owner at this moment is left alone: nobody here waits for a job's row
+            with held as (
+                select j.id from public.jobs as j where j.id = any (v_taken) for update skip locked
+            ),
+            started as (
+                update public.jobs as j
+                set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
+                    updated_at = now()
+                from held as h where j.id = h.id
+                returning j.id
+            )
+            select array_agg(id) into v_taken from started;
             delete from private.job_waiting as w where w.job_id = any (v_taken);
             update private.job_runtime as r
             set lease_token = gen_random_uuid(), claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
             where r.job_id = any (v_taken);
-            update public.jobs as j
-            set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
-                dedupe_key = case when r.unique_while = 'queued' then null else j.dedupe_key end
-            from private.job_runtime as r
-            where j.id = any (v_taken) and r.job_id = j.id;
+        else
+            return;
         end if;
     end if;
     return query
@@ -419,6 +559,9 @@ declare
     v_until constant timestamptz :=
         private.clock() + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600));
 begin
+    if p_jobs is null then
+        raise exception 'which jobs' using errcode = '22004';
+    end if;
     return query
     with said as (
         select * from jsonb_to_recordset(p_jobs) as x (job_id uuid, lease_token uuid, progress jsonb)
@@ -462,28 +605,33 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-    v_owner uuid;
     v_owners uuid[];
 begin
-    -- locked in one order, so that two workers never wait for each other
-    perform from public.jobs as j
-    where j.id = any (array(select (x ->> 'job_id')::uuid from jsonb_array_elements(p_jobs) as x))
-    order by j.id for update;
+    if p_jobs is null then
+        raise exception 'which jobs' using errcode = '22004';
+    end if;
     with said as (
         select * from jsonb_to_recordset(p_jobs) as x (job_id uuid, lease_token uuid, result jsonb)
     ),
+    -- locked in one order, so that two workers never wait for each other
+    held as (
+        select j.id, s.result
+        from public.jobs as j
+        join said as s on s.job_id = j.id
+        join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
+        where j.status = 'running'
+        order by j.id
+        for update of j
+    ),
     finished as (
         update public.jobs as j
-        set status = 'succeeded', result = s.result, completed_at = private.clock()
-        from said as s join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
-        where j.id = s.job_id and j.status = 'running'
+        set status = 'succeeded', result = nullif(h.result, 'null'), completed_at = private.clock(), updated_at = now()
+        from held as h
+        where j.id = h.id
         returning j.user_id
     )
-    select array_agg(distinct f.user_id order by f.user_id) filter (where f.user_id is not null) into v_owners
-    from finished as f;
-    foreach v_owner in array coalesce(v_owners, '{}') loop
-        perform private.admit_jobs(v_owner);
-    end loop;
+    select array_agg(f.user_id) filter (where f.user_id is not null) into v_owners from finished as f;
+    perform private.admit_jobs(v_owners);
     -- the token stays with a finished job, so that a completion whose answer was lost is confirmed the second time
     return query
     select s.job_id, exists (
@@ -529,17 +677,26 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
-    v_job public.jobs := private.held_job(p_job_id, p_lease_token);
+    v_job public.jobs;
+    v_wait numeric;
 begin
+    if p_job_id is null or p_lease_token is null then
+        raise exception 'which job, by which lease' using errcode = '22004';
+    end if;
+    v_job := private.held_job(p_job_id, p_lease_token);
     if v_job.id is null then
         return;
     end if;
+    -- half fixed, half random, so that what failed together does not come back together
+    v_wait := least(3600, 30 * 2 ^ least(v_job.retry_count, 10));
+    v_wait := greatest(v_wait / 2 + v_wait / 2 * private.jitter()::numeric, least(coalesce(p_retry_after_s, 0), 86400));
     v_job := private.end_try(
-        p_job_id, p_error_code, p_error_message, p_error_detail, coalesce(p_retryable, true), p_retry_after_s
+        p_job_id, p_error_code, p_error_message, p_error_detail, coalesce(p_retryable, true), v_wait
     );
-    if v_job.user_id is not null then
-        perform private.admit_jobs(v_job.user_id);
+    if v_job.status = 'queued' then
+        perform private.queue_jobs(array[p_job_id]);
     end if;
+    perform private.admit_jobs(array[v_job.user_id]);
     return query select v_job.status::text, v_job.scheduled_at;
 end
 $$;
@@ -555,30 +712,38 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_said record;
-    v_job public.jobs;
-    v_count int := 0;
+    v_owners uuid[];
+    v_again uuid[];
+    v_count int;
 begin
-    for v_said in
-        select * from jsonb_to_recordset(p_jobs) as x (job_id uuid, lease_token uuid) order by x.job_id
-    loop
-        v_job := private.held_job(v_said.job_id, v_said.lease_token);
-        continue when v_job.id is null;
-        update private.job_runtime
+    if p_jobs is null then
+        raise exception 'which jobs' using errcode = '22004';
+    end if;
+    with held as (
+        select j.id
+        from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
+        join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
+        join public.jobs as j on j.id = s.job_id and j.status = 'running'
+        order by j.id
+        for update of j
+    ),
+    freed as (
+        update private.job_runtime as r
         set lease_token = null, locked_until = null, locked_by = null, claim_id = null
-        where job_id = v_job.id;
-        update public.jobs
+        from held as h where r.job_id = h.id
+    ),
+    ended as (
+        update public.jobs as j
         set status = case when cancel_requested then 'cancelled' else 'queued' end::public.job_status,
             completed_at = case when cancel_requested then private.clock() end
-        where id = v_job.id
-        returning * into v_job;
-        if v_job.status = 'queued' then
-            perform private.queue_job(v_job.id);
-        elsif v_job.user_id is not null then
-            perform private.admit_jobs(v_job.user_id);
-        end if;
-        v_count := v_count + 1;
-    end loop;
+        from held as h where j.id = h.id
+        returning j.id, j.user_id, j.status
+    )
+    select array_agg(id) filter (where status = 'queued'), array_agg(user_id), count(*)
+    into v_again, v_owners, v_count
+    from ended;
+    perform private.queue_jobs(v_again);
+    perform private.admit_jobs(v_owners);
     return v_count;
 end
 $$;
@@ -595,27 +760,29 @@ set search_path = ''
 as $$
 declare
     v_count constant int := private.reap_jobs(least(greatest(coalesce(p_limit, 100), 1), 1000));
-    v_owner uuid;
 begin
     perform private.admit_due_jobs(1000);
-    -- places freed without a word: a running job that went with its week or was deleted
-    for v_owner in
-        with recursive owners as (
-            (select user_id from private.job_waiting where state = 'waiting' order by user_id limit 1)
-            union all
-            select (
-                select w.user_id from private.job_waiting as w
-                where w.state = 'waiting' and w.user_id > o.user_id order by w.user_id limit 1
-            )
-            from owners as o where o.user_id is not null
-        )
-        select user_id from owners where user_id is not null order by user_id limit 1000
-    loop
-        perform private.admit_jobs(v_owner);
-    end loop;
     return v_count;
 end
 $$;
 
 comment on function public.svc_reap_expired_jobs(int) is
-    'Ends tries whose lease ran out, lets due jobs in, fills places that fell free. Returns how many leases had run out.';
+    'Ends tries whose lease ran out and lets due jobs in. Returns how many leases had run out.';
+
+create function private.refill_places()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.admit_jobs(array(select distinct user_id from gone where status in ('queued', 'running')));
+    return null;
+end
+$$;
+
+comment on function private.refill_places() is 'AFTER DELETE on jobs: the places of live ones are free again.';
+
+create trigger trg_jobs_places after delete on public.jobs referencing old table as gone
+for each statement execute function private.refill_places();

@@ -9,11 +9,9 @@ create table private.job_runtime (
     locked_by text,
     locked_until timestamptz,
     error_detail text,
-    unique_while text,
 
     constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade,
     constraint job_runtime_payload_check check (jsonb_typeof(payload) = 'object'),
-    constraint job_runtime_unique_while_check check (unique_while in ('join', 'queued')),
     constraint job_runtime_lease_check check ((lease_token is null) = (locked_until is null))
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 
@@ -28,5 +26,3 @@ comment on column private.job_runtime.claim_id is 'The claim that took it, so th
 comment on column private.job_runtime.locked_by is 'The worker that holds it.';
 comment on column private.job_runtime.locked_until is 'Until when, unless a heartbeat moves it.';
 comment on column private.job_runtime.error_detail is 'For operators: what went wrong last.';
-comment on column private.job_runtime.unique_while is
-    'With a dedupe_key: join keeps it for the job''s whole life, queued gives it up when the job begins.';

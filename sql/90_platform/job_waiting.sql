@@ -48,3 +48,21 @@ create table private.job_caps (
 comment on table private.job_caps is 'How many jobs of a person may run at once, where it is not the usual number.';
 comment on column private.job_caps.user_id is 'The person.';
 comment on column private.job_caps.places is 'His places.';
+
+-- Claims begin to look here, not at the start: while an old snapshot is open, the index entries of jobs long taken cannot
+-- go, and passing them again for each claim would cost more each second. Looked for from the start once a second; lowered
+-- when a job is admitted before it.
+create table private.job_front (
+    one boolean primary key default true,
+    rank timestamptz not null default '-infinity',
+    looked_at timestamptz not null default '-infinity',
+
+    constraint job_front_one_check check (one)
+) with (fillfactor = 10);
+
+comment on table private.job_front is 'Where claims begin to look; one row.';
+comment on column private.job_front.one is 'There is one row.';
+comment on column private.job_front.rank is 'No admitted job ranks before it, but for what was admitted in the last second.';
+comment on column private.job_front.looked_at is 'When it was last looked for from the start.';
+
+insert into private.job_front default values;

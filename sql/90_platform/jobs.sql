@@ -73,8 +73,9 @@ comment on column public.jobs.completed_at is 'When it ended, however it did.';
 comment on column public.jobs.created_at is 'When it was asked for.';
 comment on column public.jobs.updated_at is 'Last change.';
 
+-- the queue's own statements set it themselves, and pay for no trigger
 create trigger trg_jobs_updated_at before update on public.jobs
-for each row execute function public.set_updated_at();
+for each row when (new.updated_at is not distinct from old.updated_at) execute function public.set_updated_at();
 
 create trigger trg_jobs_transition before insert or update of status on public.jobs
 for each row execute function private.enforce_transition(
