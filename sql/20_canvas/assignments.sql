@@ -61,7 +61,7 @@ comment on column public.assignments.submission is
     'The person''s own submission: workflow_state, submitted_at, score, late, missing, excused; null where there is none.';
 comment on column public.assignments.raw_payload is 'What Canvas sent, without other people''s records and signed parts.';
 comment on column public.assignments.content_hash is 'Hash of the fields that count as content; equal means nothing to write.';
-comment on column public.assignments.html_hash is 'Hash of the description before sanitising.';
+comment on column public.assignments.html_hash is 'Hash of the sanitised description; changes when the task itself does.';
 comment on column public.assignments.last_synced_at is 'When sync last wrote the row.';
 comment on column public.assignments.created_at is 'When sync first saw it.';
 comment on column public.assignments.updated_at is 'When the row last changed.';

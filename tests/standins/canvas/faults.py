@@ -72,16 +72,15 @@ def _before(world: World) -> Callable[[], Response | tuple[str, int] | None]:
                 grant.expires_at = 0.0
             if fault and fault.kind == "grant_dead" and grant:
                 grant.revoked = True
-        if world.switches.latency_seconds:
-            time.sleep(world.switches.latency_seconds)
         if not request.headers.get("User-Agent"):
             message = "You are not authorized to access this site because you have not provided a valid user agent."
             return _json({"error": "Forbidden", "message": message}, 403)
-        if fault and fault.kind == "slow":
-            time.sleep(fault.seconds)
         if fault and fault.kind == "throttle":
             return _throttled(world, 18.49)
+        # charged before the work begins: requests in flight fill the bucket
         refused = _charge(world)
+        if refused is None:
+            time.sleep(world.switches.latency_seconds + (fault.seconds if fault and fault.kind == "slow" else 0.0))
         return refused or (_instead(fault) if fault else None)
 
     return before
