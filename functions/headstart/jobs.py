@@ -98,6 +98,7 @@ class RunJob:
                 raise Interrupted
             if self._tally.attempts:
                 self._tally.usage_estimated = True
+            self._client.prepare()
             task = self._task(assignment_id)
             writer = Writer(self._client, task, self._budget(), self._release)
             document, path = writer.write(self._context.clock.now())

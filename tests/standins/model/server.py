@@ -36,6 +36,7 @@ class ModelStandIn:
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         self.requests: list[dict[str, Any]] = []
+        self.hung_up = 0  # answers whose client went away before their end
         self._script: list[Behaviour] = []
         self._default: Behaviour | None = None
         self._served: dict[str, int] = {}
@@ -190,6 +191,7 @@ class Handler(BaseHTTPRequestHandler):
             except (BrokenPipeError, ConnectionResetError):
                 # the client hung up, as one does who was told to stop
                 self.close_connection = True
+                self.model.hung_up += 1
 
     def text(self, body: dict[str, Any], behaviour: Behaviour) -> str:
         """The text of the answer."""

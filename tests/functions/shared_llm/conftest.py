@@ -1,0 +1,60 @@
+"""The model stand-in on a real port, and budgets against it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from functions.shared.clock import SystemClock
+from functions.shared.llm.client import ModelClient
+from functions.shared.llm.structured import _rungs
+from functions.shared.llm.usage import Budget
+from functions.shared.settings import Settings, load_settings
+from tests.standins.model import ModelStandIn
+
+BASE = {
+    "APP_ENV": "local",
+    "SUPABASE_URL": "http://127.0.0.1:9",
+    "SUPABASE_PUBLISHABLE_KEY": "sb_publishable_test",
+    "SUPABASE_SECRET_KEY": "sb_secret_test",
+    "ENCRYPTION_KEYS": "1:" + base64.urlsafe_b64encode(bytes(32)).decode(),
+    "OPENAI_API_KEY": "test",
+    "MODEL_READ_TIMEOUT_SECONDS": "1",
+    "MODEL_PRICES": '{"standin-normal": {"input": "1.25", "cached_input": "0.125", "output": 10}}',
+}
+
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture
+def model() -> Iterator[ModelStandIn]:
+    with ModelStandIn() as stand_in:
+        yield stand_in
+    _rungs.clear()
+
+
+@pytest.fixture
+def settings(model: ModelStandIn) -> MakeSettings:
+    """Settings for a model of the stand-in, with changes."""
+
+    def make(name: str = "normal", **changes: str) -> Settings:
+        return load_settings({**BASE, "OPENAI_BASE_URL": model.url, "OPENAI_MODEL": f"standin-{name}", **changes})
+
+    return make
+
+
+@pytest.fixture
+def client(settings: MakeSettings) -> ModelClient:
+    """A client of a model that behaves."""
+    made = ModelClient(settings())
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def budget() -> Budget:
+    """Three calls within five seconds."""
+    clock = SystemClock()
+    return Budget(clock, 3, clock.monotonic() + 5)
