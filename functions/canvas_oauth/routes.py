@@ -17,6 +17,7 @@ from functions.shared.auth import current_caller, require_administration
 from functions.shared.canvas.factory import CanvasFactory
 from functions.shared.database import rpc
 from functions.shared.errors import AppError
+from functions.shared.idempotency import idempotent
 from functions.shared.openapi import PUBLIC
 from functions.shared.rate_limits import rate_limited
 from functions.shared.web import context
@@ -50,22 +51,22 @@ def put_secret(connection_id: UUID, body: SecretRequest) -> Response:
 
 
 @blueprint.post("/start")
+@rate_limited("canvas-oauth-start", limit=20)
 @blueprint.input(StartRequest, arg_name="body")
 @blueprint.output(StartAnswer)
 @blueprint.doc(summary="Begin to connect Canvas")
-@rate_limited("canvas-oauth-start", limit=20)
 def start(body: StartRequest) -> dict[str, Any]:
     """The address where the person gives consent."""
     return _service().start(current_caller(), str(body.lms_connection_id), body.redirect_to)
 
 
 @blueprint.get("/callback")
+@rate_limited("canvas-oauth-callback", limit=60, by="address")
 @blueprint.doc(
     summary="Where Canvas sends the browser back to",
     security=PUBLIC,
     responses={303: "Back to the front end, code or error behind the #", 400: "A page", 410: "A page"},
 )
-@rate_limited("canvas-oauth-callback", limit=60, by="address")
 def callback() -> AnyResponse:
     """Passes on what Canvas said; exchanges and consumes nothing."""
     given = request.args
@@ -83,10 +84,11 @@ def callback() -> AnyResponse:
 
 
 @blueprint.post("/complete")
+@rate_limited("canvas-oauth-complete", limit=20)
 @blueprint.input(CompleteRequest, arg_name="body")
 @blueprint.output(CompleteAnswer)
 @blueprint.doc(summary="Finish connecting Canvas; starts the first sync")
-@rate_limited("canvas-oauth-complete", limit=20)
+@idempotent
 def complete(body: CompleteRequest) -> dict[str, Any]:
     """Only the person who started may finish."""
     return _service().complete(current_caller(), body.state, body.code)

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from functions.shared.canvas import oauth
@@ -21,7 +21,6 @@ from functions.shared.crypto import Envelope
 ACCESS_FIELD, REFRESH_FIELD = "access_token", "refresh_token"
 LEASE_SECONDS = 60  # longer than one refresh with all its retries
 PATIENCE_SECONDS = 90.0
-EARLY = timedelta(seconds=60)
 
 
 class Rpc(Protocol):
@@ -53,14 +52,16 @@ class TokenStore:
     _known: StoredToken | None = None
 
     def current(self) -> StoredToken:
-        """A token that should work; one about to expire is refreshed first.
+        """A token that should work; one past its time is refreshed first.
+
+        Not a moment earlier: with a short-lived token a margin would mean a refresh for every request.
 
         :raise ReauthorizationRequired: there is none
         :raise CanvasUnavailable, CanvasBadAnswer: it had to be refreshed and could not
         """
         token = self._known or self._read()
         self._known = token
-        if token.expires_at is not None and token.expires_at - EARLY <= datetime.now(UTC):
+        if token.expires_at is not None and token.expires_at <= datetime.now(UTC):
             return self.replace(token)
         return token
 

@@ -184,6 +184,16 @@ def test_a_state_is_good_once(stack: Stack, canvas: CanvasStandIn, connection_id
     assert late.status_code == 410
 
 
+def test_a_lost_answer_can_be_asked_for_again(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student
+) -> None:
+    fragment = come_back(stack, start(ann, connection_id))
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    first = ann.functions.post("/canvas-oauth/complete", json=fragment, headers=headers)
+    again = ann.functions.post("/canvas-oauth/complete", json=fragment, headers=headers)
+    assert (again.status_code, again.json()) == (200, first.json())
+
+
 def test_a_state_grows_old(
     stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, db: Connection
 ) -> None:

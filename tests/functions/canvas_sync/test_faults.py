@@ -143,6 +143,14 @@ def test_a_token_past_its_hour_is_refreshed_before_it_is_used(synced: Connected,
     assert [entry["status"] for entry in synced.canvas.world.requests("/courses")].count(401) == 0
 
 
+def test_short_lived_tokens_are_not_refreshed_for_every_request(synced: Connected) -> None:
+    world = synced.canvas.world
+    world.switches.token_life_seconds = 30
+    world.expire_tokens()
+    assert synced.result()["status"] == "complete"
+    assert world.grants[-1].refreshed == 1
+
+
 def test_many_at_once_refresh_once(stack: Stack, synced: Connected) -> None:
     world = synced.canvas.world
     world.switches.latency_seconds = 0.05
