@@ -1,0 +1,115 @@
+"""What sync writes in one go, seen from SQL: refusals, and that repeating changes nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.support.people import act_as, persona, refused
+
+Connection = psycopg.Connection[Any]
+SEALED = "v1:" + "A" * 40
+CONNECT = "select * from public.svc_connect_integration(%s, %s, %s, %s, array['s'], %s, %s)"
+
+
+@pytest.fixture
+def installation(db: Connection) -> uuid.UUID:
+    row = db.execute(
+        "insert into public.lms_connections (instance_domain, name) values (%s, 'School') returning id",
+        (f"{uuid.uuid4().hex[:12]}.example.edu",),
+    ).fetchone()
+    assert row is not None
+    return uuid.UUID(str(row[0]))
+
+
+def connect(
+    db: Connection, person: uuid.UUID, installation: uuid.UUID, canvas_person: str, row_id: uuid.UUID | None = None
+) -> Any:
+    """Calls svc_connect_integration as the service; (integration_id, outcome, job_id)."""
+    with act_as(db, None, "service_role"):
+        args = (row_id or uuid.uuid4(), person, installation, canvas_person, SEALED, SEALED)
+        return db.execute(CONNECT, args).fetchone()
+
+
+def course_of(db: Connection, integration: uuid.UUID, **fields: Any) -> Any:
+    """Applies one course; (course_id, canvas_course_id, outcome, is_active, workflow_state)."""
+    row = {"canvas_course_id": 7, "name": "C", "content_hash": "1", "workflow_state": "available"}
+    given = json.dumps([{**row, "access_restricted": False, **fields}])
+    return db.execute("select * from public.svc_apply_courses(%s, %s)", (integration, given)).fetchone()
+
+
+def test_a_grant_is_stored_whole_and_again_under_the_same_id(db: Connection, installation: uuid.UUID) -> None:
+    person = persona(db)
+    first = connect(db, person, installation, "101")
+    assert first[1] == "connected"
+    assert connect(db, person, installation, "101")[:2] == (first[0], "other_id"), "another id: seal again for this one"
+    assert connect(db, person, installation, "101", first[0]) == first
+    tokens = db.execute("select version from private.integration_tokens where integration_id = %s", (first[0],))
+    assert tokens.fetchone() == (2,)
+
+
+def test_a_canvas_person_of_somebody_else_is_refused_whole(db: Connection, installation: uuid.UUID) -> None:
+    connect(db, persona(db), installation, "101")
+    late = persona(db)
+    assert connect(db, late, installation, "101") == (None, "in_use", None)
+    for table in ("integrations", "jobs"):
+        left = db.execute(f"select count(*) from public.{table} where user_id = %s".encode(), (late,)).fetchone()
+        assert left == (0,)
+
+
+def test_refusals(db: Connection, installation: uuid.UUID) -> None:
+    person = persona(db)
+    args = (uuid.uuid4(), person, uuid.uuid4(), "1", SEALED, SEALED)
+    refused(db, "PT404", CONNECT, args)
+    refused(db, "22004", CONNECT, (None, person, installation, "1", SEALED, SEALED))
+    refused(db, "23514", CONNECT, (uuid.uuid4(), person, installation, "1", "plain", SEALED))
+    refused(db, "PT404", "select * from public.svc_apply_courses(%s, '[]')", (uuid.uuid4(),))
+    refused(db, "PT404", "select * from public.svc_apply_assignments(%s, '[]', '{}')", (uuid.uuid4(),))
+    integration = connect(db, person, installation, "101")[0]
+    refused(db, "22023", "select * from public.svc_apply_courses(%s, '{}')", (integration,))
+
+
+def test_nobody_but_the_service_may_call_them(db: Connection, installation: uuid.UUID) -> None:
+    person = persona(db)
+    integration = connect(db, person, installation, "101")[0]
+    for role in ("authenticated", "app_admin", "anon"):
+        with act_as(db, person if role != "anon" else None, role):
+            for call in ("svc_disconnect_integration(%s)", "svc_expire_integration(%s)", "svc_apply_courses(%s, '[]')"):
+                refused(db, "42501", f"select public.{call}", (integration,))
+
+
+def test_expiring_tells_once(db: Connection, installation: uuid.UUID) -> None:
+    person = persona(db)
+    integration = connect(db, person, installation, "101")[0]
+    outcomes = [db.execute("select public.svc_expire_integration(%s)", (integration,)).fetchone() for _ in range(2)]
+    assert outcomes == [(True,), (False,)]
+    told = db.execute("select type::text from public.notifications where user_id = %s", (person,)).fetchall()
+    assert told == [("integration_error",)]
+
+
+def test_a_course_that_is_the_same_is_not_written(db: Connection, installation: uuid.UUID) -> None:
+    integration = connect(db, persona(db), installation, "101")[0]
+    made = course_of(db, integration)
+    assert made[2:] == ("inserted", True, "available")
+    version = "select xmin::text, ctid::text from public.courses where id = %s"
+    before = db.execute(version, (made[0],)).fetchone()
+    assert course_of(db, integration)[2] == "unchanged"
+    assert db.execute(version, (made[0],)).fetchone() == before
+    assert course_of(db, integration, name="Stub", content_hash="2", access_restricted=True)[2] == "restricted"
+    row = db.execute("select name, content_hash, access_restricted from public.courses where id = %s", (made[0],))
+    assert row.fetchone() == ("C", "1", True)
+    assert course_of(db, integration)[2] == "updated"
+
+
+def test_deleted_and_switched_off_are_told_apart(db: Connection, installation: uuid.UUID) -> None:
+    integration = connect(db, persona(db), installation, "101")[0]
+    course_id = course_of(db, integration)[0]
+    mark = "select public.svc_mark_course(%s, 'deleted')"
+    assert [db.execute(mark, (course_id,)).fetchone() for _ in range(2)] == [(True,), (False,)]
+    assert course_of(db, integration)[2:] == ("updated", True, "available")
+    db.execute("update public.courses set is_active = false where id = %s", (course_id,))
+    assert course_of(db, integration, content_hash="3")[2:] == ("updated", False, "available")
