@@ -29,10 +29,8 @@ def room_files(room: str) -> list[Path]:
     names = [line for line in listed if line and not line.startswith("#")]
     present = {file.name for file in (SQL / room).glob("*.sql")}
     if set(names) != present or len(names) != len(set(names)):
-        import sys
-
-        print(f"WIP: sql/{room}/order.txt and the folder differ: {sorted(set(names) ^ present)}", file=sys.stderr)
-    return [SQL / room / name for name in names if name in present]
+        raise ValueError(f"sql/{room}/order.txt and the folder differ: {sorted(set(names) ^ present)}")
+    return [SQL / room / name for name in names]
 
 
 def policy_files(room: str) -> list[Path]:

@@ -20,10 +20,7 @@ from pathlib import Path
 from scripts.native import schema
 from scripts.native.paths import REPO
 from scripts.native.postgres import PostgresFailed, Server, data_home
-
-AUTH_SCHEMA = REPO / "tests" / "standins" / "auth" / "schema.sql"
-if not AUTH_SCHEMA.exists():  # WIP
-    AUTH_SCHEMA = Path("/work/notes/auth_stub.sql")
+from scripts.native.stack import AUTH_SCHEMA
 
 
 def main(arguments: list[str]) -> int:

@@ -1,0 +1,22 @@
+"""``./scripts/demo`` tells its whole story and ends well, from nothing."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from scripts.native.paths import REPO
+
+
+def test_the_demo_ends_with_a_headstart_from_an_assignment_of_canvas() -> None:
+    command = [sys.executable, "-m", "scripts.native.demo"]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    asked = re.search(r"He asks for a headstart: (.+) \(", done.stdout)
+    assert asked, "an assignment that came out of Canvas is named"
+    assert f"# Getting started: {asked[1]}" in done.stdout, "its headstart is printed"
+    assert "The headstart is ready" in done.stdout
+    for announced in ("the scripted model stand-in answers", "our stand-in, tests/standins/auth"):
+        assert announced in done.stderr
+    assert "no Canvas is configured" in done.stdout
