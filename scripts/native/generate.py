@@ -1,6 +1,7 @@
 """``./scripts/generate``: writes every generated file from the database as it is today.
 
-``GENERATED`` is the list: a file (or folder of files) and what should stand in it. ./scripts/check and a test compare.
+``GENERATORS`` is the list: each yields files and what should stand in them. ./scripts/check and tests compare.
+policies/privileges.txt is not among them: it is reviewed, so it is written on purpose (scripts/native/privileges.py).
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
+
+from scripts.native import docs
 from scripts.native.paths import REPO
 from scripts.native.stack import Options, Stack
 from scripts.native.types import TYPES_FILE, generated_types
@@ -18,7 +22,12 @@ def _types(db_url: str) -> Iterator[tuple[Path, str]]:
     yield TYPES_FILE, generated_types(db_url)
 
 
-GENERATORS: list[Callable[[str], Iterator[tuple[Path, str]]]] = [_types]
+def _pages(db_url: str) -> Iterator[tuple[Path, str]]:
+    with psycopg.connect(db_url) as connection:
+        yield from docs.pages(connection).items()
+
+
+GENERATORS: list[Callable[[str], Iterator[tuple[Path, str]]]] = [_types, _pages]
 
 
 def differing(db_url: str) -> Iterator[tuple[Path, str]]:

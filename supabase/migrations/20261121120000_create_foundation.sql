@@ -1,0 +1,328 @@
+-- Tables, functions and views of the room 00_foundation.
+-- Touches: 00_foundation. Undo: drop what it creates, newest first; nothing in it destroys data.
+
+-- The database role of staff. PostgREST switches to it when a token's `role` claim says app_admin, which only the access
+-- token hook writes. It inherits authenticated, so an administrator keeps his own rows; what he sees beyond them is a
+-- policy `to app_admin`, never an "or is admin" inside the policy of everybody (that would cost everybody the index).
+-- Roles belong to the cluster, hence the guard.
+
+do $$
+begin
+    if not exists (select from pg_catalog.pg_roles where rolname = 'app_admin') then
+        create role app_admin nologin;
+        comment on role app_admin is 'Staff of the product: reached through the role claim of an access token.';
+    end if;
+end
+$$;
+
+grant authenticated to app_admin;
+grant app_admin to authenticator;
+-- so that the owner of the schema can try policies as staff
+grant app_admin to postgres;
+
+-- `private` holds what no client may name: secrets, outboxes, the audit log, and the functions that policies call.
+-- It is never in the list of exposed schemas; callers reach its functions only through bound function bodies.
+
+create schema private;
+
+comment on schema private is
+    'Not exposed: secrets, queues'' insides, audit, and the helpers of policies. No API role has usage on it.';
+
+-- Everything created later starts shut. Platforms of different age have granted new objects to the API roles by default,
+-- and Postgres itself lets PUBLIC execute every new function; both are closed here, before the first table.
+
+-- Must be the global form: defaults per schema can only add to it, never take away.
+alter default privileges for role postgres revoke execute on functions from public;
+alter default privileges for role postgres revoke all on tables from anon, authenticated, service_role;
+alter default privileges for role postgres revoke all on sequences from anon, authenticated, service_role;
+alter default privileges for role postgres revoke all on functions from anon, authenticated, service_role;
+
+alter default privileges for role postgres in schema public
+    revoke all on tables from anon, authenticated, service_role;
+alter default privileges for role postgres in schema public
+    revoke all on sequences from anon, authenticated, service_role;
+alter default privileges for role postgres in schema public
+    revoke all on functions from anon, authenticated, service_role;
+
+revoke create on schema public from public;
+
+-- One clock for business rules (caps, leases, windows, retention), so that a test can stop it. Column defaults and
+-- updated_at keep now(): they say when the row was written.
+
+create function private.test_setting(p_name text)
+returns text
+language sql
+stable
+parallel safe
+set search_path = ''
+as $$
+    select nullif(current_setting(p_name, true), '')
+    where exists (select from pg_catalog.pg_roles where rolname = session_user and rolsuper)
+       or exists (
+           select from pg_catalog.pg_database
+           where datname = current_database() and pg_catalog.pg_get_userbyid(datdba) = session_user
+       );
+$$;
+
+comment on function private.test_setting(text) is
+    'A setting that only tests may use: null unless the session belongs to a superuser or the owner of the database. '
+    'API requests run in sessions of authenticator, so they cannot bend time or chance.';
+
+create function private.clock()
+returns timestamptz
+language plpgsql
+stable
+parallel safe
+set search_path = ''
+as $$
+begin
+    -- the usual case costs one look at a setting
+    if nullif(current_setting('app.frozen_now', true), '') is null then
+        return now();
+    end if;
+    return coalesce(private.test_setting('app.frozen_now')::timestamptz, now());
+end
+$$;
+
+comment on function private.clock() is
+    'The time of business rules: now(), or app.frozen_now where private.test_setting allows it.';
+
+create function private.today()
+returns date
+language sql
+stable
+parallel safe
+set search_path = ''
+as $$
+    select (private.clock() at time zone 'UTC')::date;
+$$;
+
+comment on function private.today() is
+    'The UTC day of private.clock(). Never current_date: a client may set the time zone of its session.';
+
+create function private.jitter()
+returns double precision
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    if nullif(current_setting('app.frozen_jitter', true), '') is null then
+        return random();
+    end if;
+    return coalesce(private.test_setting('app.frozen_jitter')::double precision, random());
+end
+$$;
+
+comment on function private.jitter() is
+    'A random number in [0, 1) for back-off, or app.frozen_jitter where private.test_setting allows it.';
+
+-- Who is calling, for SECURITY DEFINER functions: there current_user is the owner, and only the token tells the caller.
+
+create function private.caller()
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    v_caller uuid := auth.uid();
+begin
+    if v_caller is null or auth.jwt() ->> 'is_anonymous' = 'true' then
+        raise exception 'sign in first' using errcode = '42501';
+    end if;
+    return v_caller;
+end
+$$;
+
+comment on function private.caller() is
+    'The signed-in person behind this request; 42501 without one, and for anonymous sign-ins, which have no rights here.';
+
+create function private.person()
+returns uuid
+-- plpgsql keeps its plans between statements; policies ask this at every request
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return case when auth.jwt() ->> 'is_anonymous' is distinct from 'true' then auth.uid() end;
+end
+$$;
+
+comment on function private.person() is
+    'The signed-in person, null for nobody and for anonymous sign-ins: private.caller() for sets, which must not raise.';
+
+-- Trigger functions that several domains share. Triggers are named trg_<table>_<what> and fire in name order.
+-- Those that read or write other tables are SECURITY DEFINER: as invoker they would see only what the caller's policies
+-- show, and a row that exists would look missing.
+
+create function public.set_updated_at()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    new.updated_at := now();
+    return new;
+end
+$$;
+
+comment on function public.set_updated_at() is
+    'BEFORE UPDATE on every table that has updated_at: the database tells the time of a change, never the client.';
+
+create function private.enforce_transition()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_column constant text := tg_argv[0];
+    v_from text := '';
+    v_to text;
+begin
+    if v_column = 'status' then
+        -- the usual case, without turning the row into json
+        v_to := new.status;
+        if tg_op = 'UPDATE' then
+            v_from := old.status;
+        end if;
+    else
+        v_to := to_jsonb(new) ->> v_column;
+        if tg_op = 'UPDATE' then
+            v_from := to_jsonb(old) ->> v_column;
+        end if;
+    end if;
+    if v_from is distinct from v_to and not coalesce((v_from || '>' || v_to) = any (tg_argv[1:]), false) then
+        if tg_op = 'INSERT' then
+            raise exception '% cannot begin with % %', tg_table_name, v_column, v_to using errcode = '23514';
+        end if;
+        raise exception '% cannot go from % % to %', tg_table_name, v_column, v_from, v_to using errcode = '23514';
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.enforce_transition() is
+    'BEFORE INSERT OR UPDATE OF a state column: private.enforce_transition(column, ''from>to'', ...); ''>x'' lists a state '
+    'a row may be born in. Unchanged passes, anything else unlisted is 23514, for service_role too.';
+
+create function private.check_profile_role()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_new constant jsonb := to_jsonb(new);
+    v_old constant jsonb := case when tg_op = 'UPDATE' then to_jsonb(old) else '{}' end;
+    v_person text;
+    v_role text;
+begin
+    for i in 0 .. tg_nargs - 2 by 2 loop
+        v_person := v_new ->> tg_argv[i];
+        -- a SET NULL from a departing tutor must not test again a student whose role has changed since
+        if v_person is null or v_person is not distinct from v_old ->> tg_argv[i] then
+            continue;
+        end if;
+        -- the lock makes a concurrent change of role wait for us, or us for it
+        select role into v_role from public.profiles where user_id = v_person::uuid for share;
+        -- without a profile the foreign key speaks
+        if found and v_role is distinct from tg_argv[i + 1] then
+            raise exception '%.% must be a %', tg_table_name, tg_argv[i], tg_argv[i + 1] using errcode = '23514';
+        end if;
+    end loop;
+    return new;
+end
+$$;
+
+comment on function private.check_profile_role() is
+    'BEFORE INSERT OR UPDATE OF the named columns: private.check_profile_role(column, role, ...). Each changed, non-null '
+    'column must name a person of that role, else 23514. A check constraint cannot look into another table.';
+
+create function private.enqueue_storage_deletion()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_old constant jsonb := to_jsonb(old);
+    v_new constant jsonb := case when tg_op = 'UPDATE' then to_jsonb(new) else '{}' end;
+    v_key text;
+begin
+    foreach v_key in array tg_argv loop
+        if v_old ->> v_key is not null and v_new ->> v_key is distinct from v_old ->> v_key then
+            insert into private.storage_deletions (storage_key, reason)
+            values (v_old ->> v_key, format('%s %s', tg_table_name, lower(tg_op)))
+            on conflict do nothing;
+        end if;
+    end loop;
+    return null;
+end
+$$;
+
+comment on function private.enqueue_storage_deletion() is
+    'AFTER DELETE, or UPDATE that clears a key: private.enqueue_storage_deletion(key column, ...) puts each stored file '
+    'that lost its row into the outbox, because SQL cannot delete it.';
+
+create function private.write_audit(
+    p_action text,
+    p_entity text,
+    p_entity_id text,
+    p_subject_user_id uuid,
+    p_detail jsonb default '{}'
+)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    insert into private.audit_log (actor_id, actor_role, action, entity, entity_id, subject_user_id, detail)
+    values (
+        auth.uid(),
+        coalesce(nullif(auth.jwt() ->> 'role', ''), session_user),
+        p_action, p_entity, p_entity_id, p_subject_user_id, p_detail
+    );
+end
+$$;
+
+comment on function private.write_audit(text, text, text, uuid, jsonb) is
+    'One line of the audit log about the caller of this request. detail must hold no secret and no student''s text.';
+
+create function private.audit()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_old constant jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) else '{}' end;
+    v_new constant jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) else '{}' end;
+    v_row constant jsonb := case when tg_op = 'DELETE' then v_old else v_new end;
+    v_before jsonb;
+    v_after jsonb;
+begin
+    select jsonb_object_agg(key, value) into v_before
+    from jsonb_each(v_old) where key = any (tg_argv[2:]) and value is distinct from v_new -> key;
+    select jsonb_object_agg(key, value) into v_after
+    from jsonb_each(v_new) where key = any (tg_argv[2:]) and value is distinct from v_old -> key;
+    if tg_op = 'UPDATE' and v_before is null and v_after is null then
+        return null;
+    end if;
+    perform private.write_audit(
+        lower(tg_op),
+        tg_table_name,
+        v_row ->> tg_argv[0],
+        (v_row ->> tg_argv[1])::uuid,
+        jsonb_strip_nulls(jsonb_build_object('before', v_before, 'after', v_after))
+    );
+    return null;
+end
+$$;
+
+comment on function private.audit() is
+    'AFTER INSERT, UPDATE or DELETE: private.audit(id column, subject column, recorded column, ...). Only the named '
+    'columns are kept, and an update that changes none of them leaves no line.';

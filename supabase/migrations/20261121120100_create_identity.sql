@@ -1,0 +1,789 @@
+-- Tables, functions and views of the room 10_identity.
+-- Touches: 10_identity. Undo: drop what it creates, newest first; nothing in it destroys data.
+
+-- Values stand in the order of a life, not of the alphabet.
+
+create type public.user_role as enum ('student', 'tutor', 'parent', 'teacher', 'admin');
+comment on type public.user_role is
+    'What an account is for; one role each. student: learns; tutor: sees the students assigned to him; parent: sees '
+    'children with consent; teacher: prepares classes and sees no student; admin: staff, through the role app_admin.';
+
+create type public.learning_style as enum ('visual', 'textual', 'mixed');
+comment on type public.learning_style is 'How a learner says he takes things in best.';
+
+create type public.guardianship_status as enum ('pending', 'active', 'revoked');
+comment on type public.guardianship_status is
+    'pending: asked for, no access; active: consent is recorded; revoked: withdrawn by either side or by staff.';
+
+create type public.consent_basis as enum ('student_consent', 'minor_verified');
+comment on type public.consent_basis is
+    'student_consent: the student accepted; minor_verified: staff checked that the student is a minor, until a date.';
+
+-- The exposed half of a person; auth.users is the other. It holds only what related people may see: settings, statistics
+-- and secrets live in siblings, because a row is shown whole or not at all.
+-- Written by the sign-up trigger; the person edits name, picture and time zone; staff changes the role by RPC.
+-- No e-mail address: that is auth.users.email.
+
+create table public.profiles (
+    user_id uuid primary key references auth.users (id) on delete cascade,
+    role public.user_role not null default 'student',
+    display_name text,
+    avatar_url text,
+    timezone text not null default 'UTC',
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint profiles_display_name_check check (char_length(display_name) <= 200),
+    constraint profiles_avatar_url_check check (char_length(avatar_url) <= 2000),
+    constraint profiles_timezone_check check (char_length(timezone) <= 64)
+);
+
+-- lists of tutors or teachers for staff
+create index idx_profiles_role on public.profiles (role);
+
+comment on table public.profiles is 'A person, as related people see him. One row per account.';
+comment on column public.profiles.user_id is 'The account: auth.users.id.';
+comment on column public.profiles.role is 'What the account is for. Changed by admin_set_role only.';
+comment on column public.profiles.display_name is 'The name others see.';
+comment on column public.profiles.avatar_url is 'Address of a picture.';
+comment on column public.profiles.timezone is 'IANA name of the person''s time zone; decides when his day begins.';
+comment on column public.profiles.created_at is 'When the account was made.';
+comment on column public.profiles.updated_at is 'When the row last changed.';
+
+create function private.check_timezone()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    -- reading the list of zones costs milliseconds: only for a new value that is not the default
+    if new.timezone = 'UTC' or (tg_op = 'UPDATE' and new.timezone = old.timezone) then
+        return new;
+    end if;
+    if not exists (select from pg_catalog.pg_timezone_names where name = new.timezone) then
+        raise exception 'unknown time zone' using errcode = '23514', hint = 'Use an IANA name such as Europe/Berlin.';
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.check_timezone() is
+    'BEFORE INSERT OR UPDATE OF timezone on profiles: only zones the database can compute with, else 23514.';
+
+create trigger trg_profiles_timezone before insert or update of timezone on public.profiles
+for each row execute function private.check_timezone();
+
+create trigger trg_profiles_updated_at before update on public.profiles
+for each row execute function public.set_updated_at();
+
+create trigger trg_profiles_audit after update of role on public.profiles
+for each row when (old.role is distinct from new.role)
+execute function private.audit('user_id', 'user_id', 'role');
+
+-- What a person sets up for himself; nobody else sees it. Written by the person; the row is made at sign-up.
+
+create table public.user_settings (
+    user_id uuid primary key,
+    preferences jsonb not null default '{}',
+    voice_preference text,
+    learning_preferences jsonb not null default '{}',
+    learning_style public.learning_style,
+    nudge_frequency_cap smallint not null default 1,
+    disclaimer_shown boolean not null default false,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint user_settings_user_id_fkey foreign key (user_id)
+    references public.profiles (user_id) on delete cascade,
+    constraint user_settings_preferences_check
+    check (jsonb_typeof(preferences) = 'object' and octet_length(preferences::text) <= 65536),
+    constraint user_settings_voice_preference_check check (char_length(voice_preference) <= 200),
+    constraint user_settings_learning_preferences_check
+    check (jsonb_typeof(learning_preferences) = 'object' and octet_length(learning_preferences::text) <= 65536),
+    constraint user_settings_nudge_frequency_cap_check check (nudge_frequency_cap between 0 and 20)
+);
+
+comment on table public.user_settings is 'A person''s own settings, seen by nobody else. One row per account.';
+comment on column public.user_settings.user_id is 'Whose settings.';
+comment on column public.user_settings.preferences is 'Free-form settings of the front end; at most 64 KiB.';
+comment on column public.user_settings.voice_preference is 'Voice chosen for spoken sessions.';
+comment on column public.user_settings.learning_preferences is 'Free-form answers about how the person learns; at most 64 KiB.';
+comment on column public.user_settings.learning_style is 'How explanations are best presented.';
+comment on column public.user_settings.nudge_frequency_cap is 'Most nudges per local day; 0 means none at all.';
+comment on column public.user_settings.disclaimer_shown is 'The notice about answers written by a model was shown; never taken back.';
+comment on column public.user_settings.created_at is 'When the row was made.';
+comment on column public.user_settings.updated_at is 'When the row last changed.';
+
+create function private.keep_disclaimer_shown()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    raise exception 'disclaimer_shown cannot be taken back' using errcode = '23514';
+end
+$$;
+
+comment on function private.keep_disclaimer_shown() is
+    'BEFORE UPDATE on user_settings when disclaimer_shown would go back to false: 23514.';
+
+create trigger trg_user_settings_disclaimer before update on public.user_settings
+for each row when (old.disclaimer_shown and not new.disclaimer_shown)
+execute function private.keep_disclaimer_shown();
+
+create trigger trg_user_settings_updated_at before update on public.user_settings
+for each row execute function public.set_updated_at();
+
+-- Figures the system keeps about a person. Nobody writes them by REST: a learner must not set his own points.
+-- Filled by refresh_user_stats and touch_last_active.
+
+create table public.user_stats (
+    user_id uuid primary key,
+    gamification jsonb not null default '{}',
+    analytics jsonb not null default '{}',
+    last_active timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint user_stats_user_id_fkey foreign key (user_id)
+    references public.profiles (user_id) on delete cascade,
+    constraint user_stats_gamification_check check (jsonb_typeof(gamification) = 'object'),
+    constraint user_stats_analytics_check check (jsonb_typeof(analytics) = 'object')
+);
+
+comment on table public.user_stats is 'Points and engagement of a person, computed by the system. One row per account.';
+comment on column public.user_stats.user_id is 'Whose figures.';
+comment on column public.user_stats.gamification is 'Keys xp, level, badges, streaks, meta_rewards.';
+comment on column public.user_stats.analytics is 'Keys override_count, confidence_distribution, nudge_engagement.';
+comment on column public.user_stats.last_active is 'When the person last used the product, to five minutes.';
+comment on column public.user_stats.created_at is 'When the row was made.';
+comment on column public.user_stats.updated_at is 'When the row last changed.';
+
+create trigger trg_user_stats_updated_at before update on public.user_stats
+for each row execute function public.set_updated_at();
+
+-- Who may look after whom. A parent account alone shows nothing: access needs a recorded consent, begins with it and ends
+-- on revocation or after valid_until. Staff proposes and verifies; the student answers with respond_guardianship; either
+-- side ends it with revoke_guardianship. Every change is audited.
+
+create table public.guardianships (
+    id uuid primary key default gen_random_uuid(),
+    parent_id uuid not null,
+    student_id uuid not null,
+    status public.guardianship_status not null default 'pending',
+    relationship text,
+    consent_basis public.consent_basis,
+    consented_by uuid,
+    consented_at timestamptz,
+    valid_until date,
+    revoked_at timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint guardianships_parent_id_student_id_key unique (parent_id, student_id),
+    constraint guardianships_parent_id_fkey foreign key (parent_id)
+    references public.profiles (user_id) on delete cascade,
+    constraint guardianships_student_id_fkey foreign key (student_id)
+    references public.profiles (user_id) on delete cascade,
+    constraint guardianships_consented_by_fkey foreign key (consented_by)
+    references public.profiles (user_id) on delete set null,
+    constraint guardianships_self_check check (parent_id <> student_id),
+    constraint guardianships_relationship_check check (char_length(relationship) <= 100),
+    constraint guardianships_consent_check
+    check (status <> 'active' or (consent_basis is not null and consented_at is not null)),
+    constraint guardianships_minor_check
+    check (consent_basis is distinct from 'minor_verified' or valid_until is not null)
+);
+
+create index idx_guardianships_student_id on public.guardianships (student_id);
+-- private.my_guardians()
+create index idx_guardianships_student_id_active on public.guardianships (student_id, parent_id)
+where status = 'active';
+create index idx_guardianships_consented_by on public.guardianships (consented_by);
+
+comment on table public.guardianships is 'A parent''s right to see a student''s learning, and the consent behind it.';
+comment on column public.guardianships.id is 'Key.';
+comment on column public.guardianships.parent_id is 'The adult; must have role parent.';
+comment on column public.guardianships.student_id is 'The child; must have role student.';
+comment on column public.guardianships.status is 'Only active gives access.';
+comment on column public.guardianships.relationship is 'For people: mother, uncle, carer.';
+comment on column public.guardianships.consent_basis is 'Why access is lawful; required while active.';
+comment on column public.guardianships.consented_by is 'Who recorded the consent: the student, or staff for a minor.';
+comment on column public.guardianships.consented_at is 'When consent was recorded; required while active.';
+comment on column public.guardianships.valid_until is 'Last day of access, in UTC, inclusive; required for minor_verified.';
+comment on column public.guardianships.revoked_at is 'When it was last revoked.';
+comment on column public.guardianships.created_at is 'When it was proposed.';
+comment on column public.guardianships.updated_at is 'When the row last changed.';
+
+create function private.stamp_guardianship()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if new.status = 'active' then
+        new.consented_at := coalesce(new.consented_at, private.clock());
+        new.consented_by := coalesce(new.consented_by, auth.uid());
+    elsif new.status = 'revoked' then
+        new.revoked_at := private.clock();
+    else
+        -- asked for again: the old consent says nothing about the new request
+        new.consent_basis := null;
+        new.consented_by := null;
+        new.consented_at := null;
+        new.valid_until := null;
+        new.revoked_at := null;
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.stamp_guardianship() is
+    'BEFORE UPDATE on guardianships when status changes: notes who consented and when, or when it ended.';
+
+create trigger trg_guardianships_roles before insert or update of parent_id, student_id on public.guardianships
+for each row execute function private.check_profile_role('parent_id', 'parent', 'student_id', 'student');
+
+create trigger trg_guardianships_stamp before update of status on public.guardianships
+for each row when (old.status is distinct from new.status)
+execute function private.stamp_guardianship();
+
+create trigger trg_guardianships_status before insert or update of status on public.guardianships
+for each row execute function private.enforce_transition(
+    'status', '>pending', 'pending>active', 'pending>revoked', 'active>revoked', 'revoked>pending'
+);
+
+create trigger trg_guardianships_updated_at before update on public.guardianships
+for each row execute function public.set_updated_at();
+
+create trigger trg_guardianships_audit after insert or update or delete on public.guardianships
+for each row execute function private.audit(
+    'id', 'student_id', 'parent_id', 'student_id', 'status', 'consent_basis', 'consented_by', 'valid_until'
+);
+
+-- Who a person is at an identity provider we no longer sign in with: the old Cognito subject. LTI subjects have their own
+-- table, because a Canvas platform is more than an issuer string. Only the service reads or writes it.
+
+create table private.external_identities (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null,
+    kind text not null,
+    issuer text not null,
+    subject text not null,
+    created_at timestamptz not null default now(),
+    constraint external_identities_issuer_subject_key unique (issuer, subject),
+    constraint external_identities_user_id_fkey foreign key (user_id)
+    references auth.users (id) on delete cascade,
+    constraint external_identities_kind_check check (kind = 'cognito'),
+    constraint external_identities_issuer_check check (char_length(issuer) between 1 and 2000),
+    constraint external_identities_subject_check check (char_length(subject) between 1 and 255)
+);
+
+create index idx_external_identities_user_id on private.external_identities (user_id);
+
+comment on table private.external_identities is 'The same person at an outside identity provider.';
+comment on column private.external_identities.id is 'Key.';
+comment on column private.external_identities.user_id is 'Our account.';
+comment on column private.external_identities.kind is 'Which sort of provider; today only cognito.';
+comment on column private.external_identities.issuer is 'The provider''s issuer address.';
+comment on column private.external_identities.subject is 'The person''s id there.';
+comment on column private.external_identities.created_at is 'When the two were linked.';
+
+create function public.svc_link_external_identity(p_user_id uuid, p_kind text, p_issuer text, p_subject text)
+returns uuid
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_id uuid;
+begin
+    if p_user_id is null or p_kind is null or p_issuer is null or p_subject is null then
+        raise exception 'every argument is required' using errcode = '22004';
+    end if;
+    if p_kind <> 'cognito' then
+        raise exception 'unknown kind of identity' using errcode = '22023';
+    end if;
+    if not exists (select from auth.users where id = p_user_id) then
+        raise exception 'no such account' using errcode = 'PT404';
+    end if;
+    insert into private.external_identities (user_id, kind, issuer, subject)
+    values (p_user_id, p_kind, p_issuer, p_subject)
+    on conflict (issuer, subject) do nothing;
+    select id into v_id from private.external_identities
+    where issuer = p_issuer and subject = p_subject and user_id = p_user_id;
+    if not found then
+        raise exception 'that identity belongs to another account' using errcode = 'PT409';
+    end if;
+    return v_id;
+end
+$$;
+
+comment on function public.svc_link_external_identity(uuid, text, text, text) is
+    'Links an outside identity to an account and returns the link''s id; safe to repeat. PT404 without the account, PT409 '
+    'when the identity is another account''s.';
+
+create function public.svc_find_external_identity(p_kind text, p_issuer text, p_subject text)
+returns uuid
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select user_id from private.external_identities
+    where kind = p_kind and issuer = p_issuer and subject = p_subject;
+$$;
+
+comment on function public.svc_find_external_identity(text, text, text) is
+    'The account behind an outside identity, or null.';
+
+-- Who is related to whom, as policies ask it. Sets are uuid[], so that `column = any((select private.set())::uuid[])` runs
+-- once per statement and drives an index; the boolean forms are for single checks in RPCs, never for rows of a table.
+-- Rights of tutors are in 80_tutoring/rights.sql.
+
+create function private.guards(p_student_id uuid)
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select exists (
+        select from public.guardianships as g
+        join public.profiles as parent on parent.user_id = g.parent_id
+        where g.parent_id = (select auth.uid()) and g.student_id = p_student_id
+          and g.status = 'active' and parent.role = 'parent'
+          and (g.valid_until is null or g.valid_until >= private.today())
+    );
+$$;
+
+comment on function private.guards(uuid) is
+    'The caller is a parent with consent for this student: active, not past valid_until, role still parent.';
+
+create function private.guarded_students()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    -- plpgsql keeps this plan between statements; policies ask at every request of a parent
+    return array(
+        select g.student_id
+        from public.guardianships as g
+        join public.profiles as parent on parent.user_id = g.parent_id
+        where g.parent_id = auth.uid() and g.status = 'active' and parent.role = 'parent'
+          and (g.valid_until is null or g.valid_until >= v_today)
+    );
+end
+$$;
+
+comment on function private.guarded_students() is 'The students private.guards() says yes to, as a set.';
+
+create function private.my_guardians()
+returns uuid[]
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select coalesce(array_agg(g.parent_id), '{}')
+    from public.guardianships as g
+    join public.profiles as parent on parent.user_id = g.parent_id
+    where g.student_id = (select auth.uid()) and g.status = 'active' and parent.role = 'parent'
+      and (g.valid_until is null or g.valid_until >= private.today());
+$$;
+
+comment on function private.my_guardians() is 'The parents who see the caller now.';
+
+create function private.related_people()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_students uuid[];
+begin
+    -- a paused tutor keeps the card of his student, though no row of the student's work
+    select coalesce(array_agg(distinct a.student_id), '{}') into v_students
+    from public.tutor_student_assignments as a
+    join public.profiles as tutor on tutor.user_id = a.tutor_id
+    where a.tutor_id = (select auth.uid()) and a.status in ('active', 'paused') and tutor.role = 'tutor'
+      and (a.start_date is null or a.start_date <= private.today())
+      and (a.end_date is null or a.end_date >= private.today());
+    return v_students
+        || private.guarded_students()
+        || private.my_guardians()
+        || private.my_tutors()
+        || private.tutors_of_guarded_students();
+end
+$$;
+
+comment on function private.related_people() is
+    'Whose card (profiles row) the caller sees beside his own: his students, tutors, guardians, children with consent and '
+    'their tutors.';
+
+-- Every account gets its profile, settings and statistics. The role comes from app_metadata, which only the service can
+-- write; user_metadata is written by whoever signs up and is never read for rights.
+
+create function private.role_from_metadata(p_app_metadata jsonb)
+returns public.user_role
+language sql
+stable
+set search_path = ''
+as $$
+    select coalesce(
+        (select role from unnest(enum_range(null::public.user_role)) as role
+         where role::text = p_app_metadata ->> 'role'),
+        'student'
+    );
+$$;
+
+comment on function private.role_from_metadata(jsonb) is
+    'The role named in app_metadata; student when there is none or it is unknown.';
+
+create function private.create_profile(p_user_id uuid, p_app_metadata jsonb)
+returns void
+language sql
+volatile
+set search_path = ''
+as $$
+    insert into public.profiles (user_id, role) values (p_user_id, private.role_from_metadata(p_app_metadata))
+    on conflict do nothing;
+    insert into public.user_settings (user_id) values (p_user_id) on conflict do nothing;
+    insert into public.user_stats (user_id) values (p_user_id) on conflict do nothing;
+$$;
+
+comment on function private.create_profile(uuid, jsonb) is 'Makes the rows every account has; what exists stays as it is.';
+
+create function private.handle_new_user()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.create_profile(new.id, new.raw_app_meta_data);
+    return null;
+exception when others then
+    -- a sign-up is worth more than its profile, which ensure_profile() makes up for
+    raise warning 'no profile for a new account: %', sqlerrm;
+    return null;
+end
+$$;
+
+comment on function private.handle_new_user() is
+    'AFTER INSERT on auth.users: makes the profile. Never raises, for that would refuse the sign-up.';
+
+create trigger trg_users_profile after insert on auth.users
+for each row execute function private.handle_new_user();
+
+create function private.handle_new_user_role()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    -- created_at = now() is true only inside the transaction that made the account
+    update public.profiles set role = private.role_from_metadata(new.raw_app_meta_data)
+    where user_id = new.id and created_at = now()
+      and role is distinct from private.role_from_metadata(new.raw_app_meta_data);
+    return null;
+exception when others then
+    raise warning 'the role of a new account was not set: %', sqlerrm;
+    return null;
+end
+$$;
+
+comment on function private.handle_new_user_role() is
+    'AFTER UPDATE of app_metadata on auth.users, in the transaction that made the account only: the administration call of '
+    'Auth inserts the row first and its app_metadata a statement later. After that the role is admin_set_role''s.';
+
+create trigger trg_users_profile_role after update of raw_app_meta_data on auth.users
+for each row when (old.raw_app_meta_data ->> 'role' is distinct from new.raw_app_meta_data ->> 'role')
+execute function private.handle_new_user_role();
+
+-- A person who stops being tutor or parent keeps no access by an old row; a student in somebody's care stays a student.
+
+create function private.on_role_change()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if old.role = 'student' and (
+        exists (
+            select from public.tutor_student_assignments where student_id = old.user_id and status = 'active'
+        )
+        or exists (select from public.guardianships where student_id = old.user_id and status = 'active')
+    ) then
+        raise exception 'a student with an active tutor or guardian keeps the role'
+            using errcode = '23514', hint = 'End the assignments and guardianships first.';
+    end if;
+    if old.role = 'student' then
+        -- what is paused or only asked for must not come to life for somebody who is no student
+        update public.tutor_student_assignments set status = 'completed'
+        where student_id = old.user_id and status = 'paused';
+        update public.guardianships set status = 'revoked'
+        where student_id = old.user_id and status = 'pending';
+    elsif old.role = 'tutor' then
+        update public.tutor_student_assignments
+        -- an assignment that had not begun ends on the day it would have
+        set status = 'completed', end_date = greatest(start_date, private.today())
+        where tutor_id = old.user_id and status in ('active', 'paused');
+    elsif old.role = 'parent' then
+        update public.guardianships set status = 'revoked'
+        where parent_id = old.user_id and status in ('pending', 'active');
+    end if;
+    return null;
+end
+$$;
+
+comment on function private.on_role_change() is
+    'AFTER UPDATE OF role on profiles: ends the assignments of a former tutor and the guardianships of a former parent; '
+    '23514 for a student with an active assignment or guardianship, paused and pending ones end.';
+
+create trigger trg_profiles_role after update of role on public.profiles
+for each row when (old.role is distinct from new.role)
+execute function private.on_role_change();
+
+-- The same rows the sign-up trigger makes, for an account that somehow lacks them.
+
+create function private.ensure_profile()
+returns public.profiles
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_caller constant uuid := private.caller();
+    v_profile public.profiles;
+begin
+    perform private.create_profile(u.id, u.raw_app_meta_data) from auth.users as u where u.id = v_caller;
+    select * into v_profile from public.profiles where user_id = v_caller;
+    if not found then
+        raise exception 'the account is gone' using errcode = 'PT404';
+    end if;
+    return v_profile;
+end
+$$;
+
+comment on function private.ensure_profile() is 'Behind public.ensure_profile().';
+
+create function public.ensure_profile()
+returns public.profiles
+language sql
+volatile
+set search_path = ''
+begin atomic
+    select private.ensure_profile();
+end;
+
+comment on function public.ensure_profile() is
+    'The caller''s profile, made if it is missing, with settings and statistics.';
+
+create function private.touch_last_active()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_caller constant uuid := private.caller();
+begin
+    update public.user_stats set last_active = private.clock()
+    where user_id = v_caller
+      -- five minutes is fine enough for streaks and keeps the row quiet
+      and (last_active is null or last_active <= private.clock() - interval '5 minutes');
+end
+$$;
+
+comment on function private.touch_last_active() is 'Behind public.touch_last_active().';
+
+create function public.touch_last_active()
+returns void
+language sql
+volatile
+set search_path = ''
+begin atomic
+    select private.touch_last_active();
+end;
+
+comment on function public.touch_last_active() is
+    'Notes that the caller is here; writes at most once in five minutes.';
+
+-- The student answers a parent's request; both sides can end it.
+
+create function private.respond_guardianship(p_id uuid, p_accept boolean)
+returns public.guardianships
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_caller constant uuid := private.caller();
+    v_row public.guardianships;
+begin
+    if p_id is null or p_accept is null then
+        raise exception 'p_id and p_accept are required' using errcode = '22004';
+    end if;
+    select * into v_row from public.guardianships
+    where id = p_id and v_caller in (parent_id, student_id) for update;
+    if not found then
+        raise exception 'no such guardianship' using errcode = 'PT404';
+    end if;
+    if v_row.student_id <> v_caller then
+        raise exception 'only the student can answer' using errcode = '42501';
+    end if;
+    if v_row.status <> 'pending' then
+        raise exception 'the guardianship is not waiting for an answer' using errcode = '23514';
+    end if;
+    if p_accept then
+        update public.guardianships
+        set status = 'active', consent_basis = 'student_consent', consented_by = v_caller,
+            consented_at = private.clock()
+        where id = p_id returning * into v_row;
+    else
+        update public.guardianships set status = 'revoked' where id = p_id returning * into v_row;
+    end if;
+    return v_row;
+end
+$$;
+
+comment on function private.respond_guardianship(uuid, boolean) is 'Behind public.respond_guardianship().';
+
+create function public.respond_guardianship(p_id uuid, p_accept boolean)
+returns public.guardianships
+language sql
+volatile
+set search_path = ''
+begin atomic
+    select private.respond_guardianship(p_id, p_accept);
+end;
+
+comment on function public.respond_guardianship(uuid, boolean) is
+    'The student accepts or refuses a pending guardianship; accepting is the consent. 42501 for the parent, PT404 for '
+    'others, 23514 when it is not pending.';
+
+create function private.revoke_guardianship(p_id uuid)
+returns public.guardianships
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_caller constant uuid := private.caller();
+    v_row public.guardianships;
+begin
+    if p_id is null then
+        raise exception 'p_id is required' using errcode = '22004';
+    end if;
+    update public.guardianships set status = 'revoked'
+    where id = p_id and v_caller in (parent_id, student_id) returning * into v_row;
+    if not found then
+        raise exception 'no such guardianship' using errcode = 'PT404';
+    end if;
+    return v_row;
+end
+$$;
+
+comment on function private.revoke_guardianship(uuid) is 'Behind public.revoke_guardianship().';
+
+create function public.revoke_guardianship(p_id uuid)
+returns public.guardianships
+language sql
+volatile
+set search_path = ''
+begin atomic
+    select private.revoke_guardianship(p_id);
+end;
+
+comment on function public.revoke_guardianship(uuid) is
+    'The parent or the student ends a guardianship, asked for or active; access stops at once. Repeating it is harmless. '
+    'PT404 for anybody else.';
+
+-- Granted to app_admin alone, so that everybody else meets 42501 before a line runs.
+
+create function private.admin_set_role(p_user_id uuid, p_role text)
+returns public.profiles
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_profile public.profiles;
+begin
+    perform private.caller();
+    if p_user_id is null or p_role is null then
+        raise exception 'p_user_id and p_role are required' using errcode = '22004';
+    end if;
+    if p_role <> all (enum_range(null::public.user_role)::text[]) then
+        raise exception 'unknown role' using errcode = '22023';
+    end if;
+    update public.profiles set role = p_role::public.user_role where user_id = p_user_id returning * into v_profile;
+    if not found then
+        raise exception 'no such person' using errcode = 'PT404';
+    end if;
+    return v_profile;
+end
+$$;
+
+comment on function private.admin_set_role(uuid, text) is 'Behind public.admin_set_role().';
+
+create function public.admin_set_role(p_user_id uuid, p_role text)
+returns public.profiles
+language sql
+volatile
+set search_path = ''
+begin atomic
+    select private.admin_set_role(p_user_id, p_role);
+end;
+
+comment on function public.admin_set_role(uuid, text) is
+    'Staff gives an account another role; see private.on_role_change for what ends with the old one. The new role is in '
+    'the person''s token from its next refresh on. PT404, 22023 for an unknown role.';
+
+-- The custom access token hook of Auth, run as supabase_auth_admin on every sign-in and refresh. Invoker rights: it reads
+-- profiles by a grant and a policy of that role, so nothing here can be used to see more.
+
+create function private.custom_access_token(event jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    v_role public.user_role;
+begin
+    -- An account that Canvas made has no credentials of its own: a teacher removed there must not stay by a password.
+    -- Our LTI hand-off redeems a one-time link, which Auth calls otp.
+    if event #>> '{claims,app_metadata,lti,managed}' = 'true'
+       and coalesce(event ->> 'authentication_method', '') not in ('otp', 'token_refresh') then
+        return jsonb_build_object(
+            'error',
+            jsonb_build_object('http_code', 403, 'message', 'This account signs in from Canvas. Open the tool there.')
+        );
+    end if;
+
+    select role into v_role from public.profiles where user_id = (event ->> 'user_id')::uuid;
+    event := jsonb_set(event, '{claims,user_role}', to_jsonb(coalesce(v_role, 'student')));
+    if v_role = 'admin' then
+        event := jsonb_set(event, '{claims,role}', '"app_admin"');
+    end if;
+    return event;
+end
+$$;
+
+comment on function private.custom_access_token(jsonb) is
+    'Adds user_role to every access token, and the database role app_admin to those of staff. Refuses any sign-in of a '
+    'managed LTI account but the one-time link of our own hand-off. An account without profile counts as student.';

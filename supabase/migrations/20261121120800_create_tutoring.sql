@@ -1,0 +1,2000 @@
+-- Tables, functions and views of the room 80_tutoring.
+-- Touches: 80_tutoring. Undo: drop what it creates, newest first; nothing in it destroys data.
+
+create type public.tutor_assignment_status as enum ('active', 'paused', 'completed');
+comment on type public.tutor_assignment_status is
+    'active (the tutor sees the student''s work, between the dates), paused (he sees only who the student is), '
+    'completed.';
+
+create type public.goal_status as enum ('active', 'completed', 'paused', 'cancelled');
+comment on type public.goal_status is
+    'active (being worked on), completed, paused, cancelled; the last three may become active again.';
+
+create type public.summary_type as enum ('normal', 'brief', 'missing_transcript');
+comment on type public.summary_type is
+    'normal (from a whole transcript), brief (from little), missing_transcript (from notes alone).';
+
+create type public.practice_source as enum ('bank', 'ai_generated');
+comment on type public.practice_source is
+    'Where a practice question comes from: the reviewed bank, or written by the model for this student.';
+
+create type public.qa_confidence as enum ('High', 'Medium', 'Low');
+comment on type public.qa_confidence is 'How sure the companion was of an answer.';
+
+create type public.override_type as enum ('summary', 'practice', 'qa_answer');
+comment on type public.override_type is
+    'What a tutor corrected: a session summary, a practice question, an answer to a question.';
+
+-- The subjects taught. Kept by staff, read by everybody.
+
+create table public.subjects (
+    id uuid primary key default gen_random_uuid(),
+    name text not null,
+    category text,
+    description text,
+    created_at timestamptz not null default now(),
+
+    constraint subjects_name_key unique (name),
+    constraint subjects_name_check check (char_length(name) between 1 and 200),
+    constraint subjects_category_check check (char_length(category) <= 200),
+    constraint subjects_description_check check (char_length(description) <= 5000)
+);
+
+create index idx_subjects_category on public.subjects (category);
+
+comment on table public.subjects is 'Subjects of tutoring and practice.';
+comment on column public.subjects.id is 'Identity of the row.';
+comment on column public.subjects.name is 'Name, unique.';
+comment on column public.subjects.category is 'Group of subjects; an open list.';
+comment on column public.subjects.description is 'What the subject covers.';
+comment on column public.subjects.created_at is 'When the row was written.';
+
+-- Which subject leads on to which. Directional: from algebra to calculus does not mean back. Kept by staff.
+
+create table public.related_subjects (
+    subject_id uuid not null,
+    related_subject_id uuid not null,
+    created_at timestamptz not null default now(),
+
+    constraint related_subjects_pkey primary key (subject_id, related_subject_id),
+    constraint related_subjects_subject_id_fkey
+    foreign key (subject_id) references public.subjects (id) on delete cascade,
+    constraint related_subjects_related_subject_id_fkey
+    foreign key (related_subject_id) references public.subjects (id) on delete cascade,
+    constraint related_subjects_check check (subject_id <> related_subject_id)
+);
+
+create index idx_related_subjects_related_subject_id on public.related_subjects (related_subject_id);
+
+comment on table public.related_subjects is 'Directed links between subjects, for suggestions across subjects.';
+comment on column public.related_subjects.subject_id is 'The subject one comes from.';
+comment on column public.related_subjects.related_subject_id is 'The subject one may go on to.';
+comment on column public.related_subjects.created_at is 'When the row was written.';
+
+-- The subjects a student says he studies. His own list: no right follows from it.
+
+create table public.student_subjects (
+    student_id uuid not null default auth.uid(),
+    subject_id uuid not null,
+    created_at timestamptz not null default now(),
+
+    constraint student_subjects_pkey primary key (student_id, subject_id),
+    constraint student_subjects_student_id_fkey
+    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint student_subjects_subject_id_fkey
+    foreign key (subject_id) references public.subjects (id) on delete cascade
+);
+
+create index idx_student_subjects_subject_id on public.student_subjects (subject_id);
+
+comment on table public.student_subjects is 'Subjects a student studies.';
+comment on column public.student_subjects.student_id is 'The student.';
+comment on column public.student_subjects.subject_id is 'The subject.';
+comment on column public.student_subjects.created_at is 'When the row was written.';
+
+-- Who tutors whom, in one subject or (subject_id null) in all. This table is what every right of a tutor rests on; it
+-- is kept by staff and audited. Notes of the tutor are not here but in private.tutor_notes, encrypted.
+
+create table public.tutor_student_assignments (
+    id uuid primary key default gen_random_uuid(),
+    tutor_id uuid not null,
+    student_id uuid not null,
+    subject_id uuid,
+    assigned_at timestamptz not null default now(),
+    status public.tutor_assignment_status not null default 'active',
+    start_date date,
+    end_date date,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint tutor_student_assignments_tutor_id_fkey
+    foreign key (tutor_id) references public.profiles (user_id) on delete cascade,
+    constraint tutor_student_assignments_student_id_fkey
+    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint tutor_student_assignments_subject_id_fkey
+    foreign key (subject_id) references public.subjects (id) on delete restrict,
+    -- one assignment for all subjects as well as one per subject
+    constraint tutor_student_assignments_tutor_id_student_id_subject_id_key
+    unique nulls not distinct (tutor_id, student_id, subject_id),
+    constraint tutor_student_assignments_check check (tutor_id <> student_id),
+    constraint tutor_student_assignments_end_date_check check (end_date >= start_date)
+);
+
+-- what policies ask at every request of a tutor; the included columns keep it off the table
+create index idx_tsa_tutor on public.tutor_student_assignments (tutor_id, student_id)
+include (subject_id, start_date, end_date) where status = 'active';
+-- the same for one-subject tutoring: a tutor of thousands in all subjects finds at once that he has none
+create index idx_tsa_tutor_subject on public.tutor_student_assignments (tutor_id, student_id, subject_id)
+include (start_date, end_date) where status = 'active' and subject_id is not null;
+create index idx_tsa_student on public.tutor_student_assignments (student_id, status);
+-- the daily end of assignments
+create index idx_tsa_status on public.tutor_student_assignments (status, end_date);
+create index idx_tsa_subject on public.tutor_student_assignments (subject_id);
+
+comment on table public.tutor_student_assignments is
+    'Which tutor may see and shape which student''s learning, in which subject, and when.';
+comment on column public.tutor_student_assignments.id is 'Identity of the row.';
+comment on column public.tutor_student_assignments.tutor_id is 'The tutor; his account must have role tutor.';
+comment on column public.tutor_student_assignments.student_id is 'The student; his account must have role student.';
+comment on column public.tutor_student_assignments.subject_id is
+    'The one subject it covers; null covers all, rows without subject included.';
+comment on column public.tutor_student_assignments.assigned_at is 'When it was made.';
+comment on column public.tutor_student_assignments.status is 'active, paused or completed.';
+comment on column public.tutor_student_assignments.start_date is
+    'First day it counts, UTC; null: from the beginning.';
+comment on column public.tutor_student_assignments.end_date is 'Last day it counts, UTC, inclusive; null: open.';
+comment on column public.tutor_student_assignments.created_at is 'When the row was written.';
+comment on column public.tutor_student_assignments.updated_at is 'When the row last changed; kept by trigger.';
+
+create trigger trg_tutor_student_assignments_audit
+    after insert or update or delete on public.tutor_student_assignments
+    for each row execute function private.audit(
+        'id', 'student_id', 'tutor_id', 'student_id', 'subject_id', 'status', 'start_date', 'end_date'
+    );
+create trigger trg_tutor_student_assignments_role
+    before insert or update of tutor_id, student_id on public.tutor_student_assignments
+    for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
+create trigger trg_tutor_student_assignments_status
+    before insert or update of status on public.tutor_student_assignments
+    for each row execute function private.enforce_transition(
+        'status', '>active', '>paused', 'active>paused', 'active>completed', 'paused>active', 'paused>completed',
+        'completed>active'
+    );
+create trigger trg_tutor_student_assignments_updated_at before update on public.tutor_student_assignments
+    for each row execute function public.set_updated_at();
+
+-- Who may see which student: the questions all policies about students ask.
+--
+-- A tutor's assignment counts while its status is active, today (UTC) lies between its dates, both inclusive, and the
+-- account still has role tutor. Without a subject it covers every row of the student; with one it covers only rows of
+-- that subject, never rows without subject.
+--
+-- Policies on big tables use the functions that return arrays, each asked once per statement:
+--     student_id = any ((select private.visible_students())::uuid[])
+--     or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+-- Both arms match an index exactly, so the planner joins two index scans and keeps no filter per row. But the second
+-- is not leakproof: beside a restrictive select policy, which is tested first, it could drive no index (measured: 400
+-- instead of 0.5 ms at a million rows). So these tables, and qa_interactions, have no restrictive policy for select;
+-- to anonymous sign-ins, whom private.person() does not know, the sets below are empty instead. The functions that
+-- take a student are for checks of single rows. plpgsql keeps their plans between statements.
+
+create function private.tutors(p_student_id uuid, p_subject_id uuid)
+returns boolean
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    return exists (
+        select from public.tutor_student_assignments as a
+        join public.profiles as p on p.user_id = a.tutor_id and p.role = 'tutor'
+        where a.tutor_id = v_me
+            and a.student_id = p_student_id
+            and a.status = 'active'
+            and (a.subject_id is null or a.subject_id = p_subject_id)
+            and (a.start_date is null or a.start_date <= v_today)
+            and (a.end_date is null or a.end_date >= v_today)
+    );
+end
+$$;
+
+comment on function private.tutors(uuid, uuid) is
+    'Whether the caller actively tutors this student in this subject; with a null subject, in all of them.';
+
+create function private.tutors_any(p_student_id uuid)
+returns boolean
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    return exists (
+        select from public.tutor_student_assignments as a
+        join public.profiles as p on p.user_id = a.tutor_id and p.role = 'tutor'
+        where a.tutor_id = v_me
+            and a.student_id = p_student_id
+            and a.status = 'active'
+            and (a.start_date is null or a.start_date <= v_today)
+            and (a.end_date is null or a.end_date >= v_today)
+    );
+end
+$$;
+
+comment on function private.tutors_any(uuid) is 'Whether the caller actively tutors this student in any subject.';
+
+create function private.is_tutor()
+returns boolean
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+begin
+    return exists (select from public.profiles where user_id = v_me and role = 'tutor');
+end
+$$;
+
+comment on function private.is_tutor() is
+    'Whether the caller''s account has role tutor now, whatever his token says.';
+
+create function private.tutored_students()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    if not exists (select from public.profiles where user_id = v_me and role = 'tutor') then
+        return '{}';
+    end if;
+    return array(
+        select a.student_id from public.tutor_student_assignments as a
+        where a.tutor_id = v_me
+            and a.status = 'active'
+            and a.subject_id is null
+            and (a.start_date is null or a.start_date <= v_today)
+            and (a.end_date is null or a.end_date >= v_today)
+    );
+end
+$$;
+
+comment on function private.tutored_students() is 'Students the caller actively tutors in all subjects.';
+
+create function private.tutored_students_any()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    if not exists (select from public.profiles where user_id = v_me and role = 'tutor') then
+        return '{}';
+    end if;
+    return array(
+        select distinct a.student_id from public.tutor_student_assignments as a
+        where a.tutor_id = v_me
+            and a.status = 'active'
+            and (a.start_date is null or a.start_date <= v_today)
+            and (a.end_date is null or a.end_date >= v_today)
+    );
+end
+$$;
+
+comment on function private.tutored_students_any() is 'Students the caller actively tutors in any subject.';
+
+create function private.subject_tutoring_keys()
+returns bytea[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    if not exists (select from public.profiles where user_id = v_me and role = 'tutor') then
+        return '{}';
+    end if;
+    return array(
+        select uuid_send(a.student_id) || uuid_send(a.subject_id) from public.tutor_student_assignments as a
+        where a.tutor_id = v_me
+            and a.status = 'active'
+            and a.subject_id is not null
+            and (a.start_date is null or a.start_date <= v_today)
+            and (a.end_date is null or a.end_date >= v_today)
+    );
+end
+$$;
+
+comment on function private.subject_tutoring_keys() is
+    'Student and subject, 32 bytes, of each active one-subject assignment of the caller; compared with the same '
+    'bytes of a row, for which its table has an index.';
+
+create function private.own_and_tutored_students()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+begin
+    return case when v_me is null then '{}' else array[v_me] || private.tutored_students() end;
+end
+$$;
+
+comment on function private.own_and_tutored_students() is
+    'The caller himself and the students he actively tutors in all subjects: rows that parents do not see.';
+
+create function private.visible_students()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+    v_role public.user_role;
+begin
+    if v_me is null then
+        return '{}';
+    end if;
+    -- one role per account: only one of the two lists can have members
+    select role into v_role from public.profiles where user_id = v_me;
+    return array[v_me] || case v_role
+        when 'tutor' then private.tutored_students()
+        when 'parent' then private.guarded_students()
+        else '{}'
+    end;
+end
+$$;
+
+comment on function private.visible_students() is
+    'The caller himself, his children with consent, and the students he actively tutors in all subjects.';
+
+create function private.my_tutors()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    return array(
+        select distinct a.tutor_id from public.tutor_student_assignments as a
+        join public.profiles as p on p.user_id = a.tutor_id and p.role = 'tutor'
+        where a.student_id = v_me
+            and a.status in ('active', 'paused')
+            and (a.start_date is null or a.start_date <= v_today)
+            and (a.end_date is null or a.end_date >= v_today)
+    );
+end
+$$;
+
+comment on function private.my_tutors() is
+    'The caller''s tutors, paused ones included: a student may see who they are.';
+
+create function private.tutors_of_guarded_students()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    return array(
+        select distinct a.tutor_id from public.tutor_student_assignments as a
+        join public.profiles as p on p.user_id = a.tutor_id and p.role = 'tutor'
+        where a.student_id = any (private.guarded_students())
+            and a.status in ('active', 'paused')
+            and (a.start_date is null or a.start_date <= v_today)
+            and (a.end_date is null or a.end_date >= v_today)
+    );
+end
+$$;
+
+comment on function private.tutors_of_guarded_students() is
+    'Tutors of the caller''s children with consent, paused ones included.';
+
+create function private.escalated_questions()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.person();
+    v_today constant date := (private.clock() at time zone 'UTC')::date;
+begin
+    if not exists (select from public.profiles where user_id = v_me and role = 'tutor') then
+        return '{}';
+    end if;
+    return array(
+        select q.id from public.qa_interactions as q
+        where q.escalated_to_tutor_id = v_me
+            and exists (
+                select from public.tutor_student_assignments as a
+                where a.tutor_id = v_me
+                    and a.student_id = q.student_id
+                    and a.status = 'active'
+                    and (a.start_date is null or a.start_date <= v_today)
+                    and (a.end_date is null or a.end_date >= v_today)
+            )
+    );
+end
+$$;
+
+comment on function private.escalated_questions() is
+    'Questions handed to the caller by students he actively tutors in any subject; few, whoever he is.';
+
+-- What a student wants to reach. Set by himself or by a tutor; progress (percentage, streak, xp) is the service's.
+
+create table public.goals (
+    id uuid primary key default gen_random_uuid(),
+    student_id uuid not null default auth.uid(),
+    created_by uuid default auth.uid(),
+    subject_id uuid,
+    goal_type text,
+    title text not null,
+    description text,
+    target_completion_date date,
+    status public.goal_status not null default 'active',
+    completion_percentage numeric(5, 2) not null default 0,
+    current_streak int not null default 0,
+    xp_earned int not null default 0,
+    completed_at timestamptz,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint goals_student_id_fkey foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint goals_created_by_fkey foreign key (created_by) references public.profiles (user_id) on delete set null,
+    constraint goals_subject_id_fkey foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint goals_goal_type_check check (char_length(goal_type) <= 200),
+    constraint goals_title_check check (char_length(title) between 1 and 500),
+    constraint goals_description_check check (char_length(description) <= 10000),
+    constraint goals_completion_percentage_check check (completion_percentage between 0 and 100),
+    constraint goals_current_streak_check check (current_streak >= 0),
+    constraint goals_xp_earned_check check (xp_earned >= 0),
+    constraint goals_completed_at_check check ((status = 'completed') = (completed_at is not null))
+);
+
+create index idx_goals_student on public.goals (student_id, status);
+-- goals that fall due
+create index idx_goals_status on public.goals (status, target_completion_date);
+create index idx_goals_subject on public.goals (subject_id);
+create index idx_goals_created_by on public.goals (created_by);
+-- one-subject tutors
+create index idx_goals_tutoring_key on public.goals ((uuid_send(student_id) || uuid_send(subject_id)));
+
+comment on table public.goals is 'Goals of students.';
+comment on column public.goals.id is 'Identity of the row.';
+comment on column public.goals.student_id is 'The student.';
+comment on column public.goals.created_by is 'Who set it: the student or a tutor; null when he has gone.';
+comment on column public.goals.subject_id is 'The subject; null for a goal across subjects.';
+comment on column public.goals.goal_type is 'Kind of goal; an open list.';
+comment on column public.goals.title is 'The goal in a few words.';
+comment on column public.goals.description is 'The goal at length.';
+comment on column public.goals.target_completion_date is 'Day to reach it by.';
+comment on column public.goals.status is 'Where it stands.';
+comment on column public.goals.completion_percentage is 'How much is reached, 0 to 100.';
+comment on column public.goals.current_streak is 'Days in a row worked on it.';
+comment on column public.goals.xp_earned is 'Points earned by it.';
+comment on column public.goals.completed_at is 'When it was completed; kept by trigger, cleared when reopened.';
+comment on column public.goals.created_at is 'When the row was written.';
+comment on column public.goals.updated_at is 'When the row last changed; kept by trigger.';
+
+create function private.stamp_goal()
+returns trigger
+language plpgsql
+-- definer: the clock lives in private, which a student may not name
+security definer
+set search_path = ''
+as $$
+begin
+    new.completed_at := case when new.status = 'completed' then private.clock() end;
+    return new;
+end
+$$;
+
+comment on function private.stamp_goal() is
+    'BEFORE a change of status on goals: completed_at is set on entering completed and cleared on leaving it.';
+
+create trigger trg_goals_stamp before update of status on public.goals
+    for each row when (old.status is distinct from new.status) execute function private.stamp_goal();
+create trigger trg_goals_status before insert or update of status on public.goals
+    for each row execute function private.enforce_transition(
+        'status', '>active', 'active>paused', 'active>completed', 'active>cancelled', 'paused>active',
+        'paused>completed', 'paused>cancelled', 'completed>active', 'cancelled>active'
+    );
+create trigger trg_goals_updated_at before update on public.goals
+    for each row execute function public.set_updated_at();
+
+-- A tutoring session, planned or held. Kept by the tutor; it stays with the student when the tutor goes. Transcript and
+-- notes are in `private`, encrypted.
+
+create table public.tutoring_sessions (
+    id uuid primary key default gen_random_uuid(),
+    student_id uuid not null,
+    tutor_id uuid default auth.uid(),
+    session_date timestamptz not null,
+    duration_minutes int,
+    subject_id uuid,
+    transcript_available boolean not null default false,
+    topics_covered text[] not null default '{}',
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint tutoring_sessions_student_id_fkey
+    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint tutoring_sessions_tutor_id_fkey
+    foreign key (tutor_id) references public.profiles (user_id) on delete set null,
+    constraint tutoring_sessions_subject_id_fkey
+    foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint tutoring_sessions_id_student_id_key unique (id, student_id),
+    constraint tutoring_sessions_duration_minutes_check check (duration_minutes > 0)
+);
+
+create index idx_sessions_student on public.tutoring_sessions (student_id, subject_id);
+create index idx_sessions_tutor on public.tutoring_sessions (tutor_id);
+create index idx_sessions_date on public.tutoring_sessions (session_date);
+create index idx_sessions_subject on public.tutoring_sessions (subject_id);
+-- one-subject tutors
+create index idx_sessions_tutoring_key
+on public.tutoring_sessions ((uuid_send(student_id) || uuid_send(subject_id)));
+
+comment on table public.tutoring_sessions is 'Tutoring sessions; named so because there are three kinds of session.';
+comment on column public.tutoring_sessions.id is 'Identity of the row.';
+comment on column public.tutoring_sessions.student_id is 'The student.';
+comment on column public.tutoring_sessions.tutor_id is 'The tutor; null when he has gone.';
+comment on column public.tutoring_sessions.session_date is
+    'When it takes place; one in the future is not counted as held.';
+comment on column public.tutoring_sessions.duration_minutes is 'Length.';
+comment on column public.tutoring_sessions.subject_id is 'The subject, if it had one.';
+comment on column public.tutoring_sessions.transcript_available is 'Whether a transcript is stored; kept by trigger.';
+comment on column public.tutoring_sessions.topics_covered is 'What was worked on.';
+comment on column public.tutoring_sessions.created_at is 'When the row was written.';
+comment on column public.tutoring_sessions.updated_at is 'When the row last changed; kept by trigger.';
+
+create trigger trg_tutoring_sessions_role before insert or update of tutor_id, student_id on public.tutoring_sessions
+    for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
+create trigger trg_tutoring_sessions_updated_at before update on public.tutoring_sessions
+    for each row execute function public.set_updated_at();
+
+-- What was said in a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the
+-- key of a stored file. Reached only by svc functions; every reading is audited.
+
+create table private.session_transcripts (
+    session_id uuid primary key,
+    transcript_enc text,
+    transcript_storage_key text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint session_transcripts_session_id_fkey
+    foreign key (session_id) references public.tutoring_sessions (id) on delete cascade,
+    constraint session_transcripts_check check (num_nonnulls(transcript_enc, transcript_storage_key) >= 1),
+    constraint session_transcripts_transcript_enc_check check (transcript_enc ~ '^v[0-9]+:'),
+    constraint session_transcripts_transcript_storage_key_check check (char_length(transcript_storage_key) <= 500)
+);
+
+comment on table private.session_transcripts is
+    'Encrypted transcripts of tutoring sessions. Not for parents, not for staff.';
+comment on column private.session_transcripts.session_id is 'The session.';
+comment on column private.session_transcripts.transcript_enc is 'The transcript as an envelope v<key>:<base64url>.';
+comment on column private.session_transcripts.transcript_storage_key is 'bucket/object of a stored transcript.';
+comment on column private.session_transcripts.created_at is 'When the row was written.';
+comment on column private.session_transcripts.updated_at is 'When the row last changed; kept by trigger.';
+
+create function private.mark_transcript()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    update public.tutoring_sessions set transcript_available = (tg_op = 'INSERT')
+    where id = case when tg_op = 'INSERT' then new.session_id else old.session_id end;
+    return null;
+end
+$$;
+
+comment on function private.mark_transcript() is
+    'AFTER INSERT OR DELETE on session_transcripts: the session tells whether it has one.';
+
+create trigger trg_session_transcripts_mark after insert or delete on private.session_transcripts
+    for each row execute function private.mark_transcript();
+create trigger trg_session_transcripts_storage
+    after delete or update of transcript_storage_key on private.session_transcripts
+    for each row execute function private.enqueue_storage_deletion('transcript_storage_key');
+create trigger trg_session_transcripts_updated_at before update on private.session_transcripts
+    for each row execute function public.set_updated_at();
+
+create function public.svc_put_transcript(p_session_id uuid, p_transcript_enc text, p_storage_key text default null)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if p_session_id is null or num_nonnulls(p_transcript_enc, p_storage_key) = 0 then
+        raise exception 'a session and a transcript or its file are needed' using errcode = '22004';
+    end if;
+    perform from public.tutoring_sessions where id = p_session_id for key share;
+    if not found then
+        raise exception 'no such session' using errcode = 'PT404';
+    end if;
+    insert into private.session_transcripts (session_id, transcript_enc, transcript_storage_key)
+    values (p_session_id, p_transcript_enc, p_storage_key)
+    on conflict (session_id) do update set
+        transcript_enc = excluded.transcript_enc,
+        transcript_storage_key = excluded.transcript_storage_key;
+end
+$$;
+
+comment on function public.svc_put_transcript(uuid, text, text) is
+    'Stores or replaces the encrypted transcript of a session; a file that is replaced goes to the storage '
+    'outbox.';
+
+create function public.svc_get_transcript(p_session_id uuid)
+returns table (transcript_enc text, transcript_storage_key text, updated_at timestamptz)
+language plpgsql
+-- volatile: it leaves a line in the audit log
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_student_id uuid;
+begin
+    select student_id into v_student_id from public.tutoring_sessions where id = p_session_id;
+    if v_student_id is not null then
+        perform private.write_audit('read', 'session_transcripts', p_session_id::text, v_student_id);
+    end if;
+    return query
+    select t.transcript_enc, t.transcript_storage_key, t.updated_at
+    from private.session_transcripts as t where t.session_id = p_session_id;
+end
+$$;
+
+comment on function public.svc_get_transcript(uuid) is
+    'The encrypted transcript of a session, or nothing. The reading is audited.';
+
+-- A tutor's private notes on a session or on an assignment, encrypted by the service. Only their author reads them, by
+-- way of svc functions; every reading is audited. They go with the tutor, the student, the session or the assignment.
+
+create table private.tutor_notes (
+    id uuid primary key default gen_random_uuid(),
+    tutor_id uuid not null,
+    student_id uuid not null,
+    session_id uuid,
+    assignment_id uuid,
+    body_enc text not null,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint tutor_notes_tutor_id_fkey foreign key (tutor_id) references public.profiles (user_id) on delete cascade,
+    constraint tutor_notes_student_id_fkey
+    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint tutor_notes_session_id_fkey
+    foreign key (session_id, student_id) references public.tutoring_sessions (id, student_id) on delete cascade,
+    constraint tutor_notes_assignment_id_fkey
+    foreign key (assignment_id) references public.tutor_student_assignments (id) on delete cascade,
+    constraint tutor_notes_check check (num_nonnulls(session_id, assignment_id) = 1),
+    constraint tutor_notes_body_enc_check check (body_enc ~ '^v[0-9]+:')
+);
+
+create index idx_tutor_notes_tutor_id on private.tutor_notes (tutor_id, student_id);
+create index idx_tutor_notes_student_id on private.tutor_notes (student_id);
+create index idx_tutor_notes_session_id on private.tutor_notes (session_id, student_id);
+create index idx_tutor_notes_assignment_id on private.tutor_notes (assignment_id);
+
+comment on table private.tutor_notes is 'Encrypted notes of tutors, for their author alone.';
+comment on column private.tutor_notes.id is 'Identity of the row.';
+comment on column private.tutor_notes.tutor_id is 'The author.';
+comment on column private.tutor_notes.student_id is 'The student they are about.';
+comment on column private.tutor_notes.session_id is 'The session they are about; or';
+comment on column private.tutor_notes.assignment_id is 'the assignment they are about. Exactly one of the two.';
+comment on column private.tutor_notes.body_enc is 'The notes as an envelope v<key>:<base64url>.';
+comment on column private.tutor_notes.created_at is 'When the row was written.';
+comment on column private.tutor_notes.updated_at is 'When the row last changed; kept by trigger.';
+
+create trigger trg_tutor_notes_updated_at before update on private.tutor_notes
+    for each row execute function public.set_updated_at();
+
+create function public.svc_put_tutor_note(
+    p_tutor_id uuid,
+    p_student_id uuid,
+    p_body_enc text,
+    p_session_id uuid default null,
+    p_assignment_id uuid default null,
+    p_id uuid default null
+)
+returns uuid
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_id uuid;
+begin
+    if p_tutor_id is null or p_student_id is null or p_body_enc is null then
+        raise exception 'tutor, student and body are needed' using errcode = '22004';
+    end if;
+    if num_nonnulls(p_session_id, p_assignment_id) <> 1 then
+        raise exception 'a note is about one session or one assignment' using errcode = '22023';
+    end if;
+    if not exists (
+        select from public.tutoring_sessions as s
+        where s.id = p_session_id and s.student_id = p_student_id and s.tutor_id = p_tutor_id
+    ) and not exists (
+        select from public.tutor_student_assignments as a
+        where a.id = p_assignment_id and a.student_id = p_student_id and a.tutor_id = p_tutor_id
+    ) then
+        raise exception 'no such session or assignment of this tutor and student' using errcode = 'PT404';
+    end if;
+    insert into private.tutor_notes as n (id, tutor_id, student_id, session_id, assignment_id, body_enc)
+    values (
+        coalesce(p_id, gen_random_uuid()), p_tutor_id, p_student_id, p_session_id, p_assignment_id, p_body_enc
+    )
+    on conflict (id) do update set body_enc = excluded.body_enc
+    where n.tutor_id = excluded.tutor_id
+        and n.student_id = excluded.student_id
+        and n.session_id is not distinct from excluded.session_id
+        and n.assignment_id is not distinct from excluded.assignment_id
+    returning id into v_id;
+    if v_id is null then
+        raise exception 'no such note of this tutor' using errcode = 'PT404';
+    end if;
+    return v_id;
+end
+$$;
+
+comment on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid) is
+    'Stores a note, or replaces the body of the author''s note p_id; returns its id. The caller chooses p_id for '
+    'a new note, because the envelope is bound to it.';
+
+create function public.svc_list_tutor_notes(p_tutor_id uuid, p_student_id uuid)
+returns table (
+    id uuid, session_id uuid, assignment_id uuid, body_enc text, created_at timestamptz, updated_at timestamptz
+)
+language plpgsql
+-- volatile: it leaves a line in the audit log
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+    if p_tutor_id is null or p_student_id is null then
+        raise exception 'tutor and student are needed' using errcode = '22004';
+    end if;
+    perform private.write_audit(
+        'read', 'tutor_notes', null, p_student_id, jsonb_build_object('tutor_id', p_tutor_id)
+    );
+    return query
+    select n.id, n.session_id, n.assignment_id, n.body_enc, n.created_at, n.updated_at
+    from private.tutor_notes as n
+    where n.tutor_id = p_tutor_id and n.student_id = p_student_id
+    order by n.created_at, n.id;
+end
+$$;
+
+comment on function public.svc_list_tutor_notes(uuid, uuid) is
+    'A tutor''s own notes on a student, oldest first. The reading is audited.';
+
+create function public.svc_delete_tutor_note(p_id uuid, p_tutor_id uuid)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    delete from private.tutor_notes where id = p_id and tutor_id = p_tutor_id;
+    return found;
+end
+$$;
+
+comment on function public.svc_delete_tutor_note(uuid, uuid) is
+    'Deletes a note of this author; false when there is none.';
+
+-- What the companion wrote about a session, for student, parents and tutors. Written by the job session_summary,
+-- corrected only by apply_override. Author and subject are those of the session, copied by trigger, so that the policy
+-- needs no join.
+
+create table public.summaries (
+    id uuid primary key default gen_random_uuid(),
+    session_id uuid not null,
+    student_id uuid not null,
+    tutor_id uuid,
+    subject_id uuid,
+    narrative text not null,
+    next_steps text[] not null default '{}',
+    subjects_covered text[] not null default '{}',
+    summary_type public.summary_type not null,
+    overridden boolean not null default false,
+    override_id uuid,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint summaries_session_id_fkey
+    foreign key (session_id, student_id) references public.tutoring_sessions (id, student_id) on delete cascade,
+    constraint summaries_student_id_fkey
+    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint summaries_tutor_id_fkey foreign key (tutor_id) references public.profiles (user_id) on delete set null,
+    constraint summaries_subject_id_fkey foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint summaries_narrative_check check (char_length(narrative) between 1 and 50000),
+    constraint summaries_override_id_check check (override_id is null or overridden)
+);
+
+create index idx_summaries_session on public.summaries (session_id, student_id);
+create index idx_summaries_student on public.summaries (student_id, created_at desc);
+create index idx_summaries_tutor on public.summaries (tutor_id);
+create index idx_summaries_subject on public.summaries (subject_id);
+create index idx_summaries_override on public.summaries (override_id) where override_id is not null;
+-- one-subject tutors
+create index idx_summaries_tutoring_key on public.summaries ((uuid_send(student_id) || uuid_send(subject_id)));
+
+comment on table public.summaries is 'Summaries of tutoring sessions.';
+comment on column public.summaries.id is 'Identity of the row.';
+comment on column public.summaries.session_id is 'The session.';
+comment on column public.summaries.student_id is 'The session''s student.';
+comment on column public.summaries.tutor_id is 'The session''s tutor; null when he has gone.';
+comment on column public.summaries.subject_id is 'The session''s subject; copied and kept equal by trigger.';
+comment on column public.summaries.narrative is 'The summary as prose.';
+comment on column public.summaries.next_steps is 'What to do next, in order.';
+comment on column public.summaries.subjects_covered is 'Names of what was touched.';
+comment on column public.summaries.summary_type is 'How much it rests on.';
+comment on column public.summaries.overridden is 'Whether a tutor corrected it.';
+comment on column public.summaries.override_id is 'The latest correction.';
+comment on column public.summaries.created_at is 'When the row was written.';
+comment on column public.summaries.updated_at is 'When the row last changed; kept by trigger.';
+
+create function private.copy_session_to_summary()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_session record;
+begin
+    -- the lock makes a change of the session's subject wait for us, or us for it
+    select tutor_id, subject_id into v_session from public.tutoring_sessions where id = new.session_id for share;
+    -- without a session the foreign key speaks
+    if found then
+        new.subject_id := v_session.subject_id;
+        if tg_op = 'INSERT' then
+            new.tutor_id := v_session.tutor_id;
+        end if;
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.copy_session_to_summary() is
+    'BEFORE INSERT, or UPDATE of session or subject, on summaries: the subject is the session''s, and on insert '
+    'so is the tutor.';
+
+create trigger trg_summaries_session before insert or update of session_id, subject_id on public.summaries
+    for each row execute function private.copy_session_to_summary();
+
+create function private.copy_subject_to_summaries()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    update public.summaries set subject_id = new.subject_id
+    where session_id = new.id and subject_id is distinct from new.subject_id;
+    return null;
+end
+$$;
+
+comment on function private.copy_subject_to_summaries() is
+    'AFTER a change of subject on tutoring_sessions: its summaries follow.';
+
+create trigger trg_tutoring_sessions_summaries after update of subject_id on public.tutoring_sessions
+    for each row when (old.subject_id is distinct from new.subject_id)
+    execute function private.copy_subject_to_summaries();
+create trigger trg_summaries_updated_at before update on public.summaries
+    for each row execute function public.set_updated_at();
+
+-- A question of the practice bank. Written by tutors and staff; the answer is in a sibling table, because a student
+-- reads the question before he may read the answer. elo_rating moves with every completed practice.
+
+create table public.practice_bank_items (
+    id uuid primary key default gen_random_uuid(),
+    question_text text not null,
+    subject_id uuid not null,
+    difficulty_level int not null,
+    elo_rating int not null,
+    goal_tags text[] not null default '{}',
+    topic_tags text[] not null default '{}',
+    created_by uuid default auth.uid(),
+    version int not null default 1,
+    is_active boolean not null default true,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint practice_bank_items_subject_id_fkey
+    foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint practice_bank_items_created_by_fkey
+    foreign key (created_by) references public.profiles (user_id) on delete set null,
+    constraint practice_bank_items_question_text_check check (char_length(question_text) between 1 and 20000),
+    constraint practice_bank_items_difficulty_level_check check (difficulty_level between 1 and 10),
+    constraint practice_bank_items_elo_rating_check check (elo_rating between 100 and 3000),
+    constraint practice_bank_items_version_check check (version >= 1)
+);
+
+-- choosing an item near a rating
+create index idx_pbi_subject on public.practice_bank_items (subject_id, elo_rating);
+create index idx_pbi_difficulty on public.practice_bank_items (difficulty_level);
+create index idx_pbi_active on public.practice_bank_items (subject_id, difficulty_level) where is_active;
+create index idx_pbi_goal_tags on public.practice_bank_items using gin (goal_tags);
+create index idx_pbi_topic_tags on public.practice_bank_items using gin (topic_tags);
+create index idx_pbi_created_by on public.practice_bank_items (created_by);
+
+comment on table public.practice_bank_items is 'Questions of the practice bank.';
+comment on column public.practice_bank_items.id is 'Identity of the row.';
+comment on column public.practice_bank_items.question_text is 'The question.';
+comment on column public.practice_bank_items.subject_id is 'Its subject.';
+comment on column public.practice_bank_items.difficulty_level is '1 (easy) to 10, as its author sees it.';
+comment on column public.practice_bank_items.elo_rating is
+    'Difficulty as students met it; starts at 450 + 100 x level.';
+comment on column public.practice_bank_items.goal_tags is 'Goals it serves.';
+comment on column public.practice_bank_items.topic_tags is 'Topics it treats.';
+comment on column public.practice_bank_items.created_by is 'Its author; null when he has gone.';
+comment on column public.practice_bank_items.version is 'Raised by trigger when question or answer changes.';
+comment on column public.practice_bank_items.is_active is 'Whether it may be assigned.';
+comment on column public.practice_bank_items.created_at is 'When the row was written.';
+comment on column public.practice_bank_items.updated_at is 'When the row last changed; kept by trigger.';
+
+create function private.practice_item_defaults()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if tg_op = 'INSERT' then
+        new.elo_rating := coalesce(new.elo_rating, 450 + 100 * new.difficulty_level);
+    elsif new.question_text is distinct from old.question_text then
+        new.version := old.version + 1;
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.practice_item_defaults() is
+    'BEFORE INSERT OR UPDATE on practice_bank_items: a new item starts at the rating of its level (1: 550, 10: '
+    '1450); another question is another version.';
+
+create trigger trg_practice_bank_items_defaults before insert or update on public.practice_bank_items
+    for each row execute function private.practice_item_defaults();
+create trigger trg_practice_bank_items_updated_at before update on public.practice_bank_items
+    for each row execute function public.set_updated_at();
+
+-- The answer to a bank item, apart from it: a student may read it only after he completed the item.
+
+create table public.practice_bank_answers (
+    item_id uuid primary key,
+    answer_text text not null,
+    explanation text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint practice_bank_answers_item_id_fkey
+    foreign key (item_id) references public.practice_bank_items (id) on delete cascade,
+    constraint practice_bank_answers_answer_text_check check (char_length(answer_text) between 1 and 20000),
+    constraint practice_bank_answers_explanation_check check (char_length(explanation) <= 20000)
+);
+
+comment on table public.practice_bank_answers is 'Answers to bank items.';
+comment on column public.practice_bank_answers.item_id is 'The item.';
+comment on column public.practice_bank_answers.answer_text is 'The answer.';
+comment on column public.practice_bank_answers.explanation is 'Why it is right.';
+comment on column public.practice_bank_answers.created_at is 'When the row was written.';
+comment on column public.practice_bank_answers.updated_at is 'When the row last changed; kept by trigger.';
+
+create function private.raise_item_version()
+returns trigger
+language plpgsql
+-- definer: an author may not write the version himself
+security definer
+set search_path = ''
+as $$
+begin
+    update public.practice_bank_items set version = version + 1 where id = new.item_id;
+    return null;
+end
+$$;
+
+comment on function private.raise_item_version() is 'AFTER a change of an answer: what is asked is another version.';
+
+create trigger trg_practice_bank_answers_version after update of answer_text, explanation
+    on public.practice_bank_answers
+    for each row when (
+        old.answer_text is distinct from new.answer_text or old.explanation is distinct from new.explanation
+    )
+    execute function private.raise_item_version();
+create trigger trg_practice_bank_answers_updated_at before update on public.practice_bank_answers
+    for each row execute function public.set_updated_at();
+
+-- A practice question put to a student: an item of the bank, or a question the model wrote for him. Assigned by a tutor
+-- or the service, completed once by complete_practice_assignment, corrected by apply_override.
+
+create table public.practice_assignments (
+    id uuid primary key default gen_random_uuid(),
+    student_id uuid not null,
+    source public.practice_source not null default 'bank',
+    bank_item_id uuid,
+    bank_item_version int,
+    ai_question_text text,
+    flagged boolean not null default false,
+    subject_id uuid,
+    difficulty_level int,
+    goal_tags text[] not null default '{}',
+    student_rating_before int,
+    student_rating_after int,
+    performance_score numeric(3, 2),
+    completed boolean not null default false,
+    completed_at timestamptz,
+    overridden boolean not null default false,
+    override_id uuid,
+    assigned_at timestamptz not null default now(),
+    created_at timestamptz not null default now(),
+
+    constraint practice_assignments_student_id_fkey
+    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint practice_assignments_bank_item_id_fkey
+    foreign key (bank_item_id) references public.practice_bank_items (id) on delete restrict,
+    constraint practice_assignments_subject_id_fkey
+    foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint practice_assignments_source_check check (
+        case source
+            when 'bank' then bank_item_id is not null and ai_question_text is null
+            when 'ai_generated' then bank_item_id is null and ai_question_text is not null
+        end
+    ),
+    constraint practice_assignments_ai_question_text_check check (char_length(ai_question_text) between 1 and 20000),
+    constraint practice_assignments_difficulty_level_check check (difficulty_level between 1 and 10),
+    constraint practice_assignments_performance_score_check check (performance_score between 0 and 1),
+    constraint practice_assignments_completed_check check (
+        completed = (completed_at is not null) and completed = (performance_score is not null)
+    ),
+    constraint practice_assignments_override_id_check check (override_id is null or overridden)
+);
+
+create index idx_pa_student on public.practice_assignments (student_id, subject_id, completed);
+create index idx_pa_source on public.practice_assignments (source, assigned_at);
+create index idx_pa_flagged on public.practice_assignments (assigned_at) where flagged;
+-- what a student still has to do
+create index idx_pa_completed on public.practice_assignments (student_id, assigned_at) where not completed;
+create index idx_pa_bank_item on public.practice_assignments (bank_item_id);
+create index idx_pa_subject on public.practice_assignments (subject_id);
+create index idx_pa_override on public.practice_assignments (override_id) where override_id is not null;
+-- one-subject tutors
+create index idx_pa_tutoring_key
+on public.practice_assignments ((uuid_send(student_id) || uuid_send(subject_id)));
+
+comment on table public.practice_assignments is 'Practice questions put to students, and how they did.';
+comment on column public.practice_assignments.id is 'Identity of the row.';
+comment on column public.practice_assignments.student_id is 'The student.';
+comment on column public.practice_assignments.source is 'Where the question comes from.';
+comment on column public.practice_assignments.bank_item_id is 'The item of the bank.';
+comment on column public.practice_assignments.bank_item_version is 'The version of it that was asked.';
+comment on column public.practice_assignments.ai_question_text is 'The question of the model.';
+comment on column public.practice_assignments.flagged is
+    'Waits for a tutor''s look; questions of the model start so.';
+comment on column public.practice_assignments.subject_id is 'The subject; without one nothing is rated.';
+comment on column public.practice_assignments.difficulty_level is '1 to 10.';
+comment on column public.practice_assignments.goal_tags is 'Goals it serves.';
+comment on column public.practice_assignments.student_rating_before is 'The student''s rating before completion.';
+comment on column public.practice_assignments.student_rating_after is 'And after it.';
+comment on column public.practice_assignments.performance_score is '0 to 1; set on completion.';
+comment on column public.practice_assignments.completed is 'Done; never undone.';
+comment on column public.practice_assignments.completed_at is 'When it was done.';
+comment on column public.practice_assignments.overridden is 'Whether a tutor corrected it.';
+comment on column public.practice_assignments.override_id is 'The latest correction.';
+comment on column public.practice_assignments.assigned_at is 'When it was put to the student.';
+comment on column public.practice_assignments.created_at is 'When the row was written.';
+
+create function private.practice_assignment_defaults()
+returns trigger
+language plpgsql
+-- definer: the item must be found whatever the caller may see
+security definer
+set search_path = ''
+as $$
+declare
+    v_item public.practice_bank_items;
+begin
+    if new.source = 'ai_generated' then
+        new.flagged := true;
+    elsif new.bank_item_id is not null then
+        -- the lock keeps the version true until we are done
+        select * into v_item from public.practice_bank_items where id = new.bank_item_id for share;
+        -- without an item the foreign key speaks
+        if found then
+            if not v_item.is_active then
+                raise exception 'this item is retired' using errcode = '23514';
+            end if;
+            new.subject_id := v_item.subject_id;
+            new.difficulty_level := v_item.difficulty_level;
+            new.bank_item_version := v_item.version;
+            if new.goal_tags = '{}' then
+                new.goal_tags := v_item.goal_tags;
+            end if;
+        end if;
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.practice_assignment_defaults() is
+    'BEFORE INSERT on practice_assignments: subject, level, version and (if none are given) goal tags are the '
+    'item''s; a retired item is refused; a question of the model starts flagged.';
+
+create function private.keep_practice_completed()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if (new.completed, new.completed_at, new.performance_score)
+        is distinct from (old.completed, old.completed_at, old.performance_score) then
+        raise exception 'this practice is completed' using errcode = '23514';
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.keep_practice_completed() is
+    'BEFORE UPDATE of a completed practice assignment: completed once, with that score.';
+
+create trigger trg_practice_assignments_completed before update on public.practice_assignments
+    for each row when (old.completed) execute function private.keep_practice_completed();
+create trigger trg_practice_assignments_defaults before insert on public.practice_assignments
+    for each row execute function private.practice_assignment_defaults();
+
+-- What the policies of the practice bank ask about a student.
+
+create function private.my_practice_items()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    return array(
+        select distinct bank_item_id from public.practice_assignments
+        where student_id = auth.uid() and bank_item_id is not null
+    );
+end
+$$;
+
+comment on function private.my_practice_items() is 'Bank items that were put to the caller.';
+
+create function private.my_completed_items()
+returns uuid[]
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    return array(
+        select distinct bank_item_id from public.practice_assignments
+        where student_id = auth.uid() and bank_item_id is not null and completed
+    );
+end
+$$;
+
+comment on function private.my_completed_items() is
+    'Bank items the caller has completed, so that he may read their answers.';
+
+-- The model's answer to a question it wrote, apart from it: the student reads it only once he is done.
+
+create table public.practice_assignment_answers (
+    practice_assignment_id uuid primary key,
+    ai_answer_text text not null,
+    ai_explanation text,
+    created_at timestamptz not null default now(),
+
+    constraint practice_assignment_answers_practice_assignment_id_fkey
+    foreign key (practice_assignment_id) references public.practice_assignments (id) on delete cascade,
+    constraint practice_assignment_answers_ai_answer_text_check check (char_length(ai_answer_text) between 1 and 20000),
+    constraint practice_assignment_answers_ai_explanation_check check (char_length(ai_explanation) <= 20000)
+);
+
+comment on table public.practice_assignment_answers is 'Answers to practice questions the model wrote.';
+comment on column public.practice_assignment_answers.practice_assignment_id is 'The practice assignment.';
+comment on column public.practice_assignment_answers.ai_answer_text is 'The answer.';
+comment on column public.practice_assignment_answers.ai_explanation is 'Why it is right.';
+comment on column public.practice_assignment_answers.created_at is 'When the row was written.';
+
+-- How strong a student is in a subject, on the Elo scale. Written by update_student_rating only.
+
+create table public.student_ratings (
+    id uuid primary key default gen_random_uuid(),
+    student_id uuid not null,
+    subject_id uuid not null,
+    rating int not null default 1000,
+    last_updated timestamptz not null default now(),
+
+    constraint student_ratings_student_id_fkey
+    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint student_ratings_subject_id_fkey
+    foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint student_ratings_student_id_subject_id_key unique (student_id, subject_id),
+    constraint student_ratings_rating_check check (rating between 100 and 3000)
+);
+
+create index idx_sr_student on public.student_ratings (student_id) include (subject_id, rating);
+create index idx_sr_subject on public.student_ratings (subject_id);
+create index idx_sr_rating on public.student_ratings (subject_id, rating);
+-- one-subject tutors
+create index idx_sr_tutoring_key on public.student_ratings ((uuid_send(student_id) || uuid_send(subject_id)));
+
+comment on table public.student_ratings is 'Ratings of students, one per subject.';
+comment on column public.student_ratings.id is 'Identity of the row.';
+comment on column public.student_ratings.student_id is 'The student.';
+comment on column public.student_ratings.subject_id is 'The subject.';
+comment on column public.student_ratings.rating is 'Elo points, 100 to 3000.';
+comment on column public.student_ratings.last_updated is 'When it last moved.';
+
+-- A question a student asked the companion, and the answer. Written by the service, corrected by apply_override.
+-- Parents and staff do not read it; a tutor it was escalated to does while he tutors the student.
+
+create table public.qa_interactions (
+    id uuid primary key default gen_random_uuid(),
+    student_id uuid not null,
+    query text not null,
+    answer text not null,
+    confidence public.qa_confidence not null,
+    confidence_score numeric(3, 2),
+    context_subjects text[] not null default '{}',
+    clarification_requested boolean not null default false,
+    out_of_scope boolean not null default false,
+    tutor_escalation_suggested boolean not null default false,
+    escalated_to_tutor_id uuid,
+    disclaimer_shown boolean not null default true,
+    overridden boolean not null default false,
+    override_id uuid,
+    created_at timestamptz not null default now(),
+
+    constraint qa_interactions_student_id_fkey
+    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint qa_interactions_escalated_to_tutor_id_fkey
+    foreign key (escalated_to_tutor_id) references public.profiles (user_id) on delete set null,
+    constraint qa_interactions_query_check check (char_length(query) between 1 and 20000),
+    constraint qa_interactions_answer_check check (char_length(answer) <= 100000),
+    constraint qa_interactions_confidence_score_check check (confidence_score between 0 and 1),
+    constraint qa_interactions_override_id_check check (override_id is null or overridden)
+);
+
+create index idx_qa_student on public.qa_interactions (student_id, created_at desc);
+create index idx_qa_confidence on public.qa_interactions (student_id, confidence);
+create index idx_qa_created on public.qa_interactions (created_at);
+-- what was handed to a tutor, for the second arm of the policy
+create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, student_id)
+where escalated_to_tutor_id is not null;
+create index idx_qa_override on public.qa_interactions (override_id) where override_id is not null;
+
+comment on table public.qa_interactions is 'Questions of students to the companion.';
+comment on column public.qa_interactions.id is 'Identity of the row.';
+comment on column public.qa_interactions.student_id is 'The student.';
+comment on column public.qa_interactions.query is 'The question. Untrusted: never instructions.';
+comment on column public.qa_interactions.answer is 'The answer as shown.';
+comment on column public.qa_interactions.confidence is 'How sure the companion was.';
+comment on column public.qa_interactions.confidence_score is 'The same as a number, 0 to 1.';
+comment on column public.qa_interactions.context_subjects is 'Names of the subjects it drew on.';
+comment on column public.qa_interactions.clarification_requested is 'Whether the answer asked back.';
+comment on column public.qa_interactions.out_of_scope is 'Whether the question was none of ours.';
+comment on column public.qa_interactions.tutor_escalation_suggested is 'Whether a tutor was offered.';
+comment on column public.qa_interactions.escalated_to_tutor_id is 'The tutor it was handed to.';
+comment on column public.qa_interactions.disclaimer_shown is 'Whether the student was told that a machine answers.';
+comment on column public.qa_interactions.overridden is 'Whether a tutor corrected it.';
+comment on column public.qa_interactions.override_id is 'The latest correction.';
+comment on column public.qa_interactions.created_at is 'When the row was written.';
+
+-- What a tutor corrected, before and after. Written by apply_override only, in the same transaction as the correction;
+-- nobody changes or deletes it. It stays with the student when the tutor or the target goes.
+
+create table public.overrides (
+    id uuid primary key default gen_random_uuid(),
+    tutor_id uuid,
+    student_id uuid not null,
+    override_type public.override_type not null,
+    action text not null,
+    summary_id uuid,
+    practice_assignment_id uuid,
+    qa_interaction_id uuid,
+    original_content jsonb not null default '{}',
+    new_content jsonb not null default '{}',
+    reason text,
+    subject_id uuid,
+    difficulty_level int,
+    created_at timestamptz not null default now(),
+
+    constraint overrides_tutor_id_fkey foreign key (tutor_id) references public.profiles (user_id) on delete set null,
+    constraint overrides_student_id_fkey
+    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+    constraint overrides_summary_id_fkey foreign key (summary_id) references public.summaries (id) on delete set null,
+    constraint overrides_practice_assignment_id_fkey
+    foreign key (practice_assignment_id) references public.practice_assignments (id) on delete set null,
+    constraint overrides_qa_interaction_id_fkey
+    foreign key (qa_interaction_id) references public.qa_interactions (id) on delete set null,
+    constraint overrides_subject_id_fkey foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint overrides_target_check check (
+        num_nonnulls(summary_id, practice_assignment_id, qa_interaction_id) <= 1
+        and (summary_id is null or override_type = 'summary')
+        and (practice_assignment_id is null or override_type = 'practice')
+        and (qa_interaction_id is null or override_type = 'qa_answer')
+    ),
+    constraint overrides_action_check check (char_length(action) between 1 and 200),
+    constraint overrides_original_content_check check (jsonb_typeof(original_content) = 'object'),
+    constraint overrides_new_content_check check (jsonb_typeof(new_content) = 'object'),
+    constraint overrides_reason_check check (char_length(reason) <= 5000),
+    constraint overrides_difficulty_level_check check (difficulty_level between 1 and 10)
+);
+
+create index idx_overrides_tutor on public.overrides (tutor_id, student_id);
+create index idx_overrides_student on public.overrides (student_id);
+create index idx_overrides_type on public.overrides (override_type);
+create index idx_overrides_created on public.overrides (created_at);
+create index idx_overrides_subject on public.overrides (subject_id);
+create index idx_overrides_summary on public.overrides (summary_id) where summary_id is not null;
+create index idx_overrides_practice_assignment on public.overrides (practice_assignment_id)
+where practice_assignment_id is not null;
+create index idx_overrides_qa_interaction on public.overrides (qa_interaction_id) where qa_interaction_id is not null;
+-- one-subject tutors
+create index idx_overrides_tutoring_key on public.overrides ((uuid_send(student_id) || uuid_send(subject_id)));
+
+comment on table public.overrides is 'Corrections tutors made to what the companion wrote.';
+comment on column public.overrides.id is 'Identity of the row.';
+comment on column public.overrides.tutor_id is 'Who corrected; null when he has gone.';
+comment on column public.overrides.student_id is 'Whose row was corrected.';
+comment on column public.overrides.override_type is 'What kind of row.';
+comment on column public.overrides.action is 'What the tutor did, in his own word.';
+comment on column public.overrides.summary_id is 'The summary; or';
+comment on column public.overrides.practice_assignment_id is 'the practice assignment; or';
+comment on column public.overrides.qa_interaction_id is 'the answered question. Null when the target has gone.';
+comment on column public.overrides.original_content is 'The corrected keys as they were.';
+comment on column public.overrides.new_content is 'The same keys as they are now.';
+comment on column public.overrides.reason is 'Why.';
+comment on column public.overrides.subject_id is 'The target''s subject, for analytics.';
+comment on column public.overrides.difficulty_level is 'The target''s difficulty before, for analytics.';
+comment on column public.overrides.created_at is 'When the row was written.';
+
+-- the two point at each other: either side may go first
+alter table public.summaries
+add constraint summaries_override_id_fkey foreign key (override_id) references public.overrides (id) on delete set null;
+alter table public.practice_assignments
+add constraint practice_assignments_override_id_fkey
+foreign key (override_id) references public.overrides (id) on delete set null;
+alter table public.qa_interactions
+add constraint qa_interactions_override_id_fkey
+foreign key (override_id) references public.overrides (id) on delete set null;
+
+create function private.check_override_target()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    v_student_id uuid;
+begin
+    if num_nonnulls(new.summary_id, new.practice_assignment_id, new.qa_interaction_id) <> 1 then
+        raise exception 'an override has exactly one target' using errcode = '23514';
+    end if;
+    select student_id into v_student_id from public.summaries where id = new.summary_id
+    union all
+    select student_id from public.practice_assignments where id = new.practice_assignment_id
+    union all
+    select student_id from public.qa_interactions where id = new.qa_interaction_id;
+    -- without a target the foreign key speaks
+    if found and v_student_id <> new.student_id then
+        raise exception 'the target belongs to another student' using errcode = '23514';
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.check_override_target() is
+    'BEFORE INSERT on overrides: exactly one target, of the same student. Later it may go, hence no check '
+    'constraint.';
+
+create trigger trg_overrides_audit after insert or update or delete on public.overrides
+    for each row execute function private.audit(
+        'id', 'student_id', 'tutor_id', 'override_type', 'action', 'summary_id', 'practice_assignment_id',
+        'qa_interaction_id'
+    );
+create trigger trg_overrides_target before insert on public.overrides
+    for each row execute function private.check_override_target();
+
+-- Ratings. A fixed K of 32 for students and 8 for items; integers, rounded half away from zero, once, at the end;
+-- everything between 100 and 3000. Lock order: practice assignment, rating, item; so no two calls can wait in a circle.
+
+create function private.elo_expected(p_rating int, p_question_rating int)
+returns numeric
+language sql
+immutable
+set search_path = ''
+as $$
+    select 1 / (1 + power(10::numeric, (least(greatest(p_question_rating, 100), 3000) - p_rating) / 400.0));
+$$;
+
+comment on function private.elo_expected(int, int) is
+    'Chance in (0, 1) that a student of this rating answers a question of that rating.';
+
+create function private.elo_moved(p_rating int, p_change numeric)
+returns int
+language sql
+immutable
+set search_path = ''
+as $$
+    select least(greatest(round(p_rating + p_change), 100), 3000)::int;
+$$;
+
+comment on function private.elo_moved(int, numeric) is
+    'A rating after a change, rounded half away from zero and kept within 100 to 3000.';
+
+create function private.check_score(p_performance_score numeric)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    -- NaN is greater than every number
+    if p_performance_score < 0 or p_performance_score > 1 then
+        raise exception 'a score is between 0 and 1' using errcode = '22003';
+    end if;
+end
+$$;
+
+comment on function private.check_score(numeric) is
+    '22003 unless the score lies in [0, 1]; looked at before any rounding.';
+
+create function public.update_student_rating(
+    p_student_id uuid,
+    p_subject_id uuid,
+    p_question_rating int,
+    p_performance_score numeric
+)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_rating int;
+begin
+    if num_nulls(p_student_id, p_subject_id, p_question_rating, p_performance_score) > 0 then
+        raise exception 'student, subject, question rating and score are all needed' using errcode = '22004';
+    end if;
+    perform private.check_score(p_performance_score);
+    insert into public.student_ratings (student_id, subject_id) values (p_student_id, p_subject_id)
+    on conflict (student_id, subject_id) do nothing;
+    -- parallel calls queue here: each starts from what the one before stored
+    select rating into v_rating from public.student_ratings
+    where student_id = p_student_id and subject_id = p_subject_id for update;
+    v_rating := private.elo_moved(
+        v_rating, 32 * (p_performance_score - private.elo_expected(v_rating, p_question_rating))
+    );
+    update public.student_ratings set rating = v_rating, last_updated = private.clock()
+    where student_id = p_student_id and subject_id = p_subject_id;
+    return v_rating;
+end
+$$;
+
+comment on function public.update_student_rating(uuid, uuid, int, numeric) is
+    'Moves a student''s rating in a subject by one scored answer and returns it. A first answer starts from '
+    '1000. 22004 for a missing argument, 22003 for a score outside [0, 1].';
+
+create function public.complete_practice_assignment(p_assignment_id uuid, p_performance_score numeric)
+returns public.practice_assignments
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_practice public.practice_assignments;
+    v_before int;
+    v_after int;
+    v_question int;
+begin
+    if p_assignment_id is null or p_performance_score is null then
+        raise exception 'assignment and score are needed' using errcode = '22004';
+    end if;
+    select * into v_practice from public.practice_assignments where id = p_assignment_id for update;
+    if not found then
+        raise exception 'no such practice assignment' using errcode = 'PT404';
+    end if;
+    -- done before: no second rating
+    if v_practice.completed then
+        return v_practice;
+    end if;
+    perform private.check_score(p_performance_score);
+
+    if v_practice.subject_id is not null then
+        insert into public.student_ratings (student_id, subject_id)
+        values (v_practice.student_id, v_practice.subject_id)
+        on conflict (student_id, subject_id) do nothing;
+        select rating into v_before from public.student_ratings
+        where student_id = v_practice.student_id and subject_id = v_practice.subject_id for update;
+        if v_practice.source = 'bank' then
+            select elo_rating into v_question from public.practice_bank_items
+            where id = v_practice.bank_item_id for no key update;
+        else
+            v_question := 450 + 100 * coalesce(v_practice.difficulty_level, 5);
+        end if;
+        v_after := public.update_student_rating(
+            v_practice.student_id, v_practice.subject_id, v_question, p_performance_score
+        );
+        if v_practice.source = 'bank' then
+            update public.practice_bank_items
+            set elo_rating = private.elo_moved(
+                v_question, 8 * (private.elo_expected(v_before, v_question) - p_performance_score)
+            )
+            where id = v_practice.bank_item_id;
+        end if;
+    end if;
+
+    update public.practice_assignments set
+        completed = true,
+        completed_at = private.clock(),
+        performance_score = p_performance_score,
+        student_rating_before = v_before,
+        student_rating_after = v_after
+    where id = p_assignment_id
+    returning * into v_practice;
+    return v_practice;
+end
+$$;
+
+comment on function public.complete_practice_assignment(uuid, numeric) is
+    'Ends a practice assignment with a score, once: rates student and bank item from the ratings before, and '
+    'returns the row. A second call returns it unchanged. Without a subject nothing is rated.';
+
+-- A tutor corrects what the companion wrote. Snapshot, override and correction are one transaction; readers see the new
+-- text with the commit.
+
+create function private.check_override_keys(p_content jsonb, p_allowed text[])
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    if jsonb_typeof(p_content) <> 'object' or p_content = '{}' or p_content - p_allowed <> '{}' then
+        raise exception 'new_content takes some of: %', array_to_string(p_allowed, ', ') using errcode = '22023';
+    end if;
+end
+$$;
+
+comment on function private.check_override_keys(jsonb, text[]) is
+    '22023 unless the content is an object of at least one key, all of them allowed.';
+
+create function private.override_text(p_content jsonb, p_key text, p_limit int)
+returns text
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    if not p_content ? p_key then
+        return null;
+    end if;
+    if jsonb_typeof(p_content -> p_key) <> 'string' or btrim(p_content ->> p_key) = ''
+        or char_length(p_content ->> p_key) > p_limit then
+        raise exception '% must be a text of 1 to % characters', p_key, p_limit using errcode = '22023';
+    end if;
+    return p_content ->> p_key;
+end
+$$;
+
+comment on function private.override_text(jsonb, text, int) is
+    'The text under a key of new_content, null without the key; 22023 when it is no text, blank or too long.';
+
+create function private.apply_override(
+    p_type text,
+    p_target_id uuid,
+    p_action text,
+    p_new_content jsonb,
+    p_reason text
+)
+returns public.overrides
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.caller();
+    v_override public.overrides;
+    v_summary public.summaries;
+    v_practice public.practice_assignments;
+    v_answer public.practice_assignment_answers;
+    v_qa public.qa_interactions;
+    v_item public.practice_bank_items;
+    v_old jsonb;
+    v_steps text[];
+    v_level int;
+    v_explanation text;
+begin
+    if num_nulls(p_type, p_target_id, p_action, p_new_content) > 0 then
+        raise exception 'type, target, action and new content are needed' using errcode = '22004';
+    end if;
+    if p_type not in ('summary', 'practice', 'qa_answer') then
+        raise exception 'unknown type of override' using errcode = '22023';
+    end if;
+    if char_length(p_action) not between 1 and 200 or char_length(p_reason) > 5000 then
+        raise exception 'action takes 1 to 200 characters, reason at most 5000' using errcode = '22023';
+    end if;
+
+    -- the target first: it is locked, so that its snapshot is what the correction replaces
+    if p_type = 'summary' then
+        select * into v_summary from public.summaries where id = p_target_id for no key update;
+        if not found then
+            raise exception 'no such summary' using errcode = 'PT404';
+        end if;
+        if not private.tutors(v_summary.student_id, v_summary.subject_id) then
+            raise exception 'only an active tutor of the student in this subject may do this' using errcode = '42501';
+        end if;
+        perform private.check_override_keys(p_new_content, '{narrative,next_steps}');
+        perform private.override_text(p_new_content, 'narrative', 50000);
+        if p_new_content ? 'next_steps' then
+            if jsonb_path_exists(p_new_content, 'strict $.next_steps.type() ? (@ != "array")')
+                or jsonb_path_exists(p_new_content, '$.next_steps[*].type() ? (@ != "string")') then
+                raise exception 'next_steps must be a list of texts' using errcode = '22023';
+            end if;
+            v_steps := array(select jsonb_array_elements_text(p_new_content -> 'next_steps'));
+        end if;
+        v_old := jsonb_build_object('narrative', v_summary.narrative, 'next_steps', v_summary.next_steps);
+        v_override.student_id := v_summary.student_id;
+        v_override.summary_id := p_target_id;
+        v_override.subject_id := v_summary.subject_id;
+
+    elsif p_type = 'practice' then
+        select * into v_practice from public.practice_assignments where id = p_target_id for no key update;
+        if not found then
+            raise exception 'no such practice assignment' using errcode = 'PT404';
+        end if;
+        if not private.tutors(v_practice.student_id, v_practice.subject_id) then
+            raise exception 'only an active tutor of the student in this subject may do this' using errcode = '42501';
+        end if;
+        if v_practice.completed then
+            raise exception 'this practice is completed' using errcode = '23514';
+        end if;
+        if v_practice.source = 'bank' then
+            perform private.check_override_keys(p_new_content, '{bank_item_id}');
+            begin
+                select * into v_item from public.practice_bank_items
+                where id = private.override_text(p_new_content, 'bank_item_id', 36)::uuid for share;
+            exception when invalid_text_representation then
+                raise exception 'bank_item_id must be an id' using errcode = '22023';
+            end;
+            if v_item.id is null then
+                raise exception 'no such item in the bank' using errcode = '22023';
+            end if;
+            if not v_item.is_active or v_item.subject_id is distinct from v_practice.subject_id then
+                raise exception 'the item must be active and of the same subject' using errcode = '23514';
+            end if;
+            v_old := jsonb_build_object('bank_item_id', v_practice.bank_item_id);
+        else
+            perform private.check_override_keys(
+                p_new_content, '{ai_question_text,ai_answer_text,ai_explanation,difficulty_level}'
+            );
+            perform private.override_text(p_new_content, 'ai_question_text', 20000);
+            perform private.override_text(p_new_content, 'ai_answer_text', 20000);
+            -- an explanation may be taken away
+            if p_new_content -> 'ai_explanation' <> 'null' then
+                v_explanation := private.override_text(p_new_content, 'ai_explanation', 20000);
+            end if;
+            if p_new_content ? 'difficulty_level' then
+                if jsonb_typeof(p_new_content -> 'difficulty_level') <> 'number'
+                    or (p_new_content ->> 'difficulty_level')::numeric not in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10) then
+                    raise exception 'difficulty_level is a whole number from 1 to 10' using errcode = '22023';
+                end if;
+                v_level := (p_new_content ->> 'difficulty_level')::numeric::int;
+            end if;
+            select * into v_answer from public.practice_assignment_answers where practice_assignment_id = p_target_id;
+            if v_answer.practice_assignment_id is null and p_new_content ? 'ai_explanation'
+                and not p_new_content ? 'ai_answer_text' then
+                raise exception 'there is no answer to explain yet' using errcode = '22023';
+            end if;
+            v_old := jsonb_build_object(
+                'ai_question_text', v_practice.ai_question_text,
+                'ai_answer_text', v_answer.ai_answer_text,
+                'ai_explanation', v_answer.ai_explanation,
+                'difficulty_level', v_practice.difficulty_level
+            );
+        end if;
+        v_override.student_id := v_practice.student_id;
+        v_override.practice_assignment_id := p_target_id;
+        v_override.subject_id := v_practice.subject_id;
+        v_override.difficulty_level := v_practice.difficulty_level;
+
+    else
+        select * into v_qa from public.qa_interactions where id = p_target_id for no key update;
+        if not found then
+            raise exception 'no such question' using errcode = 'PT404';
+        end if;
+        if not private.tutors(v_qa.student_id, null)
+            and not (v_qa.escalated_to_tutor_id is not distinct from v_me and private.tutors_any(v_qa.student_id)) then
+            raise exception 'only an active tutor in all subjects, or the one it was handed to, may do this'
+            using errcode = '42501';
+        end if;
+        perform private.check_override_keys(p_new_content, '{answer,confidence}');
+        perform private.override_text(p_new_content, 'answer', 100000);
+        if p_new_content ? 'confidence' and p_new_content -> 'confidence' not in ('"High"', '"Medium"', '"Low"') then
+            raise exception 'confidence is High, Medium or Low' using errcode = '22023';
+        end if;
+        v_old := jsonb_build_object('answer', v_qa.answer, 'confidence', v_qa.confidence);
+        v_override.student_id := v_qa.student_id;
+        v_override.qa_interaction_id := p_target_id;
+    end if;
+
+    insert into public.overrides (
+        tutor_id, student_id, override_type, action, summary_id, practice_assignment_id, qa_interaction_id,
+        original_content, new_content, reason, subject_id, difficulty_level
+    )
+    values (
+        v_me, v_override.student_id, p_type::public.override_type, p_action, v_override.summary_id,
+        v_override.practice_assignment_id, v_override.qa_interaction_id,
+        (select jsonb_object_agg(key, value) from jsonb_each(v_old) where p_new_content ? key),
+        p_new_content, p_reason, v_override.subject_id, v_override.difficulty_level
+    )
+    returning * into v_override;
+
+    if p_type = 'summary' then
+        update public.summaries set
+            narrative = coalesce(p_new_content ->> 'narrative', narrative),
+            next_steps = coalesce(v_steps, next_steps),
+            overridden = true,
+            override_id = v_override.id
+        where id = p_target_id;
+    elsif p_type = 'practice' then
+        update public.practice_assignments set
+            bank_item_id = coalesce(v_item.id, bank_item_id),
+            bank_item_version = coalesce(v_item.version, bank_item_version),
+            ai_question_text = coalesce(p_new_content ->> 'ai_question_text', ai_question_text),
+            difficulty_level = coalesce(v_item.difficulty_level, v_level, difficulty_level),
+            flagged = false,
+            overridden = true,
+            override_id = v_override.id
+        where id = p_target_id;
+        if p_new_content ?| '{ai_answer_text,ai_explanation}' then
+            insert into public.practice_assignment_answers (practice_assignment_id, ai_answer_text, ai_explanation)
+            values (
+                p_target_id,
+                coalesce(p_new_content ->> 'ai_answer_text', v_answer.ai_answer_text),
+                case when p_new_content ? 'ai_explanation' then v_explanation else v_answer.ai_explanation end
+            )
+            on conflict (practice_assignment_id) do update set
+                ai_answer_text = excluded.ai_answer_text, ai_explanation = excluded.ai_explanation;
+        end if;
+    else
+        update public.qa_interactions set
+            answer = coalesce(p_new_content ->> 'answer', answer),
+            confidence = coalesce((p_new_content ->> 'confidence')::public.qa_confidence, confidence),
+            overridden = true,
+            override_id = v_override.id
+        where id = p_target_id;
+    end if;
+    return v_override;
+end
+$$;
+
+comment on function private.apply_override(text, uuid, text, jsonb, text) is 'What public.apply_override does.';
+
+create function public.apply_override(
+    p_type text,
+    p_target_id uuid,
+    p_action text,
+    p_new_content jsonb,
+    p_reason text default null
+)
+returns public.overrides
+language sql
+volatile
+set search_path = ''
+begin atomic
+    select private.apply_override(p_type, p_target_id, p_action, p_new_content, p_reason);
+end;
+
+comment on function public.apply_override(text, uuid, text, jsonb, text) is
+    'Corrects a summary {narrative, next_steps}, a practice question of the bank {bank_item_id} or of the model '
+    '{ai_question_text, ai_answer_text, ai_explanation, difficulty_level}, or an answer {answer, confidence}, '
+    'and records the override. For active tutors of the student in the row''s subject; 42501 otherwise, 22023 '
+    'for empty or other keys, 23514 for a completed practice, PT404 for an unknown target.';
+
+-- Figures that are derived from other rows and kept beside the person, because they are read at every visit.
+
+create function public.refresh_user_stats(p_user_id uuid)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_analytics jsonb;
+    v_gamification jsonb;
+begin
+    if p_user_id is null then
+        raise exception 'whose figures?' using errcode = '22004';
+    end if;
+    -- two refreshes of one person take turns, so that the later one stores the later figures
+    perform from public.user_stats where user_id = p_user_id for update;
+    if not found then
+        raise exception 'no such person' using errcode = 'PT404';
+    end if;
+
+    select jsonb_build_object(
+        'override_count', (select count(*) from public.overrides where student_id = p_user_id),
+        'confidence_distribution', (
+            select jsonb_build_object(
+                'High', coalesce(
+                    round(100.0 * count(*) filter (where confidence = 'High') / nullif(count(*), 0), 2), 0
+                ),
+                'Medium', coalesce(
+                    round(100.0 * count(*) filter (where confidence = 'Medium') / nullif(count(*), 0), 2), 0
+                ),
+                'Low', coalesce(
+                    round(100.0 * count(*) filter (where confidence = 'Low') / nullif(count(*), 0), 2), 0
+                )
+            )
+            from public.qa_interactions where student_id = p_user_id
+        ),
+        'nudge_engagement', (
+            select jsonb_build_object(
+                'opened', coalesce(round(100.0 * count(opened_at) / nullif(count(*), 0), 2), 0),
+                'clicked', coalesce(round(100.0 * count(clicked_at) / nullif(count(*), 0), 2), 0)
+            )
+            from public.nudges where user_id = p_user_id and sent_at is not null
+        )
+    ) into v_analytics;
+    select jsonb_build_object(
+        'xp', coalesce(sum(xp_earned), 0), 'streaks', coalesce(max(current_streak), 0)
+    ) into v_gamification
+    from public.goals where student_id = p_user_id;
+
+    update public.user_stats
+    set analytics = analytics || v_analytics, gamification = gamification || v_gamification
+    where user_id = p_user_id;
+end
+$$;
+
+comment on function public.refresh_user_stats(uuid) is
+    'Recomputes override_count, confidence_distribution and nudge_engagement (percentages, 0 for none) of '
+    'analytics, and xp and streaks of gamification; other keys stay.';
+
+-- Analytics, computed when read. All run with the reader's rights: a view shows what his policies show, nothing more.
+
+create view public.v_student_progress with (security_invoker = true) as
+select
+    g.student_id,
+    g.id as goal_id,
+    s.name as subject_name,
+    g.completion_percentage,
+    g.current_streak,
+    g.xp_earned,
+    g.status,
+    g.target_completion_date,
+    -- scalar, each by itself: joined together, sessions and practice would multiply each other
+    (
+        select count(*) from public.tutoring_sessions as x
+        where x.student_id = g.student_id
+            and (g.subject_id is null or x.subject_id = g.subject_id)
+            and x.session_date <= now()
+    ) as sessions_count,
+    (
+        select count(*) from public.practice_assignments as x
+        where x.student_id = g.student_id and (g.subject_id is null or x.subject_id = g.subject_id) and x.completed
+    ) as practice_items_completed,
+    (
+        select round(avg(x.rating), 2) from public.student_ratings as x
+        where x.student_id = g.student_id and (g.subject_id is null or x.subject_id = g.subject_id)
+    ) as average_rating
+from public.goals as g
+left join public.subjects as s on s.id = g.subject_id
+where g.status = 'active';
+
+comment on view public.v_student_progress is
+    'One row per active goal with what was done for it: sessions held, practice completed, average rating, in '
+    'the goal''s subject or, without one, in all. Whoever sees the goal sees every row counted.';
+comment on column public.v_student_progress.student_id is 'The student.';
+comment on column public.v_student_progress.goal_id is 'The active goal.';
+comment on column public.v_student_progress.subject_name is 'Its subject; null for a goal across subjects.';
+comment on column public.v_student_progress.completion_percentage is 'How much is reached, 0 to 100.';
+comment on column public.v_student_progress.current_streak is 'Days in a row worked on it.';
+comment on column public.v_student_progress.xp_earned is 'Points earned by it.';
+comment on column public.v_student_progress.status is 'Always active.';
+comment on column public.v_student_progress.target_completion_date is 'Day to reach it by.';
+comment on column public.v_student_progress.sessions_count is 'Sessions held so far.';
+comment on column public.v_student_progress.practice_items_completed is 'Practice completed.';
+comment on column public.v_student_progress.average_rating is 'Mean rating, two digits; null without any.';
+
+create view public.v_override_analytics with (security_invoker = true) as
+select
+    o.override_type,
+    o.subject_id,
+    s.name as subject_name,
+    o.difficulty_level,
+    count(*) as override_count,
+    count(distinct o.tutor_id) as unique_tutors,
+    count(distinct o.student_id) as unique_students,
+    (o.created_at at time zone 'UTC')::date as override_date
+from public.overrides as o
+left join public.subjects as s on s.id = o.subject_id
+group by o.override_type, o.subject_id, s.name, o.difficulty_level, (o.created_at at time zone 'UTC')::date;
+
+comment on view public.v_override_analytics is
+    'Overrides per day (UTC), type, subject and difficulty. A tutor sees those of his students and his own; '
+    'staff see all. Tutors who have gone are not counted.';
+comment on column public.v_override_analytics.override_type is 'What was corrected.';
+comment on column public.v_override_analytics.subject_id is 'Its subject.';
+comment on column public.v_override_analytics.subject_name is 'Name of the subject; names may repeat, ids do not.';
+comment on column public.v_override_analytics.difficulty_level is 'Difficulty before the correction.';
+comment on column public.v_override_analytics.override_count is 'Corrections.';
+comment on column public.v_override_analytics.unique_tutors is 'Different tutors who corrected.';
+comment on column public.v_override_analytics.unique_students is 'Different students corrected for.';
+comment on column public.v_override_analytics.override_date is 'Day, UTC.';
+
+create view public.v_confidence_distribution with (security_invoker = true) as
+select
+    c.student_id,
+    c.confidence,
+    c.count,
+    round(100.0 * c.count / sum(c.count) over (partition by c.student_id), 2) as percentage
+from (
+    select q.student_id, q.confidence, count(*) as count
+    from public.qa_interactions as q
+    group by q.student_id, q.confidence
+) as c;
+
+comment on view public.v_confidence_distribution is
+    'How sure the companion''s answers were, per student and level; a level without answers has no row. Whole '
+    'for the student and a tutor in all subjects, partial for a tutor who only had questions handed to him.';
+comment on column public.v_confidence_distribution.student_id is 'The student.';
+comment on column public.v_confidence_distribution.confidence is 'The level.';
+comment on column public.v_confidence_distribution.count is 'Answers of that level.';
+comment on column public.v_confidence_distribution.percentage is 'Share of all answers of the student, two digits.';

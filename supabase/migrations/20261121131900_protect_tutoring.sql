@@ -1,0 +1,689 @@
+-- Grants and row level security of the room 80_tutoring.
+-- Touches: 80_tutoring. Undo: drop what it creates, newest first; nothing in it destroys data.
+
+-- Read by everybody signed in, kept by staff.
+
+alter table public.subjects enable row level security;
+revoke all on public.subjects from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.subjects to authenticated;
+grant insert (id, name, category, description) on public.subjects to app_admin;
+grant update (name, category, description) on public.subjects to app_admin;
+grant delete on public.subjects to app_admin;
+grant all on public.subjects to service_role;
+
+create policy all_not_anonymous on public.subjects as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.subjects is 'Anonymous sign-ins have no rights here.';
+
+create policy select_all on public.subjects for select to authenticated
+    using (true);
+comment on policy select_all on public.subjects is 'Subjects are no secret.';
+
+create policy insert_admin on public.subjects for insert to app_admin
+    with check (true);
+comment on policy insert_admin on public.subjects is 'Staff add subjects.';
+
+create policy update_admin on public.subjects for update to app_admin
+    using (true)
+    with check (true);
+comment on policy update_admin on public.subjects is 'Staff change subjects.';
+
+create policy delete_admin on public.subjects for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.subjects is 'Staff delete subjects.';
+
+-- Read by everybody signed in, kept by staff.
+
+alter table public.related_subjects enable row level security;
+revoke all on public.related_subjects from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.related_subjects to authenticated;
+grant insert (subject_id, related_subject_id) on public.related_subjects to app_admin;
+grant update (subject_id, related_subject_id) on public.related_subjects to app_admin;
+grant delete on public.related_subjects to app_admin;
+grant all on public.related_subjects to service_role;
+
+create policy all_not_anonymous on public.related_subjects as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.related_subjects is 'Anonymous sign-ins have no rights here.';
+
+create policy select_all on public.related_subjects for select to authenticated
+    using (true);
+comment on policy select_all on public.related_subjects is 'Links between subjects are no secret.';
+
+create policy insert_admin on public.related_subjects for insert to app_admin
+    with check (true);
+comment on policy insert_admin on public.related_subjects is 'Staff add links between subjects.';
+
+create policy update_admin on public.related_subjects for update to app_admin
+    using (true)
+    with check (true);
+comment on policy update_admin on public.related_subjects is 'Staff change links between subjects.';
+
+create policy delete_admin on public.related_subjects for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.related_subjects is 'Staff delete links between subjects.';
+
+-- A student keeps his own list; parents and every tutor of his see it. A line is added or deleted, never changed.
+
+alter table public.student_subjects enable row level security;
+revoke all on public.student_subjects from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.student_subjects to authenticated;
+grant insert (student_id, subject_id) on public.student_subjects to authenticated;
+grant delete on public.student_subjects to authenticated;
+grant all on public.student_subjects to service_role;
+
+create policy all_not_anonymous on public.student_subjects as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.student_subjects is 'Anonymous sign-ins have no rights here.';
+
+create policy select_related on public.student_subjects for select to authenticated
+    using (
+        student_id = any ((select private.visible_students())::uuid[])
+        or student_id = any ((select private.tutored_students_any())::uuid[])
+    );
+comment on policy select_related on public.student_subjects is
+    'The student, his parents, and his tutors of any subject.';
+
+create policy select_admin on public.student_subjects for select to app_admin
+    using (true);
+comment on policy select_admin on public.student_subjects is 'Staff see every list.';
+
+create policy insert_own on public.student_subjects for insert to authenticated
+    with check (student_id = (select auth.uid()));
+comment on policy insert_own on public.student_subjects is 'A student adds to his own list.';
+
+create policy delete_own on public.student_subjects for delete to authenticated
+    using (student_id = (select auth.uid()));
+comment on policy delete_own on public.student_subjects is 'A student takes from his own list.';
+
+-- Made, changed and deleted by staff alone: every right of a tutor rests on it. Both sides see it, paused and past
+-- ones too.
+
+alter table public.tutor_student_assignments enable row level security;
+revoke all on public.tutor_student_assignments from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.tutor_student_assignments to authenticated;
+grant insert (
+    id, tutor_id, student_id, subject_id, assigned_at, status, start_date, end_date
+) on public.tutor_student_assignments to app_admin;
+grant update (
+    tutor_id, student_id, subject_id, assigned_at, status, start_date, end_date
+) on public.tutor_student_assignments to app_admin;
+grant delete on public.tutor_student_assignments to app_admin;
+grant all on public.tutor_student_assignments to service_role;
+
+create policy all_not_anonymous on public.tutor_student_assignments as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.tutor_student_assignments is 'Anonymous sign-ins have no rights here.';
+
+create policy select_parties on public.tutor_student_assignments for select to authenticated
+    using (
+        tutor_id = (select auth.uid())
+        or student_id = (select auth.uid())
+        or student_id = any ((select private.guarded_students())::uuid[])
+    );
+comment on policy select_parties on public.tutor_student_assignments is
+    'The tutor, the student, and the parents of the student.';
+
+create policy select_admin on public.tutor_student_assignments for select to app_admin
+    using (true);
+comment on policy select_admin on public.tutor_student_assignments is 'Staff see every assignment.';
+
+create policy insert_admin on public.tutor_student_assignments for insert to app_admin
+    with check (true);
+comment on policy insert_admin on public.tutor_student_assignments is 'Staff add assignments.';
+
+create policy update_admin on public.tutor_student_assignments for update to app_admin
+    using (true)
+    with check (true);
+comment on policy update_admin on public.tutor_student_assignments is 'Staff change assignments.';
+
+create policy delete_admin on public.tutor_student_assignments for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.tutor_student_assignments is 'Staff delete assignments.';
+
+-- Run inside policies, as the caller; each answers about the caller only. tutors and tutors_any check single rows.
+
+revoke all on function private.tutors(uuid, uuid) from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.tutors(uuid, uuid) to authenticated;
+
+revoke all on function private.tutors_any(uuid) from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.tutors_any(uuid) to authenticated;
+
+revoke all on function private.is_tutor() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.is_tutor() to authenticated;
+
+revoke all on function private.tutored_students() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.tutored_students() to authenticated;
+
+revoke all on function private.tutored_students_any() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.tutored_students_any() to authenticated;
+
+revoke all on function private.subject_tutoring_keys() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.subject_tutoring_keys() to authenticated;
+
+revoke all on function private.own_and_tutored_students() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.own_and_tutored_students() to authenticated;
+
+revoke all on function private.visible_students() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.visible_students() to authenticated;
+
+revoke all on function private.my_tutors() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.my_tutors() to authenticated;
+
+revoke all on function private.tutors_of_guarded_students() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.tutors_of_guarded_students() to authenticated;
+
+revoke all on function private.escalated_questions() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.escalated_questions() to authenticated;
+
+-- A student and his tutor of the subject set and shape goals; parents look on. Progress is the service's. A tutor's
+-- goal cannot be deleted by the student, only cancelled.
+
+alter table public.goals enable row level security;
+revoke all on public.goals from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.goals to authenticated;
+grant insert (
+    student_id, subject_id, goal_type, title, description, target_completion_date
+) on public.goals to authenticated;
+grant update (
+    subject_id, goal_type, title, description, target_completion_date, status
+) on public.goals to authenticated;
+grant delete on public.goals to authenticated;
+grant all on public.goals to service_role;
+
+create policy insert_not_anonymous on public.goals as restrictive for insert to authenticated
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy insert_not_anonymous on public.goals is
+    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
+
+create policy update_not_anonymous on public.goals as restrictive for update to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy update_not_anonymous on public.goals is
+    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
+
+create policy delete_not_anonymous on public.goals as restrictive for delete to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy delete_not_anonymous on public.goals is
+    'Anonymous sign-ins delete nothing; to them the sets of the select policy are empty.';
+
+create policy select_visible on public.goals for select to authenticated
+    using (
+        student_id = any ((select private.visible_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy select_visible on public.goals is 'The student, his parents, and his tutor of the subject.';
+
+create policy select_admin on public.goals for select to app_admin
+    using (true);
+comment on policy select_admin on public.goals is 'Staff see every goal.';
+
+create policy insert_shaper on public.goals for insert to authenticated
+    with check (
+        created_by = (select auth.uid())
+        and (student_id = (select auth.uid()) or private.tutors(student_id, subject_id))
+    );
+comment on policy insert_shaper on public.goals is
+    'A student for himself, or his tutor of the subject; who sets it is on record.';
+
+create policy update_shaper on public.goals for update to authenticated
+    using (
+        student_id = any ((select private.own_and_tutored_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    )
+    with check (
+        student_id = any ((select private.own_and_tutored_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy update_shaper on public.goals is 'The student or his tutor of the subject; a parent only looks on.';
+
+create policy delete_author on public.goals for delete to authenticated
+    using (student_id = (select auth.uid()) and created_by = (select auth.uid()));
+comment on policy delete_author on public.goals is 'A student deletes goals he set himself.';
+
+create policy delete_admin on public.goals for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.goals is 'Staff delete goals.';
+
+revoke all on function private.stamp_goal() from public, anon, authenticated, app_admin, service_role;
+
+-- Kept by the tutor who holds them, while he tutors the student; nobody but the service deletes one.
+
+alter table public.tutoring_sessions enable row level security;
+revoke all on public.tutoring_sessions from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.tutoring_sessions to authenticated;
+grant insert (
+    id, student_id, tutor_id, session_date, duration_minutes, subject_id, topics_covered
+) on public.tutoring_sessions to authenticated;
+grant update (
+    session_date, duration_minutes, subject_id, topics_covered
+) on public.tutoring_sessions to authenticated;
+grant all on public.tutoring_sessions to service_role;
+
+create policy insert_not_anonymous on public.tutoring_sessions as restrictive for insert to authenticated
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy insert_not_anonymous on public.tutoring_sessions is
+    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
+
+create policy update_not_anonymous on public.tutoring_sessions as restrictive for update to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy update_not_anonymous on public.tutoring_sessions is
+    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
+
+create policy select_visible on public.tutoring_sessions for select to authenticated
+    using (
+        student_id = any ((select private.visible_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy select_visible on public.tutoring_sessions is
+    'The student, his parents, and his tutor of the subject.';
+
+create policy select_admin on public.tutoring_sessions for select to app_admin
+    using (true);
+comment on policy select_admin on public.tutoring_sessions is 'Staff see every session.';
+
+create policy insert_tutor on public.tutoring_sessions for insert to authenticated
+    with check (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id));
+comment on policy insert_tutor on public.tutoring_sessions is
+    'A tutor plans or records his own session with a student of his.';
+
+create policy update_tutor on public.tutoring_sessions for update to authenticated
+    using (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id))
+    with check (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id));
+comment on policy update_tutor on public.tutoring_sessions is
+    'A tutor changes his own session while he tutors the student.';
+
+-- No API role reaches the table; the service reads and writes through functions that audit.
+
+alter table private.session_transcripts enable row level security;
+revoke all on private.session_transcripts from public, anon, authenticated, app_admin, service_role;
+
+create policy nobody on private.session_transcripts for all to anon, authenticated using (false) with check (false);
+comment on policy nobody on private.session_transcripts is 'Nobody reaches transcripts by the API.';
+
+revoke all on function private.mark_transcript() from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function public.svc_put_transcript(uuid, text, text)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.svc_put_transcript(uuid, text, text) to service_role;
+
+revoke all on function public.svc_get_transcript(uuid) from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.svc_get_transcript(uuid) to service_role;
+
+-- No API role reaches the table; the service serves the author through functions that audit.
+
+alter table private.tutor_notes enable row level security;
+revoke all on private.tutor_notes from public, anon, authenticated, app_admin, service_role;
+
+create policy nobody on private.tutor_notes for all to anon, authenticated using (false) with check (false);
+comment on policy nobody on private.tutor_notes is 'Nobody reaches tutor notes by the API.';
+
+revoke all on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid) to service_role;
+
+revoke all on function public.svc_list_tutor_notes(uuid, uuid)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.svc_list_tutor_notes(uuid, uuid) to service_role;
+
+revoke all on function public.svc_delete_tutor_note(uuid, uuid)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.svc_delete_tutor_note(uuid, uuid) to service_role;
+
+-- Written by the service, corrected by apply_override.
+
+alter table public.summaries enable row level security;
+revoke all on public.summaries from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.summaries to authenticated;
+grant all on public.summaries to service_role;
+
+create policy select_visible on public.summaries for select to authenticated
+    using (
+        student_id = any ((select private.visible_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy select_visible on public.summaries is
+    'The student, his parents, and his tutor of the session''s subject.';
+
+create policy select_admin on public.summaries for select to app_admin
+    using (true);
+comment on policy select_admin on public.summaries is 'Staff see every summary.';
+
+revoke all on function private.copy_session_to_summary() from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.copy_subject_to_summaries() from public, anon, authenticated, app_admin, service_role;
+
+-- Tutors read the whole bank and write their own items; students see what was assigned to them. Rating and version are
+-- kept by the database.
+
+alter table public.practice_bank_items enable row level security;
+revoke all on public.practice_bank_items from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.practice_bank_items to authenticated;
+grant insert (
+    id, question_text, subject_id, difficulty_level, goal_tags, topic_tags, is_active, elo_rating, created_by
+) on public.practice_bank_items to authenticated;
+grant update (
+    question_text, subject_id, difficulty_level, goal_tags, topic_tags, is_active
+) on public.practice_bank_items to authenticated;
+grant delete on public.practice_bank_items to app_admin;
+grant all on public.practice_bank_items to service_role;
+
+create policy all_not_anonymous on public.practice_bank_items as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.practice_bank_items is 'Anonymous sign-ins have no rights here.';
+
+create policy select_reader on public.practice_bank_items for select to authenticated
+    using (
+        (select private.is_tutor())
+        or id = any ((select private.my_practice_items())::uuid[])
+    );
+comment on policy select_reader on public.practice_bank_items is
+    'Tutors see the bank; a student sees the items put to him.';
+
+create policy select_admin on public.practice_bank_items for select to app_admin
+    using (true);
+comment on policy select_admin on public.practice_bank_items is 'Staff see the bank.';
+
+create policy insert_tutor on public.practice_bank_items for insert to authenticated
+    with check (created_by = (select auth.uid()) and (select private.is_tutor()));
+comment on policy insert_tutor on public.practice_bank_items is 'A tutor adds an item under his name.';
+
+create policy insert_admin on public.practice_bank_items for insert to app_admin
+    with check (true);
+comment on policy insert_admin on public.practice_bank_items is 'Staff add items.';
+
+create policy update_author on public.practice_bank_items for update to authenticated
+    using (created_by = (select auth.uid()))
+    with check (created_by = (select auth.uid()));
+comment on policy update_author on public.practice_bank_items is
+    'A tutor changes his own items; the select policy holds off one who is no tutor any more.';
+
+create policy update_admin on public.practice_bank_items for update to app_admin
+    using (true)
+    with check (true);
+comment on policy update_admin on public.practice_bank_items is 'Staff change items.';
+
+create policy delete_admin on public.practice_bank_items for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.practice_bank_items is 'Staff delete items that were never assigned.';
+
+revoke all on function private.practice_item_defaults() from public, anon, authenticated, app_admin, service_role;
+
+-- Tutors read the answers, the author of an item writes its answer; a student reads an answer once he completed the
+-- item.
+
+alter table public.practice_bank_answers enable row level security;
+revoke all on public.practice_bank_answers from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.practice_bank_answers to authenticated;
+grant insert (item_id, answer_text, explanation) on public.practice_bank_answers to authenticated;
+grant update (answer_text, explanation) on public.practice_bank_answers to authenticated;
+grant delete on public.practice_bank_answers to app_admin;
+grant all on public.practice_bank_answers to service_role;
+
+create policy all_not_anonymous on public.practice_bank_answers as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.practice_bank_answers is 'Anonymous sign-ins have no rights here.';
+
+create policy select_reader on public.practice_bank_answers for select to authenticated
+    using (
+        (select private.is_tutor())
+        or item_id = any ((select private.my_completed_items())::uuid[])
+    );
+comment on policy select_reader on public.practice_bank_answers is 'Tutors; a student who completed the item.';
+
+create policy select_admin on public.practice_bank_answers for select to app_admin
+    using (true);
+comment on policy select_admin on public.practice_bank_answers is 'Staff see every answer.';
+
+create policy insert_author on public.practice_bank_answers for insert to authenticated
+    with check (
+        exists (
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+        )
+        and (select private.is_tutor())
+    );
+comment on policy insert_author on public.practice_bank_answers is 'The author of the item.';
+
+create policy insert_admin on public.practice_bank_answers for insert to app_admin
+    with check (true);
+comment on policy insert_admin on public.practice_bank_answers is 'Staff add answers.';
+
+create policy update_author on public.practice_bank_answers for update to authenticated
+    using (
+        exists (
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+        )
+        and (select private.is_tutor())
+    )
+    with check (
+        exists (
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+        )
+        and (select private.is_tutor())
+    );
+comment on policy update_author on public.practice_bank_answers is 'The author of the item.';
+
+create policy update_admin on public.practice_bank_answers for update to app_admin
+    using (true)
+    with check (true);
+comment on policy update_admin on public.practice_bank_answers is 'Staff change answers.';
+
+create policy delete_admin on public.practice_bank_answers for delete to app_admin
+    using (true);
+comment on policy delete_admin on public.practice_bank_answers is 'Staff delete answers.';
+
+revoke all on function private.raise_item_version() from public, anon, authenticated, app_admin, service_role;
+
+-- A tutor puts items of the bank to his students and flags doubtful questions; scores and ratings are the service's.
+
+alter table public.practice_assignments enable row level security;
+revoke all on public.practice_assignments from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.practice_assignments to authenticated;
+grant insert (student_id, bank_item_id, goal_tags) on public.practice_assignments to authenticated;
+grant update (flagged) on public.practice_assignments to authenticated;
+grant all on public.practice_assignments to service_role;
+
+create policy insert_not_anonymous on public.practice_assignments as restrictive for insert to authenticated
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy insert_not_anonymous on public.practice_assignments is
+    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
+
+create policy update_not_anonymous on public.practice_assignments as restrictive for update to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy update_not_anonymous on public.practice_assignments is
+    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
+
+create policy select_visible on public.practice_assignments for select to authenticated
+    using (
+        student_id = any ((select private.visible_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy select_visible on public.practice_assignments is
+    'The student, his parents, and his tutor of the subject.';
+
+create policy select_admin on public.practice_assignments for select to app_admin
+    using (true);
+comment on policy select_admin on public.practice_assignments is 'Staff see every practice assignment.';
+
+create policy insert_tutor on public.practice_assignments for insert to authenticated
+    with check (source = 'bank' and private.tutors(student_id, subject_id));
+comment on policy insert_tutor on public.practice_assignments is
+    'A tutor puts an item of the bank to his student; its subject is filled in before this check.';
+
+create policy update_tutor on public.practice_assignments for update to authenticated
+    using (
+        student_id = any ((select private.tutored_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    )
+    with check (
+        student_id = any ((select private.tutored_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy update_tutor on public.practice_assignments is 'A tutor flags or clears a question of his student.';
+
+revoke all on function private.practice_assignment_defaults()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.keep_practice_completed() from public, anon, authenticated, app_admin, service_role;
+
+-- Run inside policies, as the caller.
+
+revoke all on function private.my_practice_items() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.my_practice_items() to authenticated;
+
+revoke all on function private.my_completed_items() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.my_completed_items() to authenticated;
+
+-- The student once he is done, his tutor before; parents never. Written by the service and apply_override.
+
+alter table public.practice_assignment_answers enable row level security;
+revoke all on public.practice_assignment_answers from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.practice_assignment_answers to authenticated;
+grant all on public.practice_assignment_answers to service_role;
+
+create policy all_not_anonymous on public.practice_assignment_answers as restrictive for all to authenticated
+    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
+    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
+comment on policy all_not_anonymous on public.practice_assignment_answers is 'Anonymous sign-ins have no rights here.';
+
+create policy select_reader on public.practice_assignment_answers for select to authenticated
+    using (
+        exists (
+            select from public.practice_assignments as a
+            where a.id = practice_assignment_id
+                and (
+                    (a.student_id = (select auth.uid()) and a.completed)
+                    or a.student_id = any ((select private.tutored_students())::uuid[])
+                    or uuid_send(a.student_id) || uuid_send(a.subject_id)
+                    = any ((select private.subject_tutoring_keys())::bytea[])
+                )
+        )
+    );
+comment on policy select_reader on public.practice_assignment_answers is
+    'The student who is done, and his tutor of the subject.';
+
+-- Written by update_student_rating only.
+
+alter table public.student_ratings enable row level security;
+revoke all on public.student_ratings from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.student_ratings to authenticated;
+grant all on public.student_ratings to service_role;
+
+create policy select_visible on public.student_ratings for select to authenticated
+    using (
+        student_id = any ((select private.visible_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+    );
+comment on policy select_visible on public.student_ratings is
+    'The student, his parents, and his tutor of the subject.';
+
+create policy select_admin on public.student_ratings for select to app_admin
+    using (true);
+comment on policy select_admin on public.student_ratings is 'Staff see every rating.';
+
+-- Written by the service, corrected by apply_override. Parents and staff do not read what a student asks.
+
+alter table public.qa_interactions enable row level security;
+revoke all on public.qa_interactions from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.qa_interactions to authenticated;
+grant all on public.qa_interactions to service_role;
+
+create policy select_visible on public.qa_interactions for select to authenticated
+    using (
+        student_id = any ((select private.own_and_tutored_students())::uuid[])
+        or id = any ((select private.escalated_questions())::uuid[])
+    );
+comment on policy select_visible on public.qa_interactions is
+    'The student, his tutor in all subjects, and the tutor it was handed to while he tutors the student.';
+
+-- Written by apply_override only, never changed. The student sees the corrected row, not the correction.
+
+alter table public.overrides enable row level security;
+revoke all on public.overrides from public, anon, authenticated, app_admin, service_role;
+
+grant select on public.overrides to authenticated;
+grant all on public.overrides to service_role;
+
+create policy select_tutor on public.overrides for select to authenticated
+    using (
+        student_id = any ((select private.tutored_students())::uuid[])
+        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        or (tutor_id = (select auth.uid()) and student_id = any ((select private.tutored_students_any())::uuid[]))
+    );
+comment on policy select_tutor on public.overrides is
+    'Tutors of the student in the subject, and the author while he tutors the student.';
+
+create policy select_admin on public.overrides for select to app_admin
+    using (true);
+comment on policy select_admin on public.overrides is 'Staff see every override.';
+
+revoke all on function private.check_override_target() from public, anon, authenticated, app_admin, service_role;
+
+-- Ratings move by the service alone; the helpers are called by definer functions.
+
+revoke all on function private.elo_expected(int, int) from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.elo_moved(int, numeric) from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.check_score(numeric) from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function public.update_student_rating(uuid, uuid, int, numeric)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.update_student_rating(uuid, uuid, int, numeric) to service_role;
+
+revoke all on function public.complete_practice_assignment(uuid, numeric)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.complete_practice_assignment(uuid, numeric) to service_role;
+
+-- Called by signed-in people; it checks by itself that the caller is the right tutor.
+
+revoke all on function private.check_override_keys(jsonb, text[])
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.override_text(jsonb, text, int)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.apply_override(text, uuid, text, jsonb, text)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.apply_override(text, uuid, text, jsonb, text) to authenticated;
+
+revoke all on function public.apply_override(text, uuid, text, jsonb, text)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.apply_override(text, uuid, text, jsonb, text) to authenticated;
+
+-- The job stats_refresh only.
+
+revoke all on function public.refresh_user_stats(uuid) from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.refresh_user_stats(uuid) to service_role;
+
+-- Read with the reader's own rights.
+
+revoke all on public.v_student_progress from public, anon, authenticated, app_admin, service_role;
+grant select on public.v_student_progress to authenticated, service_role;
+
+revoke all on public.v_override_analytics from public, anon, authenticated, app_admin, service_role;
+grant select on public.v_override_analytics to authenticated, service_role;
+
+revoke all on public.v_confidence_distribution from public, anon, authenticated, app_admin, service_role;
+grant select on public.v_confidence_distribution to authenticated, service_role;
