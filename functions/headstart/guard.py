@@ -141,12 +141,15 @@ def words(text: str) -> list[str]:
 
 
 def number(text: str) -> str:
-    """A number in one form: 1,000 is 1000, 0.50 is 0.5, 1,5 is 1.5."""
-    whole = re.sub(r"[.,](?=\d{3}(?:\D|$))", "", text) if re.fullmatch(r"\d{1,3}(?:[.,]\d{3})+", text) else text
-    whole = whole.replace(",", ".")
-    if whole.count(".") == 1:
-        whole = whole.rstrip("0").rstrip(".")
-    return whole.lstrip("0") or "0"
+    """A number in one form: 1,000 is 1000, 0.50 is 0.5, 1,5 is 1.5, 1.234,50 is 1234.5."""
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", text):
+        text = text.replace(",", "")
+    elif re.fullmatch(r"\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}\.\d{3},\d+", text):
+        text = text.replace(".", "")
+    text = text.replace(",", ".")
+    if text.count(".") == 1:
+        text = text.rstrip("0").rstrip(".")
+    return re.sub(r"^0+(?=\d)", "", text)
 
 
 def shingles(found: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
@@ -199,7 +202,7 @@ def finished_code(block: str) -> bool:
     if PLACEHOLDER.search(block):
         return False
     heads = [place for place, line in enumerate(lines) if FUNCTION_HEAD.match(line)]
-    for place, following in zip(heads, [*heads[1:], len(lines)], strict=True):
+    for place, following in zip(heads, [*heads[1:], len(lines)], strict=False):
         body = [line for line in lines[place + 1 : following] if len(re.findall(r"\w+", line)) >= 1]
         if len(body) >= 2 and any(re.search(r"\b(?:return|print|yield|console\.log|cout)\b", line) for line in body):
             return True

@@ -18,7 +18,7 @@ from functions.shared.clock import SystemClock
 from functions.shared.crypto import Envelope
 from functions.shared.database import Database
 from functions.shared.http import Http
-from functions.shared.jobs import Job, JobCancelled, JobContext, JobFailure
+from functions.shared.jobs import Job, JobCancelled, JobContext, JobFailure, LeaseLost
 from functions.shared.settings import load_settings
 from tests.support import rows
 from tests.support.canvas import Student
@@ -42,7 +42,7 @@ def start(person: Student, assignment_id: str) -> dict[str, Any]:
 
 
 def handle(environment: Mapping[str, str], run_id: str, user_id: str) -> str:
-    """Runs the handler of the run's job once; what became of it: the status, the failure's code, or ``cancelled``."""
+    """Runs the handler of the run's job once; the status, the failure's code, ``cancelled`` or ``lost``."""
     settings, clock = load_settings(environment), SystemClock()
     database, http = Database(settings), Http.of(settings)
     job = Job(str(uuid.uuid4()), "headstart", user_id, None, {"run_id": run_id}, 0, 3, 600, "", LONG_AGO, 0)
@@ -64,6 +64,8 @@ def handle(environment: Mapping[str, str], run_id: str, user_id: str) -> str:
         return f"{failure.code} again" if failure.retryable else failure.code
     except JobCancelled:
         return "cancelled"
+    except LeaseLost:
+        return "lost"
     finally:
         database.close()
         http.close()

@@ -170,7 +170,7 @@ def markdown_to_html(markdown: str, allowed_urls: Set[str] = frozenset()) -> str
     """Safe HTML: raw HTML shown as text, no images, links only where they are allowed to lead."""
 
     def attribute(tag: str, name: str, value: str) -> str | None:
-        return value if name == "rel" or (tag, name) == ("a", "href") and value in allowed_urls else None
+        return value if name == "rel" or ((tag, name) == ("a", "href") and value in allowed_urls) else None
 
     rendered = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).render(markdown)
     return nh3.clean(rendered, tags=TAGS, attributes={"a": {"href"}}, attribute_filter=attribute, url_schemes=SCHEMES)

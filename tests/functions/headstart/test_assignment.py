@@ -1,0 +1,89 @@
+"""Reading an assignment: what a model gets, and what is kept from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from functions.headstart.assignment import read_task
+
+SECRET = "Electrons travel down the chain"
+
+
+def row(html: str | None, **changes: Any) -> dict[str, Any]:
+    return {
+        "title": "Light\u200b reaction\nnow",
+        "description_html": html,
+        "due_at": "2031-05-09T21:59:00+00:00",
+        "points_possible": 10,
+        "submission_types": ["online_upload"],
+        "canvas_url": "https://canvas.test/a/1",
+        "course": {"name": "Biology"},
+        "profile": {"timezone": "Europe/Berlin"},
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        f"<h3>Model solution</h3><p>{SECRET}</p>",
+        f"<h2>Sample Answer</h2><div><p>x</p><h4>Part</h4><p>{SECRET}</p></div>",
+        f"<p><strong>Solution:</strong> {SECRET}</p>",
+        f"<p><strong>Solution:</strong></p><p>{SECRET}</p>",
+        f"<p>Model solution {SECRET}</p>",
+        f"<p>Answer key</p><ul><li>{SECRET}</li></ul>",
+        f"<details><summary>Show solution</summary>{SECRET}</details>".replace("Show solution", "Solution"),
+        f"<div>Musterlösung: {SECRET}</div>",
+        f"<p>For instructors only: {SECRET}</p>",
+        f"<p>Instructor notes</p><p>{SECRET}</p>",
+        f'<p style="display:none">{SECRET}</p>',
+        f"<pre>Solution:\n{SECRET}</pre>",
+    ],
+)
+def test_a_solution_is_kept_from_the_model_and_known_to_the_guard(part: str) -> None:
+    task = read_task(row(f"<p>Explain the reaction.</p>{part}<h2>How to hand in</h2><p>Submit a PDF.</p>"))
+    assert SECRET not in task.text
+    assert any(SECRET in solution for solution in task.solutions)
+    assert "Explain the reaction." in task.text
+    assert "Submit a PDF." in task.text
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p>Give your answers in full sentences.</p>",
+        "<p>Answer the following: why is grass green?</p>",
+        "<p>Solutions of salt conduct. Explain.</p>",
+        "<h2>Questions</h2><ol><li>Answer one</li></ol>",
+    ],
+)
+def test_a_task_that_speaks_of_answers_stays_whole(html: str) -> None:
+    task = read_task(row(html))
+    assert task.solutions == ()
+
+
+def test_facts_and_links_are_there() -> None:
+    task = read_task(
+        row('<p>See <a href="https://canvas.test/f/7">the sheet</a> and <a href="http://x.test">this</a></p>')
+    )
+    assert task.title == "Light reaction now"
+    for fact in ("Title: Light reaction now", "Course: Biology", "Points: 10", "online_upload", "2031-05-09"):
+        assert fact in task.text
+    assert task.urls == {"https://canvas.test/a/1", "https://canvas.test/f/7"}
+
+
+def test_an_assignment_without_anything_can_be_read() -> None:
+    empty = row(
+        None, due_at=None, points_possible=None, submission_types=[], canvas_url=None, course=None, profile=None
+    )
+    task = read_task(empty)
+    assert "no description" in task.text
+    assert (task.due_at, task.time_zone, task.urls) == (None, "UTC", frozenset())
+
+
+def test_a_huge_description_is_cut() -> None:
+    task = read_task(row("<p>" + "word " * 40_000 + "</p>"))
+    assert len(task.text) < 31_000
+    assert task.text.endswith("(The description goes on.)")
