@@ -68,12 +68,14 @@ def test_code_for_tokens_and_new_for_old(
         oauth.refresh(transport, installation, tokens.refresh_token)
 
 
+@pytest.mark.parametrize("fault", ["status", "drop"])
 def test_a_code_is_never_sent_twice(
-    canvas: CanvasStandIn, transport: Transport, installation: oauth.Installation
+    canvas: CanvasStandIn, transport: Transport, installation: oauth.Installation, fault: str
 ) -> None:
-    canvas.world.add_fault(kind="status", path="/login/oauth2/token", status=502)
+    code = consent(installation)
+    canvas.world.add_fault(kind=fault, path="/login/oauth2/token")
     with pytest.raises(CanvasUnavailable):
-        oauth.exchange_code(transport, installation, "a-code", BACK)
+        oauth.exchange_code(transport, installation, code, BACK)
     assert len(canvas.world.requests("/login/oauth2/token")) == 1
 
 

@@ -17,6 +17,7 @@ from functions.shared.canvas.transport import (
     THROTTLE_PATIENCE,
     CanvasRefused,
     InsufficientScopes,
+    Page,
     TokenRejected,
     Transport,
     next_link,
@@ -131,6 +132,18 @@ def test_pages_that_lead_astray_are_refused(canvas: CanvasStandIn, transport: Tr
     with pytest.raises(PaginationRefused):
         every(transport, token)
     assert len(canvas.world.requests("/courses")) <= 4, "stopped soon"
+
+
+def test_empty_pages_in_a_circle_are_noticed_at_once() -> None:
+    fetched: list[str] = []
+
+    def fetch(url: str) -> Page:
+        fetched.append(url)
+        return Page([], "b" if url == "a" else "a")
+
+    with pytest.raises(PaginationRefused):
+        list(pages("a", fetch))
+    assert fetched == ["a", "b"]
 
 
 @pytest.mark.parametrize(
