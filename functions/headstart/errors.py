@@ -32,10 +32,3 @@ class AnswerLeak(ModelError):
 
     status = 422
     code = "answer_leak"
-
-
-class Cancelled(AppError):
-    """The owner ended it."""
-
-    status = 409
-    code = "cancelled"

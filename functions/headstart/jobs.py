@@ -13,7 +13,6 @@ from typing import Any
 import structlog
 
 from functions.headstart.assignment import Task, read_task
-from functions.headstart.errors import Cancelled
 from functions.headstart.writing import Writer, prompt
 from functions.shared.database import rpc, run
 from functions.shared.errors import AppError, Internal, NotFound, Unavailable
@@ -213,8 +212,7 @@ class RunJob:
         status = self._status()
         if status == "running" and self._asked_to_stop():
             # the job was cancelled and not the run: both end
-            cancelled = Cancelled()
-            self._end("cancelled", None, error=f"{cancelled.code}: {cancelled.message}")
+            self._end("cancelled", None, error="cancelled: the owner ended it")
         elif status == "cancelled":
             # the owner ended the run; what it cost is still to be told
             self._end("cancelled", None)

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdownify import MarkdownConverter
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-LONGEST_HTML = 400_000
+LONGEST_HTML = 200_000
 DEEPEST = 200
 # controls except tab and newline, zero-width, bidi controls, tag characters, byte order marks, lone surrogates
 INVISIBLE = re.compile(

@@ -11,7 +11,7 @@ import functools
 import json
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -62,7 +62,7 @@ class ModelClient:
         *,
         response_format: Mapping[str, Any] | None = None,
         stream: bool = True,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         """The answer's text as it comes; one HTTP call. It was complete only when this ends without an error.
 
         Closing the iterator ends the call upstream.

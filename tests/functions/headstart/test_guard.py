@@ -64,7 +64,7 @@ HELP = {
     "a plan": "1. Read the task.\n2. Write down what you know about the estates.\n3. Ask: who could be taxed?",
     "quoting the task": "You are to explain in an essay why the French Revolution began, and to solve 3x + 5 = 20.",
     "the task's own code": "```python\ndef fibonacci(n):\n    ...\n```",
-    "an outline of code": "```python\ndef fibonacci(n):\n    # where does it begin?\n    # what follows?\n    pass\n```",
+    "an outline of code": "```python\ndef fibonacci(n):\n    # where to begin?\n    # what follows?\n    pass\n```",
     "the empty table": "| year | event |\n| --- | --- |\n| 1789 |  |\n| 1792 |  |",
     "a table of its own": "| step | minutes |\n| --- | --- |\n| read | 10 |\n| plan | 20 |",
     "long, but said to the student": ("Before you write, take ten minutes to collect what you already know. " * 12),
