@@ -1006,4 +1006,5 @@ values
 on conflict do nothing;
 
 -- figures that are computed, not written
-select public.refresh_user_stats(user_id) from public.profiles where role = 'student';
+select public.refresh_user_stats(id) from auth.users
+where email like '%@headstart.test' and raw_app_meta_data ->> 'role' = 'student';

@@ -10,6 +10,8 @@ from tests.database.access.conftest import TRIED
 from tests.support.school import School
 
 MATRIX = access.read()
+# done, nothing to do, a check, a bad, too big or missing argument, not found, in conflict: never an accident
+OWN_ANSWERS = ("1", "0", "c", "22023", "22003", "22004", "PT404", "PT409")
 
 
 @pytest.mark.parametrize("name", MATRIX.relations)
@@ -45,7 +47,7 @@ def test_functions_are_called_by_whom_they_may(school: School) -> None:
                 nothing = sql.SQL(", ").join([sql.SQL("''" if strict else "null")] * count)
                 found = school.attempt(sql.SQL("select {}({})").format(sql.Identifier("public", call.name), nothing))
                 # refusing nulls, or finding nothing under them, is the function's own answer: it was called
-                if found not in ("-", "!") and returns != "trigger":
+                if found in OWN_ANSWERS and returns != "trigger":
                     found = "1"
                 if found != call.cells[person.name]:
                     wrong.append(f"{person.name}: {call.name}: {found} instead of {call.cells[person.name]}")
