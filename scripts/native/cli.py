@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 
 from scripts.native import paths, postgres
@@ -97,7 +98,7 @@ def dev(arguments: argparse.Namespace) -> int:
     """The stack in the foreground, with seed data and a database that stays; Ctrl-C stops everything."""
     if arguments.supabase:
         return dev_against_supabase()
-    data = paths.STATE / "dev" / "data"
+    data = arguments.home.resolve() / "data"
     if arguments.fresh:
         postgres.remove_data(data)
     first = not (postgres.data_home(data) / "PG_VERSION").exists()
@@ -171,6 +172,8 @@ def parser() -> argparse.ArgumentParser:
     two.add_argument(
         "--set", type=pair, action="append", default=[], metavar="K=V", help="setting of functions, worker"
     )
+    home = paths.STATE / "dev"
+    two.add_argument("--home", type=Path, default=home, help="where the database and the keys stay")
     two.add_argument("--fresh", action="store_true", help="forget the database that an earlier dev left")
     two.add_argument("--supabase", action="store_true", help="functions and worker only, against the project in .env")
     two.set_defaults(act=dev)

@@ -85,11 +85,14 @@ def server_account() -> str | None:
 
 
 def data_home(wanted: Path) -> Path:
-    """``wanted``, or a folder under the system's temporary one when the server's account could not reach it."""
-    wanted.mkdir(parents=True, exist_ok=True)
-    if not paths.is_root() or paths.others_may_enter(wanted):
-        return wanted
-    home = Path(tempfile.gettempdir()) / f"headstart-data-{zlib.crc32(str(wanted).encode()):x}"
+    """``wanted``, or a folder under the system's temporary one when the server's account could not reach it.
+
+    The folder itself may be closed (a data folder is): what counts is the way to it.
+    """
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    home = wanted
+    if paths.is_root() and not paths.others_may_enter(wanted.parent):
+        home = Path(tempfile.gettempdir()) / f"headstart-data-{zlib.crc32(str(wanted).encode()):x}"
     home.mkdir(mode=0o755, exist_ok=True)
     return home
 

@@ -36,7 +36,7 @@ process.exit(0)
 
 def test_supabase_py_signs_up_signs_in_and_reads_its_own_profile(stack: Stack) -> None:
     with httpx.Client() as http:
-        options = ClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)  # type: ignore[call-arg]
+        options = ClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
         client = create_client(stack.url, stack.keys.publishable_key, options)
         email = f"py-{secrets.token_hex(5)}@example.test"
         person = client.auth.sign_up({"email": email, "password": PASSWORD}).user
