@@ -130,8 +130,8 @@ begin
     if p_seconds < 0 or p_seconds > 86400 * 30 then
         raise exception 'a pause is 0 to 30 days' using errcode = '22003';
     end if;
-    insert into private.provider_buckets as b (provider, tokens, capacity, refill_per_s, paused_until)
-    values (p_provider, 1000, 1000, 1000, private.clock() + make_interval(secs => p_seconds::float8))
+    insert into private.provider_buckets as b (provider, tokens, capacity, refill_per_s, refilled_at, paused_until)
+    values (p_provider, 1000, 1000, 1000, private.clock(), private.clock() + make_interval(secs => p_seconds::float8))
     on conflict (provider) do update
     -- a longer pause that somebody else asked for stays; zero ends any
     set paused_until = case when p_seconds > 0 then greatest(b.paused_until, excluded.paused_until) end;

@@ -1,0 +1,266 @@
+"""The queue under several sessions at once, with rows that are really committed; and its plans on large tables."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.support.people import persona
+from tests.support.queue import claim, complete, enqueue, fail, heartbeat, job, one, release, run_out
+from tests.support.races import Ring, ring
+
+Connection = psycopg.Connection[Any]
+# a type that no other test enqueues, and that no worker of the stack runs
+TYPE = "brand_package"
+
+
+def forget(db_url: str) -> None:
+    """Deletes the jobs of these tests."""
+    with psycopg.connect(db_url) as owner:
+        owner.execute("set lock_timeout = '5s'")
+        owner.execute("delete from public.jobs where type = %s", (TYPE,))
+
+
+@pytest.fixture
+def race(db_url: str) -> Iterator[Ring]:
+    """Sessions; the jobs of these tests are gone before and afterwards."""
+    forget(db_url)
+    with ring(db_url) as made:
+        yield made
+    forget(db_url)
+
+
+@pytest.fixture
+def people(race: Ring) -> list[uuid.UUID]:
+    """Three people, really there."""
+    made = [persona(race.owner) for _ in range(3)]
+    for person in made:
+        race.clean_up("auth.users", person)
+    return made
+
+
+def at_once(race: Ring, workers: int, work: Callable[[Connection, int], None]) -> None:
+    """Runs ``work`` in as many sessions of their own, all starting together; raises what one of them raised."""
+    start = threading.Barrier(workers, timeout=20)
+
+    def run(number: int) -> None:
+        with psycopg.connect(race.db_url, autocommit=True) as session:
+            start.wait()
+            work(session, number)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for done in [pool.submit(run, number) for number in range(workers)]:
+            done.result(60)
+
+
+def take(session: Connection, limit: int = 5, **arguments: Any) -> list[dict[str, Any]]:
+    """A claim of this file's type."""
+    return claim(session, limit, types=(TYPE,), **arguments)
+
+
+def test_no_job_is_handed_out_twice(race: Ring) -> None:
+    for _ in range(120):
+        enqueue(race.owner, TYPE)
+    taken: Counter[uuid.UUID] = Counter()
+
+    def work(session: Connection, _: int) -> None:
+        while claimed := take(session):
+            taken.update(row["job_id"] for row in claimed)
+            assert complete(session, *claimed) == [True] * len(claimed)
+
+    at_once(race, 6, work)
+    assert len(taken) == 120 and set(taken.values()) == {1}
+    assert one(race.owner, "select count(*) from public.jobs where type = %s and status = 'succeeded'", (TYPE,)) == 120
+
+
+def test_a_persons_cap_holds_at_every_moment(race: Ring, people: list[uuid.UUID]) -> None:
+    for person in people:
+        for _ in range(30):
+            enqueue(race.owner, TYPE, user_id=person)
+    over: list[tuple[Any, ...]] = []
+
+    def work(session: Connection, number: int) -> None:
+        empty = 0
+        while empty < 5:
+            claimed = take(session, 3)
+            empty = 0 if claimed else empty + 1
+            over.extend(
+                session.execute(
+                    "select user_id, count(*) from public.jobs where type = %s and status = 'running'"
+                    " group by user_id having count(*) > 4",
+                    (TYPE,),
+                ).fetchall()
+            )
+            # every way out of running frees a place
+            for row in claimed:
+                if number == 0 and row["retry_count"] == 0:
+                    fail(session, row, retryable=False)
+                elif number == 1:
+                    release(session, row)
+                    number = 2
+                else:
+                    complete(session, row)
+
+    at_once(race, 6, work)
+    assert over == []
+    left = one(
+        race.owner, "select count(*) from public.jobs where type = %s and status in ('queued', 'running')", (TYPE,)
+    )
+    assert left == 0, "places were lost: jobs wait and nothing runs"
+
+
+def test_a_claim_asked_again_before_the_first_was_answered_gives_the_same_rows(race: Ring) -> None:
+    for _ in range(4):
+        enqueue(race.owner, TYPE)
+    claim_id = uuid.uuid4()
+    first, second = race.session(), race.session()
+    taken = take(first, 2, claim_id=claim_id)
+    again = race.start(
+        second,
+        "select array_agg(job_id order by job_id) from public.svc_claim_jobs('b', array[%s], 2, 60, %s)",
+        (TYPE, claim_id),
+    )
+    race.wait_until_blocked(second)
+    first.commit()
+    assert again.result(10)[0] == sorted(row["job_id"] for row in taken)
+    assert one(race.owner, "select count(*) from public.jobs where type = %s and status = 'running'", (TYPE,)) == 2
+
+
+def test_a_claim_passes_by_jobs_that_another_is_taking(race: Ring) -> None:
+    for _ in range(2):
+        enqueue(race.owner, TYPE)
+    first, second = race.session(), race.session()
+    [one_job] = take(first, 1)
+    second.execute("set lock_timeout = '2s'")
+    [other] = take(second, 2)
+    assert one_job["job_id"] != other["job_id"]
+
+
+def test_cancelling_waits_for_a_claim_and_then_asks_the_worker(race: Ring, people: list[uuid.UUID]) -> None:
+    made = enqueue(race.owner, TYPE, user_id=people[0])
+    claimer, owner = race.session(), race.session()
+    [claimed] = take(claimer)
+    claims = json.dumps({"sub": str(people[0]), "role": "authenticated"})
+    owner.execute("select set_config('request.jwt.claims', %s, true)", (claims,))
+    answer = race.start(owner, "select status, cancel_requested from public.cancel_job(%s)", (made.job_id,))
+    race.wait_until_blocked(owner)
+    claimer.commit()
+    assert answer.result(10) == ("running", True)
+    assert heartbeat(race.owner, claimed) == ["cancel"]
+
+
+def test_a_claim_leaves_alone_what_is_being_deleted(race: Ring, people: list[uuid.UUID]) -> None:
+    enqueue(race.owner, TYPE, user_id=people[0])
+    stays = enqueue(race.owner, TYPE, user_id=people[1])
+    deleter, claimer = race.session(), race.session()
+    deleter.execute("delete from public.profiles where user_id = %s", (people[0],))
+    claimer.execute("set lock_timeout = '2s'")
+    assert [row["job_id"] for row in take(claimer)] == [stays.job_id]
+    claimer.commit()
+    deleter.rollback()
+
+
+def test_the_same_key_makes_one_job(race: Ring) -> None:
+    made: list[tuple[uuid.UUID, bool]] = []
+
+    def work(session: Connection, number: int) -> None:
+        mode = "join" if number % 2 else "queued"
+        for turn in range(10):
+            made.append(enqueue(session, TYPE, dedupe_key=f"race:{turn}", dedupe_mode=mode))
+
+    at_once(race, 6, work)
+    assert sum(created for _, created in made) == 10
+    assert len({job_id for job_id, _ in made}) == 10
+
+
+def test_one_of_many_leases_ends_the_job(race: Ring) -> None:
+    made = enqueue(race.owner, TYPE, max_retries=10)
+    leases = []
+    for _ in range(5):
+        [claimed] = take(race.owner)
+        leases.append(claimed)
+        run_out(race.owner, claimed)
+    done: list[bool] = []
+
+    def work(session: Connection, number: int) -> None:
+        done.extend(complete(session, leases[number], result={"by": number}))
+
+    at_once(race, 5, work)
+    assert sorted(done) == [False] * 4 + [True]
+    assert job(race.owner, made.job_id)["result"] == {"by": 4}
+
+
+def test_everything_at_once_ends_without_a_deadlock(race: Ring, people: list[uuid.UUID]) -> None:
+    for turn in range(60):
+        enqueue(race.owner, TYPE, user_id=people[turn % 3], max_retries=50)
+
+    def work(session: Connection, number: int) -> None:
+        for turn in range(12):
+            claimed = take(session, 4)
+            if number == 0:
+                run_out(session, *claimed)
+                session.execute("select public.svc_reap_expired_jobs()")
+            elif number == 1:
+                release(session, *reversed(claimed))
+            elif number == 2:
+                for row in claimed:
+                    fail(session, row)
+            else:
+                complete(session, *reversed(claimed))
+            enqueue(session, TYPE, user_id=people[turn % 3], priority=number)
+
+    at_once(race, 6, work)
+    assert one(race.owner, "select count(*) from public.jobs where type = %s and status = 'succeeded'", (TYPE,)) > 0
+
+
+QUEUE_TABLES = ("jobs", "job_waiting", "job_runtime")
+
+
+def whole_reads(db: Connection) -> dict[str, int]:
+    """How often this transaction has read each of the queue's tables from end to end."""
+    counted = db.execute(
+        "select relname, seq_scan from pg_stat_xact_user_tables where relname = any (%s)", (list(QUEUE_TABLES),)
+    )
+    return dict(counted.fetchall())
+
+
+def test_no_call_reads_a_table_whole_even_by_a_generic_plan(db: Connection) -> None:
+    # without triggers and foreign keys: hundreds of thousands of rows in a few seconds
+    db.execute("alter table public.jobs disable trigger user")
+    for table in ("job_runtime", "job_waiting"):
+        db.execute(f"alter table private.{table} drop constraint {table}_job_id_fkey".encode())
+    db.execute(
+        "insert into public.jobs (type, status, started_at, completed_at)"
+        " select 'brand_package', 'succeeded', now(), now() from generate_series(1, 300000)"
+    )
+    db.execute(
+        "with made as (insert into public.jobs (type) select 'brand_package' from generate_series(1, 20000) returning id)"
+        " insert into private.job_waiting (job_id, type, rank, due_at, state)"
+        " select id, 'brand_package', now() - random() * interval '1 day', now(), 'admitted' from made"
+    )
+    db.execute("insert into private.job_runtime (job_id) select id from public.jobs where type = 'brand_package'")
+    db.execute("analyze public.jobs, private.job_waiting, private.job_runtime")
+    db.execute("alter table public.jobs enable trigger user")
+    db.execute("set local plan_cache_mode = force_generic_plan")
+    me = persona(db)
+    before = whole_reads(db)
+    for _ in range(2):
+        made = enqueue(db, TYPE, user_id=me, dedupe_key="k", dedupe_mode="queued")
+        first, second, third, *_ = take(db, 10)
+        heartbeat(db, first, second, progress={"n": 1})
+        complete(db, first)
+        fail(db, second)
+        release(db, third)
+        db.execute("select private.end_live_job(%s)", (made.job_id,))
+        db.execute("select public.svc_reap_expired_jobs()")
+        take(db, 100, claim_id=uuid.uuid4())
+        claim(db, 100, types=("stats_refresh",))
+    assert whole_reads(db) == before
