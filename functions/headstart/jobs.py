@@ -19,7 +19,7 @@ from functions.shared.errors import AppError, Internal, NotFound, Unavailable
 from functions.shared.jobs import HandlerRegistry, JobCancelled, JobContext, JobFailure, LeaseLost
 from functions.shared.llm.client import ModelClient
 from functions.shared.llm.errors import DeadlineExceeded, Interrupted, ModelError
-from functions.shared.llm.usage import Budget, Tally
+from functions.shared.llm.usage import Budget, Tally, estimated_tokens
 
 log = structlog.get_logger(__name__)
 
@@ -91,14 +91,12 @@ class RunJob:
     def _write(self, assignment_id: str, text_released: bool) -> Mapping[str, Any]:
         path: str | None = None
         try:
-            if text_released or self._tally.attempts >= MOST_CALLS:
-                # what those calls used died with their worker
-                self._tally.usage_estimated = True
-                raise Interrupted
-            if self._tally.attempts:
-                self._tally.usage_estimated = True
-            self._client.prepare()
             task = self._task(assignment_id)
+            if self._tally.attempts:
+                self._estimate_lost(task)
+            if text_released or self._tally.attempts >= MOST_CALLS:
+                raise Interrupted
+            self._client.prepare()
             writer = Writer(self._client, task, self._budget(), self._release)
             document, path = writer.write(self._context.clock.now())
             self._end("succeeded", path, document=document)
@@ -114,6 +112,15 @@ class RunJob:
             log.error("a headstart failed", run_id=self._run_id, exc_info=error)
             self._fail(Internal(), path)
         return {"run_id": self._run_id, "status": "succeeded"}
+
+    def _estimate_lost(self, task: Task) -> None:
+        """What earlier calls used died with their worker; what they were sent and what came of them is known."""
+        args = {"p_stream_id": self._run_id, "p_after_seq": 0, "p_limit": 5000}
+        events = rpc(self._service, "svc_read_generation", args, safe=True)
+        written = "".join(row["part"].get("delta", "") for row in events)
+        sent = self._tally.attempts * estimated_tokens(prompt().parts["system"] + task.text)
+        self._tally.add(self._context.settings.model_prices, self._client.model, sent, 0, estimated_tokens(written))
+        self._tally.usage_estimated = True
 
     def _task(self, assignment_id: str) -> Task:
         query = self._service.from_("assignments").select(TASK_COLUMNS)

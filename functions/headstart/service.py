@@ -134,8 +134,8 @@ class Tail:
                 parts.append({"type": "doc", "doc_id": doc["id"], "status": doc["status"], "title": doc["title"]})
             parts.append({"type": "finish", "status": "succeeded", "doc_id": doc and doc["id"]})
         elif row["status"] == "failed":
-            error = row["error"] or "internal"
-            parts.append({"type": "error", "code": error.partition(":")[0], "message": error})
+            code, _, message = (row["error"] or "internal").partition(": ")
+            parts.append({"type": "error", "code": code, "message": message})
         else:
             parts.append({"type": "abort", "status": "cancelled"})
         # behind what the client may have seen, or up to the number the last event had

@@ -95,7 +95,12 @@ def test_a_worker_killed_in_the_middle_leaves_an_interrupted_run(desk: Desk) -> 
     assert [event for event in stream.events if event["type"] == "text-delta"] == before
     assert stream.events[-1]["code"] == "interrupted"
     assert len(desk.model.requests) == 1
-    assert desk.run(run_id)["error"].startswith("interrupted")
+    run = desk.run(run_id)
+    assert run["error"].startswith("interrupted")
+    assert run["metrics"]["usage_estimated"] is True
+    assert run["metrics"]["prompt_tokens"] > 100
+    assert run["metrics"]["completion_tokens"] > 0
+    assert float(run["metrics"]["cost_usd"]) > 0, "what a dead worker used is estimated, not forgotten"
     assert desk.handle(run_id) == "failed"
     assert desk.notifications() == ["headstart_failed"]
 
