@@ -510,7 +510,10 @@ begin
             jsonb_build_object('type', 'finish', 'status', 'succeeded', 'doc_id', v_doc_id)
         ]
         when 'failed' then array[
-            jsonb_build_object('type', 'error', 'code', split_part(p_error, ':', 1), 'message', p_error)
+            jsonb_build_object(
+                'type', 'error', 'code', split_part(p_error, ':', 1),
+                'message', ltrim(substr(p_error, strpos(p_error, ':') + 1))
+            )
         ]
         else array['{"type": "abort", "status": "cancelled"}'::jsonb]
     end;
