@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 import structlog
@@ -45,7 +46,8 @@ def main(argv: list[str]) -> int:
         if signals:
             os._exit(128 + number)
         signals.append(number)
-        worker.stop()
+        # not here: the main thread may hold the very lock that stopping takes
+        threading.Thread(target=worker.stop, daemon=True).start()
 
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,6 +7,7 @@ the lease. So a lost answer (reset, 503, time-out) is simply asked for again, un
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 import uuid
@@ -155,11 +156,13 @@ class Queue:
 
 
 def clean(value: Any) -> Any:
-    """The value without what Postgres cannot store: NUL characters and lone surrogates, wherever they stand."""
+    """The value without what Postgres cannot store: NUL characters, lone surrogates, numbers that are none."""
     if isinstance(value, str):
         return value.replace("\x00", "").encode("utf-8", "replace").decode()
     if isinstance(value, Mapping):
         return {clean(str(key)): clean(inner) for key, inner in value.items()}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
         return [clean(inner) for inner in value]
     return json.loads(json.dumps(value, default=str))

@@ -132,8 +132,11 @@ class Worker:
                 self._room.wait(1.0)
                 self._room.clear()
                 continue
+            asked_at = time.monotonic()
             try:
                 jobs = self.queue.claim(self._types, min(free, CLAIM_LIMIT), self._stopping.is_set, self._room)
+                if time.monotonic() - asked_at > self._settings.job_lease_seconds / 4:
+                    jobs = self._still_ours(jobs)
             except Abandoned:
                 return
             except AppError as error:
@@ -146,6 +149,14 @@ class Worker:
             if pause:
                 self._room.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
             self._room.clear()
+
+    def _still_ours(self, jobs: list[Job]) -> list[Job]:
+        """Of jobs whose claim was answered late: those whose lease lasts, from now on anew.
+
+        :raise AppError: not answered; then none is begun, their leases end by themselves
+        """
+        states = self.queue.heartbeat({job.job_id: (job.lease_token, None) for job in jobs}) if jobs else {}
+        return [job for job in jobs if states.get(job.job_id) in ("held", "cancel")]
 
     def _busy(self) -> int:
         """Places taken; a job that outlived its time has been given up and takes none."""
@@ -311,17 +322,9 @@ class Worker:
                 with contextlib.suppress(AppError):
                     self.queue.heartbeat(last)
             try:
-                done = self.queue.complete(
-                    [(running.job, result) for running, result in batch], self._left.is_set, self._left
-                )
+                done = self._complete(batch)
             except Abandoned:
                 return
-            except AppError as error:
-                # a result the database does not take is our mistake, not the job's success
-                log.error("completion_refused", error_code=error.code)
-                done = {}
-                for running, _ in batch:
-                    self._failed(running, JobFailure("internal", "Its result could not be stored."), time.monotonic())
             with self._lock:
                 del self._finished[: len(batch)]
                 more = bool(self._finished)
@@ -333,9 +336,28 @@ class Worker:
             if more or self._left.is_set():
                 self._has_finished.set()
 
+    def _complete(self, batch: list[tuple[Running, Mapping[str, Any] | None]]) -> dict[str, bool]:
+        """Ends jobs in success; one whose result the database refuses ends its try in failure.
+
+        :raise Abandoned: given up
+        """
+        try:
+            return self.queue.complete(
+                [(running.job, result) for running, result in batch], self._left.is_set, self._left
+            )
+        except AppError as error:
+            if len(batch) > 1:
+                return {key: done for one in batch for key, done in self._complete([one]).items()}
+            running = batch[0][0]
+            log.error("completion_refused", job_id=running.job.job_id, error_code=error.code)
+            self._failed(running, JobFailure("internal", "Its result could not be stored."), time.monotonic())
+            return {}
+
     def _sweep(self) -> None:
         purge_at = time.monotonic() + random.uniform(60, 600)  # noqa: S311  not all workers at once
-        while not self._left.wait(SWEEP_SECONDS * random.uniform(0.8, 1.2)):  # noqa: S311
+        # often enough that a dead worker's jobs run again within 1.3 leases
+        every = min(SWEEP_SECONDS, self._settings.job_lease_seconds / 5)
+        while not self._left.wait(every * random.uniform(0.8, 1.2)):  # noqa: S311
             self.queue.sweep("svc_reap_expired_jobs")
             self.queue.sweep("svc_tick_schedules")
             self.queue.sweep("svc_sweep_generations")

@@ -49,7 +49,7 @@ def claim(
     *,
     types: tuple[str, ...] = (TYPE,),
     worker: str = "test",
-    lease_s: int = 60,
+    lease_s: int | None = 60,
     claim_id: uuid.UUID | None = None,
 ) -> list[dict[str, Any]]:
     """``svc_claim_jobs``."""
@@ -79,7 +79,7 @@ def heartbeat(db: Connection, *jobs: dict[str, Any], **more: Any) -> list[str]:
     return [states[job["job_id"]] for job in jobs]
 
 
-def fail(db: Connection, job: dict[str, Any], code: str = "broken", **arguments: Any) -> dict[str, Any] | None:
+def fail(db: Connection, job: dict[str, Any], *, code: str = "broken", **arguments: Any) -> dict[str, Any] | None:
     """``svc_fail_job``; None when the lease was lost."""
     given = {
         "job_id": job["job_id"],

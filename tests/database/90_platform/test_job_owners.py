@@ -95,7 +95,7 @@ def test_a_running_job_is_cancelled_by_its_worker(db: Connection, worker: str) -
         assert again["status"] == "running"
     assert heartbeat(db, claimed) == ["cancel"]
     if worker == "obeys":
-        assert fail(db, claimed, "cancelled", retryable=False) == {"status": "cancelled", "scheduled_at": NOON}
+        assert fail(db, claimed, code="cancelled", retryable=False) == {"status": "cancelled", "scheduled_at": NOON}
     elif worker == "finishes":
         assert complete(db, claimed) == [True]
     else:
@@ -126,7 +126,7 @@ def test_the_owner_tries_a_failed_job_again_from_the_start(db: Connection) -> No
     ann = persona(db)
     made = enqueue(db, user_id=ann, max_retries=1, payload={"n": 1})
     run_out(db, *claim(db))
-    fail(db, *claim(db))
+    fail(db, claim(db)[0])
     assert (job(db, made.job_id)["status"], job(db, made.job_id)["retry_count"]) == ("failed", 1)
     freeze(db, (NOON + timedelta(hours=1)).isoformat())
     with act_as(db, ann):
@@ -155,7 +155,7 @@ def test_only_a_failed_job_is_tried_again(db: Connection, status: str) -> None:
 def test_a_failed_job_whose_work_is_under_way_again_stays(db: Connection) -> None:
     ann = persona(db)
     made = enqueue(db, user_id=ann, dedupe_key="k")
-    fail(db, *claim(db), retryable=False)
+    fail(db, claim(db)[0], retryable=False)
     assert enqueue(db, user_id=ann, dedupe_key="k").created
     with act_as(db, ann):
         refused(db, "PT409", "select public.retry_job(%s)", (made.job_id,))
@@ -233,7 +233,8 @@ def test_jobs_go_with_their_week_and_free_their_places(db: Connection) -> None:
     with_week = [enqueue(db, user_id=ann, week_id=week) for _ in range(5)]
     without = enqueue(db, user_id=ann)
     running = claim(db, 100)
-    assert len(running) == 4 and waiting(db, without.job_id) == "waiting"
+    assert len(running) == 4
+    assert waiting(db, without.job_id) == "waiting"
     db.execute("delete from public.weeks where id = %s", (week,))
     assert heartbeat(db, *running) == ["gone"] * 4
     assert complete(db, *running) == [False] * 4

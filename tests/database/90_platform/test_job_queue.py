@@ -82,7 +82,8 @@ def test_a_live_key_is_joined_until_its_job_is_over(db: Connection) -> None:
     assert enqueue(db, dedupe_key="k") == (first.job_id, False)
     complete(db, running)
     again = enqueue(db, dedupe_key="k")
-    assert again.created and again.job_id != first.job_id
+    assert again.created
+    assert again.job_id != first.job_id
 
 
 @pytest.mark.parametrize("first_mode", ["join", "queued"])
@@ -91,7 +92,8 @@ def test_mode_queued_joins_only_a_waiting_job(db: Connection, first_mode: str) -
     assert enqueue(db, dedupe_key="k", dedupe_mode="queued") == (first.job_id, False)
     [running] = claim(db)
     second = enqueue(db, dedupe_key="k", dedupe_mode="queued")
-    assert second.created and second.job_id != first.job_id
+    assert second.created
+    assert second.job_id != first.job_id
     assert enqueue(db, dedupe_key="k", dedupe_mode="queued") == (second.job_id, False)
     assert enqueue(db, dedupe_key="k") == (second.job_id, False)
     # the first one may still end, or be tried again
@@ -147,7 +149,7 @@ def test_the_limit_is_clamped(db: Connection, limit: int | None, given: int) -> 
 
 
 @pytest.mark.parametrize(("lease", "seconds"), [(0, 1), (30, 30), (999_999, 3600), (None, 60)])
-def test_the_lease_is_clamped(db: Connection, lease: int, seconds: int) -> None:
+def test_the_lease_is_clamped(db: Connection, lease: int | None, seconds: int) -> None:
     enqueue(db)
     [claimed] = claim(db, lease_s=lease)
     assert claimed["locked_until"] == NOON + timedelta(seconds=seconds)
@@ -173,7 +175,8 @@ def test_a_claim_id_is_not_answered_with_jobs_that_others_took_over(db: Connecti
     [first] = claim(db, claim_id=claim_id)
     run_out(db, first)
     [second] = claim(db)
-    assert second["job_id"] == first["job_id"] and second["lease_token"] != first["lease_token"]
+    assert second["job_id"] == first["job_id"]
+    assert second["lease_token"] != first["lease_token"]
     assert claim(db, claim_id=claim_id) == []
 
 
@@ -302,7 +305,8 @@ def test_back_off_is_half_fixed_half_random_and_doubles(db: Connection, jitter: 
     for full in (30, 60, 120, 240, 480, 960, 1920, 3600, 3600):
         [claimed] = claim(db)
         answer = fail(db, claimed)
-        assert answer is not None and answer["status"] == "queued"
+        assert answer is not None
+        assert answer["status"] == "queued"
         waits = (answer["scheduled_at"] - now).total_seconds()
         assert waits == pytest.approx(full / 2 + full / 2 * jitter)
         assert job(db, made.job_id)["scheduled_at"] == answer["scheduled_at"]
@@ -314,7 +318,7 @@ def test_back_off_is_half_fixed_half_random_and_doubles(db: Connection, jitter: 
 
 def test_a_failure_is_told_to_the_owner_and_its_detail_to_operators(db: Connection) -> None:
     made = enqueue(db)
-    fail(db, *claim(db), error_detail="stack of things", code="x" * 300, error_message="m" * 600)
+    fail(db, claim(db)[0], error_detail="stack of things", code="x" * 300, error_message="m" * 600)
     row = job(db, made.job_id)
     assert (row["status"], row["retry_count"]) == ("queued", 1)
     assert (row["error_code"], row["error_message"]) == ("x" * 200, "m" * 500)
@@ -331,7 +335,7 @@ def test_a_failure_is_told_to_the_owner_and_its_detail_to_operators(db: Connecti
 def test_a_providers_retry_after_is_honoured(db: Connection, asked: int, waits: int) -> None:
     db.execute("select set_config('app.frozen_jitter', '0', true)")
     enqueue(db)
-    answer = fail(db, *claim(db), retry_after_s=asked)
+    answer = fail(db, claim(db)[0], retry_after_s=asked)
     assert answer == {"status": "queued", "scheduled_at": NOON + timedelta(seconds=waits)}
 
 
@@ -339,7 +343,8 @@ def test_a_permanent_failure_is_final(db: Connection) -> None:
     made = enqueue(db)
     [claimed] = claim(db)
     answer = fail(db, claimed, retryable=False)
-    assert answer is not None and answer["status"] == "failed"
+    assert answer is not None
+    assert answer["status"] == "failed"
     row = job(db, made.job_id)
     assert (row["status"], row["completed_at"], row["retry_count"]) == ("failed", NOON, 0)
     assert fail(db, claimed, retryable=False) is None
@@ -392,7 +397,8 @@ def test_a_lease_that_ran_out_is_a_failed_try_that_runs_again_at_once(db: Connec
     made = enqueue(db)
     [first] = claim(db, lease_s=60)
     freeze(db, (NOON + timedelta(seconds=60)).isoformat())
-    assert claim(db) == [] and reap(db) == 0
+    assert claim(db) == []
+    assert reap(db) == 0
     freeze(db, (NOON + timedelta(seconds=61)).isoformat())
     if by == "sweep":
         assert reap(db) == 1
@@ -458,7 +464,8 @@ def test_updated_at_moves_with_every_change(db: Connection) -> None:
 
 def test_old_jobs_are_forgotten(db: Connection) -> None:
     ages = {"succeeded": (29, 31), "cancelled": (29, 31), "failed": (89, 91)}
-    kept, gone = [], []
+    kept: list[uuid.UUID] = []
+    gone: list[uuid.UUID] = []
     for status, (young, old) in ages.items():
         for days, into in ((young, kept), (old, gone)):
             made = enqueue(db).job_id
@@ -501,6 +508,6 @@ def test_the_service_reaches_them_all(db: Connection) -> None:
     [claimed] = claim(db)
     assert heartbeat(db, claimed) == ["held"]
     assert release(db, claimed) == 1
-    assert fail(db, *claim(db)) is not None
+    assert fail(db, claim(db)[0]) is not None
     assert reap(db) == 0
     assert said(claimed).count(str(made.job_id)) == 1

@@ -77,7 +77,8 @@ def test_no_job_is_handed_out_twice(race: Ring) -> None:
             assert complete(session, *claimed) == [True] * len(claimed)
 
     at_once(race, 6, work)
-    assert len(taken) == 120 and set(taken.values()) == {1}
+    assert len(taken) == 120
+    assert set(taken.values()) == {1}
     assert one(race.owner, "select count(*) from public.jobs where type = %s and status = 'succeeded'", (TYPE,)) == 120
 
 
@@ -242,8 +243,9 @@ def test_no_call_reads_a_table_whole_even_by_a_generic_plan(db: Connection) -> N
         " select 'brand_package', 'succeeded', now(), now() from generate_series(1, 300000)"
     )
     db.execute(
-        "with made as (insert into public.jobs (type) select 'brand_package' from generate_series(1, 20000) returning id)"
-        " insert into private.job_waiting (job_id, type, rank, due_at, state)"
+        "with made as ("
+        "insert into public.jobs (type) select 'brand_package' from generate_series(1, 20000) returning id"
+        ") insert into private.job_waiting (job_id, type, rank, due_at, state)"
         " select id, 'brand_package', now() - random() * interval '1 day', now(), 'admitted' from made"
     )
     db.execute("insert into private.job_runtime (job_id) select id from public.jobs where type = 'brand_package'")

@@ -1,0 +1,224 @@
+"""The worker as a real process on the real platform: ends, failures, deadlines, signals, death, bad lines."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from scripts.native.paths import REPO
+from scripts.native.stack import Stack
+from tests.functions.worker.conftest import Desk, Hire
+from tests.support.bad_line import BadLine
+from tests.support.people import persona
+from tests.support.workers import statuses, wait_until
+
+
+def test_a_job_is_done_and_its_result_kept(desk: Desk, hire: Hire) -> None:
+    hire()
+    plain, silent = desk.enqueue("succeed", n=1), desk.enqueue("say_nothing")
+    row = desk.wait(plain, "succeeded")
+    assert row["result"] == {"payload": {"do": "succeed", "log": str(desk.log), "n": 1}, "attempt": 1}
+    assert row["started_at"] <= row["completed_at"]
+    assert desk.wait(silent, "succeeded")["result"] is None
+
+
+def test_what_postgres_cannot_store_is_left_out_of_results(desk: Desk, hire: Hire) -> None:
+    hire()
+    nul, strange = desk.enqueue("write_nul"), desk.enqueue("write_strange")
+    assert desk.wait(nul, "succeeded")["result"] == {"ab": ["cd", "?", {"e": "f"}]}
+    assert desk.wait(strange, "succeeded")["result"] == {"path": "x", "number": None}
+
+
+def test_a_failure_that_may_pass_is_tried_again_later(desk: Desk, hire: Hire) -> None:
+    hire()
+    job_id = desk.enqueue("fail", code="busy", retry_after_s=120)
+    wait_until(lambda: desk.job(job_id)["retry_count"] == 1)
+    row = desk.job(job_id)
+    assert (row["status"], row["error_code"], row["error_message"]) == ("queued", "busy", "It broke.")
+    assert row["scheduled_at"] - row["started_at"] >= timedelta(seconds=120)
+    detail = desk.db.execute("select error_detail from private.job_runtime where job_id = %s", (job_id,)).fetchone()
+    assert detail == ("in a test",)
+
+
+def test_a_permanent_failure_and_a_last_try_are_final(desk: Desk, hire: Hire) -> None:
+    hire()
+    permanent, last = desk.enqueue("fail", retryable=False), desk.enqueue("fail", max_retries=0)
+    for job_id in (permanent, last):
+        row = desk.wait(job_id, "failed")
+        assert (row["error_code"], row["retry_count"]) == ("broken", 0)
+    assert len(desk.tries()) == 2
+
+
+def test_a_crash_tells_the_owner_nothing(desk: Desk, hire: Hire) -> None:
+    hire()
+    row = desk.wait(desk.enqueue("crash", max_retries=0), "failed")
+    assert (row["error_code"], row["error_message"]) == ("internal", "Something went wrong on our side.")
+    found = desk.db.execute("select error_detail from private.job_runtime where job_id = %s", (row["id"],)).fetchone()
+    assert found == ("builtins.ZeroDivisionError",)
+
+
+def test_a_hanging_try_is_ended_and_its_place_freed(desk: Desk, hire: Hire) -> None:
+    hire(concurrency=1, JOB_LEASE_SECONDS="2")
+    hanging = desk.enqueue("hang", seconds=60, timeout_s=1, max_retries=0)
+    row = desk.wait(hanging, "failed")
+    assert row["error_code"] == "deadline_exceeded"
+    assert row["completed_at"] - row["started_at"] < timedelta(seconds=4)
+    desk.wait(desk.enqueue("succeed"), "succeeded")
+
+
+def test_a_try_that_looks_up_ends_at_its_deadline(desk: Desk, hire: Hire) -> None:
+    hire()
+    row = desk.wait(desk.enqueue("step", seconds=60, timeout_s=1, max_retries=0), "failed")
+    assert row["error_code"] == "deadline_exceeded"
+
+
+def test_progress_is_shown_and_the_owner_can_end_it(desk: Desk, hire: Hire) -> None:
+    hire(JOB_LEASE_SECONDS="2")
+    me = persona(desk.db)
+    try:
+        job_id = desk.enqueue("step", seconds=60, user_id=me)
+        wait_until(lambda: desk.job(job_id)["progress"].get("steps", 0) > 2)
+        desk.db.execute("select private.end_live_job(%s)", (job_id,))
+        row = desk.wait(job_id, "cancelled", seconds=5)
+        assert (row["error_code"], row["retry_count"]) == ("cancelled", 0)
+    finally:
+        desk.db.execute("delete from auth.users where id = %s", (me,))
+
+
+def test_work_longer_than_a_lease_keeps_it(desk: Desk, hire: Hire) -> None:
+    for _ in range(2):
+        hire(concurrency=2, JOB_LEASE_SECONDS="1")
+    job_ids = [desk.enqueue("hang", seconds=3) for _ in range(2)]
+    for job_id in job_ids:
+        assert desk.wait(job_id, "succeeded")["retry_count"] == 0
+    assert len(desk.tries()) == 2
+
+
+def test_term_lets_running_work_end(desk: Desk, hire: Hire) -> None:
+    worker = hire()
+    job_id = desk.enqueue("hang", seconds=1.5)
+    desk.wait(job_id, "running")
+    worker.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    later = desk.enqueue("succeed")
+    assert worker.process.wait(10) == 0
+    assert desk.job(job_id)["status"] == "succeeded"
+    assert desk.job(later)["status"] == "queued"
+
+
+@pytest.mark.parametrize("do", ["hang", "step"])
+def test_term_gives_back_what_takes_longer_than_the_grace(desk: Desk, hire: Hire, do: str) -> None:
+    worker = hire(WORKER_GRACE_SECONDS="0.5")
+    job_id = desk.enqueue(do, seconds=60)
+    desk.wait(job_id, "running")
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(10) == 0
+    row = desk.job(job_id)
+    assert (row["status"], row["retry_count"]) == ("queued", 0)
+
+
+def test_a_second_term_leaves_at_once(desk: Desk, hire: Hire) -> None:
+    worker = hire(WORKER_GRACE_SECONDS="60")
+    job_id = desk.enqueue("hang", seconds=60)
+    desk.wait(job_id, "running")
+    worker.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert worker.process.poll() is None
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(2) == 128 + signal.SIGTERM
+    assert desk.job(job_id)["status"] == "running"
+
+
+def test_jobs_of_a_killed_worker_run_again_within_a_lease_and_a_third(desk: Desk, hire: Hire) -> None:
+    lease = 3
+    dying = hire(JOB_LEASE_SECONDS=str(lease))
+    job_ids = [desk.enqueue("hang", seconds=1.5) for _ in range(3)]
+    wait_until(lambda: statuses(desk.stack.db_url).get("running") == 3)
+    dying.process.kill()
+    killed_at = time.monotonic()
+    hire(JOB_LEASE_SECONDS=str(lease))
+    wait_until(lambda: len(desk.tries()) == 6, seconds=10)
+    assert time.monotonic() - killed_at < 1.3 * lease
+    for job_id in job_ids:
+        assert desk.wait(job_id, "succeeded")["retry_count"] == 1
+
+
+@pytest.mark.parametrize("fault", ["refuse", "break", "lose", "late"])
+def test_a_bad_line_loses_nothing_and_does_nothing_twice(desk: Desk, hire: Hire, line: BadLine, fault: str) -> None:
+    done = [desk.enqueue("succeed") for _ in range(4)]
+    failed = desk.enqueue("fail", retryable=False)
+    for call in ("svc_claim_jobs", "svc_complete_jobs", "svc_fail_job"):
+        line.next(call, fault, times=2)
+    hire(SUPABASE_URL=line.url)
+    for job_id in done:
+        row = desk.wait(job_id, "succeeded")
+        assert (row["retry_count"], row["result"]["attempt"]) == (0, 1)
+    assert desk.wait(failed, "failed")["retry_count"] == 0
+    wait_until(lambda: sum(line.done.values()) == 6)
+    assert len(desk.tries()) == 5
+
+
+def test_a_line_that_is_dead_for_longer_than_a_lease_does_not_end_the_worker(
+    desk: Desk, hire: Hire, line: BadLine
+) -> None:
+    worker = hire(SUPABASE_URL=line.url, JOB_LEASE_SECONDS="1")
+    running = desk.enqueue("step", seconds=60)
+    desk.wait(running, "running")
+    line.chance("/rest/", "refuse", 1.0)
+    wait_until(lambda: "lease_lost" in worker.logged())
+    line.chance("/rest/", "refuse", 0.0)
+    desk.db.execute("select private.end_live_job(%s)", (running,))
+    desk.wait(running, "cancelled")
+    desk.wait(desk.enqueue("succeed"), "succeeded")
+
+
+def test_its_numbers(desk: Desk, hire: Hire) -> None:
+    worker = hire()
+    desk.wait(desk.enqueue("succeed"), "succeeded")
+    desk.wait(desk.enqueue("fail", retryable=False), "failed")
+    desk.db.execute("select * from public.svc_enqueue_job('brand_package')")
+    assert worker.get("/healthz").json() == {"status": "ok"}
+    text = worker.get("/metrics").text
+    assert 'headstart_job_runs_total{outcome="succeeded",type="week_notes"} 1.0' in text
+    assert 'headstart_job_runs_total{outcome="failed",type="week_notes"} 1.0' in text
+    assert "headstart_job_leases_lost_total 0.0" in text
+    queued = [line for line in text.splitlines() if line.startswith("headstart_jobs_queued ")]
+    assert float(queued[0].split()[1]) >= 1
+    assert worker.get("/nothing").status_code == 404
+    desk.db.execute("delete from public.jobs where type = 'brand_package'")
+
+
+def test_its_lines_are_json_without_secrets(desk: Desk, hire: Hire, stack: Stack) -> None:
+    worker = hire()
+    job_id = desk.enqueue("crash", max_retries=0)
+    desk.wait(job_id, "failed")
+    wait_until(lambda: "job_ended" in worker.logged())
+    lines = [json.loads(line) for line in worker.logged().splitlines()]
+    assert any(line.get("job_id") == str(job_id) and line.get("attempt") == 1 for line in lines)
+    for secret in (stack.keys.secret_key, stack.service_token, "secret words"):
+        assert secret not in worker.logged()
+
+
+def test_types_without_a_handler_are_refused(stack: Stack) -> None:
+    command = [sys.executable, "-m", "functions.worker", "--types", "brand_package,no_such_type"]
+    ended = subprocess.run(
+        command, env=stack.service_environment(), cwd=REPO, capture_output=True, timeout=20, check=False
+    )
+    assert ended.returncode == 2
+    assert b"no_such_type" in ended.stderr
+
+
+def test_the_secret_key_is_needed(stack: Stack) -> None:
+    answer = httpx.post(
+        f"{stack.url}/rest/v1/rpc/svc_claim_jobs",
+        headers={"apikey": stack.keys.publishable_key},
+        json={"p_worker": "x", "p_types": ["week_notes"], "p_limit": 1},
+    )
+    assert answer.status_code in (401, 403)
