@@ -169,6 +169,21 @@ GUARDS = [
         "alter table public.reviews rename constraint reviews_week_id_fkey to reviews_week_fk",
     ),
     Guard(
+        "a child that repeats its parent's owner points at both, so that it can never belong to somebody else",
+        """select k.conrelid::regclass, k.conname from pg_constraint as k
+        join pg_attribute as child on child.attrelid = k.conrelid and child.attname in (
+            'user_id', 'student_id', 'teacher_id'
+        )
+        join pg_attribute as parent on parent.attrelid = k.confrelid and parent.attname = child.attname
+        join pg_constraint as pair on pair.conrelid = k.confrelid and pair.contype = 'u'
+            and pair.conkey @> array[parent.attnum] and pair.conkey @> k.confkey and cardinality(pair.conkey) = 2
+        where k.contype = 'f' and k.connamespace = 'public'::regnamespace and cardinality(k.conkey) = 1
+        and k.confrelid not in ('public.profiles'::regclass, 'public.teachers'::regclass)""",
+        """alter table public.reviews drop constraint reviews_week_id_fkey;
+        alter table public.reviews add constraint reviews_week_id_fkey
+        foreign key (week_id) references public.weeks (id) on delete set null""",
+    ),
+    Guard(
         "every table has a primary key",
         f"""select oid::regclass from {TABLES} as t
         where not exists (select from pg_constraint where conrelid = t.oid and contype = 'p')""",
