@@ -79,7 +79,7 @@ def test_chaos_loses_nothing_and_does_nothing_twice(own_stack: Stack, tmp_path: 
             return WorkerProcess(own_stack, tmp_path / f"{number}.log", {**SETTINGS, "SUPABASE_URL": line.url})
 
         workers = [hire(number) for number in range(WORKERS)]
-        running.callback(lambda: [worker.__exit__() for worker in workers])
+        running.callback(lambda: [worker.process.kill() for worker in workers])
         began, hired, kills = time.monotonic(), WORKERS, 0
         kill_at = began + KILL_EVERY_SECONDS
         while statuses(own_stack.db_url).get("succeeded", 0) < JOBS and time.monotonic() < began + SECONDS:

@@ -1,0 +1,426 @@
+"""``./scripts/bench jobs``: the queue beside others on the same server, with history, a noisy user, an old snapshot.
+
+Jobs per second of claim and completion at batch 1, 10 and 50 (four clients, 500k finished rows and 100k queued ones,
+fsync on), in SQL and through PostgREST, beside procrastinate's fetch and finish functions and, when the environment's
+PGMQ_SQL names its SQL file, pgmq's read and delete. Then what must not slow a claim down: a million finished rows, a
+person with 100k jobs at his cap, a snapshot held for 30 seconds; and what a small user waits beside a flooding one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import importlib.util
+import json
+import os
+import statistics
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from scripts.native.stack import Options, Stack
+
+Connection = psycopg.Connection[Any]
+TYPE = "week_notes"
+CLIENTS = 4
+CLAIM = "select job_id, lease_token from public.svc_claim_jobs('bench', array['week_notes'], %s, 60, %s)"
+COMPLETE = "select count(*) from public.svc_complete_jobs(%s)"
+# as a person's jobs would come to be, but without asking for each: rows of the three tables
+LOAD = """
+    with made as (
+        insert into public.jobs (type, user_id, status, scheduled_at, started_at, completed_at)
+        select 'week_notes', ('00000000-0000-4000-8000-' || lpad(to_hex({first} + n % {users}), 12, '0'))::uuid,
+               {status}, now() - interval '1 hour' + n * interval '1 microsecond', {ended}, {ended}
+        from generate_series(1, {rows}) as n
+        returning id, user_id, scheduled_at, status
+    ),
+    inputs as (
+        insert into private.job_runtime (job_id, payload) select id, '{{"week_id": 1}}' from made
+    )
+    insert into private.job_waiting (job_id, type, user_id, rank, due_at, state)
+    select id, 'week_notes', user_id, scheduled_at, scheduled_at,
+           case when row_number() over (partition by user_id order by scheduled_at) <= 4
+                then 'admitted' else 'waiting' end
+    from made where status = 'queued'
+"""
+
+
+def load(db: Connection, rows: int, *, finished: bool, users: int, first: int = 1) -> None:
+    """Adds finished or queued jobs, spread over so many people; a person's first four are admitted."""
+    if rows:
+        status, ended = ("'succeeded'", "now()") if finished else ("'queued'", "null")
+        db.execute("set session_replication_role = replica")
+        db.execute(LOAD.format(rows=rows, users=users, first=first, status=status, ended=ended).encode())
+        db.execute("set session_replication_role = origin")
+
+
+def empty(db: Connection) -> None:
+    """No jobs at all."""
+    db.execute("truncate public.jobs cascade")
+
+
+def settle(db: Connection) -> None:
+    """What autovacuum would have done by now."""
+    db.execute("vacuum analyze public.jobs, private.job_runtime, private.job_waiting")
+    db.execute("checkpoint")
+
+
+def top_up(db: Connection, queued: int, users: int) -> None:
+    """Fills the queue up again."""
+    row = db.execute("select count(*) from private.job_waiting").fetchone()
+    assert row is not None
+    load(db, queued - row[0], finished=False, users=users)
+    settle(db)
+
+
+# ---- clients: each runs in a process of its own and returns (second since start, jobs) per cycle --------------------
+
+Cycle = Callable[[], int]
+
+
+def ours_sql(url: str, batch: int) -> Cycle:
+    """Claim and complete over a database connection."""
+    db = psycopg.connect(url, autocommit=True)
+
+    def cycle() -> int:
+        rows = db.execute(CLAIM, (batch, uuid.uuid4()), prepare=True).fetchall()
+        said = json.dumps([{"job_id": str(job), "lease_token": str(token)} for job, token in rows])
+        db.execute(COMPLETE, (said,), prepare=True)
+        return len(rows)
+
+    return cycle
+
+
+def ours_rest(address: str, batch: int) -> Cycle:
+    """The same through PostgREST; ``address`` is its URL and a token."""
+    url, token = address.split()
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def call(name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        connection.request("POST", f"/rpc/{name}", json.dumps(arguments), headers)
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            raise RuntimeError(body)
+        answer: list[dict[str, Any]] = json.loads(body)
+        return answer
+
+    def cycle() -> int:
+        claim = {"p_worker": "bench", "p_types": [TYPE], "p_limit": batch, "p_claim_id": str(uuid.uuid4())}
+        rows = call("svc_claim_jobs", claim)
+        said = [{"job_id": row["job_id"], "lease_token": row["lease_token"]} for row in rows]
+        call("svc_complete_jobs", {"p_jobs": said})
+        return len(rows)
+
+    return cycle
+
+
+def procrastinate_sql(url: str, _: int) -> Cycle:
+    """procrastinate's own functions; it fetches one job at a time."""
+    db = psycopg.connect(url, autocommit=True)
+    worker = db.execute("insert into procrastinate_workers default values returning id").fetchone()
+    assert worker is not None
+
+    def cycle() -> int:
+        row = db.execute("select id from procrastinate_fetch_job_v2(null, %s)", worker, prepare=True).fetchone()
+        assert row is not None
+        db.execute("select procrastinate_finish_job_v1(%s, 'succeeded', false)", row, prepare=True)
+        return 1
+
+    return cycle
+
+
+def pgmq_sql(url: str, batch: int) -> Cycle:
+    """pgmq's read and delete."""
+    db = psycopg.connect(url, autocommit=True)
+
+    def cycle() -> int:
+        rows = db.execute("select msg_id from pgmq.read('bench', 60, %s)", (batch,), prepare=True).fetchall()
+        db.execute("select pgmq.delete('bench', %s::bigint[])", ([row[0] for row in rows],), prepare=True)
+        return len(rows)
+
+    return cycle
+
+
+def client(kind: str, address: str, batch: int, seconds: float) -> list[tuple[float, int]]:
+    """Runs cycles for so long."""
+    cycle = {"sql": ours_sql, "rest": ours_rest, "procrastinate": procrastinate_sql, "pgmq": pgmq_sql}[kind](
+        address, batch
+    )
+    cycle()  # plans and connections
+    began = time.monotonic()
+    done = []
+    while (now := time.monotonic() - began) < seconds:
+        done.append((now, cycle()))
+    return done
+
+
+def throughput(pool: ProcessPoolExecutor, kind: str, address: str, batch: int, seconds: float) -> float:
+    """Jobs per second of all clients together."""
+    runs = [pool.submit(client, kind, address, batch, seconds) for _ in range(CLIENTS)]
+    return sum(jobs for run in runs for _, jobs in run.result()) / seconds
+
+
+# ---- lines ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """One comparison; ``bound`` is what ``ratio`` may at least (or at most) be, None when it is for information."""
+
+    name: str
+    peer: float | None
+    ours: float
+    unit: str
+    bound: float | None = None
+    at_least: bool = True
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours over the peer's."""
+        return None if self.peer is None else self.ours / self.peer
+
+    @property
+    def ok(self) -> bool:
+        """Within its bound."""
+        if self.bound is None or self.ratio is None:
+            return True
+        return self.ratio >= self.bound if self.at_least else self.ratio <= self.bound
+
+    def __str__(self) -> str:
+        peer = "-" if self.peer is None else f"{self.peer:,.1f}"
+        ratio = "-" if self.ratio is None else f"{self.ratio:.2f}"
+        sign = ">=" if self.at_least else "<="
+        bound = "-" if self.bound is None else f"{sign} {self.bound}"
+        verdict = "ok" if self.ok else "FAILED"
+        numbers = f"{peer:>10} {self.ours:>10,.1f} {self.unit:7} {ratio:>6} {bound:>7}"
+        return f"{self.name:58} {numbers}  {verdict if self.bound else 'info'}"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything."""
+
+    finished: int
+    queued: int
+    users: int
+    history: int
+    seconds: float
+    hold: float
+    claims: int
+
+
+def speeds(stack: Stack, db: Connection, pool: ProcessPoolExecutor, sizes: Sizes) -> Iterator[Line]:
+    """Jobs per second beside the others."""
+    url = stack.server.url("supabase_admin")
+    procrastinate = load_procrastinate(db, sizes)
+    theirs = throughput(pool, "procrastinate", url, 1, sizes.seconds) if procrastinate else None
+    pgmq = load_pgmq(db, sizes)
+    load(db, sizes.finished, finished=True, users=sizes.users)
+    for batch, of_procrastinate in ((1, 1.5), (10, None), (50, None)):
+        top_up(db, sizes.queued, sizes.users)
+        ours = throughput(pool, "sql", url, batch, sizes.seconds)
+        yield Line(f"SQL, batch {batch}, beside procrastinate (always one)", theirs, ours, "jobs/s", of_procrastinate)
+        if pgmq:
+            beside = throughput(pool, "pgmq", url, batch, sizes.seconds)
+            yield Line(f"SQL, batch {batch}, beside pgmq", beside, ours, "jobs/s", 0.9 if batch == 10 else None)
+        top_up(db, sizes.queued, sizes.users)
+        rest = throughput(pool, "rest", f"{stack.rest_url} {stack.service_token}", batch, sizes.seconds)
+        yield Line(f"PostgREST, batch {batch}, beside SQL", ours, rest, "jobs/s")
+
+
+def load_procrastinate(db: Connection, sizes: Sizes) -> bool:
+    """Its schema with as many finished and waiting jobs; False where it is not installed."""
+    found = importlib.util.find_spec("procrastinate")
+    if found is None or found.origin is None:
+        print("procrastinate is not installed: not compared")
+        return False
+    db.execute((Path(found.origin).parent / "sql" / "schema.sql").read_bytes())
+    db.execute("set session_replication_role = replica")
+    for status, rows in (("succeeded", sizes.finished), ("todo", sizes.queued)):
+        db.execute(
+            "insert into procrastinate_jobs (queue_name, task_name, args, status)"
+            " select 'bench', 'task', '{\"week_id\": 1}', %s::procrastinate_job_status from generate_series(1, %s)",
+            (status, rows),
+        )
+    db.execute("set session_replication_role = origin")
+    db.execute("vacuum analyze procrastinate_jobs")
+    return True
+
+
+def load_pgmq(db: Connection, sizes: Sizes) -> bool:
+    """Its SQL and a full queue; False where no file is given."""
+    file = os.environ.get("PGMQ_SQL")
+    if not file:
+        print("PGMQ_SQL names no file: pgmq is not compared (bound: batch 10 at least 0.9 of its speed)")
+        return False
+    db.execute("create schema if not exists pgmq")
+    db.execute(Path(file).read_bytes())
+    db.execute("select pgmq.create('bench')")
+    db.execute(
+        "select count(*) from (select pgmq.send('bench', '{\"week_id\": 1}') from generate_series(1, %s)) as sent",
+        (sizes.queued,),
+    )
+    return True
+
+
+def claim_p95(db: Connection, claims: int) -> float:
+    """The 95th percentile of claims of ten in milliseconds, each completed before the next; best of three rounds."""
+    rounds = []
+    for _ in range(3):
+        taken = []
+        for _ in range(claims):
+            began = time.perf_counter()
+            rows = db.execute(CLAIM, (10, uuid.uuid4()), prepare=True).fetchall()
+            taken.append((time.perf_counter() - began) * 1000)
+            said = json.dumps([{"job_id": str(job), "lease_token": str(token)} for job, token in rows])
+            db.execute(COMPLETE, (said,), prepare=True)
+        rounds.append(statistics.quantiles(taken, n=20)[-1])
+    return min(rounds)
+
+
+def burdens(db: Connection, sizes: Sizes) -> Iterator[Line]:
+    """Claims with history, and beside a person with very many jobs."""
+    empty(db)
+    top_up(db, sizes.queued, sizes.users)
+    claim_p95(db, 50)  # warm
+    without = claim_p95(db, sizes.claims)
+    load(db, sizes.history, finished=True, users=sizes.users)
+    top_up(db, sizes.queued, sizes.users)
+    yield Line(
+        f"claim p95 with {sizes.history:,} finished rows",
+        without,
+        claim_p95(db, sizes.claims),
+        "ms",
+        1.15,
+        at_least=False,
+    )
+    empty(db)
+    top_up(db, sizes.queued, 1000)
+    without = claim_p95(db, sizes.claims)
+    empty(db)
+    load(db, sizes.queued, finished=False, users=1, first=10_000_000)
+    db.execute("update private.job_waiting set rank = rank - interval '1 day' where state = 'admitted'")
+    running = db.execute(CLAIM, (4, uuid.uuid4())).fetchall()
+    assert len(running) == 4, "the noisy person is at his cap"
+    load(db, sizes.queued, finished=False, users=1000)
+    settle(db)
+    noisy = claim_p95(db, sizes.claims)
+    yield Line(
+        f"claim p95 beside a person of {sizes.queued:,} jobs at his cap", without, noisy, "ms", 2, at_least=False
+    )
+
+
+def held_snapshot(stack: Stack, db: Connection, pool: ProcessPoolExecutor, sizes: Sizes) -> Iterator[Line]:
+    """Speed at the end of a long snapshot over the speed at its start."""
+    empty(db)
+    load(db, sizes.finished, finished=True, users=sizes.users)
+    top_up(db, sizes.queued, sizes.users)
+    url = stack.server.url("supabase_admin")
+    with psycopg.connect(url) as holder:
+        holder.execute("set transaction isolation level repeatable read")
+        holder.execute("select count(*) from private.job_waiting")
+        runs = [pool.submit(client, "sql", url, 1, sizes.hold) for _ in range(CLIENTS)]
+        done = [entry for run in runs for entry in run.result()]
+    window = min(3.0, sizes.hold / 4)
+    start = sum(jobs for at, jobs in done if at < window) / window
+    end = sum(jobs for at, jobs in done if at >= sizes.hold - window) / window
+    yield Line(f"SQL, batch 1, after {sizes.hold:.0f} s of a held snapshot", start, end, "jobs/s", 0.5)
+
+
+def work(url: str, seconds: float) -> None:
+    """A worker whose jobs take ten milliseconds, two at a time."""
+    db = psycopg.connect(url, autocommit=True)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        rows = db.execute(CLAIM, (2, uuid.uuid4()), prepare=True).fetchall()
+        time.sleep(0.01)
+        said = json.dumps([{"job_id": str(job), "lease_token": str(token)} for job, token in rows])
+        db.execute(COMPLETE, (said,), prepare=True)
+
+
+def median_wait(db: Connection, url: str, pool: ProcessPoolExecutor, seconds: float) -> float:
+    """What the jobs of a small user wait in the median, in milliseconds: one every 50 ms."""
+    small = uuid.uuid4()
+    db.execute(
+        "insert into auth.users (id, aud, role, email) values (%s, 'x', 'x', %s)", (small, f"{small}@example.test")
+    )
+    workers = [pool.submit(work, url, seconds + 1) for _ in range(CLIENTS)]
+    time.sleep(0.5)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        db.execute("select public.svc_enqueue_job('week_notes', p_user_id => %s)", (small,))
+        time.sleep(0.05)
+    for worker in workers:
+        worker.result()
+    row = db.execute(
+        "select 1000 * percentile_cont(0.5) within group (order by extract(epoch from started_at - created_at)::float8)"
+        " from public.jobs where user_id = %s and started_at is not null",
+        (small,),
+    ).fetchone()
+    assert row is not None
+    return float(row[0])
+
+
+def flood(stack: Stack, db: Connection, pool: ProcessPoolExecutor, sizes: Sizes) -> Iterator[Line]:
+    """What a small user waits beside a flooding one."""
+    url = stack.server.url("supabase_admin")
+    empty(db)
+    settle(db)
+    without = median_wait(db, url, pool, sizes.seconds * 2)
+    load(db, sizes.queued, finished=False, users=1, first=10_000_000)
+    settle(db)
+    beside = median_wait(db, url, pool, sizes.seconds * 2)
+    yield Line("small user's median wait beside a flooding one", without, beside, "ms", 1.3, at_least=False)
+
+
+def main(argv: list[str]) -> int:
+    """Prints a line per comparison; 1 when one misses its bound."""
+    parser = argparse.ArgumentParser(prog="./scripts/bench jobs", description=__doc__)
+    parser.add_argument("--finished", type=int, default=500_000)
+    parser.add_argument("--queued", type=int, default=100_000)
+    parser.add_argument("--users", type=int, default=25_000, help="people the queued jobs belong to")
+    parser.add_argument("--history", type=int, default=1_000_000, help="finished rows of the p95 comparison")
+    parser.add_argument("--seconds", type=float, default=8.0, help="each measurement of throughput")
+    parser.add_argument("--hold", type=float, default=30.0, help="seconds the snapshot is held")
+    parser.add_argument("--claims", type=int, default=400, help="claims of each p95")
+    parser.add_argument("--only", help="of speeds,burdens,snapshot,flood; all by default")
+    chosen = parser.parse_args(argv)
+    only = set((chosen.only or "speeds,burdens,snapshot,flood").split(","))
+    sizes = Sizes(**{name: getattr(chosen, name) for name in Sizes.__dataclass_fields__})
+    # a server that is kept: what a claim promises must survive a power cut
+    settings = {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+    options = Options(without=frozenset({"functions", "worker", "model"}), postgres=settings, quiet=True)
+    lines: list[Line] = []
+    with (
+        Stack(options) as stack,
+        ProcessPoolExecutor(CLIENTS) as pool,
+        psycopg.connect(stack.server.url("supabase_admin"), autocommit=True) as db,
+    ):
+        print(f"{'':58} {'peer':>10} {'ours':>10} {'':7} {'ratio':>6} {'bound':>7}")
+        parts: dict[str, Callable[[], Iterator[Line]]] = {
+            "speeds": lambda: speeds(stack, db, pool, sizes),
+            "burdens": lambda: burdens(db, sizes),
+            "snapshot": lambda: held_snapshot(stack, db, pool, sizes),
+            "flood": lambda: flood(stack, db, pool, sizes),
+        }
+        for name, part in parts.items():
+            if name in only:
+                for line in part():
+                    lines.append(line)
+                    print(line, flush=True)
+    failed = sum(not line.ok for line in lines)
+    print(f"{len(lines) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main([]))
