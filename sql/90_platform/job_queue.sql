@@ -1,6 +1,9 @@
 -- The queue as workers use it: enqueue, claim, heartbeat, complete, fail, release, reap. Reached over REST, so each call is
 -- one transaction and its answer may be lost: a claim can be asked for again, a completion said twice.
 --
+-- The calls of workers force generic plans: planning anew each time, as Postgres prefers for arrays of unknown length, costs
+-- several times what they do. A test holds that no generic plan reads a table whole.
+--
 -- Lock order, everywhere: a waiting row, the job's row, its owner's places (an advisory lock each, sorted by id and all at
 -- once). Whoever holds a later one takes earlier ones only with skip locked; so nothing waits in a circle.
 
@@ -192,6 +195,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
@@ -365,12 +369,13 @@ create function private.take_waiting(
     p_types public.job_type[], p_blocked text[], p_from timestamptz, p_but uuid[], p_limit int
 )
 returns uuid[]
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
-    select array(
+begin
+    return array(
         select w.job_id from private.job_waiting as w
         where w.state = 'admitted'
             and w.rank >= p_from
@@ -381,6 +386,7 @@ as $$
         limit p_limit
         for update skip locked
     );
+end
 $$;
 
 comment on function private.take_waiting(public.job_type[], text[], timestamptz, uuid[], int) is
@@ -456,6 +462,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
@@ -467,9 +474,9 @@ declare
     v_from timestamptz;
     v_looked_at timestamptz;
     v_due boolean;
+    v_limited boolean;
     v_blocked text[];
     v_taken uuid[];
-    v_more uuid[];
     v_waits jsonb := '{}';
 begin
     if p_worker is null or p_types is null then
@@ -487,10 +494,13 @@ begin
                          where t = any (enum_range(null::public.job_type)::text[]));
         select f.rank, f.looked_at,
             exists (select from private.job_waiting as w where w.state = 'later' and w.due_at <= v_now),
-            (select array_agg(b.provider) from private.provider_buckets as b
-             where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1)
-        into v_from, v_looked_at, v_due, v_blocked
+            exists (select from private.provider_buckets)
+        into v_from, v_looked_at, v_due, v_limited
         from private.job_front as f;
+        if v_limited then
+            select array_agg(b.provider) into v_blocked from private.provider_buckets as b
+            where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1;
+        end if;
         if v_due then
             perform private.admit_due_jobs(100);
             select f.rank into v_from from private.job_front as f;
@@ -505,41 +515,47 @@ begin
             v_taken := v_taken
                 || private.take_waiting(v_types, v_blocked, '-infinity', v_taken, v_limit - cardinality(v_taken));
         end if;
-        if exists (select from private.job_waiting as w where w.job_id = any (v_taken) and w.provider is not null) then
+        if v_limited then
             v_waits := private.take_tokens(v_taken);
             v_taken := array(
                 select w.job_id from private.job_waiting as w
                 where w.job_id = any (v_taken) and (v_waits ->> w.job_id::text is distinct from 'refused')
             );
         end if;
-        if cardinality(v_taken) > 0 then
+        return query
+        with held as (
             -- one that is being deleted with its owner at this moment is left alone: nobody here waits for a job's row
-            with held as (
-                select j.id from public.jobs as j where j.id = any (v_taken) for update skip locked
-            ),
-            started as (
-                update public.jobs as j
-                set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
-                    updated_at = now()
-                from held as h where j.id = h.id
-                returning j.id
-            )
-            select array_agg(id) into v_taken from started;
-            delete from private.job_waiting as w where w.job_id = any (v_taken);
+            select j.id from public.jobs as j where j.id = any (v_taken) for update skip locked
+        ),
+        gone as (
+            delete from private.job_waiting as w using held as h where w.job_id = h.id
+        ),
+        leased as (
             update private.job_runtime as r
             set lease_token = gen_random_uuid(), claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
-            where r.job_id = any (v_taken);
-        else
-            return;
-        end if;
+            from held as h where r.job_id = h.id
+            returning r.job_id, r.payload, r.lease_token
+        ),
+        started as (
+            update public.jobs as j
+            set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
+                updated_at = now()
+            from held as h where j.id = h.id
+            returning j.*
+        )
+        select s.id, s.type::text, s.user_id, s.week_id, l.payload, s.retry_count, s.max_retries, s.timeout_s, l.lease_token,
+               v_until, coalesce((v_waits ->> s.id::text)::int, 0)
+        from started as s join leased as l on l.job_id = s.id
+        order by s.scheduled_at - make_interval(mins => 5 * s.priority), s.id;
+        return;
     end if;
     return query
     select j.id, j.type::text, j.user_id, j.week_id, r.payload, j.retry_count, j.max_retries, j.timeout_s, r.lease_token,
-           r.locked_until, coalesce((v_waits ->> j.id::text)::int, 0)
+           r.locked_until, 0
     from private.job_runtime as r
     join public.jobs as j on j.id = r.job_id
     where r.claim_id = v_claim and j.status = 'running'
-    order by private.job_rank(j.scheduled_at, j.priority), j.id;
+    order by j.scheduled_at - make_interval(mins => 5 * j.priority), j.id;
 end
 $$;
 
@@ -553,6 +569,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
@@ -602,10 +619,12 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
     v_owners uuid[];
+    v_count int;
 begin
     if p_jobs is null then
         raise exception 'which jobs' using errcode = '22004';
@@ -613,15 +632,14 @@ begin
     with said as (
         select * from jsonb_to_recordset(p_jobs) as x (job_id uuid, lease_token uuid, result jsonb)
     ),
-    -- locked in one order, so that two workers never wait for each other
     held as (
+        -- both rows: whoever waited here for a claim must see its new token
         select j.id, s.result
-        from public.jobs as j
-        join said as s on s.job_id = j.id
+        from said as s
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
-        where j.status = 'running'
+        join public.jobs as j on j.id = s.job_id and j.status = 'running'
         order by j.id
-        for update of j
+        for update of j, r
     ),
     finished as (
         update public.jobs as j
@@ -630,8 +648,12 @@ begin
         where j.id = h.id
         returning j.user_id
     )
-    select array_agg(f.user_id) filter (where f.user_id is not null) into v_owners from finished as f;
+    select array_agg(f.user_id), count(*) into v_owners, v_count from finished as f;
     perform private.admit_jobs(v_owners);
+    if v_count = jsonb_array_length(p_jobs) then
+        return query select s.job_id, true from jsonb_to_recordset(p_jobs) as s (job_id uuid);
+        return;
+    end if;
     -- the token stays with a finished job, so that a completion whose answer was lost is confirmed the second time
     return query
     select s.job_id, exists (
@@ -652,9 +674,10 @@ volatile
 security definer
 set search_path = ''
 as $$
-    select j.* from public.jobs as j
+    select j.*
+    from public.jobs as j
+    join private.job_runtime as r on r.job_id = j.id and r.lease_token = p_lease_token
     where j.id = p_job_id and j.status = 'running'
-        and exists (select from private.job_runtime as r where r.job_id = j.id and r.lease_token = p_lease_token)
     for update;
 $$;
 
@@ -674,6 +697,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
@@ -710,6 +734,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
     v_owners uuid[];
@@ -725,7 +750,7 @@ begin
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
         join public.jobs as j on j.id = s.job_id and j.status = 'running'
         order by j.id
-        for update of j
+        for update of j, r
     ),
     freed as (
         update private.job_runtime as r
@@ -757,6 +782,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
     v_count constant int := private.reap_jobs(least(greatest(coalesce(p_limit, 100), 1), 1000));

@@ -77,10 +77,17 @@ comment on column public.jobs.updated_at is 'Last change.';
 create trigger trg_jobs_updated_at before update on public.jobs
 for each row when (new.updated_at is not distinct from old.updated_at) execute function public.set_updated_at();
 
-create trigger trg_jobs_transition before insert or update of status on public.jobs
-for each row execute function private.enforce_transition(
-    'status', '>queued', 'queued>running', 'queued>cancelled', 'running>succeeded', 'running>queued', 'running>failed',
-    'running>cancelled', 'failed>queued'
+create trigger trg_jobs_status_born before insert on public.jobs
+for each row when (new.status <> 'queued') execute function private.enforce_transition('status', '>queued');
+
+-- the two ways that every job goes are let pass without a call
+create trigger trg_jobs_transition before update of status on public.jobs
+for each row when (
+    old.status <> new.status
+    and not (old.status = 'queued' and new.status = 'running')
+    and not (old.status = 'running' and new.status = 'succeeded')
+) execute function private.enforce_transition(
+    'status', 'queued>cancelled', 'running>queued', 'running>failed', 'running>cancelled', 'failed>queued'
 );
 
 -- rooms before this one that point at a job

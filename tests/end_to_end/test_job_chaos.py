@@ -61,6 +61,13 @@ def own_stack() -> Iterator[Stack]:
         yield stack
 
 
+def dismiss(workers: list[WorkerProcess]) -> None:
+    """Ends what still runs."""
+    for worker in workers:
+        worker.process.kill()
+        worker.process.wait(5)
+
+
 def test_chaos_loses_nothing_and_does_nothing_twice(own_stack: Stack, tmp_path: Path) -> None:
     chance = random.Random(7)
     with ExitStack() as running, psycopg.connect(own_stack.db_url, autocommit=True) as db:
@@ -79,7 +86,7 @@ def test_chaos_loses_nothing_and_does_nothing_twice(own_stack: Stack, tmp_path: 
             return WorkerProcess(own_stack, tmp_path / f"{number}.log", {**SETTINGS, "SUPABASE_URL": line.url})
 
         workers = [hire(number) for number in range(WORKERS)]
-        running.callback(lambda: [worker.process.kill() for worker in workers])
+        running.callback(dismiss, workers)
         began, hired, kills = time.monotonic(), WORKERS, 0
         kill_at = began + KILL_EVERY_SECONDS
         while statuses(own_stack.db_url).get("succeeded", 0) < JOBS and time.monotonic() < began + SECONDS:
