@@ -482,6 +482,8 @@ begin
     if p_worker is null or p_types is null then
         raise exception 'a claim names its worker and its types' using errcode = '22004';
     end if;
+    -- nobody waits for the disk: should a power cut forget this claim, its jobs wait again, as after a lease that ran out
+    perform set_config('synchronous_commit', 'off', true);
     if p_claim_id is not null then
         -- the first asking may still be under way
         perform pg_advisory_xact_lock(hashtextextended(p_claim_id::text, 91));
@@ -522,36 +524,24 @@ begin
                 where w.job_id = any (v_taken) and (v_waits ->> w.job_id::text is distinct from 'refused')
             );
         end if;
-        return query
-        with held as (
-            -- one that is being deleted with its owner at this moment is left alone: nobody here waits for a job's row
-            select j.id from public.jobs as j where j.id = any (v_taken) for update skip locked
-        ),
-        gone as (
-            delete from private.job_waiting as w using held as h where w.job_id = h.id
-        ),
-        leased as (
-            update private.job_runtime as r
-            set lease_token = gen_random_uuid(), claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
-            from held as h where r.job_id = h.id
-            returning r.job_id, r.payload, r.lease_token
-        ),
-        started as (
-            update public.jobs as j
-            set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
-                updated_at = now()
-            from held as h where j.id = h.id
-            returning j.*
-        )
-        select s.id, s.type::text, s.user_id, s.week_id, l.payload, s.retry_count, s.max_retries, s.timeout_s, l.lease_token,
-               v_until, coalesce((v_waits ->> s.id::text)::int, 0)
-        from started as s join leased as l on l.job_id = s.id
-        order by s.scheduled_at - make_interval(mins => 5 * s.priority), s.id;
-        return;
+        if cardinality(v_taken) = 0 then
+            return;
+        end if;
+        -- plain statements by id: one with several parts would cost twice as much. A job that is being deleted with its
+        -- owner at this moment is left alone: nobody here waits for a job's row
+        v_taken := array(select j.id from public.jobs as j where j.id = any (v_taken) for update skip locked);
+        delete from private.job_waiting as w where w.job_id = any (v_taken);
+        update private.job_runtime as r
+        set lease_token = gen_random_uuid(), claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
+        where r.job_id = any (v_taken);
+        update public.jobs as j
+        set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
+            updated_at = now()
+        where j.id = any (v_taken);
     end if;
     return query
     select j.id, j.type::text, j.user_id, j.week_id, r.payload, j.retry_count, j.max_retries, j.timeout_s, r.lease_token,
-           r.locked_until, 0
+           r.locked_until, coalesce((v_waits ->> j.id::text)::int, 0)
     from private.job_runtime as r
     join public.jobs as j on j.id = r.job_id
     where r.claim_id = v_claim and j.status = 'running'
@@ -623,35 +613,33 @@ set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
-    v_owners uuid[];
-    v_count int;
+    v_held uuid[];
 begin
     if p_jobs is null then
         raise exception 'which jobs' using errcode = '22004';
     end if;
-    with said as (
-        select * from jsonb_to_recordset(p_jobs) as x (job_id uuid, lease_token uuid, result jsonb)
-    ),
-    held as (
-        -- both rows: whoever waited here for a claim must see its new token
-        select j.id, s.result
-        from said as s
+    -- both rows: whoever waited here for a claim must see its new token
+    v_held := array(
+        select j.id
+        from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
         join public.jobs as j on j.id = s.job_id and j.status = 'running'
         order by j.id
         for update of j, r
-    ),
-    finished as (
+    );
+    if jsonb_path_exists(p_jobs, '$[*].result') then
         update public.jobs as j
-        set status = 'succeeded', result = nullif(h.result, 'null'), completed_at = private.clock(), updated_at = now()
-        from held as h
-        where j.id = h.id
-        returning j.user_id
-    )
-    select array_agg(f.user_id), count(*) into v_owners, v_count from finished as f;
-    perform private.admit_jobs(v_owners);
-    if v_count = jsonb_array_length(p_jobs) then
-        return query select s.job_id, true from jsonb_to_recordset(p_jobs) as s (job_id uuid);
+        set status = 'succeeded', result = nullif(s.result, 'null'), completed_at = private.clock(), updated_at = now()
+        from jsonb_to_recordset(p_jobs) as s (job_id uuid, result jsonb)
+        where j.id = any (v_held) and j.id = s.job_id;
+    else
+        update public.jobs as j
+        set status = 'succeeded', completed_at = private.clock(), updated_at = now()
+        where j.id = any (v_held);
+    end if;
+    perform private.admit_jobs(array(select j.user_id from public.jobs as j where j.id = any (v_held)));
+    if cardinality(v_held) = jsonb_array_length(p_jobs) then
+        return query select j.id, true from unnest(v_held) as j (id);
         return;
     end if;
     -- the token stays with a finished job, so that a completion whose answer was lost is confirmed the second time

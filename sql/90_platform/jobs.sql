@@ -46,7 +46,7 @@ create index idx_jobs_queued on public.jobs (priority desc, scheduled_at, create
 -- the few that run: reaping, caps
 create index idx_jobs_running on public.jobs (user_id) where status = 'running';
 create index idx_jobs_user on public.jobs (user_id, created_at desc);
-create index idx_jobs_week on public.jobs (week_id, user_id);
+create index idx_jobs_week on public.jobs (week_id, user_id) where week_id is not null;
 -- retention
 create index idx_jobs_completed on public.jobs (completed_at) where completed_at is not null;
 
