@@ -86,4 +86,3 @@ from generate_series(1, pg_temp.size('rows')) as i,
      lateral (select 1 + floor(pg_temp.size('students') * power(random(), 2) + i * 0)::int as n) as s;
 
 set session_replication_role = origin;
-analyze;

@@ -46,7 +46,7 @@ GUARDS = [
                 when 'w' then 'update' when 'd' then 'delete' else '$' end || '_[a-z_]+$'))
             or (not polpermissive and polname = case polcmd when 'a' then 'insert' when 'w' then 'update'
                 when 'd' then 'delete' when '*' then 'all' else '$' end || '_not_anonymous')
-            or (polname = 'nobody' and using_text = 'false')
+            or (polname = 'nobody' and using_text = 'false' and check_text in ('', 'false'))
         )""",
         "alter policy select_own on public.weeks rename to weeks_policy",
     ),
