@@ -457,7 +457,7 @@ create index idx_jobs_queued on public.jobs (priority desc, scheduled_at, create
 -- the few that run: reaping, caps
 create index idx_jobs_running on public.jobs (user_id) where status = 'running';
 create index idx_jobs_user on public.jobs (user_id, created_at desc);
-create index idx_jobs_week on public.jobs (week_id, user_id);
+create index idx_jobs_week on public.jobs (week_id, user_id) where week_id is not null;
 -- retention
 create index idx_jobs_completed on public.jobs (completed_at) where completed_at is not null;
 
@@ -488,10 +488,17 @@ comment on column public.jobs.updated_at is 'Last change.';
 create trigger trg_jobs_updated_at before update on public.jobs
 for each row when (new.updated_at is not distinct from old.updated_at) execute function public.set_updated_at();
 
-create trigger trg_jobs_transition before insert or update of status on public.jobs
-for each row execute function private.enforce_transition(
-    'status', '>queued', 'queued>running', 'queued>cancelled', 'running>succeeded', 'running>queued', 'running>failed',
-    'running>cancelled', 'failed>queued'
+create trigger trg_jobs_status_born before insert on public.jobs
+for each row when (new.status <> 'queued') execute function private.enforce_transition('status', '>queued');
+
+-- the two ways that every job goes are let pass without a call
+create trigger trg_jobs_transition before update of status on public.jobs
+for each row when (
+    old.status <> new.status
+    and not (old.status = 'queued' and new.status = 'running')
+    and not (old.status = 'running' and new.status = 'succeeded')
+) execute function private.enforce_transition(
+    'status', 'queued>cancelled', 'running>queued', 'running>failed', 'running>cancelled', 'failed>queued'
 );
 
 -- rooms before this one that point at a job
@@ -775,6 +782,9 @@ for each row execute function private.check_schedule();
 -- The queue as workers use it: enqueue, claim, heartbeat, complete, fail, release, reap. Reached over REST, so each call is
 -- one transaction and its answer may be lost: a claim can be asked for again, a completion said twice.
 --
+-- The calls of workers force generic plans: planning anew each time, as Postgres prefers for arrays of unknown length, costs
+-- several times what they do. A test holds that no generic plan reads a table whole.
+--
 -- Lock order, everywhere: a waiting row, the job's row, its owner's places (an advisory lock each, sorted by id and all at
 -- once). Whoever holds a later one takes earlier ones only with skip locked; so nothing waits in a circle.
 
@@ -966,6 +976,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
@@ -1139,12 +1150,13 @@ create function private.take_waiting(
     p_types public.job_type[], p_blocked text[], p_from timestamptz, p_but uuid[], p_limit int
 )
 returns uuid[]
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
-    select array(
+begin
+    return array(
         select w.job_id from private.job_waiting as w
         where w.state = 'admitted'
             and w.rank >= p_from
@@ -1155,6 +1167,7 @@ as $$
         limit p_limit
         for update skip locked
     );
+end
 $$;
 
 comment on function private.take_waiting(public.job_type[], text[], timestamptz, uuid[], int) is
@@ -1230,6 +1243,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
@@ -1241,14 +1255,16 @@ declare
     v_from timestamptz;
     v_looked_at timestamptz;
     v_due boolean;
+    v_limited boolean;
     v_blocked text[];
     v_taken uuid[];
-    v_more uuid[];
     v_waits jsonb := '{}';
 begin
     if p_worker is null or p_types is null then
         raise exception 'a claim names its worker and its types' using errcode = '22004';
     end if;
+    -- nobody waits for the disk: should a power cut forget this claim, its jobs wait again, as after a lease that ran out
+    perform set_config('synchronous_commit', 'off', true);
     if p_claim_id is not null then
         -- the first asking may still be under way
         perform pg_advisory_xact_lock(hashtextextended(p_claim_id::text, 91));
@@ -1261,10 +1277,13 @@ begin
                          where t = any (enum_range(null::public.job_type)::text[]));
         select f.rank, f.looked_at,
             exists (select from private.job_waiting as w where w.state = 'later' and w.due_at <= v_now),
-            (select array_agg(b.provider) from private.provider_buckets as b
-             where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1)
-        into v_from, v_looked_at, v_due, v_blocked
+            exists (select from private.provider_buckets)
+        into v_from, v_looked_at, v_due, v_limited
         from private.job_front as f;
+        if v_limited then
+            select array_agg(b.provider) into v_blocked from private.provider_buckets as b
+            where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1;
+        end if;
         if v_due then
             perform private.admit_due_jobs(100);
             select f.rank into v_from from private.job_front as f;
@@ -1279,33 +1298,27 @@ begin
             v_taken := v_taken
                 || private.take_waiting(v_types, v_blocked, '-infinity', v_taken, v_limit - cardinality(v_taken));
         end if;
-        if exists (select from private.job_waiting as w where w.job_id = any (v_taken) and w.provider is not null) then
+        if v_limited then
             v_waits := private.take_tokens(v_taken);
             v_taken := array(
                 select w.job_id from private.job_waiting as w
                 where w.job_id = any (v_taken) and (v_waits ->> w.job_id::text is distinct from 'refused')
             );
         end if;
-        if cardinality(v_taken) > 0 then
-            -- one that is being deleted with its owner at this moment is left alone: nobody here waits for a job's row
-            with held as (
-                select j.id from public.jobs as j where j.id = any (v_taken) for update skip locked
-            ),
-            started as (
-                update public.jobs as j
-                set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
-                    updated_at = now()
-                from held as h where j.id = h.id
-                returning j.id
-            )
-            select array_agg(id) into v_taken from started;
-            delete from private.job_waiting as w where w.job_id = any (v_taken);
-            update private.job_runtime as r
-            set lease_token = gen_random_uuid(), claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
-            where r.job_id = any (v_taken);
-        else
+        if cardinality(v_taken) = 0 then
             return;
         end if;
+        -- plain statements by id: one with several parts would cost twice as much. A job that is being deleted with its
+        -- owner at this moment is left alone: nobody here waits for a job's row
+        v_taken := array(select j.id from public.jobs as j where j.id = any (v_taken) for update skip locked);
+        delete from private.job_waiting as w where w.job_id = any (v_taken);
+        update private.job_runtime as r
+        set lease_token = gen_random_uuid(), claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
+        where r.job_id = any (v_taken);
+        update public.jobs as j
+        set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
+            updated_at = now()
+        where j.id = any (v_taken);
     end if;
     return query
     select j.id, j.type::text, j.user_id, j.week_id, r.payload, j.retry_count, j.max_retries, j.timeout_s, r.lease_token,
@@ -1313,7 +1326,7 @@ begin
     from private.job_runtime as r
     join public.jobs as j on j.id = r.job_id
     where r.claim_id = v_claim and j.status = 'running'
-    order by private.job_rank(j.scheduled_at, j.priority), j.id;
+    order by j.scheduled_at - make_interval(mins => 5 * j.priority), j.id;
 end
 $$;
 
@@ -1327,6 +1340,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
@@ -1376,36 +1390,39 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
-    v_owners uuid[];
+    v_held uuid[];
 begin
     if p_jobs is null then
         raise exception 'which jobs' using errcode = '22004';
     end if;
-    with said as (
-        select * from jsonb_to_recordset(p_jobs) as x (job_id uuid, lease_token uuid, result jsonb)
-    ),
-    -- locked in one order, so that two workers never wait for each other
-    held as (
-        select j.id, s.result
-        from public.jobs as j
-        join said as s on s.job_id = j.id
+    -- both rows: whoever waited here for a claim must see its new token
+    v_held := array(
+        select j.id
+        from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
-        where j.status = 'running'
+        join public.jobs as j on j.id = s.job_id and j.status = 'running'
         order by j.id
-        for update of j
-    ),
-    finished as (
+        for update of j, r
+    );
+    if jsonb_path_exists(p_jobs, '$[*].result') then
         update public.jobs as j
-        set status = 'succeeded', result = nullif(h.result, 'null'), completed_at = private.clock(), updated_at = now()
-        from held as h
-        where j.id = h.id
-        returning j.user_id
-    )
-    select array_agg(f.user_id) filter (where f.user_id is not null) into v_owners from finished as f;
-    perform private.admit_jobs(v_owners);
+        set status = 'succeeded', result = nullif(s.result, 'null'), completed_at = private.clock(), updated_at = now()
+        from jsonb_to_recordset(p_jobs) as s (job_id uuid, result jsonb)
+        where j.id = any (v_held) and j.id = s.job_id;
+    else
+        update public.jobs as j
+        set status = 'succeeded', completed_at = private.clock(), updated_at = now()
+        where j.id = any (v_held);
+    end if;
+    perform private.admit_jobs(array(select j.user_id from public.jobs as j where j.id = any (v_held)));
+    if cardinality(v_held) = jsonb_array_length(p_jobs) then
+        return query select j.id, true from unnest(v_held) as j (id);
+        return;
+    end if;
     -- the token stays with a finished job, so that a completion whose answer was lost is confirmed the second time
     return query
     select s.job_id, exists (
@@ -1426,9 +1443,10 @@ volatile
 security definer
 set search_path = ''
 as $$
-    select j.* from public.jobs as j
+    select j.*
+    from public.jobs as j
+    join private.job_runtime as r on r.job_id = j.id and r.lease_token = p_lease_token
     where j.id = p_job_id and j.status = 'running'
-        and exists (select from private.job_runtime as r where r.job_id = j.id and r.lease_token = p_lease_token)
     for update;
 $$;
 
@@ -1448,6 +1466,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
@@ -1484,6 +1503,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
     v_owners uuid[];
@@ -1499,7 +1519,7 @@ begin
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
         join public.jobs as j on j.id = s.job_id and j.status = 'running'
         order by j.id
-        for update of j
+        for update of j, r
     ),
     freed as (
         update private.job_runtime as r
@@ -1531,6 +1551,7 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
     v_count constant int := private.reap_jobs(least(greatest(coalesce(p_limit, 100), 1), 1000));
