@@ -20,7 +20,7 @@ from tests.support.bad_line import BadLine
 from tests.support.job_handlers import TYPE
 from tests.support.workers import WorkerProcess, statuses
 
-JOBS = int(os.environ.get("CHAOS_JOBS", "120"))
+JOBS = int(os.environ.get("CHAOS_JOBS", "60"))
 WORKERS = int(os.environ.get("CHAOS_WORKERS", "3"))
 SECONDS = int(os.environ.get("CHAOS_SECONDS", "60"))
 KILL_EVERY_SECONDS = 2.0

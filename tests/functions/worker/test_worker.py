@@ -139,11 +139,11 @@ def test_a_second_term_leaves_at_once(desk: Desk, hire: Hire) -> None:
 def test_jobs_of_a_killed_worker_run_again_within_a_lease_and_a_third(desk: Desk, hire: Hire) -> None:
     lease = 3
     dying = hire(JOB_LEASE_SECONDS=str(lease))
-    job_ids = [desk.enqueue("hang", seconds=1.5) for _ in range(3)]
+    job_ids = [desk.enqueue("hang", seconds=7) for _ in range(3)]
     wait_until(lambda: statuses(desk.stack.db_url).get("running") == 3)
+    hire(JOB_LEASE_SECONDS=str(lease))
     dying.process.kill()
     killed_at = time.monotonic()
-    hire(JOB_LEASE_SECONDS=str(lease))
     wait_until(lambda: len(desk.tries()) == 6, seconds=10)
     assert time.monotonic() - killed_at < 1.3 * lease
     for job_id in job_ids:
