@@ -27,7 +27,7 @@ import pytest
 from scripts.native import access
 from scripts.native.paths import REPO
 from scripts.native.stack import Options, Stack
-from tests.database.access import test_cells
+from tests.database.access import test_cells, test_unfiltered
 from tests.database.guards import test_catalogue, test_privileges
 from tests.support.school import School
 
@@ -142,6 +142,11 @@ def checks(school: School, mutant: Mutant) -> Iterator[tuple[str, Callable[[], o
         yield "privileges", lambda: test_privileges.test_rights_are_those_of_the_manifest(db)
     if mutant.table in MATRIX.relations:
         yield "access matrix", lambda: test_cells.test_cells_are_as_written(school, str(mutant.table))
+    if mutant.kind == "using true" and mutant.table in test_unfiltered.TABLES:
+        yield (
+            "unfiltered writes",
+            lambda: test_unfiltered.test_a_write_without_a_condition_stays_within_sight(school, str(mutant.table)),
+        )
     yield "guards", lambda: _no_offenders(db)
     if mutant.kind in EVERYWHERE:
         for name in MATRIX.relations:

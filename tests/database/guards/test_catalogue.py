@@ -67,6 +67,12 @@ GUARDS = [
         "create policy insert_admin on public.weeks for insert to app_admin with check (false)",
     ),
     Guard(
+        "what shuts out anonymous sign-ins says the same of rows read and of rows written",
+        f"""select polrelid::regclass, polname from {POLICIES} as p
+        where not polpermissive and polcmd in ('*', 'w') and using_text <> check_text""",
+        "alter policy all_not_anonymous on public.weeks with check (true)",
+    ),
+    Guard(
         "one permissive policy for each table, role and command",
         f"""select polrelid::regclass, role::regrole, polcmd from {POLICIES} as p, unnest(polroles) as role
         where polpermissive group by 1, 2, 3 having count(*) > 1
