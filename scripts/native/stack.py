@@ -192,6 +192,9 @@ class Stack:
 
     def _start(self) -> None:
         self.log_dir.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o755)
+        self.watchdog.remove(self.home)
         self._drop_old_logs()
         self._anon_token, self._service_token = self.keys.mint("anon"), self.keys.mint("service_role")
         self._model: dict[str, str] = {}
@@ -230,7 +233,6 @@ class Stack:
         if kept is None:
             # thrown away with the run: nothing here has to survive a power cut, only killed processes
             settings.setdefault("fsync", "off")
-            self.watchdog.remove(self.home)
             data = self.home / "data"
         else:
             data = postgres.data_home(kept)
@@ -239,8 +241,6 @@ class Stack:
             template = build_template(self.say, self.auth_is_real)
             shutil.rmtree(data, ignore_errors=True)
             postgres.copy_data(template, data)
-        self.home.mkdir(parents=True, exist_ok=True)
-        self.home.chmod(0o755)
         self.server = postgres.Server(data, self.log_dir / "postgres.log", self.options.postgres_port, settings)
         self.server.start()
         assert self.server.process is not None
@@ -333,7 +333,9 @@ class Stack:
         self.say("the worker runs; killed, it is started again")
 
     def _drop_old_logs(self) -> None:
-        for old in sorted(self.log_dir.parent.iterdir())[:-LOGS_KEPT]:
+        """Logs of the last runs stay, and those of every stack that still runs: its folder is there."""
+        over = [logs for logs in sorted(self.log_dir.parent.iterdir()) if not (self.home.parent / logs.name).exists()]
+        for old in over[:-LOGS_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
     # ---- ending -----------------------------------------------------------------------------------------------

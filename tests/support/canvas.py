@@ -60,7 +60,13 @@ def student(stack: Stack) -> Iterator[Student]:
 
 
 def registered(stack: Stack, canvas: CanvasStandIn) -> str:
-    """Makes the stand-in known to the stack; the connection's id."""
+    """Makes the stand-in known to the stack; the connection's id.
+
+    A stand-in before it may have had the same port, and its people would still be connected to other accounts.
+    """
+    headers = {"Authorization": f"Bearer {stack.service_token}"}
+    host = urlsplit(canvas.url).netloc
+    httpx.delete(f"{stack.rest_url}/integrations", params={"instance_domain": f"eq.{host}"}, headers=headers)
     return canvas.register(stack.rest_url, stack.service_token, stack.functions_url)
 
 
