@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from scripts.native import schema
+from scripts.native.generate import database_alone
 from scripts.native.paths import REPO
 from scripts.native.stack import Stack, supabase_cli
 from scripts.native.types import TYPES_FILE, generated_types
@@ -17,6 +20,13 @@ from scripts.native.types import TYPES_FILE, generated_types
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the CLI in the repository."""
     return subprocess.run([*supabase_cli(), *arguments], cwd=REPO, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Stack]:
+    """A database nobody has worked in: the advisors also look at bloat, which other tests leave behind."""
+    with database_alone() as stack:
+        yield stack
 
 
 def test_every_migration_is_applied_in_order(stack: Stack) -> None:
@@ -34,18 +44,18 @@ def test_migration_names_tell_when_and_what() -> None:
         assert what, file.name
 
 
-def test_advisors_find_nothing(stack: Stack) -> None:
-    done = cli("db", "advisors", f"--remote={stack.db_url}", "--level", "info", "--output-format", "json")
+def test_advisors_find_nothing(fresh: Stack) -> None:
+    done = cli("db", "advisors", f"--remote={fresh.db_url}", "--level", "info", "--output-format", "json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["results"] == []
 
 
-def test_advisors_would_find_a_flaw(stack: Stack) -> None:
-    with psycopg.connect(stack.db_url, autocommit=True) as connection:
+def test_advisors_would_find_a_flaw(fresh: Stack) -> None:
+    with psycopg.connect(fresh.db_url, autocommit=True) as connection:
         connection.execute("create table public.advisor_probe (id int)")
         connection.execute("grant select on public.advisor_probe to anon")
         try:
-            done = cli("db", "advisors", f"--remote={stack.db_url}", "--level", "info", "--output-format", "json")
+            done = cli("db", "advisors", f"--remote={fresh.db_url}", "--level", "info", "--output-format", "json")
         finally:
             connection.execute("drop table public.advisor_probe")
     assert "advisor_probe" in json.dumps(json.loads(done.stdout)["results"])
