@@ -167,6 +167,8 @@ def create_application(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
     app.extensions[EXTENSION] = Context.of(settings, clock)
+    # a path with two slashes is an unknown path, answered in the one error shape, not a redirect
+    app.url_map.merge_slashes = False
     app.before_request(_begin)
     app.after_request(_end)
     app.error_processor(_from_apiflask)

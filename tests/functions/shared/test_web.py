@@ -18,7 +18,7 @@ import pytest
 from apiflask import APIBlueprint, APIFlask
 from flask import abort
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pydantic import Field
@@ -361,6 +361,7 @@ def test_each_service_runs_alone(settings: Settings) -> None:
 
 
 @effort(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@example(path="//x", body=b"{}", kind="application/json")
 @given(
     path=st.text(max_size=30),
     body=st.binary(max_size=60)
