@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from scripts.native.paths import REPO
+from tests.support.processes import hear_interrupts
 
 HOME = REPO / ".stack" / "test-dev"
 
@@ -26,6 +27,7 @@ def started(*arguments: str) -> tuple[subprocess.Popen[str], str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=hear_interrupts,
     )
     watch = threading.Timer(120, process.kill)
     watch.start()

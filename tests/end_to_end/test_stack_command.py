@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from scripts.native.paths import REPO
+from tests.support.processes import hear_interrupts
 
 BARE = "functions,worker,model"
 EXPORTED = (
@@ -36,6 +37,7 @@ def stack_run(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_interrupts,
     )
 
 

@@ -1,0 +1,13 @@
+"""How tests start commands."""
+
+from __future__ import annotations
+
+import signal
+
+
+def hear_interrupts() -> None:
+    """For ``preexec_fn``: the command hears Ctrl-C even where the tests themselves run in the background.
+
+    A shell lets its background jobs ignore SIGINT, and children inherit that (POSIX, Shell 2.11).
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
