@@ -1,0 +1,299 @@
+"""One process of ``./scripts/bench policy-mutants``: makes one change after another and asks the tests about it.
+
+First the guards and the access matrix, in a transaction that holds the seeded school and is taken back to before the
+change; then, for what these miss, every test of the rooms, in a copy of the database that has the change for good.
+The rooms' tests are collected by pytest once and called one by one in this process, on one connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import Queue
+from typing import Any
+
+import psycopg
+import pytest
+from _pytest.fixtures import SubRequest
+from _pytest.runner import runtestprotocol
+
+from scripts.benchmarks._mutants import Connection, Mutant
+from scripts.native import access
+from scripts.native.postgres import Server
+from tests.database.access import test_cells, test_unfiltered
+from tests.database.guards import test_catalogue, test_privileges
+from tests.support.school import School
+
+MATRIX = access.read()
+OF_GRANTS = {"anon select", "truncate", "column granted", "anon execute", "client execute"}
+SILENT = {"using true", "check true", "policy dropped", "helper condition"}  # a write without a condition may show it
+ELSEWHERE = ("history", "access", "guards")  # folders of tests/database that are no rooms
+TEMPLATE = "mutants_template"
+RED = "{} is red without a change: not used"
+
+Check = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Who noticed a change: ``guards``, ``matrix`` or ``rooms`` and there which one; nobody when ``by`` is None.
+
+    ``unmade`` is why the database did not take the change at all.
+    """
+
+    by: str | None = None
+    which: str = ""
+    unmade: str = ""
+
+
+def copy_of_template(server: Server, name: str) -> str:
+    """A fresh copy of the database as designed; its URL as ``postgres``."""
+    server.execute(f"drop database if exists {name} with (force)", user="supabase_admin", database="template1")
+    server.execute(
+        f"create database {name} owner postgres template {TEMPLATE}", user="supabase_admin", database="template1"
+    )
+    return server.url(database=name)
+
+
+def counts(db: Connection, view: str) -> dict[str, int]:
+    """How often each function was called, as one of the statistics views knows it."""
+    return dict(db.execute(f"select funcid::regprocedure::text, calls from {view}".encode()))
+
+
+class Matrix:
+    """The guards and the access matrix on a seeded school, in one transaction.
+
+    What is red already without a change says nothing later and is left out; ``remark`` is told.
+    """
+
+    def __init__(self, url: str, remark: Callable[[str], None]) -> None:
+        self.db = psycopg.connect(url)
+        self.school = School(self.db)
+        self.remark = remark
+        self.guards = {guard.name: guard for guard in test_catalogue.GUARDS}
+        for name in list(self.guards):
+            if self._is_red(lambda name=name: self._guard(name)):  # type: ignore[misc]
+                remark(RED.format(f"guard '{name}'"))
+                del self.guards[name]
+        self.has_manifest = not self._is_red(self._manifest)
+        if not self.has_manifest:
+            remark(RED.format("the privilege manifest"))
+        self.successful: defaultdict[str, list[str]] = defaultdict(list)  # kind: guards, the last to notice it first
+        self.red: set[str] = set()  # relations
+        self.callers = self._callers()
+
+    def _callers(self) -> dict[str, set[str]]:
+        """The relations whose cells call each function; the cells of the others cannot notice a change in it."""
+        calls: dict[str, int] = {}
+        callers: defaultdict[str, set[str]] = defaultdict(set)
+        for name in MATRIX.relations:
+            red = [self._is_red(check) for check in self._of_relation(name, None, with_writes=True)]
+            if any(red):
+                self.remark(RED.format(f"the cells of {name}"))
+                self.red.add(name)
+            now = counts(self.db, "pg_stat_xact_user_functions")
+            for function, count in now.items():
+                if count > calls.get(function, 0):
+                    callers[function].add(name)
+            calls = now
+        return callers
+
+    def judge(self, mutant: Mutant) -> Verdict:
+        """The first of them that notices the change; the change is undone."""
+        with self.db.transaction(force_rollback=True):
+            try:
+                with self.db.transaction():
+                    self.db.execute(mutant.statement.encode())
+            except psycopg.Error as error:
+                return Verdict(unmade=f"{error.sqlstate} {error.diag.message_primary}")
+            for by, which, check in self._checks(mutant):
+                if self._is_red(check):
+                    if which in self.guards:
+                        self._remember(mutant.kind, which)
+                    return Verdict(by, which)
+        return Verdict()
+
+    def _is_red(self, check: Check) -> bool:
+        try:
+            with self.db.transaction(force_rollback=True):
+                check()
+        except (AssertionError, psycopg.Error):
+            return True
+        return False
+
+    def _remember(self, kind: str, guard: str) -> None:
+        known = self.successful[kind]
+        if guard in known:
+            known.remove(guard)
+        known.insert(0, guard)
+
+    def _checks(self, mutant: Mutant) -> Iterator[tuple[str, str, Check]]:
+        """The likeliest first."""
+        if mutant.kind in OF_GRANTS and self.has_manifest:
+            yield "guards", "privileges", self._manifest
+        known = list(self.successful[mutant.kind])
+        for name in known:
+            yield "guards", name, lambda name=name: self._guard(name)  # type: ignore[misc]
+        relations = sorted(self.callers.get(mutant.function, ())) if mutant.function else [mutant.table or ""]
+        for name in relations:
+            if name in MATRIX.relations and name not in self.red:
+                for check in self._of_relation(name, mutant.command, with_writes=mutant.kind in SILENT):
+                    yield "matrix", name, check
+        for name in self.guards:
+            if name not in known:
+                yield "guards", name, lambda name=name: self._guard(name)  # type: ignore[misc]
+        if mutant.kind not in OF_GRANTS and self.has_manifest:
+            yield "guards", "privileges", self._manifest
+
+    def _of_relation(self, name: str, command: str | None, *, with_writes: bool) -> Iterator[Check]:
+        yield lambda: self._cells(name, command)
+        if with_writes and name in test_unfiltered.TABLES:
+            yield lambda: test_unfiltered.test_a_write_without_a_condition_stays_within_sight(self.school, name)
+
+    def _cells(self, name: str, command: str | None) -> None:
+        with contextlib.closing(test_cells.differences(self.school, name, command)) as found:
+            assert next(found, None) is None
+
+    def _manifest(self) -> None:
+        assert test_privileges.difference(self.db) == []
+
+    def _guard(self, name: str) -> None:
+        assert test_catalogue.offenders(self.db, self.guards[name]) == []
+
+
+@dataclass
+class RoomTest:
+    """A test of a room, what it says, how long it takes (seconds), and what it calls: None where that is not known."""
+
+    item: pytest.Item
+    text: str
+    seconds: float
+    calls: set[str] | None
+
+
+class Rooms:
+    """pytest with the rooms' tests; its loop is ours, and the fixture ``db`` is one connection."""
+
+    def __init__(self, server: Server, number: int, tasks: Queue[Any], results: Queue[Any]) -> None:
+        self.server, self.number, self.tasks, self.results = server, number, tasks, results
+        self.name = f"rooms_{number}"
+        self.db: Connection | None = None
+        self.tests: list[RoomTest] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: SubRequest) -> Any:
+        """The fixture ``db`` keeps its connection from test to test, which saves most of their time."""
+        if fixturedef.argname != "db":
+            return None
+        assert self.db is not None
+        fixturedef.cached_result = (self.db, fixturedef.cache_key(request), None)
+        fixturedef.addfinalizer(self.db.rollback)
+        return self.db
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Takes changes and hands back verdicts until there are no more."""
+        # the processes learn the same: one of them speaks
+        remark = self.results.put if self.number == 0 else lambda _: None
+        matrix = Matrix(copy_of_template(self.server, f"school_{self.number}"), remark)
+        self._learn(session.items, remark)
+        while (mutant := self.tasks.get()) is not None:
+            self.results.put((mutant, self._judge(matrix, mutant)))
+        matrix.db.close()
+        if self.db is not None:
+            self.db.close()
+        return True
+
+    def _judge(self, matrix: Matrix, mutant: Mutant) -> Verdict:
+        verdict = matrix.judge(mutant)
+        if verdict.by or verdict.unmade:
+            return verdict
+        return self.judge(mutant)
+
+    def _learn(self, items: list[pytest.Item], remark: Callable[[str], None]) -> None:
+        """Runs every test once without a change: one that is red already says nothing later."""
+        self._fresh()
+        before: dict[str, int] = {}
+        for item in items:
+            began = time.monotonic()
+            if self._is_red(item):
+                remark(RED.format(item.nodeid))
+                continue
+            seconds = time.monotonic() - began
+            now = self._counted()
+            calls = {name for name, count in now.items() if count > before.get(name, 0)}
+            before = now
+            alone = "race" not in item.fixturenames and "db_url" not in inspect.signature(item.obj).parameters  # type: ignore[attr-defined]
+            text = inspect.getsource(inspect.getmodule(item.obj))  # type: ignore[arg-type, attr-defined]
+            self.tests.append(RoomTest(item, text, seconds, calls if alone else None))
+
+    def _counted(self) -> dict[str, int]:
+        """How often each function was called so far, by sessions that are done."""
+        assert self.db is not None
+        self.db.execute("select pg_stat_force_next_flush()")
+        self.db.rollback()
+        counted = counts(self.db, "pg_stat_user_functions")
+        self.db.rollback()
+        return counted
+
+    def _fresh(self, mutant: Mutant | None = None) -> None:
+        if self.db is not None:
+            self.db.close()
+        url = copy_of_template(self.server, self.name)
+        if mutant is not None:
+            self.server.execute(mutant.statement, database=self.name)
+        self.db = psycopg.connect(url, prepare_threshold=None)
+
+    def _is_red(self, item: pytest.Item) -> bool:
+        return any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
+
+    def judge(self, mutant: Mutant) -> Verdict:
+        """The first of the rooms' tests that turns red, and is green again without the change."""
+        self._fresh(mutant)
+        for test in self._in_order(mutant):
+            if self._is_red(test.item):
+                self._fresh()
+                if not self._is_red(test.item):
+                    return Verdict("rooms", test.item.nodeid)
+                self._fresh(mutant)
+        return Verdict()
+
+    def _in_order(self, mutant: Mutant) -> list[RoomTest]:
+        """Tests that name what was changed come first, then the quick ones; of a helper only those that call it."""
+        tests = self.tests
+        if mutant.function:
+            tests = [test for test in tests if test.calls is None or mutant.function in test.calls]
+        return sorted(tests, key=lambda test: (not any(word in test.text for word in mutant.words), test.seconds))
+
+
+def work(server: Server, number: int, tasks: Queue[Any], results: Queue[Any]) -> None:
+    """The process: judges what ``tasks`` brings until None; ``results`` gets (mutant, verdict) and remarks.
+
+    Ctrl-C is the parent's to answer.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["SUPABASE_DB_URL"] = server.url(database=f"rooms_{number}")
+    ignored = [f"--ignore=tests/database/{folder}" for folder in ELSEWHERE]
+    arguments = [
+        "tests/database",
+        "-o",
+        "addopts=--import-mode=importlib",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:terminal",
+        "--capture=sys",
+        *ignored,
+    ]
+    try:
+        status = pytest.main(arguments, plugins=[Rooms(server, number, tasks, results)])
+        results.put(None if status == pytest.ExitCode.OK else f"pytest ended with {status}")
+    except BaseException as error:
+        results.put(f"process {number}: {type(error).__name__}: {error}")
+        raise
