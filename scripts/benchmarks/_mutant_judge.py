@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import os
 import signal
+import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -32,9 +33,10 @@ from tests.support.school import School
 
 MATRIX = access.read()
 OF_GRANTS = {"anon select", "truncate", "column granted", "anon execute", "client execute"}
-SILENT = {"using true", "check true", "policy dropped", "helper condition"}  # a write without a condition may show it
+SILENT = {"using true", "check true", "policy dropped", "helper condition"}  # a write that looks at nothing may show it
 ELSEWHERE = ("history", "access", "guards")  # folders of tests/database that are no rooms
 TEMPLATE = "mutants_template"
+SLOW = 25  # a test that takes so many times what the middle one takes
 RED = "{} is red without a change: not used"
 
 Check = Callable[[], object]
@@ -72,19 +74,20 @@ class Matrix:
     What is red already without a change says nothing later and is left out; ``remark`` is told.
     """
 
-    def __init__(self, url: str, remark: Callable[[str], None]) -> None:
+    def __init__(self, url: str, remark: Callable[[str], None], *, with_guards: bool) -> None:
         self.db = psycopg.connect(url)
         self.school = School(self.db)
         self.remark = remark
-        self.guards = {guard.name: guard for guard in test_catalogue.GUARDS}
+        self.guards = {guard.name: guard for guard in test_catalogue.GUARDS if with_guards}
         for name in list(self.guards):
             if self._is_red(lambda name=name: self._guard(name)):  # type: ignore[misc]
                 remark(RED.format(f"guard '{name}'"))
                 del self.guards[name]
-        self.has_manifest = not self._is_red(self._manifest)
-        if not self.has_manifest:
+        self.has_manifest = with_guards and not self._is_red(self._manifest)
+        if with_guards and not self.has_manifest:
             remark(RED.format("the privilege manifest"))
-        self.successful: defaultdict[str, list[str]] = defaultdict(list)  # kind: guards, the last to notice it first
+        # by kind of change: the guards, and for helpers the relations, that noticed one; the last first
+        self.successful: defaultdict[str, list[str]] = defaultdict(list)
         self.red: set[str] = set()  # relations
         self.callers = self._callers()
 
@@ -114,8 +117,7 @@ class Matrix:
                 return Verdict(unmade=f"{error.sqlstate} {error.diag.message_primary}")
             for by, which, check in self._checks(mutant):
                 if self._is_red(check):
-                    if which in self.guards:
-                        self._remember(mutant.kind, which)
+                    self._remember(mutant.kind, which)
                     return Verdict(by, which)
         return Verdict()
 
@@ -127,33 +129,47 @@ class Matrix:
             return True
         return False
 
-    def _remember(self, kind: str, guard: str) -> None:
+    def _remember(self, kind: str, which: str) -> None:
         known = self.successful[kind]
-        if guard in known:
-            known.remove(guard)
-        known.insert(0, guard)
+        if which in known:
+            known.remove(which)
+        known.insert(0, which)
 
     def _checks(self, mutant: Mutant) -> Iterator[tuple[str, str, Check]]:
         """The likeliest first."""
         if mutant.kind in OF_GRANTS and self.has_manifest:
             yield "guards", "privileges", self._manifest
         known = list(self.successful[mutant.kind])
-        for name in known:
+        guards = [name for name in known if name in self.guards]
+        for name in guards:
             yield "guards", name, lambda name=name: self._guard(name)  # type: ignore[misc]
-        relations = sorted(self.callers.get(mutant.function, ())) if mutant.function else [mutant.table or ""]
-        for name in relations:
-            if name in MATRIX.relations and name not in self.red:
-                for check in self._of_relation(name, mutant.command, with_writes=mutant.kind in SILENT):
-                    yield "matrix", name, check
+        for name in self._relations(mutant, known):
+            for check in self._of_relation(name, mutant.command, with_writes=mutant.kind in SILENT):
+                yield "matrix", name, check
         for name in self.guards:
-            if name not in known:
+            if name not in guards:
                 yield "guards", name, lambda name=name: self._guard(name)  # type: ignore[misc]
         if mutant.kind not in OF_GRANTS and self.has_manifest:
             yield "guards", "privileges", self._manifest
 
+    def _relations(self, mutant: Mutant, known: list[str]) -> list[str]:
+        """Whose cells may notice the change: of a helper all that call it, those first that noticed another."""
+        if mutant.table:
+            found = {mutant.table}
+        elif mutant.function:
+            found = self.callers.get(mutant.function, set())
+        else:
+            found = set(MATRIX.relations) if mutant.view else set()
+        found = (found & set(MATRIX.relations)) - self.red
+        return sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
+
     def _of_relation(self, name: str, command: str | None, *, with_writes: bool) -> Iterator[Check]:
         yield lambda: self._cells(name, command)
-        if with_writes and name in test_unfiltered.TABLES:
+        if not with_writes or name not in test_unfiltered.TABLES:
+            return
+        if command in ("insert", None):
+            yield lambda: test_unfiltered.test_an_insert_without_an_answer_is_judged_the_same(self.school, name)
+        if command in ("update", "delete", None):
             yield lambda: test_unfiltered.test_a_write_without_a_condition_stays_within_sight(self.school, name)
 
     def _cells(self, name: str, command: str | None) -> None:
@@ -176,15 +192,24 @@ class RoomTest:
     seconds: float
     calls: set[str] | None
 
+    def names(self, mutant: Mutant) -> bool:
+        """Whether the test's file names what was changed."""
+        return any(word in self.text for word in mutant.words)
+
 
 class Rooms:
     """pytest with the rooms' tests; its loop is ours, and the fixture ``db`` is one connection."""
 
-    def __init__(self, server: Server, number: int, tasks: Queue[Any], results: Queue[Any]) -> None:
+    def __init__(
+        self, server: Server, number: int, tasks: Queue[Any], results: Queue[Any], *, with_guards: bool
+    ) -> None:
         self.server, self.number, self.tasks, self.results = server, number, tasks, results
+        self.with_guards = with_guards
         self.name = f"rooms_{number}"
         self.db: Connection | None = None
+        self.changed = False
         self.tests: list[RoomTest] = []
+        self.slow_seconds = 0.0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: SubRequest) -> Any:
@@ -201,7 +226,8 @@ class Rooms:
         """Takes changes and hands back verdicts until there are no more."""
         # the processes learn the same: one of them speaks
         remark = self.results.put if self.number == 0 else lambda _: None
-        matrix = Matrix(copy_of_template(self.server, f"school_{self.number}"), remark)
+        url = copy_of_template(self.server, f"school_{self.number}")
+        matrix = Matrix(url, remark, with_guards=self.with_guards)
         self._learn(session.items, remark)
         while (mutant := self.tasks.get()) is not None:
             self.results.put((mutant, self._judge(matrix, mutant)))
@@ -232,6 +258,7 @@ class Rooms:
             alone = "race" not in item.fixturenames and "db_url" not in inspect.signature(item.obj).parameters  # type: ignore[attr-defined]
             text = inspect.getsource(inspect.getmodule(item.obj))  # type: ignore[arg-type, attr-defined]
             self.tests.append(RoomTest(item, text, seconds, calls if alone else None))
+        self.slow_seconds = SLOW * statistics.median(test.seconds for test in self.tests)
 
     def _counted(self) -> dict[str, int]:
         """How often each function was called so far, by sessions that are done."""
@@ -242,37 +269,47 @@ class Rooms:
         self.db.rollback()
         return counted
 
-    def _fresh(self, mutant: Mutant | None = None) -> None:
+    def _fresh(self) -> None:
+        """A database as designed, without rows."""
         if self.db is not None:
             self.db.close()
-        url = copy_of_template(self.server, self.name)
-        if mutant is not None:
-            self.server.execute(mutant.statement, database=self.name)
-        self.db = psycopg.connect(url, prepare_threshold=None)
+        self.db = psycopg.connect(copy_of_template(self.server, self.name), prepare_threshold=None)
+        self.changed = False
+
+    def _change(self, mutant: Mutant) -> None:
+        """Makes the change in a database that has no other."""
+        if self.changed:
+            self._fresh()
+        self.server.execute(mutant.statement, database=self.name)
+        self.changed = True
 
     def _is_red(self, item: pytest.Item) -> bool:
         return any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
 
     def judge(self, mutant: Mutant) -> Verdict:
         """The first of the rooms' tests that turns red, and is green again without the change."""
-        self._fresh(mutant)
+        self._change(mutant)
         for test in self._in_order(mutant):
             if self._is_red(test.item):
                 self._fresh()
                 if not self._is_red(test.item):
                     return Verdict("rooms", test.item.nodeid)
-                self._fresh(mutant)
+                self._change(mutant)
         return Verdict()
 
-    def _in_order(self, mutant: Mutant) -> list[RoomTest]:
-        """Tests that name what was changed come first, then the quick ones; of a helper only those that call it."""
-        tests = self.tests
-        if mutant.function:
-            tests = [test for test in tests if test.calls is None or mutant.function in test.calls]
-        return sorted(tests, key=lambda test: (not any(word in test.text for word in mutant.words), test.seconds))
+    def _in_order(self, mutant: Mutant) -> Iterator[RoomTest]:
+        """Tests that name what was changed come first, then the others, the quick ones each time.
+
+        Not called are slow tests that do not name it, and of a changed helper the tests that never call it.
+        """
+        for test in sorted(self.tests, key=lambda test: (not test.names(mutant), test.seconds)):
+            if mutant.function and test.calls is not None and mutant.function not in test.calls:
+                continue
+            if test.seconds < self.slow_seconds or test.names(mutant):
+                yield test
 
 
-def work(server: Server, number: int, tasks: Queue[Any], results: Queue[Any]) -> None:
+def work(server: Server, number: int, tasks: Queue[Any], results: Queue[Any], with_guards: bool) -> None:
     """The process: judges what ``tasks`` brings until None; ``results`` gets (mutant, verdict) and remarks.
 
     Ctrl-C is the parent's to answer.
@@ -292,7 +329,7 @@ def work(server: Server, number: int, tasks: Queue[Any], results: Queue[Any]) ->
         *ignored,
     ]
     try:
-        status = pytest.main(arguments, plugins=[Rooms(server, number, tasks, results)])
+        status = pytest.main(arguments, plugins=[Rooms(server, number, tasks, results, with_guards=with_guards)])
         results.put(None if status == pytest.ExitCode.OK else f"pytest ended with {status}")
     except BaseException as error:
         results.put(f"process {number}: {type(error).__name__}: {error}")

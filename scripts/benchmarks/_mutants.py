@@ -17,7 +17,7 @@ class Mutant:
     """One change of the schema.
 
     ``table`` is the relation of public whose cells are tried first, ``command`` the one its policy is about;
-    ``function`` is the helper that was changed, as a regprocedure.
+    ``function`` (a regprocedure) or ``view`` is the helper that was changed.
     """
 
     kind: str
@@ -26,11 +26,12 @@ class Mutant:
     table: str | None = None
     command: str | None = None
     function: str | None = None
+    view: str | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
         """What a test that is about this names: the table or the function, without its schema."""
-        named = self.table or self.function or self.name
+        named = self.table or self.function or self.view or self.name
         return tuple(re.findall(r"\w+", named.partition("(")[0].rpartition(".")[2]))
 
 
@@ -57,6 +58,9 @@ HELPERS = """
     select p.oid::regprocedure::text, pg_get_functiondef(p.oid)
     from pg_proc p where p.pronamespace = 'private'::regnamespace and p.provolatile = 's' and p.prosecdef
       and has_function_privilege('authenticated', p.oid, 'execute') order by 1"""
+HELPER_VIEWS = """
+    select oid::regclass::text, pg_get_viewdef(oid) from pg_class
+    where relnamespace = 'private'::regnamespace and relkind = 'v' order by 1"""
 VIEWS = "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'v' order by 1"
 
 
@@ -107,18 +111,27 @@ COLUMN = (
     r"|start_date|end_date|valid_until|ended_at)"
 )
 VALUE = (
-    r"(?:'\w+'|\('\w+'(?:, '\w+')*\)|null|\(select auth\.uid\(\)\)|auth\.uid\(\)|private\.\w+\(\)|[vp]_\w+"
-    r"|any \(private\.\w+\(\)\))"
+    r"(?:'\w+'|\('\w+'(?:, '\w+')*\)|null|\(\s*select (?:auth|private)\.\w+\(\)(?: as \w+)?\)|auth\.uid\(\)"
+    r"|private\.\w+\(\)|[vp]_\w+|any \(private\.\w+\(\)\))(?:::[\w.]+)?"
 )
-CONDITION = re.compile(rf"{COLUMN}\s+(?:=|>=|<=|is not|is|in)\s+{VALUE}")
+CONDITION = re.compile(rf"{COLUMN}\s+(?:=|>=|<=|is not|is|in)\s+{VALUE}", re.IGNORECASE)
 
 
 def of_helpers(db: Connection) -> Iterator[Mutant]:
     """A condition struck from what policies ask: who tutors, who guards, whose thread it is."""
     for name, definition in db.execute(HELPERS).fetchall():
-        for number, found in enumerate(CONDITION.finditer(definition)):
-            changed = definition[: found.start()] + "true" + definition[found.end() :]
-            yield Mutant("helper condition", f"{name} #{number}: {found[0]}", changed, function=name)
+        for title, changed in without_a_condition(definition):
+            yield Mutant("helper condition", f"{name} {title}", changed, function=name)
+    for name, definition in db.execute(HELPER_VIEWS).fetchall():
+        for title, changed in without_a_condition(definition):
+            statement = f"create or replace view {name} as {changed}"
+            yield Mutant("helper condition", f"{name} {title}", statement, view=name)
+
+
+def without_a_condition(definition: str) -> Iterator[tuple[str, str]]:
+    """The definition with one condition after another replaced by true, and which it was."""
+    for number, found in enumerate(CONDITION.finditer(definition)):
+        yield f"#{number}: {found[0]}", definition[: found.start()] + "true" + definition[found.end() :]
 
 
 def mutants(db: Connection) -> list[Mutant]:

@@ -37,6 +37,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./scripts/bench policy-mutants", description=__doc__)
     parser.add_argument("--kind", help="only mutants of this kind")
     parser.add_argument("--only", help="only mutants whose name matches this regular expression")
+    parser.add_argument(
+        "--without-guards", action="store_true", help="ask only tests of what people can do, not those of the catalogue"
+    )
     arguments = parser.parse_args(argv)
     options = Options(without=frozenset({"functions", "worker", "model"}), postgres=SETTINGS, quiet=True)
     with Stack(options) as stack:
@@ -50,14 +53,14 @@ def main(argv: list[str]) -> int:
                 for mutant in mutants(db)
                 if arguments.kind in (None, mutant.kind) and re.search(arguments.only or "", mutant.name)
             ]
-        return Run(stack, chosen).run()
+        return Run(stack, chosen, with_guards=not arguments.without_guards).run()
 
 
 class Run:
     """The mutants of one run and what became of them."""
 
-    def __init__(self, stack: Stack, chosen: list[Mutant]) -> None:
-        self.stack, self.chosen = stack, chosen
+    def __init__(self, stack: Stack, chosen: list[Mutant], *, with_guards: bool) -> None:
+        self.stack, self.chosen, self.with_guards = stack, chosen, with_guards
         self.verdicts: dict[Mutant, Verdict] = {}
         self.began = time.monotonic()
         self.said = self.began
@@ -70,7 +73,7 @@ class Run:
             tasks.put(mutant)
         server = dataclasses.replace(self.stack.server, process=None)
         workers = [
-            context.Process(target=work, args=(server, number, tasks, results), daemon=True)
+            context.Process(target=work, args=(server, number, tasks, results, self.with_guards), daemon=True)
             for number in range(PROCESSES)
         ]
         for worker in workers:

@@ -146,10 +146,11 @@ class School:
             return outcome_of_error(error.sqlstate, error.diag.message_primary or "")
         return "1" if count > 0 else "0"
 
-    def cell(self, relation: access.Relation, line: access.Line) -> str:
+    def cell(self, relation: access.Relation, line: access.Line, *, answer: bool = True) -> str:
         """Tries one line of the matrix as whoever the transaction is.
 
-        Writes return their key, as the clients' libraries ask by default, so the select policy has its say too.
+        Writes return their key, as the clients' libraries ask by default, so the select policy has its say too; an
+        insert without ``answer`` is judged by its own policy alone.
         """
         table = sql.Identifier("public", relation.name)
         key = line.row.key if line.row else next(iter(relation.rows.values())).key
@@ -165,8 +166,9 @@ class School:
         columns = sql.SQL(", ").join(map(sql.Identifier, values))
         sent = json.dumps(values)
         if line.command == "insert":
-            statement = "insert into {} ({}) select {} from jsonb_populate_record(null::{}, %s::jsonb) returning {}"
-            return self.attempt(sql.SQL(statement).format(table, columns, columns, table, returning), [sent])
+            statement = "insert into {} ({}) select {} from jsonb_populate_record(null::{}, %s::jsonb)"
+            insert = sql.SQL(statement).format(table, columns, columns, table)
+            return self.attempt(insert + sql.SQL(" returning {}").format(returning) if answer else insert, [sent])
         statement = (
             "update {} set ({}) = (select {} from jsonb_populate_record(null::{}, %s::jsonb)) where {} returning {}"
             if len(values) > 1

@@ -1,0 +1,250 @@
+"""When the tie between a tutor and a student, or a parent and a child, begins and ends: rows, cards and writes alike.
+
+Each case is one tie on one day. Whatever a policy or a function asks about the tie, it has to ask all of it: the state,
+both dates, both people, and the role the account still has.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from tests.support.people import act_as, freeze, persona
+from tests.support.rows import insert, one
+from tests.support.tutoring import ai_practice, assign, goal, item, question, subject, summary
+
+Connection = psycopg.Connection[Any]
+TODAY = "2030-03-10T12:00:00Z"
+OF_SUBJECT = {"goals", "tutoring_sessions", "summaries", "practice_assignments", "student_ratings"}
+OF_STUDENT = OF_SUBJECT | {"student_subjects", "qa_interactions", "overrides"}
+PERSON = {"user_stats": "user_id"}  # the column that names the student, where it is not student_id
+
+
+@dataclass(frozen=True)
+class Tie:
+    """An assignment of a tutor on 10 March 2030; ``rows``: he sees and writes, ``card``: both see who the other is."""
+
+    name: str
+    status: str = "active"
+    start: str | None = None
+    end: str | None = None
+    is_tutor: bool = True
+    rows: bool = False
+    card: bool = False
+
+
+TIES = [
+    Tie("without dates", rows=True, card=True),
+    Tie("from today", start="2030-03-10", rows=True, card=True),
+    Tie("until today", end="2030-03-10", rows=True, card=True),
+    Tie("from tomorrow", start="2030-03-11"),
+    Tie("until yesterday", end="2030-03-09"),
+    Tie("paused", "paused", card=True),
+    Tie("paused until yesterday", "paused", end="2030-03-09"),
+    Tie("paused from tomorrow", "paused", start="2030-03-11"),
+    Tie("completed", "completed"),
+    Tie("no tutor any more", is_tutor=False),
+]
+
+
+@dataclass
+class Pair:
+    """A tutor, his student with rows in every table, and the roles the tutor's requests may run as."""
+
+    db: Connection
+    tutor: uuid.UUID
+    student: uuid.UUID
+    subject: uuid.UUID
+    question: uuid.UUID
+    roles: set[str]
+
+    def can(self, role: str, statement: str, parameters: Any) -> bool:
+        """Whether a write of the tutor is done; it is undone."""
+        try:
+            with self.db.transaction(force_rollback=True), act_as(self.db, self.tutor, role):
+                return self.db.execute(statement.encode(), parameters).rowcount == 1
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.CheckViolation):
+            return False
+
+
+def token_role(db: Connection, person: uuid.UUID) -> str:
+    """The database role a person's next access token names."""
+    claims = {"role": "authenticated", "is_anonymous": False, "app_metadata": {}}
+    event = {"user_id": str(person), "claims": claims, "authentication_method": "password"}
+    return str(one(db, "select private.custom_access_token(%s) #>> '{claims,role}'", (Jsonb(event),)))
+
+
+def give_up_role(db: Connection, person: uuid.UUID) -> None:
+    """The account becomes a student's while its ties stay, which the product itself never lets happen."""
+    db.execute("alter table public.profiles disable trigger trg_profiles_role")
+    db.execute("update public.profiles set role = 'student' where user_id = %s", (person,))
+
+
+def pair(db: Connection, tie: Tie, *, one_subject: bool) -> Pair:
+    """The two, tied; another student of the tutor and another tutor of the student stand beside them."""
+    freeze(db, TODAY)
+    tutor, student, maths = persona(db, "tutor"), persona(db), subject(db)
+    assign(db, tutor, persona(db), maths if one_subject else None)
+    assign(db, persona(db, "tutor"), student, maths if one_subject else None)
+    made = assign(
+        db,
+        tutor,
+        student,
+        maths if one_subject else None,
+        start_date=tie.start,
+        end_date=tie.end,
+        status="active" if tie.status == "completed" else tie.status,
+    )
+    roles = {"authenticated", token_role(db, tutor)}
+    goal(db, student, subject_id=maths)
+    corrected = summary(db, student, subject_id=maths)
+    ai_practice(db, student, subject_id=maths)
+    insert(db, "public.student_ratings", {"student_id": student, "subject_id": maths})
+    db.execute("insert into public.student_subjects (student_id, subject_id) values (%s, %s)", (student, maths))
+    # what a tutor of one subject has to do with beyond it: handed to him, written by him
+    asked = question(db, student, escalated_to_tutor_id=tutor if one_subject else None)
+    written = {"student_id": student, "override_type": "summary", "action": "edited", "summary_id": corrected}
+    insert(db, "public.overrides", written, {"tutor_id": tutor if one_subject else None})
+    if tie.status == "completed":
+        db.execute("update public.tutor_student_assignments set status = 'completed' where id = %s", (made,))
+    if not tie.is_tutor:
+        give_up_role(db, tutor)
+    return Pair(db, tutor, student, maths, asked, roles)
+
+
+def seen(db: Connection, reader: uuid.UUID, role: str, student: uuid.UUID) -> set[str]:
+    """The tables in which a reader gets rows of a student."""
+    found = set()
+    with act_as(db, reader, role):
+        for table in OF_STUDENT | set(PERSON):
+            statement = sql.SQL("select from {} where {} = %s").format(
+                sql.Identifier("public", table), sql.Identifier(PERSON.get(table, "student_id"))
+            )
+            if db.execute(statement, (student,)).rowcount:
+                found.add(table)
+    return found
+
+
+def sees_card(db: Connection, reader: uuid.UUID, person: uuid.UUID, role: str = "authenticated") -> bool:
+    """Whether a reader gets a person's profile."""
+    with act_as(db, reader, role):
+        return db.execute("select from public.profiles where user_id = %s", (person,)).rowcount == 1
+
+
+@pytest.mark.parametrize("one_subject", [False, True], ids=["all subjects", "one subject"])
+@pytest.mark.parametrize("tie", TIES, ids=lambda tie: tie.name)
+def test_a_tutor_sees_rows_while_he_tutors(db: Connection, tie: Tie, one_subject: bool) -> None:
+    made = pair(db, tie, one_subject=one_subject)
+    everything = OF_STUDENT if one_subject else OF_STUDENT | set(PERSON)
+    for role in made.roles:
+        assert seen(db, made.tutor, role, made.student) == (everything if tie.rows else set()), role
+
+
+@pytest.mark.parametrize("one_subject", [False, True], ids=["all subjects", "one subject"])
+@pytest.mark.parametrize("tie", TIES, ids=lambda tie: tie.name)
+def test_a_tutor_writes_while_he_tutors(db: Connection, tie: Tie, one_subject: bool) -> None:
+    made = pair(db, tie, one_subject=one_subject)
+    bank_item = item(db, made.subject)
+    goal_row = {"s": made.student, "m": made.subject, "t": made.tutor, "i": bank_item, "q": made.question}
+    correction = json.dumps({"answer": "Otherwise."})
+    for role in made.roles:
+        for statement in (
+            "insert into public.goals (student_id, subject_id, title) values (%(s)s, %(m)s, 'Pass')",
+            "insert into public.tutoring_sessions (student_id, subject_id, session_date)"
+            " values (%(s)s, %(m)s, '2030-03-09T10:00:00Z')",
+            "insert into public.practice_assignments (student_id, bank_item_id) values (%(s)s, %(i)s)",
+            "update public.goals set title = 'Pass well' where student_id = %(s)s",
+            "update public.practice_assignments set flagged = true where student_id = %(s)s",
+            f"select public.apply_override('qa_answer', %(q)s, 'edited', '{correction}', null)",
+        ):
+            assert made.can(role, statement, goal_row) is tie.rows, f"{role}: {statement}"
+
+
+@pytest.mark.parametrize("tie", TIES, ids=lambda tie: tie.name)
+def test_tutor_and_student_see_who_the_other_is(db: Connection, tie: Tie) -> None:
+    made = pair(db, tie, one_subject=False)
+    for role in made.roles:
+        assert sees_card(db, made.tutor, made.student, role) is tie.card
+    assert sees_card(db, made.student, made.tutor) is tie.card
+    assert not sees_card(db, persona(db), made.tutor)
+    assert not sees_card(db, persona(db, "tutor"), made.student)
+
+
+@pytest.mark.parametrize("tie", TIES, ids=lambda tie: tie.name)
+def test_a_parent_sees_who_tutors_the_child(db: Connection, tie: Tie) -> None:
+    made = pair(db, tie, one_subject=False)
+    parent, stranger = persona(db, "parent"), persona(db, "parent")
+    consent(db, parent, made.student)
+    consent(db, stranger, persona(db))
+    assert sees_card(db, parent, made.tutor) is tie.card
+    assert not sees_card(db, stranger, made.tutor)
+
+
+def consent(db: Connection, parent: uuid.UUID, child: uuid.UUID, valid_until: str | None = None) -> uuid.UUID:
+    """A guardianship the student has agreed to."""
+    made = insert(db, "public.guardianships", {"parent_id": parent, "student_id": child})
+    db.execute(
+        "update public.guardianships set status = 'active', consent_basis = 'student_consent', valid_until = %s"
+        " where id = %s",
+        (valid_until, made),
+    )
+    return made
+
+
+@pytest.mark.parametrize(
+    ("status", "valid_until", "is_parent", "counts"),
+    [
+        ("active", None, True, True),
+        ("active", "2030-03-10", True, True),
+        ("active", "2030-03-09", True, False),
+        ("pending", None, True, False),
+        ("revoked", None, True, False),
+        ("active", None, False, False),
+    ],
+)
+def test_parent_and_child_see_each_other_while_consent_lasts(
+    db: Connection, status: str, valid_until: str | None, is_parent: bool, counts: bool
+) -> None:
+    freeze(db, TODAY)
+    parent, child = persona(db, "parent"), persona(db)
+    # whoever has a child, or a parent, of his own has nothing to do with these two
+    other_parent, other_child = persona(db, "parent"), persona(db)
+    consent(db, other_parent, other_child)
+    goal(db, child)
+    if status == "pending":
+        insert(db, "public.guardianships", {"parent_id": parent, "student_id": child})
+    else:
+        made = consent(db, parent, child, valid_until)
+        if status == "revoked":
+            db.execute("update public.guardianships set status = 'revoked' where id = %s", (made,))
+    if not is_parent:
+        give_up_role(db, parent)
+    assert sees_card(db, parent, child) is sees_card(db, child, parent) is counts
+    assert ("goals" in seen(db, parent, "authenticated", child)) is counts
+    for stranger, person in ((other_parent, child), (other_child, parent), (parent, other_child)):
+        assert not sees_card(db, stranger, person)
+    assert seen(db, other_parent, "authenticated", child) == set()
+    # the answer about one student, for functions
+    for reader, student, answer in (
+        (parent, child, counts),
+        (other_parent, child, False),
+        (parent, other_child, False),
+    ):
+        db.execute("select set_config('request.jwt.claims', %s, true)", (json.dumps({"sub": str(reader)}),))
+        assert one(db, "select private.guards(%s)", (student,)) is answer
+
+
+def test_a_tutor_of_one_subject_moves_no_goal_out_of_it(db: Connection) -> None:
+    """Not even by an update without a condition, whose new rows no select policy looks at."""
+    made = pair(db, TIES[0], one_subject=True)
+    for role in made.roles:
+        for other in (subject(db), None):
+            assert not made.can(role, "update public.goals set subject_id = %s", (other,))
+        assert made.can(role, "update public.goals set subject_id = %s", (made.subject,))
