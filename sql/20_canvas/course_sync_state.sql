@@ -1,4 +1,7 @@
--- Where the sync of a course stands, so that a killed run goes on where it was. Written by the sync, one row per course.
+-- How far the sync of a course came, for whose turn it is and for whoever looks why a course is not up to date. Written by
+-- the sync with each page, one row per course. A killed run lists the course again from its first page: the cursor counts
+-- rows and does not name them, so a list begun in the middle could not tell what is gone; links to a later page may have
+-- expired by then; and rows whose hash is the same cost no write.
 
 create table public.course_sync_state (
     id uuid primary key default gen_random_uuid(),
