@@ -228,19 +228,17 @@ class Rooms:
         remark = self.results.put if self.number == 0 else lambda _: None
         url = copy_of_template(self.server, f"school_{self.number}")
         matrix = Matrix(url, remark, with_guards=self.with_guards)
-        self._learn(session.items, remark)
         while (mutant := self.tasks.get()) is not None:
-            self.results.put((mutant, self._judge(matrix, mutant)))
+            verdict = matrix.judge(mutant)
+            if not (verdict.by or verdict.unmade):
+                if not self.tests:
+                    self._learn(session.items, remark)
+                verdict = self.judge(mutant)
+            self.results.put((mutant, verdict))
         matrix.db.close()
         if self.db is not None:
             self.db.close()
         return True
-
-    def _judge(self, matrix: Matrix, mutant: Mutant) -> Verdict:
-        verdict = matrix.judge(mutant)
-        if verdict.by or verdict.unmade:
-            return verdict
-        return self.judge(mutant)
 
     def _learn(self, items: list[pytest.Item], remark: Callable[[str], None]) -> None:
         """Runs every test once without a change: one that is red already says nothing later."""
