@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 ALGORITHM = "ES256"
 AUDIENCE = "authenticated"
-PERSON_ROLES = ("authenticated", "app_admin")
+# what private.custom_access_token makes of a person
+PERSON_ROLES = ("authenticated", "app_admin", "app_subject_tutor", "app_wide_tutor")
 LEEWAY_SECONDS = 10
 MAX_TOKEN_CHARACTERS = 8192
 JWKS_FRESH_SECONDS = 600

@@ -32,10 +32,31 @@ comment on policy delete_not_anonymous on public.goals is
 
 create policy select_visible on public.goals for select to authenticated
     using (
-        student_id = any ((select private.visible_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        student_id = any ((select private.reachable_students())::uuid[])
+        and (
+            student_id <> all ((select private.partly_tutored_students())::uuid[])
+            or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        )
     );
 comment on policy select_visible on public.goals is 'The student, his parents, and his tutor of the subject.';
+
+create policy select_wide_tutor on public.goals for select to app_wide_tutor
+    using (
+        (
+            select true from private.my_tutoring as t
+            where
+                t.student_id = goals.student_id
+                and (t.subject_id is null or t.subject_id = goals.subject_id)
+            limit 1
+        )
+    );
+comment on policy select_wide_tutor on public.goals is
+    'A tutor of hundreds sees the same rows, asked row by row.';
+
+create policy select_subject_tutor on public.goals for select to app_subject_tutor
+    using (uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[]));
+comment on policy select_subject_tutor on public.goals is
+    'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.goals for select to app_admin
     using (true);
@@ -51,12 +72,12 @@ comment on policy insert_shaper on public.goals is
 
 create policy update_shaper on public.goals for update to authenticated
     using (
-        student_id = any ((select private.own_and_tutored_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        student_id = (select auth.uid())
+        or (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
     )
     with check (
-        student_id = any ((select private.own_and_tutored_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        student_id = (select auth.uid())
+        or (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
     );
 comment on policy update_shaper on public.goals is 'The student or his tutor of the subject; a parent only looks on.';
 

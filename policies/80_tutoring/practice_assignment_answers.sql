@@ -18,9 +18,7 @@ create policy select_reader on public.practice_assignment_answers for select to 
             where a.id = practice_assignment_id
                 and (
                     (a.student_id = (select auth.uid()) and a.completed)
-                    or a.student_id = any ((select private.tutored_students())::uuid[])
-                    or uuid_send(a.student_id) || uuid_send(a.subject_id)
-                    = any ((select private.subject_tutoring_keys())::bytea[])
+                    or private.tutors(a.student_id, a.subject_id)
                 )
         )
     );

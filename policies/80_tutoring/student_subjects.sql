@@ -15,11 +15,27 @@ comment on policy all_not_anonymous on public.student_subjects is 'Anonymous sig
 
 create policy select_related on public.student_subjects for select to authenticated
     using (
-        student_id = any ((select private.visible_students())::uuid[])
-        or student_id = any ((select private.tutored_students_any())::uuid[])
+        student_id = any ((select private.reachable_students())::uuid[])
     );
 comment on policy select_related on public.student_subjects is
     'The student, his parents, and his tutors of any subject.';
+
+create policy select_wide_tutor on public.student_subjects for select to app_wide_tutor
+    using (
+        (
+            select true from private.my_tutoring as t
+            where
+                t.student_id = student_subjects.student_id
+            limit 1
+        )
+    );
+comment on policy select_wide_tutor on public.student_subjects is
+    'A tutor of hundreds sees the lists of all his students, asked row by row.';
+
+create policy select_subject_tutor on public.student_subjects for select to app_subject_tutor
+    using (student_id = any ((select private.subject_tutored_students())::uuid[]));
+comment on policy select_subject_tutor on public.student_subjects is
+    'A tutor of one subject sees the lists of all his students.';
 
 create policy select_admin on public.student_subjects for select to app_admin
     using (true);

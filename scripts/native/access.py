@@ -32,8 +32,14 @@ class Person:
 
     @property
     def database_role(self) -> str:
-        """The role a request of this person runs as."""
+        """The role a request of this person runs as, as far as rights go."""
         return {"anon": "anon", "service": "service_role", "admin": "app_admin"}.get(self.name, "authenticated")
+
+    @property
+    def database_roles(self) -> tuple[str, ...]:
+        """Every role his requests may run as: a tutor's token may name three, which must see the same."""
+        tutor = self.name.startswith("tutor_")
+        return ("authenticated", "app_subject_tutor", "app_wide_tutor") if tutor else (self.database_role,)
 
 
 @dataclass(frozen=True)

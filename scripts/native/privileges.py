@@ -70,7 +70,16 @@ select kind, name, grantee, privilege, "column" from (
 """
 KINDS = ("schema", "default", "table", "view", "sequence", "function")
 ORDER = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
-ROLES = ("PUBLIC", "anon", "authenticated", "app_admin", "service_role", "supabase_auth_admin")
+ROLES = (
+    "PUBLIC",
+    "anon",
+    "authenticated",
+    "app_admin",
+    "app_subject_tutor",
+    "app_wide_tutor",
+    "service_role",
+    "supabase_auth_admin",
+)
 
 
 def _place(value: str, known: tuple[str, ...]) -> tuple[int, str]:
@@ -95,7 +104,7 @@ def manifest(db: psycopg.Connection[Any]) -> str:
                 f"{word.removesuffix('()')}({' '.join(sorted(own[word]))})" if word.endswith("()") else word
                 for word in sorted(own, key=lambda word: _place(word.removesuffix("()"), ORDER))
             ]
-            lines.append(f"    {grantee:<14} {' '.join(words)}")
+            lines.append(f"    {grantee:<17} {' '.join(words)}")
     return "\n".join(lines) + "\n"
 
 

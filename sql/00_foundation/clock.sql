@@ -44,6 +44,8 @@ returns date
 language sql
 stable
 parallel safe
+-- asked by private.my_tutoring in the caller's name
+security definer
 set search_path = ''
 as $$
     select (private.clock() at time zone 'UTC')::date;

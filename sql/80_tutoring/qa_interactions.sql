@@ -28,10 +28,10 @@ create table public.qa_interactions (
     constraint qa_interactions_override_id_check check (override_id is null or overridden)
 );
 
-create index idx_qa_student on public.qa_interactions (student_id, created_at desc);
+create index idx_qa_student on public.qa_interactions (student_id, created_at desc) include (escalated_to_tutor_id);
 create index idx_qa_confidence on public.qa_interactions (student_id, confidence);
 create index idx_qa_created on public.qa_interactions (created_at);
--- what was handed to a tutor, for the second arm of the policy
+-- what was handed to a tutor
 create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, student_id)
 where escalated_to_tutor_id is not null;
 create index idx_qa_override on public.qa_interactions (override_id) where override_id is not null;

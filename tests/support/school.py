@@ -122,12 +122,15 @@ class School:
         return dict(hooked[0]["claims"])
 
     @contextmanager
-    def acting(self, name: str) -> Iterator[None]:
-        """Inside the block the transaction is this person's; whatever happened is undone."""
+    def acting(self, name: str, role: str | None = None) -> Iterator[None]:
+        """Inside the block the transaction is this person's; whatever happened is undone.
+
+        :param role: the database role, when it is not the one that the token hook gives him
+        """
         with self.db.transaction(force_rollback=True):
             if name in self.people:
                 claims = {key: value for key, value in self.claims[name].items() if key != "role"}
-                become(self.db, uuid.UUID(self.people[name]), self.claims[name]["role"], **claims)
+                become(self.db, uuid.UUID(self.people[name]), role or self.claims[name]["role"], **claims)
             else:
                 become(self.db, None, {"anon": "anon", "service": "service_role"}[name])
             yield

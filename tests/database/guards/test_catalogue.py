@@ -58,7 +58,9 @@ GUARDS = [
     Guard(
         "a policy is for roles of the API (or for Auth, which reads a role to issue a token)",
         f"""select polrelid::regclass, polname from {POLICIES} as p, unnest(polroles) as role
-        where role::regrole::text not in ('anon', 'authenticated', 'app_admin', 'supabase_auth_admin')""",
+        where role::regrole::text not in (
+            'anon', 'authenticated', 'app_admin', 'app_subject_tutor', 'app_wide_tutor', 'supabase_auth_admin'
+        )""",
         "create policy insert_service on public.weeks for insert to service_role with check (false)",
     ),
     Guard(
@@ -103,10 +105,13 @@ GUARDS = [
     ),
     Guard(
         # with check looks at the one row that is written, so there a helper may ask about it
-        "helper calls in `using` are wrapped in a select; one asks about few rows, which tutor_id has already picked",
+        "helper calls in `using` are wrapped in a select; private.tutors asks about rows that an index picked",
         f"""select polrelid::regclass, polname from {POLICIES} as p
         where regexp_replace(using_text, 'SELECT private\\.\\w+\\(', '', 'g') ~ 'private\\.\\w+\\('
-        and (relname, polname) <> ('tutoring_sessions', 'update_tutor')""",
+        and (relname, polname) not in (
+            ('tutoring_sessions', 'update_tutor'), ('goals', 'update_shaper'),
+            ('practice_assignments', 'update_tutor'), ('practice_assignment_answers', 'select_reader')
+        )""",
         "alter policy select_own on public.weeks using (id = any (private.my_weeks()))",
     ),
     Guard(
@@ -225,7 +230,7 @@ GUARDS = [
     Guard(
         "a SECURITY DEFINER function of the exposed schema is the service's alone",
         """select p.oid::regprocedure from pg_proc as p,
-        unnest(array['anon', 'authenticated', 'app_admin']) as role
+        unnest(array['anon', 'authenticated', 'app_admin', 'app_subject_tutor', 'app_wide_tutor']) as role
         where pronamespace = 'public'::regnamespace and prosecdef and has_function_privilege(role, p.oid, 'execute')""",
         "grant execute on function public.svc_purge_expired() to authenticated",
     ),
@@ -264,9 +269,11 @@ GUARDS = [
         "comment on function public.ensure_profile() is null",
     ),
     Guard(
+        # private.my_tutoring shows the caller's own assignments and nothing else
         "a view shows what the reader's own policies show",
         f"""select oid::regclass from pg_class where relnamespace in {OURS} and relkind = 'v'
-        and not coalesce('security_invoker=true' = any (reloptions), false)""",
+        and not coalesce('security_invoker=true' = any (reloptions), false)
+        and oid <> 'private.my_tutoring'::regclass""",
         "alter view public.v_student_progress reset (security_invoker)",
     ),
     Guard(
@@ -346,14 +353,14 @@ GUARDS = [
         aclexplode(coalesce(relacl, acldefault('r', relowner))) as acl
         where relnamespace in {OURS} and relkind in ('r', 'p', 'v', 'm')
         and acl.privilege_type in ('TRUNCATE', 'REFERENCES', 'TRIGGER')
-        and (acl.grantee = 0 or acl.grantee::regrole::text in ('anon', 'authenticated', 'app_admin'))""",
+        and (acl.grantee = 0 or acl.grantee::regrole::text ~ '^(anon|authenticated|app_.*)$')""",
         "grant truncate on public.goals to authenticated",
     ),
     Guard(
         "clients hold nothing on sequences",
         f"""select c.oid::regclass from pg_class as c, aclexplode(coalesce(relacl, acldefault('s', relowner))) as acl
         where relnamespace in {OURS} and relkind = 'S'
-        and (acl.grantee = 0 or acl.grantee::regrole::text in ('anon', 'authenticated', 'app_admin'))""",
+        and (acl.grantee = 0 or acl.grantee::regrole::text ~ '^(anon|authenticated|app_.*)$')""",
         "grant usage on sequence public.messages_seq_seq to authenticated",
     ),
     Guard(

@@ -10,7 +10,15 @@ import pytest
 
 from scripts.native import privileges
 
-API_ROLES = ("anon", "authenticated", "app_admin", "service_role", "supabase_auth_admin")
+API_ROLES = (
+    "anon",
+    "authenticated",
+    "app_admin",
+    "app_subject_tutor",
+    "app_wide_tutor",
+    "service_role",
+    "supabase_auth_admin",
+)
 
 
 def difference(db: psycopg.Connection[Any]) -> list[str]:
