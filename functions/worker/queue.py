@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
-from postgrest import CountMethod
-from postgrest.exceptions import APIError
 
-from functions.shared.database import Database, mapped_error, rpc
+from functions.shared.database import Database, rpc
 from functions.shared.errors import AppError, Unavailable
 from functions.shared.jobs import Job, JobFailure
 
@@ -139,20 +137,8 @@ class Queue:
 
         :raise AppError: not answered
         """
-        try:
-            answer = (
-                self._database.service()
-                .from_("jobs")
-                .select("scheduled_at", count=CountMethod.exact)
-                .eq("status", "queued")
-                .order("scheduled_at")
-                .limit(1)
-                .execute()
-            )
-        except APIError as error:
-            raise mapped_error(error, as_service=True) from error
-        rows: list[Any] = answer.data
-        return answer.count or 0, rows[0]["scheduled_at"] if rows else None
+        [row] = rpc(self._database.service(), "svc_count_waiting_jobs", {})
+        return row["waiting"], row["oldest"]
 
 
 def clean(value: Any) -> Any:

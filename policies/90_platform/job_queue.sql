@@ -55,10 +55,16 @@ grant execute on function public.svc_reap_expired_jobs(int) to service_role;
 revoke all on function private.lower_front(timestamptz)
 from public, anon, authenticated, app_admin, service_role;
 
-revoke all on function private.find_front(timestamptz)
+revoke all on function private.set_front(timestamptz)
 from public, anon, authenticated, app_admin, service_role;
 
-revoke all on function private.take_waiting(public.job_type[], text[], timestamptz, uuid[], int)
+revoke all on function private.find_front()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.first_state(timestamptz, uuid)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.forget_claims(int)
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.take_tokens(uuid[])
@@ -66,3 +72,7 @@ from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.refill_places()
 from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function public.svc_count_waiting_jobs()
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.svc_count_waiting_jobs() to service_role;

@@ -18,3 +18,11 @@ comment on policy select_own on public.jobs is 'The person the work is done for.
 create policy select_admin on public.jobs for select to app_admin
     using (true);
 comment on policy select_admin on public.jobs is 'Staff see what runs.';
+
+revoke all on function private.job_id()
+from public, anon, authenticated, app_admin, service_role;
+-- the service may write the table, and its default with it
+grant execute on function private.job_id() to service_role;
+
+revoke all on function private.check_job()
+from public, anon, authenticated, app_admin, service_role;

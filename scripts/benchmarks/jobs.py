@@ -33,7 +33,7 @@ CLIENTS = 4
 ROUNDS = 4
 CLAIM = "select job_id, lease_token from public.svc_claim_jobs('bench', array['week_notes'], %s, 60, %s)"
 COMPLETE = "select count(*) from public.svc_complete_jobs(%s)"
-# as a person's jobs would come to be, but without asking for each: rows of the three tables
+# as a person's jobs would come to be, but without asking for each: rows of the two tables
 LOAD = """
     with made as (
         insert into public.jobs (type, user_id, status, scheduled_at, started_at, completed_at)
@@ -41,15 +41,14 @@ LOAD = """
                {status}, now() - interval '1 hour' + n * interval '1 microsecond', {ended}, {ended}
         from generate_series(1, {rows}) as n
         returning id, user_id, scheduled_at, status
-    ),
-    inputs as (
-        insert into private.job_runtime (job_id, payload) select id, '{{"week_id": 1}}' from made
     )
-    insert into private.job_waiting (job_id, type, user_id, rank, due_at, state)
-    select id, 'week_notes', user_id, scheduled_at, scheduled_at,
-           case when row_number() over (partition by user_id order by scheduled_at) <= 4
-                then 'admitted' else 'waiting' end
-    from made where status = 'queued'
+    insert into private.job_runtime (job_id, payload, type, user_id, rank, due_at, state)
+    select id, '{{"week_id": 1}}', 'week_notes', user_id, scheduled_at, scheduled_at,
+           (case when status <> 'queued' then 'over'
+                 when row_number() over (partition by user_id order by scheduled_at) <= 4 then 'admitted'
+                 else 'waiting' end)::private.job_state
+    from made
+    order by scheduled_at
 """
 
 
@@ -69,12 +68,12 @@ def empty(db: Connection) -> None:
 
 def settle(db: Connection) -> None:
     """What autovacuum would have done by now."""
-    db.execute("vacuum analyze public.jobs, private.job_runtime, private.job_waiting")
+    db.execute("vacuum analyze public.jobs, private.job_runtime, private.job_claims")
 
 
 def top_up(db: Connection, queued: int, users: int) -> None:
     """Fills the queue up again."""
-    row = db.execute("select count(*) from private.job_waiting").fetchone()
+    row = db.execute("select waiting from public.svc_count_waiting_jobs()").fetchone()
     assert row is not None
     load(db, queued - row[0], finished=False, users=users)
     settle(db)
@@ -314,7 +313,7 @@ def burdens(db: Connection, sizes: Sizes) -> Iterator[Line]:
     without = claim_p95(db, sizes.claims)
     empty(db)
     load(db, sizes.queued, finished=False, users=1, first=10_000_000)
-    db.execute("update private.job_waiting set rank = rank - interval '1 day' where state = 'admitted'")
+    db.execute("update private.job_runtime set rank = rank - interval '1 day' where state = 'admitted'")
     running = db.execute(CLAIM, (4, uuid.uuid4())).fetchall()
     assert len(running) == 4, "the noisy person is at his cap"
     load(db, sizes.queued, finished=False, users=1000)
@@ -333,7 +332,7 @@ def held_snapshot(stack: Stack, db: Connection, pool: ProcessPoolExecutor, sizes
     url = stack.server.url("supabase_admin")
     with psycopg.connect(url) as holder:
         holder.execute("set transaction isolation level repeatable read")
-        holder.execute("select count(*) from private.job_waiting")
+        holder.execute("select count(*) from private.job_runtime")
         runs = [pool.submit(client, "sql", url, 1, sizes.hold) for _ in range(CLIENTS)]
         done = [entry for run in runs for entry in run.result()]
     window = min(3.0, sizes.hold / 4)

@@ -14,7 +14,8 @@ begin
     return exists (
         select from public.jobs as j
         join private.job_runtime as r on r.job_id = j.id
-        where j.status in ('queued', 'running')
+        where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
+            and j.status in ('queued', 'running')
             and j.type::text = p_type
             and r.payload ->> p_key = p_id::text
     );
@@ -62,7 +63,8 @@ begin
             and not exists (
                 select from public.jobs as j
                 join private.job_runtime as r on r.job_id = j.id
-                where j.status in ('queued', 'running')
+                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
+                    and j.status in ('queued', 'running')
                     and j.type = 'headstart'
                     and r.payload ->> 'run_id' = h.id::text
             )

@@ -33,12 +33,12 @@ declare
     v_job public.jobs;
 begin
     -- waits for a claim that is taking it; then it is running
-    delete from private.job_waiting where job_id = p_job_id;
     select * into v_job from public.jobs where id = p_job_id for update;
     if v_job.status = 'queued' then
         update public.jobs
         set status = 'cancelled', cancel_requested = true, completed_at = private.clock()
         where id = p_job_id returning * into v_job;
+        update private.job_runtime set state = 'over' where job_id = p_job_id;
         perform private.admit_jobs(array[v_job.user_id]);
     elsif v_job.status = 'running' then
         update public.jobs set cancel_requested = true where id = p_job_id returning * into v_job;
@@ -194,7 +194,7 @@ begin
         select id from public.jobs
         where completed_at < v_now - interval '30 days'
             and (status in ('succeeded', 'cancelled') or (status = 'failed' and completed_at < v_now - interval '90 days'))
-        order by completed_at
+        order by created_at
         limit 5000
         for update skip locked
     ));

@@ -4,8 +4,8 @@
 -- The calls of workers force generic plans: planning anew each time, as Postgres prefers for arrays of unknown length, costs
 -- several times what they do. A test holds that no generic plan reads a table whole.
 --
--- Lock order, everywhere: a waiting row, the job's row, its owner's places (an advisory lock each, sorted by id and all at
--- once). Whoever holds a later one takes earlier ones only with skip locked; so nothing waits in a circle.
+-- Lock order, everywhere: the job's row, its row in job_runtime, its owner's places (an advisory lock each, sorted by id and
+-- all at once). Whoever takes them in another order passes by what is locked (skip locked); so nothing waits in a circle.
 
 create function private.job_cap(p_user_id uuid)
 returns int
@@ -28,7 +28,37 @@ as $$
     select p_scheduled_at - make_interval(mins => 5 * p_priority);
 $$;
 
-comment on function private.job_rank(timestamptz, int) is 'Where a job stands in the queue; see private.job_waiting.rank.';
+comment on function private.job_rank(timestamptz, int) is 'Where a job stands in the queue; see private.job_runtime.rank.';
+
+create function private.set_front(p_rank timestamptz)
+returns void
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select setval(
+        'private.job_front', greatest(0, extract(epoch from greatest(p_rank, timestamptz 'epoch')) * 1000000)::bigint
+    );
+$$;
+
+comment on function private.set_front(timestamptz) is 'Lets claims begin to look at this rank.';
+
+create function private.first_state(p_scheduled_at timestamptz, p_user_id uuid)
+returns private.job_state
+language sql
+stable
+set search_path = ''
+as $$
+    select case
+        when p_scheduled_at > private.clock() then 'later'
+        when p_user_id is null then 'admitted'
+        else 'waiting'
+    end::private.job_state;
+$$;
+
+comment on function private.first_state(timestamptz, uuid) is
+    'Where a queued job begins to wait: only the system''s own need no place.';
 
 create function private.lower_front(p_rank timestamptz)
 returns void
@@ -38,15 +68,46 @@ security definer
 set search_path = ''
 as $$
 begin
-    -- somebody else is at it: then the next look from the start, within a second, finds what is missed now
-    perform from private.job_front where rank > p_rank for update skip locked;
-    if found then
-        update private.job_front set rank = p_rank where rank > p_rank;
+    -- should a claim move it on before this is committed, the next look from the start finds what was missed
+    if p_rank < (select timestamptz 'epoch' + f.last_value * interval '1 microsecond' from private.job_front as f) then
+        perform private.set_front(p_rank);
     end if;
 end
 $$;
 
 comment on function private.lower_front(timestamptz) is 'Tells claims that a job was admitted before the place where they begin to look.';
+
+create function private.find_front()
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_began constant timestamptz := clock_timestamp();
+    v_rank timestamptz;
+    v_took interval;
+begin
+    select r.rank into v_rank from private.job_runtime as r
+    where r.state = 'admitted' and r.lease_token is null
+    order by r.rank, r.job_id
+    limit 1;
+    v_took := clock_timestamp() - v_began;
+    -- looking takes two hundredths of the time at most, however long the way from the start has become
+    if v_took < interval '2 milliseconds' then
+        v_took := interval '0';
+    end if;
+    perform setval('private.job_look', (extract(epoch from clock_timestamp() + 50 * v_took) * 1000)::bigint);
+    if v_rank is not null then
+        perform private.set_front(v_rank);
+    end if;
+    return v_rank;
+end
+$$;
+
+comment on function private.find_front() is
+    'Looks for the first job to claim from the start, and notes where it stands; null when there is none.';
 
 create function private.admit_jobs(p_owners uuid[])
 returns void
@@ -66,16 +127,15 @@ begin
     from (select distinct o as owner from unnest(p_owners) as o where o is not null order by o) as owners;
     for v_owner in
         select o.owner from (select distinct o as owner from unnest(p_owners) as o) as o
-        where exists (select from private.job_waiting as w where w.user_id = o.owner and w.state = 'waiting')
+        where exists (select from private.job_runtime as r where r.user_id = o.owner and r.state = 'waiting')
     loop
         v_free := private.job_cap(v_owner)
-            - (select count(*) from private.job_waiting where user_id = v_owner and state = 'admitted')
-            - (select count(*) from public.jobs where user_id = v_owner and status = 'running');
+            - (select count(*) from private.job_runtime where user_id = v_owner and state = 'admitted');
         if v_free > 0 then
             with admitted as (
-                update private.job_waiting set state = 'admitted'
+                update private.job_runtime set state = 'admitted'
                 where job_id = any (array(
-                    select job_id from private.job_waiting
+                    select job_id from private.job_runtime
                     where user_id = v_owner and state = 'waiting'
                     order by rank, job_id
                     limit v_free
@@ -87,13 +147,14 @@ begin
             continue;
         end if;
         -- all places are taken: a job that ranks before one that was admitted and not yet claimed takes its place
-        select job_id, rank into v_best from private.job_waiting
+        select job_id, rank into v_best from private.job_runtime
         where user_id = v_owner and state = 'waiting' order by rank, job_id limit 1 for update skip locked;
-        select job_id, rank into v_worst from private.job_waiting
-        where user_id = v_owner and state = 'admitted' order by rank desc limit 1 for update skip locked;
+        select job_id, rank into v_worst from private.job_runtime
+        where user_id = v_owner and state = 'admitted' and lease_token is null
+        order by rank desc limit 1 for update skip locked;
         if v_best.rank < v_worst.rank then
-            update private.job_waiting
-            set state = case when job_id = v_best.job_id then 'admitted' else 'waiting' end
+            update private.job_runtime
+            set state = case when job_id = v_best.job_id then 'admitted' else 'waiting' end::private.job_state
             where job_id in (v_best.job_id, v_worst.job_id);
             v_front := least(v_front, v_best.rank);
         end if;
@@ -118,10 +179,10 @@ declare
     v_front timestamptz;
 begin
     with moved as (
-        update private.job_waiting as w
-        set state = case when w.user_id is null then 'admitted' else 'waiting' end
+        update private.job_runtime as w
+        set state = case when w.user_id is null then 'admitted' else 'waiting' end::private.job_state
         where w.job_id = any (array(
-            select job_id from private.job_waiting
+            select job_id from private.job_runtime
             where state = 'later' and due_at <= private.clock()
             order by due_at
             limit p_limit
@@ -153,16 +214,12 @@ declare
     v_front timestamptz;
 begin
     with queued as (
-        insert into private.job_waiting (job_id, type, user_id, provider, rank, due_at, state)
-        select j.id, j.type, j.user_id, j.provider, private.job_rank(j.scheduled_at, j.priority), j.scheduled_at,
-            case
-                when j.scheduled_at > private.clock() then 'later'
-                when j.user_id is null then 'admitted'
-                else 'waiting'
-            end
+        update private.job_runtime as r
+        set rank = private.job_rank(j.scheduled_at, j.priority), due_at = j.scheduled_at,
+            state = private.first_state(j.scheduled_at, j.user_id)
         from public.jobs as j
-        where j.id = any (p_job_ids)
-        returning user_id, rank, state
+        where j.id = any (p_job_ids) and r.job_id = j.id
+        returning r.user_id, r.rank, r.state
     )
     select array_agg(user_id) filter (where user_id is not null), min(rank) filter (where state = 'admitted')
     into v_owners, v_front
@@ -175,7 +232,7 @@ end
 $$;
 
 comment on function private.queue_jobs(uuid[]) is
-    'Puts queued jobs into the waiting line and gives their owners'' free places away.';
+    'Puts queued jobs back into the line and gives their owners'' free places away.';
 
 create function public.svc_enqueue_job(
     p_type text,
@@ -199,7 +256,10 @@ set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
-    v_id uuid;
+    v_id constant uuid := private.job_id();
+    v_at constant timestamptz := coalesce(p_scheduled_at, private.clock());
+    v_rank constant timestamptz := private.job_rank(v_at, coalesce(p_priority, 0));
+    v_other uuid;
 begin
     if p_type is null or p_payload is null then
         raise exception 'a job needs a type and a payload' using errcode = '22004';
@@ -215,33 +275,41 @@ begin
     end if;
     -- the winner of a race may end between our insert and our look: then the key is free again
     for i in 1 .. 10 loop
+        exit when p_dedupe_key is null;
         if p_dedupe_mode = 'queued' then
             -- one that runs may have read its input before the change we stand for: it gives the key up
             update public.jobs set dedupe_key = null where dedupe_key = p_dedupe_key and status = 'running';
         end if;
-        insert into public.jobs (
-            type, user_id, week_id, dedupe_key, priority, scheduled_at, max_retries, timeout_s, provider
-        )
-        values (
-            p_type::public.job_type, p_user_id, p_week_id, p_dedupe_key, coalesce(p_priority, 0),
-            coalesce(p_scheduled_at, private.clock()), coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600), p_provider
-        )
-        on conflict (dedupe_key) where status in ('queued', 'running') do nothing
-        returning id into v_id;
-        if v_id is not null then
-            insert into private.job_runtime (job_id, payload) values (v_id, p_payload);
-            perform private.queue_jobs(array[v_id]);
-            return query select v_id, true;
+        insert into private.job_keys (dedupe_key, job_id) values (p_dedupe_key, v_id) on conflict (dedupe_key) do nothing;
+        exit when found;
+        select j.id into v_other from public.jobs as j
+        where j.dedupe_key = p_dedupe_key and (j.status = 'queued' or j.status = 'running' and p_dedupe_mode = 'join');
+        if v_other is not null then
+            return query select v_other, false;
             return;
         end if;
-        select id into v_id from public.jobs
-        where dedupe_key = p_dedupe_key and (status = 'queued' or status = 'running' and p_dedupe_mode = 'join');
-        if v_id is not null then
-            return query select v_id, false;
-            return;
+        if i = 10 then
+            raise exception 'the key % is taken and freed too fast', p_dedupe_key using errcode = '40001';
         end if;
     end loop;
-    raise exception 'the key % is taken and freed too fast', p_dedupe_key using errcode = '40001';
+    insert into public.jobs (
+        id, type, user_id, week_id, dedupe_key, priority, scheduled_at, max_retries, timeout_s, provider
+    )
+    values (
+        v_id, p_type::public.job_type, p_user_id, p_week_id, p_dedupe_key, coalesce(p_priority, 0), v_at,
+        coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600), p_provider
+    );
+    insert into private.job_runtime (job_id, payload, type, user_id, provider, rank, due_at, state)
+    values (
+        v_id, p_payload, p_type::public.job_type, p_user_id, p_provider, v_rank, v_at,
+        private.first_state(v_at, p_user_id)
+    );
+    if p_user_id is null then
+        perform private.lower_front(v_rank);
+    else
+        perform private.admit_jobs(array[p_user_id]);
+    end if;
+    return query select v_id, true;
 end
 $$;
 
@@ -281,7 +349,8 @@ begin
     end if;
     update private.job_runtime
     set lease_token = null, locked_until = null, locked_by = null, claim_id = null,
-        error_detail = left(p_error_detail, 4000)
+        error_detail = left(p_error_detail, 4000),
+        state = case when v_job.status = 'queued' then state else 'over'::private.job_state end
     where job_id = p_job_id;
     update public.jobs
     set status = v_job.status,
@@ -298,7 +367,28 @@ $$;
 
 comment on function private.end_try(uuid, text, text, text, boolean, numeric) is
     'Ends a try without success: queued again (after p_wait_s seconds; 0: in its old place), failed when no try is left, '
-    'cancelled when asked for. The waiting line and the owner''s places are the caller''s business.';
+    'cancelled when asked for. Putting it back into the line and the owner''s places are the caller''s business.';
+
+create function private.forget_claims(p_limit int)
+returns void
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    -- counted, not joined: a join might read all jobs there ever were
+    delete from private.job_claims where id = any (array(
+        select c.id from private.job_claims as c
+        where (
+            select count(*) from private.job_runtime as r
+            where r.job_id = any (c.job_ids) and r.claim_id = c.id and r.state = 'admitted'
+        ) = 0
+        limit p_limit
+        for update skip locked
+    ));
+$$;
+
+comment on function private.forget_claims(int) is 'Forgets claims none of whose jobs runs any more.';
 
 create function private.reap_jobs(p_limit int)
 returns int
@@ -309,6 +399,7 @@ set search_path = ''
 as $$
 declare
     v_now constant timestamptz := private.clock();
+    v_claimed constant uuid[] := array(select unnest(c.job_ids) from private.job_claims as c);
     v_job record;
     v_ended public.jobs;
     v_count int := 0;
@@ -317,11 +408,11 @@ declare
 begin
     for v_job in
         select j.id
-        from public.jobs as j
-        join private.job_runtime as r on r.job_id = j.id
-        where j.status = 'running' and r.locked_until < v_now
+        from private.job_runtime as r
+        join public.jobs as j on j.id = r.job_id
+        where r.job_id = any (v_claimed) and r.state = 'admitted' and r.locked_until < v_now and j.status = 'running'
         limit p_limit
-        for update skip locked
+        for update of j, r skip locked
     loop
         -- no back-off: the worker died, most likely not by this job, and it has waited a lease already
         v_ended := private.end_try(
@@ -343,55 +434,6 @@ $$;
 
 comment on function private.reap_jobs(int) is 'Ends tries whose lease ran out, as failures that may be tried again at once.';
 
-create function private.find_front(p_now timestamptz)
-returns timestamptz
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_rank timestamptz;
-begin
-    select w.rank into v_rank from private.job_waiting as w where w.state = 'admitted' order by w.rank, w.job_id limit 1;
-    v_rank := coalesce(v_rank, '-infinity');
-    perform from private.job_front for update skip locked;
-    if found then
-        update private.job_front set rank = v_rank, looked_at = p_now;
-    end if;
-    return v_rank;
-end
-$$;
-
-comment on function private.find_front(timestamptz) is 'Looks for the first admitted job from the start, and notes where it stands.';
-
-create function private.take_waiting(
-    p_types public.job_type[], p_blocked text[], p_from timestamptz, p_but uuid[], p_limit int
-)
-returns uuid[]
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    return array(
-        select w.job_id from private.job_waiting as w
-        where w.state = 'admitted'
-            and w.rank >= p_from
-            and w.type = any (p_types)
-            and (w.provider is null or p_blocked is null or w.provider <> all (p_blocked))
-            and w.job_id <> all (p_but)
-        order by w.rank, w.job_id
-        limit p_limit
-        for update skip locked
-    );
-end
-$$;
-
-comment on function private.take_waiting(public.job_type[], text[], timestamptz, uuid[], int) is
-    'Locks the first admitted jobs of these types that nobody else is taking, none of a blocked provider.';
-
 create function private.take_tokens(p_job_ids uuid[])
 returns jsonb
 language plpgsql
@@ -408,7 +450,7 @@ begin
     -- a bucket hands out what it holds, and what comes back within a second
     for v_bucket in
         select * from private.provider_buckets as b
-        where b.provider in (select w.provider from private.job_waiting as w where w.job_id = any (p_job_ids))
+        where b.provider in (select w.provider from private.job_runtime as w where w.job_id = any (p_job_ids))
         order by b.provider
         for update
     loop
@@ -423,7 +465,7 @@ begin
         into v_waits
         from (
             select w.job_id, row_number() over (order by w.rank, w.job_id) as nth
-            from private.job_waiting as w where w.job_id = any (p_job_ids) and w.provider = v_bucket.provider
+            from private.job_runtime as w where w.job_id = any (p_job_ids) and w.provider = v_bucket.provider
         ) as c;
         v_all := v_all || v_waits;
         update private.provider_buckets
@@ -470,82 +512,121 @@ declare
     v_until constant timestamptz := v_now + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600));
     v_limit constant int := least(greatest(coalesce(p_limit, 1), 1), 100);
     v_claim constant uuid := coalesce(p_claim_id, gen_random_uuid());
-    v_types public.job_type[];
-    v_from timestamptz;
-    v_looked_at timestamptz;
+    -- as functions, not as rows: that needs no query. Null before the first look
+    v_from timestamptz := coalesce(
+        timestamptz 'epoch' + nullif(pg_sequence_last_value('private.job_front'), 0) * interval '1 microsecond', '-infinity'
+    );
+    v_look constant bigint := coalesce(pg_sequence_last_value('private.job_look'), 0);
+    v_again uuid[];
     v_due boolean;
     v_limited boolean;
     v_blocked text[];
-    v_taken uuid[];
+    v_taken uuid[] := '{}';
     v_waits jsonb := '{}';
 begin
     if p_worker is null or p_types is null then
         raise exception 'a claim names its worker and its types' using errcode = '22004';
     end if;
-    -- nobody waits for the disk: should a power cut forget this claim, its jobs wait again, as after a lease that ran out
-    perform set_config('synchronous_commit', 'off', true);
-    if p_claim_id is not null then
-        -- the first asking may still be under way
-        perform pg_advisory_xact_lock(hashtextextended(p_claim_id::text, 91));
+    -- nobody waits for the disk: should a power cut forget this claim, its jobs wait again, as after a lease that ran out.
+    -- And the first asking for this claim may still be under way
+    if set_config('synchronous_commit', 'off', true) is null
+        or not pg_try_advisory_xact_lock(hashtextextended(v_claim::text, 91)) then
+        perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 91));
     end if;
-    if p_claim_id is null or not exists (
-        select from private.job_runtime as r join public.jobs as j on j.id = r.job_id
-        where r.claim_id = v_claim and j.status = 'running'
-    ) then
-        v_types := array(select t::public.job_type from unnest(p_types) as t
-                         where t = any (enum_range(null::public.job_type)::text[]));
-        select f.rank, f.looked_at,
-            exists (select from private.job_waiting as w where w.state = 'later' and w.due_at <= v_now),
-            exists (select from private.provider_buckets)
-        into v_from, v_looked_at, v_due, v_limited
-        from private.job_front as f;
-        if v_limited then
-            select array_agg(b.provider) into v_blocked from private.provider_buckets as b
-            where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1;
-        end if;
-        if v_due then
-            perform private.admit_due_jobs(100);
-            select f.rank into v_from from private.job_front as f;
-        end if;
-        if v_looked_at not between v_now - interval '1 second' and v_now then
-            v_from := private.find_front(v_now);
-        end if;
-        v_taken := private.take_waiting(v_types, v_blocked, v_from, '{}', v_limit);
-        if cardinality(v_taken) < v_limit then
-            -- little to do: time to look for what was left lying
-            perform private.reap_jobs(20);
-            v_taken := v_taken
-                || private.take_waiting(v_types, v_blocked, '-infinity', v_taken, v_limit - cardinality(v_taken));
-        end if;
-        if v_limited then
-            v_waits := private.take_tokens(v_taken);
-            v_taken := array(
-                select w.job_id from private.job_waiting as w
-                where w.job_id = any (v_taken) and (v_waits ->> w.job_id::text is distinct from 'refused')
-            );
-        end if;
-        if cardinality(v_taken) = 0 then
+    select
+        (select c.job_ids from private.job_claims as c where c.id = p_claim_id),
+        exists (select from private.job_runtime as w where w.state = 'later' and w.due_at <= v_now),
+        exists (select from private.provider_buckets)
+    into v_again, v_due, v_limited;
+    if v_again is not null then
+        return query
+        select j.id, j.type::text, j.user_id, j.week_id, r.payload::jsonb, j.retry_count, j.max_retries, j.timeout_s,
+               r.lease_token, r.locked_until, 0
+        from private.job_runtime as r
+        join public.jobs as j on j.id = r.job_id
+        where r.job_id = any (v_again) and r.claim_id = p_claim_id and j.status = 'running'
+        order by r.rank, j.id;
+        if found then
             return;
         end if;
-        -- plain statements by id: one with several parts would cost twice as much. A job that is being deleted with its
-        -- owner at this moment is left alone: nobody here waits for a job's row
-        v_taken := array(select j.id from public.jobs as j where j.id = any (v_taken) for update skip locked);
-        delete from private.job_waiting as w where w.job_id = any (v_taken);
+        delete from private.job_claims as c where c.id = p_claim_id;
+    end if;
+    if v_limited then
+        select array_agg(b.provider) into v_blocked from private.provider_buckets as b
+        where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1;
+    end if;
+    if v_due then
+        perform private.admit_due_jobs(100);
+        v_from := '-infinity';
+    end if;
+    if extract(epoch from clock_timestamp()) * 1000 > v_look + 1000 then
+        v_from := coalesce(private.find_front(), v_from);
+    elsif random() < 0.06 then
+        select w.rank into v_from from private.job_runtime as w
+        where w.state = 'admitted' and w.rank >= v_from and w.lease_token is null
+        order by w.rank, w.job_id
+        limit 1;
+        if found then
+            perform private.set_front(v_from);
+        else
+            v_from := '-infinity';
+        end if;
+    end if;
+    for v_turn in 1 .. 2 loop
+        v_taken := v_taken || array(
+            select w.job_id from private.job_runtime as w
+            where w.state = 'admitted'
+                and w.rank >= v_from
+                and w.lease_token is null
+                and w.type::text = any (p_types)
+                and (w.provider is null or v_blocked is null or w.provider <> all (v_blocked))
+                and w.job_id <> all (v_taken)
+            order by w.rank, w.job_id
+            limit v_limit - cardinality(v_taken)
+            for update skip locked
+        );
+        exit when cardinality(v_taken) = v_limit or v_turn = 2;
+        -- little to do: time to look for what was left lying
+        perform private.reap_jobs(20);
+        if extract(epoch from clock_timestamp()) * 1000 >= v_look then
+            v_from := coalesce(private.find_front(), v_from);
+        end if;
+    end loop;
+    if v_limited then
+        v_waits := private.take_tokens(v_taken);
+        v_taken := array(
+            select w.job_id from private.job_runtime as w
+            where w.job_id = any (v_taken) and (v_waits ->> w.job_id::text is distinct from 'refused')
+        );
+    end if;
+    if cardinality(v_taken) = 0 then
+        return;
+    end if;
+    return query
+    with taken as (
         update private.job_runtime as r
         set lease_token = gen_random_uuid(), claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
-        where r.job_id = any (v_taken);
+        -- a job that is being deleted with its owner at this moment is left alone: nobody here waits for a job's row
+        where r.job_id = any (array(
+            select j.id from public.jobs as j where j.id = any (v_taken) for no key update skip locked
+        ))
+        returning r.job_id, r.rank, r.payload::jsonb as payload, r.lease_token
+    ),
+    started as (
         update public.jobs as j
         set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
             updated_at = now()
-        where j.id = any (v_taken);
-    end if;
-    return query
-    select j.id, j.type::text, j.user_id, j.week_id, r.payload, j.retry_count, j.max_retries, j.timeout_s, r.lease_token,
-           r.locked_until, coalesce((v_waits ->> j.id::text)::int, 0)
-    from private.job_runtime as r
-    join public.jobs as j on j.id = r.job_id
-    where r.claim_id = v_claim and j.status = 'running'
-    order by j.scheduled_at - make_interval(mins => 5 * j.priority), j.id;
+        from taken as t where j.id = t.job_id
+        returning j.id, j.type, j.user_id, j.week_id, t.payload, j.retry_count, j.max_retries, j.timeout_s, t.lease_token,
+            t.rank
+    ),
+    noted as (
+        insert into private.job_claims (id, job_ids) select v_claim, array_agg(t.job_id) from taken as t having count(*) > 0
+    )
+    select s.id, s.type::text, s.user_id, s.week_id, s.payload, s.retry_count, s.max_retries, s.timeout_s, s.lease_token,
+           v_until, coalesce((v_waits ->> s.id::text)::int, 0)
+    from started as s
+    order by s.rank, s.id;
 end
 $$;
 
@@ -579,7 +660,7 @@ begin
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
         join public.jobs as j on j.id = s.job_id and j.status = 'running'
         order by s.job_id
-        for update of r
+        for no key update of j, r
     ),
     kept as (
         update private.job_runtime as r set locked_until = v_until from held as h where r.job_id = h.job_id
@@ -613,33 +694,50 @@ set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
-    v_held uuid[];
+    v_now constant timestamptz := private.clock();
+    v_done uuid[];
+    v_owners uuid[];
 begin
     if p_jobs is null then
         raise exception 'which jobs' using errcode = '22004';
     end if;
-    -- both rows: whoever waited here for a claim must see its new token
-    v_held := array(
-        select j.id
-        from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
-        join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
-        join public.jobs as j on j.id = s.job_id and j.status = 'running'
-        order by j.id
-        for update of j, r
-    );
-    if jsonb_path_exists(p_jobs, '$[*].result') then
+    with said as (
+        select * from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid, result jsonb)
+    ),
+    -- the place is free; whoever waited here for a reaper or a claim sees its new token
+    ended as (
+        update private.job_runtime as r set state = 'over'
+        from said as s
+        where r.job_id = s.job_id and r.lease_token = s.lease_token and r.state = 'admitted'
+            and r.job_id = any (array(
+                select j.id from public.jobs as j
+                where j.id = any (array(select s.job_id from said as s)) and j.status = 'running'
+                order by j.id
+                for no key update
+            ))
+        returning r.job_id, r.user_id, s.result
+    ),
+    shown as (
         update public.jobs as j
-        set status = 'succeeded', result = nullif(s.result, 'null'), completed_at = private.clock(), updated_at = now()
-        from jsonb_to_recordset(p_jobs) as s (job_id uuid, result jsonb)
-        where j.id = any (v_held) and j.id = s.job_id;
-    else
-        update public.jobs as j
-        set status = 'succeeded', completed_at = private.clock(), updated_at = now()
-        where j.id = any (v_held);
+        set status = 'succeeded', result = nullif(e.result, 'null'), completed_at = v_now, updated_at = now()
+        from ended as e where j.id = e.job_id
+    )
+    -- their owners' places are locked here and looked at below: so somebody who found them taken is seen, or sees us
+    select
+        (select array_agg(e.job_id) from ended as e),
+        (
+            select array_agg(p.user_id) filter (where p.locked is not null)
+            from (
+                select o.user_id, pg_advisory_xact_lock(hashtextextended(o.user_id::text, 90)) as locked
+                from (select distinct e.user_id from ended as e where e.user_id is not null order by e.user_id) as o
+            ) as p
+        )
+    into v_done, v_owners;
+    if exists (select from private.job_runtime as w where w.state = 'waiting' and w.user_id = any (v_owners)) then
+        perform private.admit_jobs(v_owners);
     end if;
-    perform private.admit_jobs(array(select j.user_id from public.jobs as j where j.id = any (v_held)));
-    if cardinality(v_held) = jsonb_array_length(p_jobs) then
-        return query select j.id, true from unnest(v_held) as j (id);
+    if cardinality(v_done) = jsonb_array_length(p_jobs) then
+        return query select j.id, true from unnest(v_done) as j (id);
         return;
     end if;
     -- the token stays with a finished job, so that a completion whose answer was lost is confirmed the second time
@@ -733,7 +831,7 @@ begin
         raise exception 'which jobs' using errcode = '22004';
     end if;
     with held as (
-        select j.id
+        select j.id, j.cancel_requested
         from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
         join public.jobs as j on j.id = s.job_id and j.status = 'running'
@@ -742,13 +840,14 @@ begin
     ),
     freed as (
         update private.job_runtime as r
-        set lease_token = null, locked_until = null, locked_by = null, claim_id = null
+        set lease_token = null, locked_until = null, locked_by = null, claim_id = null,
+            state = case when h.cancel_requested then 'over' else r.state end
         from held as h where r.job_id = h.id
     ),
     ended as (
         update public.jobs as j
-        set status = case when cancel_requested then 'cancelled' else 'queued' end::public.job_status,
-            completed_at = case when cancel_requested then private.clock() end
+        set status = case when h.cancel_requested then 'cancelled' else 'queued' end::public.job_status,
+            completed_at = case when h.cancel_requested then private.clock() end
         from held as h where j.id = h.id
         returning j.id, j.user_id, j.status
     )
@@ -776,12 +875,35 @@ declare
     v_count constant int := private.reap_jobs(least(greatest(coalesce(p_limit, 100), 1), 1000));
 begin
     perform private.admit_due_jobs(1000);
+    perform private.forget_claims(20000);
     return v_count;
 end
 $$;
 
 comment on function public.svc_reap_expired_jobs(int) is
     'Ends tries whose lease ran out and lets due jobs in. Returns how many leases had run out.';
+
+create function public.svc_count_waiting_jobs()
+returns table (waiting bigint, oldest timestamptz)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    -- by state, for each has an index of its own
+    return query
+    select sum(s.jobs)::bigint, min(s.due) from (
+        select count(*) as jobs, min(r.due_at) as due from private.job_runtime as r where r.state = 'later'
+        union all
+        select count(*), min(r.due_at) from private.job_runtime as r where r.state = 'waiting'
+        union all
+        select count(*), min(r.due_at) from private.job_runtime as r where r.state = 'admitted' and r.lease_token is null
+    ) as s;
+end
+$$;
+
+comment on function public.svc_count_waiting_jobs() is 'How many jobs wait, and when the first of them was due.';
 
 create function private.refill_places()
 returns trigger

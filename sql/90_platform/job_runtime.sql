@@ -1,22 +1,39 @@
--- What workers need of a job and nobody else may see: its input, and who holds it until when.
--- locked_until has no index on purpose: the running set is small, and a heartbeat stays a HOT update.
+-- What workers need of a job and nobody else may see: its input, where it stands in the queue, who holds it until when.
+--
+--   later      not due yet (scheduled, or waiting for its next try)
+--   waiting    due, but its owner has no free place
+--   admitted   has a place: waits for a worker, or runs (then it has a lease_token and locked_until)
+--   over       ended
+--
+-- A person has as many places as private.job_cap() says, and his running jobs keep theirs. So the cap is strict, and a
+-- person who floods the queue puts no more than his places in front of everybody else.
+--
+-- Each state has its own small index, so a claim costs the same with a million finished jobs as with none. None of them
+-- names a column of the lease: claims and heartbeats write no index (HOT updates). A job that runs therefore stays in the
+-- index of admitted ones; claims pass it by beginning at private.job_front.
 
 create table private.job_runtime (
     job_id uuid primary key,
-    payload jsonb not null default '{}',
+    payload private.job_payload not null default '{}',
     lease_token uuid,
     claim_id uuid,
     locked_by text,
     locked_until timestamptz,
     error_detail text,
+    type public.job_type not null,
+    user_id uuid,
+    provider text,
+    rank timestamptz not null,
+    due_at timestamptz not null,
+    state private.job_state not null,
 
-    constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade,
-    constraint job_runtime_payload_check check (jsonb_typeof(payload) = 'object'),
-    constraint job_runtime_lease_check check ((lease_token is null) = (locked_until is null))
-) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+    constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade
+) with (fillfactor = 65, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 
--- the same claim asked again
-create index idx_job_runtime_claim on private.job_runtime (claim_id) where claim_id is not null;
+create index idx_job_runtime_admitted on private.job_runtime (rank, job_id) where state = 'admitted';
+create index idx_job_runtime_waiting on private.job_runtime (user_id, rank, job_id) where state = 'waiting';
+create index idx_job_runtime_places on private.job_runtime (user_id) where state = 'admitted';
+create index idx_job_runtime_later on private.job_runtime (due_at) where state = 'later';
 
 comment on table private.job_runtime is 'The workers'' side of a job.';
 comment on column private.job_runtime.job_id is 'The job.';
@@ -26,3 +43,33 @@ comment on column private.job_runtime.claim_id is 'The claim that took it, so th
 comment on column private.job_runtime.locked_by is 'The worker that holds it.';
 comment on column private.job_runtime.locked_until is 'Until when, unless a heartbeat moves it.';
 comment on column private.job_runtime.error_detail is 'For operators: what went wrong last.';
+comment on column private.job_runtime.type is 'The job''s type: workers claim by it.';
+comment on column private.job_runtime.user_id is 'Its owner: places are counted by person.';
+comment on column private.job_runtime.provider is 'The outside system whose limit it shares.';
+comment on column private.job_runtime.rank is
+    'Claims go by it, earliest first: when it was due, less five minutes for each step of priority. As all jobs age alike, '
+    'this fixed moment is priority with ageing: a step of priority is worth five minutes of waiting.';
+comment on column private.job_runtime.due_at is 'Not before this moment.';
+comment on column private.job_runtime.state is 'later, waiting, admitted or over.';
+
+-- One row for each claim some of whose jobs run: by it a claim that is asked for again finds its jobs, and reaping finds
+-- what runs. Rows of claims that are over go with the next sweep; read whole, it is small.
+create table private.job_claims (
+    id uuid primary key,
+    job_ids uuid[] not null
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+
+comment on table private.job_claims is 'What was handed out together.';
+comment on column private.job_claims.id is 'The claim''s id, chosen by the worker.';
+comment on column private.job_claims.job_ids is 'Its jobs.';
+
+-- Claims begin to look at this rank (microseconds since 1970), not at the start: while an old snapshot is open, the index
+-- entries of jobs long taken cannot go, and passing them again for each claim would cost more each second. A hint: moved
+-- on by claims, back by whoever admits a job before it, found anew from the start once a second. Sequences, because they
+-- are changed in place, whatever snapshot is open.
+create sequence private.job_front minvalue 0 start 0;
+comment on sequence private.job_front is 'Where claims begin to look: a rank in microseconds since 1970.';
+
+create sequence private.job_look minvalue 0 start 0;
+comment on sequence private.job_look is
+    'From when on (milliseconds since 1970) looking for the front from the start is no waste of time.';

@@ -23,7 +23,8 @@ begin
             and not exists (
                 select from public.jobs as j
                 join private.job_runtime as r on r.job_id = j.id
-                where j.status in ('queued', 'running')
+                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
+                    and j.status in ('queued', 'running')
                     and j.type in ('lecture_download', 'lecture_transcription', 'lecture_ingest')
                     and r.payload ->> 'lecture_id' = l.id::text
             )
@@ -35,6 +36,7 @@ begin
                     where j.status in ('failed', 'cancelled')
                         and j.type in ('lecture_download', 'lecture_transcription', 'lecture_ingest')
                         and j.completed_at >= l.updated_at
+                        and j.created_at >= l.created_at
                         and r.payload ->> 'lecture_id' = l.id::text
                 )
             )
@@ -55,7 +57,8 @@ begin
             and not exists (
                 select from public.jobs as j
                 join private.job_runtime as r on r.job_id = j.id
-                where j.status in ('queued', 'running')
+                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
+                    and j.status in ('queued', 'running')
                     and j.type in ('code_review')
                     and r.payload ->> 'review_id' = v.id::text
             )
@@ -67,6 +70,7 @@ begin
                     where j.status in ('failed', 'cancelled')
                         and j.type in ('code_review')
                         and j.completed_at >= v.updated_at
+                        and j.created_at >= v.created_at
                         and r.payload ->> 'review_id' = v.id::text
                 )
             )
@@ -86,7 +90,8 @@ begin
             and not exists (
                 select from public.jobs as j
                 join private.job_runtime as r on r.job_id = j.id
-                where j.status in ('queued', 'running')
+                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
+                    and j.status in ('queued', 'running')
                     and j.type in ('content_generation', 'document_ingest')
                     and r.payload ->> 'content_source_id' = c.id::text
             )
@@ -98,6 +103,7 @@ begin
                     where j.status in ('failed', 'cancelled')
                         and j.type in ('content_generation', 'document_ingest')
                         and j.completed_at >= c.updated_at
+                        and j.created_at >= c.created_at
                         and r.payload ->> 'content_source_id' = c.id::text
                 )
             )

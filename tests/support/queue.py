@@ -111,7 +111,11 @@ def job(db: Connection, job_id: uuid.UUID) -> dict[str, Any]:
 
 def waiting(db: Connection, job_id: uuid.UUID) -> str | None:
     """Where a job stands in the waiting line: later, waiting, admitted; None when it is not there."""
-    found = db.execute("select state from private.job_waiting where job_id = %s", (job_id,)).fetchone()
+    found = db.execute(
+        "select r.state from private.job_runtime as r join public.jobs as j on j.id = r.job_id"
+        " where r.job_id = %s and j.status = 'queued'",
+        (job_id,),
+    ).fetchone()
     return None if found is None else str(found[0])
 
 

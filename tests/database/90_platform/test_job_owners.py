@@ -55,7 +55,7 @@ def test_the_row_holds_nothing_of_the_workers(db: Connection) -> None:
     assert not columns & {"payload", "lease_token", "claim_id", "locked_by", "locked_until", "error_detail"}
     with act_as(db, ann):
         refused(db, "42501", "select from private.job_runtime")
-        refused(db, "42501", "select from private.job_waiting")
+        refused(db, "42501", "select from private.job_claims")
 
 
 def test_nobody_writes_jobs_by_the_table(db: Connection) -> None:
@@ -255,5 +255,5 @@ def test_jobs_go_with_their_person(db: Connection) -> None:
     db.execute("delete from auth.users where id = %s", (ann,))
     assert heartbeat(db, *running) == ["gone", "gone"]
     assert claim(db) == []
-    for table in ("public.jobs", "private.job_waiting", "private.job_runtime"):
+    for table in ("public.jobs", "private.job_keys", "private.job_runtime"):
         assert one(db, f"select count(*) from {table}") == 0

@@ -284,7 +284,7 @@ def test_killed_in_the_middle_it_runs_again_without_double_rows(
         assert time.monotonic() < deadline, "the lease never ended"
         time.sleep(0.2)
     db.execute("update public.jobs set scheduled_at = now() where id = %s", (ann.first_job,))
-    db.execute("update private.job_waiting set due_at = now(), rank = now() where job_id = %s", (ann.first_job,))
+    db.execute("update private.job_runtime set due_at = now(), rank = now() where job_id = %s", (ann.first_job,))
     db.commit()
     ended = ann.runner.run(ann.first_job)
     assert ended.failure is None
