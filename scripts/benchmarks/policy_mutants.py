@@ -4,7 +4,7 @@ Over the whole schema, one change at a time: a policy dropped, its ``using`` or 
 level security switched off, a column granted again, a function's search path let loose, an execute right given away, a
 view turned definer, a condition struck from a function that policies ask. Two processes make the changes and call the
 very tests of tests/database on them: guards and access matrix first, the rooms' own tests on what these miss. Prints
-killed and total by kind, and the survivors; so does Ctrl-C, of what was judged until then.
+killed and total by kind, and the survivors; so do Ctrl-C and SIGTERM, of what was judged until then.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import dataclasses
 import multiprocessing
 import queue
 import re
+import signal
 import time
 from collections import Counter
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import psycopg
 
 from scripts.benchmarks._mutant_judge import TEMPLATE, Verdict, work
-from scripts.benchmarks._mutants import Mutant, mutants
+from scripts.benchmarks._mutants import HARMLESS, Mutant, mutants
 from scripts.native import schema
 from scripts.native.stack import AUTH_SCHEMA, Options, Stack
 
@@ -33,14 +34,16 @@ SETTINGS = {"track_functions": "all", "statement_timeout": "60s", "synchronous_c
 
 
 def main(argv: list[str]) -> int:
-    """Runs all mutants; 1 when fewer than 95 in 100 are noticed, 130 after Ctrl-C."""
+    """Runs all mutants; 1 when fewer than 95 in 100 are noticed, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="./scripts/bench policy-mutants", description=__doc__)
-    parser.add_argument("--kind", help="only mutants of this kind")
+    parser.add_argument("--kind", action="append", help="only mutants of this kind; may be repeated")
     parser.add_argument("--only", help="only mutants whose name matches this regular expression")
     parser.add_argument(
         "--without-guards", action="store_true", help="ask only tests of what people can do, not those of the catalogue"
     )
     arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = Options(without=frozenset({"functions", "worker", "model"}), postgres=SETTINGS, quiet=True)
     with Stack(options) as stack:
         # a template may have no connections, and the running parts keep theirs to the stack's own database
@@ -51,7 +54,8 @@ def main(argv: list[str]) -> int:
             chosen = [
                 mutant
                 for mutant in mutants(db)
-                if arguments.kind in (None, mutant.kind) and re.search(arguments.only or "", mutant.name)
+                if (not arguments.kind or mutant.kind in arguments.kind)
+                and re.search(arguments.only or "", mutant.name)
             ]
         return Run(stack, chosen, with_guards=not arguments.without_guards).run()
 
@@ -109,9 +113,9 @@ class Run:
     def _progress(self, mutant: Mutant, verdict: Verdict) -> None:
         seconds = time.monotonic() - self.began
         if verdict.by == "rooms":
-            print(f"[{seconds:4.0f} s] {mutant.kind}: {mutant.name}: {verdict.which}", flush=True)
+            print(f"[{seconds:4.0f} s] {mutant.title}: {verdict.which}", flush=True)
         elif verdict.by is None:
-            print(f"[{seconds:4.0f} s] {mutant.kind}: {mutant.name}: {verdict.unmade or 'SURVIVED'}", flush=True)
+            print(f"[{seconds:4.0f} s] {mutant.title}: {verdict.unmade or 'SURVIVED'}", flush=True)
         if time.monotonic() - self.said > 10 or len(self.verdicts) == len(self.chosen):
             self.said = time.monotonic()
             print(f"[{seconds:4.0f} s] {len(self.verdicts)} of {len(self.chosen)}", flush=True)
@@ -130,9 +134,10 @@ class Run:
             if mutant not in self.verdicts:
                 continue
             if unmade := self.verdicts[mutant].unmade:
-                print(f"NOT MADE {mutant.kind}: {mutant.name}: {unmade}")
+                print(f"NOT MADE {mutant.title}: {unmade}")
             elif self.verdicts[mutant].by is None:
-                print(f"SURVIVED {mutant.kind}: {mutant.name}")
+                why = HARMLESS.get(mutant.title)
+                print(f"SURVIVED {mutant.title}{f' ({why})' if why else ''}")
         dead = len(made) - sums[None]
         share = dead / max(1, len(made))
         seconds = time.monotonic() - self.began
