@@ -91,7 +91,7 @@ class Matrix:
         self.red: set[str] = set()  # relations
         self.callers = self._callers()
 
-    def _callers(self) -> dict[str, set[str]]:
+    def _callers(self) -> defaultdict[str, set[str]]:
         """The relations whose cells call each function; the cells of the others cannot notice a change in it."""
         calls: dict[str, int] = {}
         callers: defaultdict[str, set[str]] = defaultdict(set)
@@ -157,11 +157,24 @@ class Matrix:
         if mutant.table:
             found = {mutant.table}
         elif mutant.function:
-            found = self.callers.get(mutant.function, set())
+            found = self.callers[mutant.function]
         else:
-            found = set(MATRIX.relations) if mutant.view else set()
+            found = self._askers(mutant.view) if mutant.view else set()
         found = (found & set(MATRIX.relations)) - self.red
         return sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
+
+    def _askers(self, view: str) -> set[str]:
+        """Relations whose policies read a view, and those whose cells call a function that reads it."""
+        policies = "select tablename from pg_policies where strpos(concat(qual, with_check), %s) > 0"
+        functions = "select oid::regprocedure::text from pg_proc where strpos(prosrc, %s) > 0"
+        views = """select oid::regclass::text from pg_class
+            where relkind = 'v' and relnamespace = 'private'::regnamespace and strpos(pg_get_viewdef(oid), %s) > 0"""
+        found = {name for (name,) in self.db.execute(policies, (view,))}
+        for (name,) in self.db.execute(functions, (view,)).fetchall():
+            found |= self.callers[name]
+        for (name,) in self.db.execute(views, (view,)).fetchall():
+            found |= self._askers(name)
+        return found
 
     def _of_relation(self, name: str, command: str | None, *, with_writes: bool) -> Iterator[Check]:
         yield lambda: self._cells(name, command)
