@@ -39,7 +39,9 @@ grant execute on function private.my_tutors() to authenticated;
 revoke all on function private.tutors_of_guarded_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutors_of_guarded_students() to authenticated;
 
--- Shows the caller's own assignments only, so whoever may ask may read it.
+-- They show the caller's own assignments only, so whoever may ask may read them.
+revoke all on private.my_students from public, anon, authenticated, app_admin, app_wide_tutor, service_role;
+grant select on private.my_students to app_wide_tutor;
 revoke all on private.my_tutoring from public, anon, authenticated, app_admin, app_wide_tutor, service_role;
 grant select on private.my_tutoring to app_wide_tutor;
 

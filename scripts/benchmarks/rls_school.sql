@@ -11,9 +11,9 @@ create or replace function pg_temp.person(kind int, n int) returns uuid language
 as $$ select ('00000000-0000-4000-800' || kind || '-' || lpad(to_hex(n), 12, '0'))::uuid $$;
 create or replace function pg_temp.subject(n int) returns uuid language sql immutable
 as $$ select ('00000000-0000-4000-8009-' || lpad(to_hex(n), 12, '0'))::uuid $$;
--- most rows belong to few students: the square pulls towards 1
+-- most rows belong to few students: the cube pulls towards 1
 create or replace function pg_temp.some_student(r double precision) returns uuid language sql stable
-as $$ select pg_temp.person(1, 1 + floor(pg_temp.size('students') * r * r)::int) $$;
+as $$ select pg_temp.person(1, 1 + floor(pg_temp.size('students') * r * r * r)::int) $$;
 create or replace function pg_temp.some_time(r double precision) returns timestamptz language sql stable
 as $$ select timestamptz '2026-01-05' + r * interval '300 days' $$;
 
@@ -83,6 +83,6 @@ insert into public.assignments (user_id, course_id, canvas_assignment_id, title,
 select pg_temp.person(1, s.n), pg_temp.person(6, s.n * 5 + i % 5), i, 'Assignment ' || i, pg_temp.some_time(random()),
        (array['open', 'submitted', 'graded'])[1 + floor(random() * 3)::int]::public.assignment_status
 from generate_series(1, pg_temp.size('rows')) as i,
-     lateral (select 1 + floor(pg_temp.size('students') * power(random(), 2) + i * 0)::int as n) as s;
+     lateral (select 1 + floor(pg_temp.size('students') * power(random(), 3) + i * 0)::int as n) as s;
 
 set session_replication_role = origin;

@@ -68,20 +68,19 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_students uuid[];
+    v_role public.user_role;
 begin
-    -- a paused tutor keeps the card of his student, though no row of the student's work
-    select coalesce(array_agg(distinct a.student_id), '{}') into v_students
-    from public.tutor_student_assignments as a
-    join public.profiles as tutor on tutor.user_id = a.tutor_id
-    where a.tutor_id = (select auth.uid()) and a.status in ('active', 'paused') and tutor.role = 'tutor'
-      and (a.start_date is null or a.start_date <= private.today())
-      and (a.end_date is null or a.end_date >= private.today());
-    return v_students
-        || private.guarded_students()
-        || private.my_guardians()
-        || private.my_tutors()
-        || private.tutors_of_guarded_students();
+    -- one role per account: a person has ties of one kind
+    select role into v_role from public.profiles where user_id = private.person();
+    return case
+        when v_role = 'student' then private.my_guardians() || private.my_tutors()
+        when v_role = 'parent' then private.guarded_students() || private.tutors_of_guarded_students()
+        -- a policy of that role finds them
+        when current_setting('role') = 'app_wide_tutor' then '{}'
+        -- a paused tutor keeps the card of his student, though no row of the student's work
+        when v_role = 'tutor' then array(select distinct student_id from private.my_students)
+        else '{}'
+    end;
 end
 $$;
 

@@ -32,6 +32,8 @@ create table public.goals (
 create index idx_goals_student on public.goals (student_id, status);
 -- goals that fall due
 create index idx_goals_status on public.goals (status, target_completion_date);
+-- the newest of everybody: staff, tutors of hundreds
+create index idx_goals_created on public.goals (created_at);
 create index idx_goals_subject on public.goals (subject_id);
 create index idx_goals_created_by on public.goals (created_by);
 -- one-subject tutors

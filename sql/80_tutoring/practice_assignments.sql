@@ -48,6 +48,8 @@ create index idx_pa_source on public.practice_assignments (source, assigned_at);
 create index idx_pa_flagged on public.practice_assignments (assigned_at) where flagged;
 -- what a student still has to do
 create index idx_pa_completed on public.practice_assignments (student_id, assigned_at) where not completed;
+-- the newest of everybody: staff, tutors of hundreds
+create index idx_pa_assigned on public.practice_assignments (assigned_at);
 create index idx_pa_bank_item on public.practice_assignments (bank_item_id);
 create index idx_pa_subject on public.practice_assignments (subject_id);
 create index idx_pa_override on public.practice_assignments (override_id) where override_id is not null;

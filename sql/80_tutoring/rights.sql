@@ -53,20 +53,33 @@ $$;
 comment on function private.is_tutor() is
     'Whether the caller''s account has role tutor now, whatever his token says.';
 
-create view private.my_tutoring with (security_invoker = false) as
+create view private.my_students with (security_invoker = false) as
 select
     a.student_id,
-    a.subject_id
+    a.subject_id,
+    a.status
 from public.tutor_student_assignments as a
 where
     a.tutor_id = (select private.tutor())
-    and a.status = 'active'
+    and a.status in ('active', 'paused')
     and (a.start_date is null or a.start_date <= (select private.today()))
     and (a.end_date is null or a.end_date >= (select private.today()));
 
-comment on view private.my_tutoring is
-    'Whom the caller actively tutors now, and in which subject (null: in all). Reads with the owner''s rights and shows '
-    'the caller''s own assignments only.';
+comment on view private.my_students is
+    'The caller''s assignments as a tutor that are now between their dates, paused ones included: whose card he sees. '
+    'Reads with the owner''s rights and shows nothing but the caller''s own.';
+comment on column private.my_students.student_id is 'The student.';
+comment on column private.my_students.subject_id is 'The one subject; null covers all, rows without subject included.';
+comment on column private.my_students.status is 'active or paused.';
+
+create view private.my_tutoring with (security_invoker = false) as
+select
+    student_id,
+    subject_id
+from private.my_students
+where status = 'active';
+
+comment on view private.my_tutoring is 'Whom the caller actively tutors now: whose work he sees.';
 comment on column private.my_tutoring.student_id is 'The student.';
 comment on column private.my_tutoring.subject_id is 'The one subject; null covers all, rows without subject included.';
 
@@ -149,7 +162,9 @@ security definer
 set search_path = ''
 as $$
 begin
-    if current_setting('role') in ('app_subject_tutor', 'app_wide_tutor') then
+    -- the usual case is asked for alone
+    if current_setting('role') in ('app_subject_tutor', 'app_wide_tutor')
+        or not exists (select from private.my_tutoring where subject_id is not null) then
         return '{}';
     end if;
     return array(

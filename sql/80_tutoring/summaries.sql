@@ -29,6 +29,8 @@ create table public.summaries (
 
 create index idx_summaries_session on public.summaries (session_id, student_id);
 create index idx_summaries_student on public.summaries (student_id, created_at desc) include (subject_id);
+-- the newest of everybody: staff, tutors of hundreds
+create index idx_summaries_created on public.summaries (created_at);
 create index idx_summaries_tutor on public.summaries (tutor_id);
 create index idx_summaries_subject on public.summaries (subject_id);
 create index idx_summaries_override on public.summaries (override_id) where override_id is not null;

@@ -269,11 +269,11 @@ GUARDS = [
         "comment on function public.ensure_profile() is null",
     ),
     Guard(
-        # private.my_tutoring shows the caller's own assignments and nothing else
+        # these two show the caller's own assignments and nothing else
         "a view shows what the reader's own policies show",
         f"""select oid::regclass from pg_class where relnamespace in {OURS} and relkind = 'v'
         and not coalesce('security_invoker=true' = any (reloptions), false)
-        and oid <> 'private.my_tutoring'::regclass""",
+        and oid not in ('private.my_students'::regclass, 'private.my_tutoring'::regclass)""",
         "alter view public.v_student_progress reset (security_invoker)",
     ),
     Guard(
