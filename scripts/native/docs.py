@@ -40,8 +40,8 @@ creates for oneself. A dot is nothing.
 - Anonymous sign-ins (`is_anonymous`) have no right anywhere, though their database role is `authenticated`.
 - The functions and the worker (`service_role`) may do everything in every table below; people cannot get there.
 - Staff is the database role `app_admin`, which the token hook sets; it also keeps what a person may do to own rows.
-- A tutor's token may name `app_subject_tutor` or `app_wide_tutor`: the same rights, but plans for one subject or for hundreds
-  of students (`docs/decisions/0006-sets-of-thousands.md`).
+- A tutor's token may name `app_subject_tutor` or `app_wide_tutor`: the same rights, other plans, for
+  one subject or for hundreds of students (`docs/decisions/0006-sets-of-thousands.md`).
 - Nobody names anything in the schema `private`, the service neither: see its functions at the end.
 
 | person | is |
