@@ -73,6 +73,7 @@ class Run:
         """Judges all; the exit status."""
         context = multiprocessing.get_context("spawn")
         tasks, results = context.Queue(), context.Queue()
+        tasks.cancel_join_thread()  # an interrupted run leaves mutants that nobody takes
         for mutant in self.chosen:
             tasks.put(mutant)
         server = dataclasses.replace(self.stack.server, process=None)
