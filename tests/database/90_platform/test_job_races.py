@@ -250,7 +250,7 @@ def test_no_call_reads_a_table_whole_even_by_a_generic_plan(db: Connection) -> N
     db.execute(
         "insert into private.job_runtime (job_id, type, rank, due_at, state)"
         " select id, type, now(), now(), 'over' from public.jobs where status = 'succeeded'"
-            " on conflict do nothing"
+        " on conflict do nothing"
     )
     db.execute("analyze public.jobs, private.job_runtime")
     db.execute("alter table public.jobs enable trigger user")
