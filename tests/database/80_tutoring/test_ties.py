@@ -152,7 +152,7 @@ def test_a_tutor_sees_rows_while_he_tutors(db: Connection, tie: Tie, one_subject
 def test_a_tutor_writes_while_he_tutors(db: Connection, tie: Tie, one_subject: bool) -> None:
     made = pair(db, tie, one_subject=one_subject)
     bank_item = item(db, made.subject)
-    goal_row = {"s": made.student, "m": made.subject, "t": made.tutor, "i": bank_item, "q": made.question}
+    ids = {"s": made.student, "m": made.subject, "t": made.tutor, "i": bank_item, "q": made.question}
     correction = json.dumps({"answer": "Otherwise."})
     for role in made.roles:
         for statement in (
@@ -164,7 +164,7 @@ def test_a_tutor_writes_while_he_tutors(db: Connection, tie: Tie, one_subject: b
             "update public.practice_assignments set flagged = true where student_id = %(s)s",
             f"select public.apply_override('qa_answer', %(q)s, 'edited', '{correction}', null)",
         ):
-            assert made.can(role, statement, goal_row) is tie.rows, f"{role}: {statement}"
+            assert made.can(role, statement, ids) is tie.rows, f"{role}: {statement}"
 
 
 @pytest.mark.parametrize("tie", TIES, ids=lambda tie: tie.name)
