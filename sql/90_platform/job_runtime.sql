@@ -28,7 +28,7 @@ create table private.job_runtime (
     state private.job_state not null,
 
     constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade
-) with (fillfactor = 65, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 
 create index idx_job_runtime_admitted on private.job_runtime (rank, job_id) where state = 'admitted';
 create index idx_job_runtime_waiting on private.job_runtime (user_id, rank, job_id) where state = 'waiting';

@@ -52,7 +52,7 @@ create table public.jobs (
     constraint jobs_progress_check check (jsonb_typeof(progress) = 'object')
 ) with (
     -- rows change state a few times, in place, and never again
-    fillfactor = 65, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500
+    fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500
 );
 
 -- none of these names a column that claims and completions change: so they write no index (HOT updates)

@@ -38,7 +38,7 @@ alter table public.jobs
     drop constraint jobs_week_id_check,
     drop constraint jobs_timeout_s_check,
     drop constraint jobs_dedupe_key_check,
-    set (fillfactor = 65);
+    set (fillfactor = 60);
 
 drop index public.jobs_dedupe_key_key;
 drop index public.idx_jobs_queued;
@@ -159,7 +159,7 @@ alter table private.job_runtime
     add column rank timestamptz,
     add column due_at timestamptz,
     add column state private.job_state,
-    set (fillfactor = 65);
+    set (fillfactor = 50);
 
 drop index private.idx_job_runtime_claim;
 
@@ -240,52 +240,60 @@ drop function private.take_waiting(public.job_type[], text[], timestamptz, uuid[
 
 create or replace function private.job_cap(p_user_id uuid)
 returns int
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-    select coalesce((select places from private.job_caps where user_id = p_user_id), 4);
+begin
+    return coalesce((select places from private.job_caps where user_id = p_user_id), 4);
+end
 $$;
 
 comment on function private.job_cap(uuid) is 'How many jobs of a person may run at once.';
 
 create or replace function private.job_rank(p_scheduled_at timestamptz, p_priority int)
 returns timestamptz
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-    select p_scheduled_at - make_interval(mins => 5 * p_priority);
+begin
+    return p_scheduled_at - make_interval(mins => 5 * p_priority);
+end
 $$;
 
 comment on function private.job_rank(timestamptz, int) is 'Where a job stands in the queue; see private.job_runtime.rank.';
 
 create or replace function private.set_front(p_rank timestamptz)
 returns void
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
-    select setval(
+begin
+    perform setval(
         'private.job_front', greatest(0, extract(epoch from greatest(p_rank, timestamptz 'epoch')) * 1000000)::bigint
     );
+end
 $$;
 
 comment on function private.set_front(timestamptz) is 'Lets claims begin to look at this rank.';
 
 create or replace function private.first_state(p_scheduled_at timestamptz, p_user_id uuid)
 returns private.job_state
-language sql
+language plpgsql
 stable
 set search_path = ''
 as $$
-    select case
+begin
+    return case
         when p_scheduled_at > private.clock() then 'later'
         when p_user_id is null then 'admitted'
         else 'waiting'
     end::private.job_state;
+end
 $$;
 
 comment on function private.first_state(timestamptz, uuid) is
@@ -358,7 +366,11 @@ begin
     from (select distinct o as owner from unnest(p_owners) as o where o is not null order by o) as owners;
     for v_owner in
         select o.owner from (select distinct o as owner from unnest(p_owners) as o) as o
-        where exists (select from private.job_runtime as r where r.user_id = o.owner and r.state = 'waiting')
+        -- asked for in the index's order, or one person with very many would make reading the table look cheap
+        where (
+            select true from private.job_runtime as r where r.user_id = o.owner and r.state = 'waiting'
+            order by r.rank, r.job_id limit 1
+        )
     loop
         v_free := private.job_cap(v_owner)
             - (select count(*) from private.job_runtime where user_id = v_owner and state = 'admitted');
@@ -602,11 +614,12 @@ comment on function private.end_try(uuid, text, text, text, boolean, numeric) is
 
 create or replace function private.forget_claims(p_limit int)
 returns void
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
+begin
     -- counted, not joined: a join might read all jobs there ever were
     delete from private.job_claims where id = any (array(
         select c.id from private.job_claims as c
@@ -617,6 +630,7 @@ as $$
         limit p_limit
         for update skip locked
     ));
+end
 $$;
 
 comment on function private.forget_claims(int) is 'Forgets claims none of whose jobs runs any more.';
@@ -766,7 +780,10 @@ begin
     end if;
     select
         (select c.job_ids from private.job_claims as c where c.id = p_claim_id),
-        exists (select from private.job_runtime as w where w.state = 'later' and w.due_at <= v_now),
+        (
+            select true from private.job_runtime as w where w.state = 'later' and w.due_at <= v_now
+            order by w.due_at limit 1
+        ),
         exists (select from private.provider_buckets)
     into v_again, v_due, v_limited;
     if v_again is not null then
@@ -818,6 +835,7 @@ begin
         );
         exit when cardinality(v_taken) = v_limit or v_turn = 2;
         -- little to do: time to look for what was left lying
+        perform private.forget_claims(100);
         perform private.reap_jobs(20);
         if extract(epoch from clock_timestamp()) * 1000 >= v_look then
             v_from := coalesce(private.find_front(), v_from);
@@ -964,7 +982,12 @@ begin
             ) as p
         )
     into v_done, v_owners;
-    if exists (select from private.job_runtime as w where w.state = 'waiting' and w.user_id = any (v_owners)) then
+    if exists (
+        select from unnest(v_owners) as o (id) where (
+            select true from private.job_runtime as r where r.user_id = o.id and r.state = 'waiting'
+            order by r.rank, r.job_id limit 1
+        )
+    ) then
         perform private.admit_jobs(v_owners);
     end if;
     if cardinality(v_done) = jsonb_array_length(p_jobs) then
