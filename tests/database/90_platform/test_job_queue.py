@@ -169,6 +169,32 @@ def test_the_same_claim_gives_the_same_rows(db: Connection) -> None:
     assert len(claim(db, 5)) == 3
 
 
+def test_claims_are_forgotten_when_their_jobs_are_over(db: Connection) -> None:
+    for _ in range(3):
+        enqueue(db)
+    done, running = claim(db, 1), claim(db, 2, claim_id=uuid.uuid4())
+    complete(db, *done)
+    complete(db, running[0])
+    reap(db)
+    assert rows(db, "select job_ids from private.job_claims") == [{"job_ids": [row["job_id"] for row in running]}]
+    complete(db, running[1])
+    reap(db)
+    assert one(db, "select count(*) from private.job_claims") == 0
+
+
+def test_a_front_that_is_wrong_hides_no_job(db: Connection) -> None:
+    made = enqueue(db)
+    db.execute("select private.set_front(now() + interval '1 year')")
+    assert [row["job_id"] for row in claim(db)] == [made.job_id]
+
+
+def test_ids_of_jobs_begin_with_the_time(db: Connection) -> None:
+    made = [enqueue(db).job_id for _ in range(3)]
+    assert {(job_id.version, job_id.variant) for job_id in made} == {(7, uuid.RFC_4122)}
+    ages = [datetime.now(UTC).timestamp() - (job_id.int >> 80) / 1000 for job_id in made]
+    assert max(ages) < 60 and min(ages) > -60
+
+
 def test_a_claim_id_is_not_answered_with_jobs_that_others_took_over(db: Connection) -> None:
     enqueue(db)
     claim_id = uuid.uuid4()

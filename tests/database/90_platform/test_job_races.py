@@ -252,12 +252,21 @@ def test_no_call_reads_a_table_whole_even_by_a_generic_plan(db: Connection) -> N
         " select id, type, now(), now(), 'over' from public.jobs where status = 'succeeded'"
         " on conflict do nothing"
     )
+    # one person with so many that the planner expects to meet his rows anywhere
+    me, other = persona(db), persona(db)
+    db.execute(
+        "with made as ("
+        "insert into public.jobs (type, user_id) select 'brand_package', %s from generate_series(1, 20000) returning id"
+        ") insert into private.job_runtime (job_id, type, user_id, rank, due_at, state)"
+        " select id, 'brand_package', %s, now(), now(), 'waiting' from made",
+        (me, me),
+    )
     db.execute("analyze public.jobs, private.job_runtime")
     db.execute("alter table public.jobs enable trigger user")
     db.execute("set local plan_cache_mode = force_generic_plan")
-    me = persona(db)
     before = whole_reads(db)
     for _ in range(2):
+        enqueue(db, TYPE, user_id=other)
         made = enqueue(db, TYPE, user_id=me, dedupe_key="k", dedupe_mode="queued")
         first, second, third, *_ = take(db, 10)
         heartbeat(db, first, second, progress={"n": 1})
