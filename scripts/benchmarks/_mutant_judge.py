@@ -311,12 +311,14 @@ class Rooms:
     def _in_order(self, mutant: Mutant) -> Iterator[RoomTest]:
         """Tests that name what was changed come first, then the others, the quick ones each time.
 
-        Not called are slow tests that do not name it, and of a changed helper the tests that never call it.
+        Of a changed helper those that call it are run; of others, slow tests only where they name what was changed.
         """
         for test in sorted(self.tests, key=lambda test: (not test.names(mutant), test.seconds)):
-            if mutant.function and test.calls is not None and mutant.function not in test.calls:
-                continue
-            if test.seconds < self.slow_seconds or test.names(mutant):
+            if mutant.function and test.calls is not None:
+                wanted = mutant.function in test.calls
+            else:
+                wanted = test.seconds < self.slow_seconds or test.names(mutant)
+            if wanted:
                 yield test
 
 
