@@ -2,7 +2,8 @@
 -- one transaction and its answer may be lost: a claim can be asked for again, a completion said twice.
 --
 -- The calls of workers force generic plans: planning anew each time, as Postgres prefers for arrays of unknown length, costs
--- several times what they do. A test holds that no generic plan reads a table whole.
+-- several times what they do. A test holds that no generic plan reads a table whole. Claims and completions also look away
+-- from sequential scans: a plan made while a table is empty is kept while it grows.
 --
 -- Lock order, everywhere: the job's row, its row in job_runtime, its owner's places (an advisory lock each, sorted by id and
 -- all at once). Whoever takes them in another order passes by what is locked (skip locked); so nothing waits in a circle.
@@ -519,6 +520,7 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
+set enable_seqscan = 'off'
 as $$
 #variable_conflict use_column
 declare
@@ -709,6 +711,7 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
+set enable_seqscan = 'off'
 as $$
 #variable_conflict use_column
 declare

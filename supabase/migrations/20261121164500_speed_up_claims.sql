@@ -750,6 +750,7 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
+set enable_seqscan = 'off'
 as $$
 #variable_conflict use_column
 declare
@@ -940,6 +941,7 @@ volatile
 security definer
 set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
+set enable_seqscan = 'off'
 as $$
 #variable_conflict use_column
 declare
