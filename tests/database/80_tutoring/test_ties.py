@@ -218,6 +218,7 @@ def test_parent_and_child_see_each_other_while_consent_lasts(
     other_parent, other_child = persona(db, "parent"), persona(db)
     consent(db, other_parent, other_child)
     goal(db, child)
+    assign(db, persona(db, "tutor"), child)
     if status == "pending":
         insert(db, "public.guardianships", {"parent_id": parent, "student_id": child})
     else:
@@ -228,6 +229,8 @@ def test_parent_and_child_see_each_other_while_consent_lasts(
         give_up_role(db, parent)
     assert sees_card(db, parent, child) is sees_card(db, child, parent) is counts
     assert ("goals" in seen(db, parent, "authenticated", child)) is counts
+    with act_as(db, parent):
+        assert one(db, "select count(*) from public.tutor_student_assignments") == int(counts)
     for stranger, person in ((other_parent, child), (other_child, parent), (parent, other_child)):
         assert not sees_card(db, stranger, person)
     assert seen(db, other_parent, "authenticated", child) == set()
