@@ -145,7 +145,7 @@ begin
     return case current_setting('role')
         when 'app_wide_tutor' then '{}'
         when 'app_subject_tutor' then array(select student_id from private.my_tutoring where subject_id is null)
-        else private.tutored_students()
+        else array(select student_id from private.my_tutoring)
     end;
 end
 $$;

@@ -24,6 +24,8 @@ create table public.tutoring_sessions (
 );
 
 create index idx_sessions_student on public.tutoring_sessions (student_id, subject_id);
+-- a student's page, newest first
+create index idx_sessions_student_date on public.tutoring_sessions (student_id, session_date);
 create index idx_sessions_tutor on public.tutoring_sessions (tutor_id);
 create index idx_sessions_date on public.tutoring_sessions (session_date);
 create index idx_sessions_subject on public.tutoring_sessions (subject_id);
