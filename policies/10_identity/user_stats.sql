@@ -21,14 +21,12 @@ comment on policy select_related on public.user_stats is
 
 create policy select_wide_tutor on public.user_stats for select to app_wide_tutor
 using (
-        (
-            select true from private.my_tutoring as t
-            where
-                t.student_id = user_stats.user_id
-                and t.subject_id is null
-            limit 1
-        )
-    );
+    (
+        select true from private.my_tutoring as t
+        where t.student_id = user_stats.user_id and t.subject_id is null
+        limit 1
+    )
+);
 comment on policy select_wide_tutor on public.user_stats is
     'Figures of students a tutor of hundreds tutors in all subjects, asked row by row.';
 

@@ -24,8 +24,7 @@ create policy select_wide_tutor on public.student_subjects for select to app_wid
     using (
         (
             select true from private.my_tutoring as t
-            where
-                t.student_id = student_subjects.student_id
+            where t.student_id = student_subjects.student_id
             limit 1
         )
     );

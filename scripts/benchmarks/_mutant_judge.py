@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import Queue
 from typing import Any
 
@@ -80,7 +81,7 @@ class Matrix:
         self.remark = remark
         self.guards = {guard.name: guard for guard in test_catalogue.GUARDS if with_guards}
         for name in list(self.guards):
-            if self._is_red(lambda name=name: self._guard(name)):  # type: ignore[misc]
+            if self._is_red(partial(self._guard, name)):
                 remark(RED.format(f"guard '{name}'"))
                 del self.guards[name]
         self.has_manifest = with_guards and not self._is_red(self._manifest)
@@ -142,13 +143,13 @@ class Matrix:
         known = list(self.successful[mutant.kind])
         guards = [name for name in known if name in self.guards]
         for name in guards:
-            yield "guards", name, lambda name=name: self._guard(name)  # type: ignore[misc]
+            yield "guards", name, partial(self._guard, name)
         for name in self._relations(mutant, known):
             for check in self._of_relation(name, mutant.command, with_writes=mutant.kind in SILENT):
                 yield "matrix", name, check
         for name in self.guards:
             if name not in guards:
-                yield "guards", name, lambda name=name: self._guard(name)  # type: ignore[misc]
+                yield "guards", name, partial(self._guard, name)
         if mutant.kind not in OF_GRANTS and self.has_manifest:
             yield "guards", "privileges", self._manifest
 
