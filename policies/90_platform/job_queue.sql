@@ -28,6 +28,10 @@ revoke all on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, tex
 from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) to service_role;
 
+revoke all on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) to service_role;
+
 revoke all on function public.svc_claim_jobs(text, text[], int, int, uuid)
 from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_claim_jobs(text, text[], int, int, uuid) to service_role;
@@ -58,7 +62,10 @@ from public, anon, authenticated, app_admin, service_role;
 revoke all on function private.set_front(timestamptz)
 from public, anon, authenticated, app_admin, service_role;
 
-revoke all on function private.find_front()
+revoke all on function private.front()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.next_front(boolean)
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.first_state(timestamptz, uuid)

@@ -14,3 +14,6 @@ comment on policy nobody on private.job_claims is 'Nobody reaches claims by the 
 
 revoke all on sequence private.job_front from public, anon, authenticated, app_admin, service_role;
 revoke all on sequence private.job_look from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.delete_runtime()
+from public, anon, authenticated, app_admin, service_role;

@@ -26,3 +26,6 @@ grant execute on function private.job_id() to service_role;
 
 revoke all on function private.check_job()
 from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.change_job()
+from public, anon, authenticated, app_admin, service_role;

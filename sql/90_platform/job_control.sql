@@ -33,6 +33,7 @@ declare
     v_job public.jobs;
 begin
     -- waits for a claim that is taking it; then it is running
+    perform from private.job_runtime where job_id = p_job_id for update;
     select * into v_job from public.jobs where id = p_job_id for update;
     if v_job.status = 'queued' then
         update public.jobs
@@ -86,7 +87,8 @@ as $$
 declare
     v_job public.jobs;
 begin
-    select * into v_job from public.jobs where id = private.own_job(p_id) for update;
+    perform from private.job_runtime where job_id = private.own_job(p_id) for update;
+    select * into v_job from public.jobs where id = p_id for update;
     if v_job.status is distinct from 'failed' then
         raise exception 'only a failed job is tried again' using errcode = 'PT409';
     end if;

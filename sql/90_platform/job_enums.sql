@@ -10,7 +10,8 @@ create domain private.job_state as text
 constraint job_state_check check (value in ('later', 'waiting', 'admitted', 'over'));
 comment on domain private.job_state is
     'Where a job stands in the queue. later: not due. waiting: due, but its owner has no free place. admitted: has a place, '
-    'waits for a worker or runs. over: ended.';
+    'waits for a worker or runs. over: ended without '
+    'success.';
 
 create domain private.job_payload as jsonb constraint job_payload_check check (jsonb_typeof(value) = 'object');
 comment on domain private.job_payload is 'The input of a job: an object. A domain, so that it is looked at when written alone.';

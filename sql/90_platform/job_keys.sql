@@ -1,6 +1,6 @@
 -- The keys of live jobs: at most one queued or running job has a key. A table of its own and not a partial unique index on
--- jobs.status, because that index would have to be written each time any job changes its state. Written by the trigger
--- below and, ahead of it, by svc_enqueue_job.
+-- jobs.status, because that index would have to be written each time any job changes its state. Written by triggers of
+-- public.jobs and, ahead of them, by svc_enqueue_job.
 
 create table private.job_keys (
     dedupe_key text primary key,
@@ -16,7 +16,7 @@ comment on table private.job_keys is 'Which live job has a key.';
 comment on column private.job_keys.dedupe_key is 'The key.';
 comment on column private.job_keys.job_id is 'The queued or running job that has it.';
 
-create function private.keep_job_key()
+create function private.take_job_key()
 returns trigger
 language plpgsql
 volatile
@@ -24,25 +24,15 @@ security definer
 set search_path = ''
 as $$
 begin
-    if tg_op = 'UPDATE' and (
-        new.status not in ('queued', 'running') or new.dedupe_key is distinct from old.dedupe_key
-    ) then
-        delete from private.job_keys where job_id = old.id;
-    end if;
-    if new.status in ('queued', 'running') and new.dedupe_key is not null
-        and not exists (select from private.job_keys where dedupe_key = new.dedupe_key and job_id = new.id) then
+    if not exists (select from private.job_keys where dedupe_key = new.dedupe_key and job_id = new.id) then
         insert into private.job_keys (dedupe_key, job_id) values (new.dedupe_key, new.id);
     end if;
     return null;
 end
 $$;
 
-comment on function private.keep_job_key() is
-    'AFTER INSERT or UPDATE of a job with a key: a live job has it (23505 when another has), an ended one gives it up.';
+comment on function private.take_job_key() is
+    'AFTER INSERT of a job with a key: it has it (23505 when another has). Later changes are private.change_job()''s.';
 
 create trigger trg_jobs_key_taken after insert on public.jobs
-for each row when (new.dedupe_key is not null) execute function private.keep_job_key();
-
-create trigger trg_jobs_key_kept after update of status, dedupe_key on public.jobs
-for each row when (old.dedupe_key is not null or new.dedupe_key is not null)
-execute function private.keep_job_key();
+for each row when (new.dedupe_key is not null) execute function private.take_job_key();

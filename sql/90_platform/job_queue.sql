@@ -5,8 +5,8 @@
 -- several times what they do. A test holds that no generic plan reads a table whole. Claims and completions also look away
 -- from sequential scans: a plan made while a table is empty is kept while it grows.
 --
--- Lock order, everywhere: the job's row, its row in job_runtime, its owner's places (an advisory lock each, sorted by id and
--- all at once). Whoever takes them in another order passes by what is locked (skip locked); so nothing waits in a circle.
+-- Lock order, everywhere: the job's row in job_runtime, its row in jobs, its owner's places (an advisory lock each, sorted by
+-- id). Whoever takes them in another order passes by what is locked (skip locked); so nothing waits in a circle.
 
 create function private.job_cap(p_user_id uuid)
 returns int
@@ -69,6 +69,22 @@ $$;
 comment on function private.first_state(timestamptz, uuid) is
     'Where a queued job begins to wait: only the system''s own need no place.';
 
+create function private.front()
+returns timestamptz
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    -- asked as a function, not as a row: that needs no query. Not set before the first look
+    return coalesce(
+        timestamptz 'epoch' + nullif(pg_sequence_last_value('private.job_front'), 0) * interval '1 microsecond', '-infinity'
+    );
+end
+$$;
+
+comment on function private.front() is 'The rank at which claims begin to look.';
+
 create function private.lower_front(p_rank timestamptz)
 returns void
 language plpgsql
@@ -78,7 +94,7 @@ set search_path = ''
 as $$
 begin
     -- should a claim move it on before this is committed, the next look from the start finds what was missed
-    if p_rank < (select timestamptz 'epoch' + f.last_value * interval '1 microsecond' from private.job_front as f) then
+    if p_rank < private.front() then
         perform private.set_front(p_rank);
     end if;
 end
@@ -86,7 +102,7 @@ $$;
 
 comment on function private.lower_front(timestamptz) is 'Tells claims that a job was admitted before the place where they begin to look.';
 
-create function private.find_front()
+create function private.next_front(p_idle boolean)
 returns timestamptz
 language plpgsql
 volatile
@@ -94,29 +110,42 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_began constant timestamptz := clock_timestamp();
+    v_now constant timestamptz := clock_timestamp();
+    v_look constant timestamptz := timestamptz 'epoch'
+        + coalesce(pg_sequence_last_value('private.job_look'), 0) * interval '1 millisecond';
+    v_from timestamptz := '-infinity';
     v_rank timestamptz;
     v_took interval;
 begin
+    if v_now < v_look + (not p_idle)::int * interval '1 second' then
+        v_from := private.front();
+        if p_idle then
+            return v_from;
+        end if;
+    end if;
     select r.rank into v_rank from private.job_runtime as r
-    where r.state = 'admitted' and r.lease_token is null
+    where r.state = 'admitted' and r.rank >= v_from and r.lease_token is null
     order by r.rank, r.job_id
     limit 1;
-    v_took := clock_timestamp() - v_began;
-    -- looking takes two hundredths of the time at most, however long the way from the start has become
-    if v_took < interval '2 milliseconds' then
-        v_took := interval '0';
+    if v_from = '-infinity' then
+        v_took := clock_timestamp() - v_now;
+        -- looking takes two hundredths of the time at most, however long the way from the start has become
+        if v_took < interval '2 milliseconds' then
+            v_took := interval '0';
+        end if;
+        perform setval('private.job_look', (extract(epoch from clock_timestamp() + 50 * v_took) * 1000)::bigint);
     end if;
-    perform setval('private.job_look', (extract(epoch from clock_timestamp() + 50 * v_took) * 1000)::bigint);
-    if v_rank is not null then
-        perform private.set_front(v_rank);
+    if v_rank is null then
+        return '-infinity';
     end if;
+    perform private.set_front(v_rank);
     return v_rank;
 end
 $$;
 
-comment on function private.find_front() is
-    'Looks for the first job to claim from the start, and notes where it stands; null when there is none.';
+comment on function private.next_front(boolean) is
+    'Moves the front on to the first job to claim, and says where that is. Once a second, or when there is little to do, it '
+    'looks for it from the start.';
 
 create function private.admit_jobs(p_owners uuid[])
 returns void
@@ -361,15 +390,14 @@ begin
         v_job.status := 'failed';
     end if;
     update private.job_runtime
-    set lease_token = null, locked_until = null, locked_by = null, claim_id = null,
-        error_detail = left(p_error_detail, 4000),
+    set lease_token = null, locked_until = null, locked_by = null, error_detail = left(p_error_detail, 4000),
         state = case when v_job.status = 'queued' then state else 'over'::private.job_state end
     where job_id = p_job_id;
     update public.jobs
     set status = v_job.status,
         scheduled_at = v_job.scheduled_at,
         retry_count = retry_count + (v_job.status = 'queued')::int,
-        error_code = left(p_error_code, 200),
+        error_code = left(coalesce(p_error_code, 'internal'), 200),
         error_message = left(p_error_message, 500),
         completed_at = case when v_job.status <> 'queued' then v_now end
     where id = p_job_id
@@ -395,7 +423,7 @@ begin
         select c.id from private.job_claims as c
         where (
             select count(*) from private.job_runtime as r
-            where r.job_id = any (c.job_ids) and r.claim_id = c.id and r.state = 'admitted'
+            where r.job_id = any (c.job_ids) and r.claim_id = c.id and r.lease_token is not null and r.state = 'admitted'
         ) = 0
         limit p_limit
         for update skip locked
@@ -427,7 +455,7 @@ begin
         join public.jobs as j on j.id = r.job_id
         where r.job_id = any (v_claimed) and r.state = 'admitted' and r.locked_until < v_now and j.status = 'running'
         limit p_limit
-        for update of j, r skip locked
+        for update of r, j skip locked
     loop
         -- no back-off: the worker died, most likely not by this job, and it has waited a lease already
         v_ended := private.end_try(
@@ -495,6 +523,244 @@ $$;
 comment on function private.take_tokens(uuid[]) is
     'Takes a token for each job from its provider''s bucket: by job, the milliseconds to wait before the work, or "refused".';
 
+create function public.svc_exchange_jobs(
+    p_done jsonb,
+    p_worker text,
+    p_types text[],
+    p_limit int,
+    p_lease_s int default 60,
+    p_claim_id uuid default null
+)
+returns table (
+    job_id uuid,
+    type text,
+    user_id uuid,
+    week_id uuid,
+    payload jsonb,
+    retry_count int,
+    max_retries int,
+    timeout_s int,
+    lease_token uuid,
+    locked_until timestamptz,
+    provider_wait_ms int,
+    lost boolean
+)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
+set enable_seqscan = 'off'
+as $$
+#variable_conflict use_column
+declare
+    v_now constant timestamptz := private.clock();
+    v_until constant timestamptz := v_now + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600));
+    v_claim constant uuid := coalesce(p_claim_id, gen_random_uuid());
+    v_limit int := least(greatest(coalesce(p_limit, 1), 0), 100);
+    -- what is handed in
+    v_done uuid[];
+    v_results jsonb[];
+    v_missing int;
+    v_owners uuid[];
+    v_owner uuid;
+    -- what is handed out
+    v_from timestamptz := private.front();
+    v_found uuid[];
+    v_payloads jsonb[];
+    v_special boolean;
+    v_again uuid[];
+    v_due boolean;
+    v_taken uuid[];
+    v_began timestamptz;
+    v_token uuid;
+    v_waits jsonb := '{}';
+    v_count int;
+    v_noted boolean := false;
+    v_idle boolean := false;
+begin
+    if v_limit > 0 and (p_worker is null or p_types is null) then
+        raise exception 'a claim names its worker and its types' using errcode = '22004';
+    end if;
+    if p_done is null or p_done = '[]' then
+        -- a claim alone waits for no disk: should a power cut forget it, its jobs wait again, as after a lease that ran out
+        perform set_config('synchronous_commit', 'off', true);
+    else
+        -- whoever waited here for a reaper or another claim sees its new token
+        select array_agg(h.job_id), array_agg(h.result), array_agg(h.user_id)
+        into v_done, v_results, v_owners
+        from (
+            select s.job_id, s.result, r.user_id
+            from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid, result jsonb)
+            join private.job_runtime as r on r.job_id = s.job_id
+            where r.lease_token = s.lease_token and r.state = 'admitted'
+            order by s.job_id
+            for no key update of r
+        ) as h;
+        v_missing := jsonb_array_length(p_done) - coalesce(cardinality(v_done), 0);
+    end if;
+    if v_limit > 0 then
+        -- the first asking for this claim may still be under way
+        if not pg_try_advisory_xact_lock(hashtextextended(v_claim::text, 91)) then
+            perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 91));
+        end if;
+        -- the more each claim takes, the more the next ones pass in vain
+        if random() * 20 < v_limit
+            or extract(epoch from clock_timestamp()) * 1000 > coalesce(pg_sequence_last_value('private.job_look'), 0) + 1000
+        then
+            v_from := private.next_front(false);
+        end if;
+    end if;
+    for v_turn in 1 .. 3 loop
+        v_taken := null;
+        if v_limit > 0 then
+            select
+                array_agg(w.job_id), array_agg(w.payload), bool_or(w.special),
+                (select c.job_ids from private.job_claims as c where c.id = p_claim_id),
+                (
+                    select true from private.job_runtime as l where l.state = 'later' and l.due_at <= v_now
+                    order by l.due_at limit 1
+                )
+            into v_found, v_payloads, v_special, v_again, v_due
+            from (
+                select r.job_id, r.payload::jsonb as payload, r.provider is not null or r.claim_id is not null as special
+                from private.job_runtime as r
+                where r.state = 'admitted'
+                    and r.rank >= v_from
+                    and r.lease_token is null
+                    and r.type::text = any (p_types)
+                    and (r.provider is null or r.provider <> all (array(
+                        select b.provider from private.provider_buckets as b
+                        where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1
+                    )))
+                order by r.rank, r.job_id
+                limit v_limit
+                for no key update skip locked
+            ) as w;
+            v_taken := v_found;
+        end if;
+        if v_again is not null and v_turn = 1 then
+            return query
+            select j.id, j.type::text, j.user_id, j.week_id, r.payload::jsonb, j.retry_count, j.max_retries, j.timeout_s,
+                   r.lease_token, r.locked_until, 0, false
+            from private.job_runtime as r
+            join public.jobs as j on j.id = r.job_id
+            where r.job_id = any (v_again) and r.claim_id = p_claim_id and j.status = 'running'
+            order by r.rank, j.id;
+            if found then
+                v_limit := 0;
+                v_taken := null;
+            else
+                delete from private.job_claims as c where c.id = p_claim_id;
+            end if;
+        end if;
+        if v_due and v_turn = 1 and v_limit > 0 then
+            perform private.admit_due_jobs(100);
+            v_from := '-infinity';
+            continue;
+        end if;
+        v_began := v_now;
+        if v_special and v_taken is not null then
+            v_waits := private.take_tokens(v_found);
+            v_taken := nullif(array(
+                select f.id from unnest(v_found) with ordinality as f (id, n)
+                where v_waits ->> f.id::text is distinct from 'refused'
+                order by f.n
+            ), '{}');
+            -- no two tries of a job begin at one moment, whatever the clock says: their tokens differ by it
+            select greatest(v_now, max(j.started_at) + interval '1 microsecond') into v_began
+            from public.jobs as j where j.id = any (v_taken);
+        end if;
+        if v_taken is not null or v_done is not null then
+            -- the moment in microseconds, and the second half of the claim's id
+            v_token := (
+                lpad(to_hex((extract(epoch from v_began) * 1000000)::bigint), 16, '0') || right(v_claim::text, 17)
+            )::uuid;
+            return query
+            with moved as (
+                update public.jobs as j
+                set status = case j.status when 'queued' then 'running' else 'succeeded' end::public.job_status,
+                    started_at = case j.status when 'queued' then v_began else j.started_at end,
+                    completed_at = case j.status when 'running' then v_now end,
+                    result = case j.status when 'running' then nullif(v_results[array_position(v_done, j.id)], 'null') end,
+                    updated_at = now()
+                where j.id = any (v_done || v_taken)
+                    and j.status = case when j.id = any (v_taken) then 'queued' else 'running' end::public.job_status
+                returning j.id, j.type, j.user_id, j.week_id, j.retry_count, j.max_retries, j.timeout_s, j.status
+            ),
+            ended as (
+                delete from private.job_runtime where job_id = any (v_done)
+            ),
+            leased as (
+                update private.job_runtime
+                set lease_token = v_token, claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
+                where job_id = any (v_taken)
+            ),
+            noted as (
+                insert into private.job_claims (id, job_ids) select v_claim, v_taken where v_taken is not null and not v_noted
+            )
+            select m.id, m.type::text, m.user_id, m.week_id, v_payloads[array_position(v_found, m.id)], m.retry_count,
+                   m.max_retries, m.timeout_s, v_token, v_until, coalesce((v_waits ->> m.id::text)::int, 0), false
+            from moved as m
+            where m.status = 'running'
+            order by array_position(v_found, m.id);
+            get diagnostics v_count = row_count;
+            v_limit := v_limit - v_count;
+            if v_noted then
+                update private.job_claims as c set job_ids = c.job_ids || v_taken where c.id = v_claim;
+            end if;
+            v_noted := v_noted or v_taken is not null;
+            if v_count < cardinality(v_taken) then
+                -- changed by hand: not queued any more, so it waits in vain
+                update private.job_runtime as r set state = 'over', lease_token = null
+                where r.job_id = any (v_taken)
+                    and not exists (select from public.jobs as j where j.id = r.job_id and j.status = 'running');
+            end if;
+        end if;
+        if v_done is not null then
+            -- their owners' places are locked here and looked at below: so somebody who found them taken is seen, or sees us
+            if cardinality(v_owners) > 1 then
+                v_owners := array(select distinct o.id from unnest(v_owners) as o (id) order by o.id);
+            end if;
+            foreach v_owner in array v_owners loop
+                if v_owner is not null and not pg_try_advisory_xact_lock(hashtextextended(v_owner::text, 90)) then
+                    perform pg_advisory_xact_lock(hashtextextended(v_owner::text, 90));
+                end if;
+            end loop;
+            if exists (
+                select from private.job_runtime as r where r.user_id = any (v_owners) and r.state = 'waiting'
+            ) then
+                perform private.admit_jobs(v_owners);
+            end if;
+            v_done := null;
+        end if;
+        exit when v_limit = 0 or v_idle;
+        -- little to do: time to look for what was left lying
+        v_idle := true;
+        perform private.forget_claims(100);
+        perform private.reap_jobs(20);
+        v_from := private.next_front(true);
+    end loop;
+    if v_missing > 0 then
+        -- a completion whose answer was lost is confirmed the second time: its token begins with the moment the job does
+        return query
+        select s.job_id, null::text, null::uuid, null::uuid, null::jsonb, null::int, null::int, null::int, null::uuid,
+               null::timestamptz, null::int, true
+        from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid)
+        where not exists (
+            select from public.jobs as j
+            where j.id = s.job_id and j.status = 'succeeded'
+                and replace(left(s.lease_token::text, 18), '-', '')
+                    = lpad(to_hex((extract(epoch from j.started_at) * 1000000)::bigint), 16, '0')
+        );
+    end if;
+end
+$$;
+
+comment on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) is
+    'Ends jobs in success as svc_complete_jobs does and hands out others (0 to 100) as svc_claim_jobs does, in one transaction. '
+    'lost: a completion that came too late, nothing was changed for it; completions that count have no row.';
+
 create function public.svc_claim_jobs(
     p_worker text,
     p_types text[],
@@ -519,134 +785,14 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
-set enable_seqscan = 'off'
 as $$
-#variable_conflict use_column
-declare
-    v_now constant timestamptz := private.clock();
-    v_until constant timestamptz := v_now + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600));
-    v_limit constant int := least(greatest(coalesce(p_limit, 1), 1), 100);
-    v_claim constant uuid := coalesce(p_claim_id, gen_random_uuid());
-    -- as functions, not as rows: that needs no query. Null before the first look
-    v_from timestamptz := coalesce(
-        timestamptz 'epoch' + nullif(pg_sequence_last_value('private.job_front'), 0) * interval '1 microsecond', '-infinity'
-    );
-    v_look constant bigint := coalesce(pg_sequence_last_value('private.job_look'), 0);
-    v_again uuid[];
-    v_due boolean;
-    v_limited boolean;
-    v_blocked text[];
-    v_taken uuid[] := '{}';
-    v_waits jsonb := '{}';
 begin
-    if p_worker is null or p_types is null then
-        raise exception 'a claim names its worker and its types' using errcode = '22004';
-    end if;
-    -- nobody waits for the disk: should a power cut forget this claim, its jobs wait again, as after a lease that ran out.
-    -- And the first asking for this claim may still be under way
-    if set_config('synchronous_commit', 'off', true) is null
-        or not pg_try_advisory_xact_lock(hashtextextended(v_claim::text, 91)) then
-        perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 91));
-    end if;
-    select
-        (select c.job_ids from private.job_claims as c where c.id = p_claim_id),
-        (
-            select true from private.job_runtime as w where w.state = 'later' and w.due_at <= v_now
-            order by w.due_at limit 1
-        ),
-        exists (select from private.provider_buckets)
-    into v_again, v_due, v_limited;
-    if v_again is not null then
-        return query
-        select j.id, j.type::text, j.user_id, j.week_id, r.payload::jsonb, j.retry_count, j.max_retries, j.timeout_s,
-               r.lease_token, r.locked_until, 0
-        from private.job_runtime as r
-        join public.jobs as j on j.id = r.job_id
-        where r.job_id = any (v_again) and r.claim_id = p_claim_id and j.status = 'running'
-        order by r.rank, j.id;
-        if found then
-            return;
-        end if;
-        delete from private.job_claims as c where c.id = p_claim_id;
-    end if;
-    if v_limited then
-        select array_agg(b.provider) into v_blocked from private.provider_buckets as b
-        where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1;
-    end if;
-    if v_due then
-        perform private.admit_due_jobs(100);
-        v_from := '-infinity';
-    end if;
-    if extract(epoch from clock_timestamp()) * 1000 > v_look + 1000 then
-        v_from := coalesce(private.find_front(), v_from);
-    elsif random() < 0.06 then
-        select w.rank into v_from from private.job_runtime as w
-        where w.state = 'admitted' and w.rank >= v_from and w.lease_token is null
-        order by w.rank, w.job_id
-        limit 1;
-        if found then
-            perform private.set_front(v_from);
-        else
-            v_from := '-infinity';
-        end if;
-    end if;
-    for v_turn in 1 .. 2 loop
-        v_taken := v_taken || array(
-            select w.job_id from private.job_runtime as w
-            where w.state = 'admitted'
-                and w.rank >= v_from
-                and w.lease_token is null
-                and w.type::text = any (p_types)
-                and (w.provider is null or v_blocked is null or w.provider <> all (v_blocked))
-                and w.job_id <> all (v_taken)
-            order by w.rank, w.job_id
-            limit v_limit - cardinality(v_taken)
-            for update skip locked
-        );
-        exit when cardinality(v_taken) = v_limit or v_turn = 2;
-        -- little to do: time to look for what was left lying
-        perform private.forget_claims(100);
-        perform private.reap_jobs(20);
-        if extract(epoch from clock_timestamp()) * 1000 >= v_look then
-            v_from := coalesce(private.find_front(), v_from);
-        end if;
-    end loop;
-    if v_limited then
-        v_waits := private.take_tokens(v_taken);
-        v_taken := array(
-            select w.job_id from private.job_runtime as w
-            where w.job_id = any (v_taken) and (v_waits ->> w.job_id::text is distinct from 'refused')
-        );
-    end if;
-    if cardinality(v_taken) = 0 then
-        return;
-    end if;
     return query
-    with taken as (
-        update private.job_runtime as r
-        set lease_token = gen_random_uuid(), claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
-        -- a job that is being deleted with its owner at this moment is left alone: nobody here waits for a job's row
-        where r.job_id = any (array(
-            select j.id from public.jobs as j where j.id = any (v_taken) for no key update skip locked
-        ))
-        returning r.job_id, r.rank, r.payload::jsonb as payload, r.lease_token
-    ),
-    started as (
-        update public.jobs as j
-        set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
-            updated_at = now()
-        from taken as t where j.id = t.job_id
-        returning j.id, j.type, j.user_id, j.week_id, t.payload, j.retry_count, j.max_retries, j.timeout_s, t.lease_token,
-            t.rank
-    ),
-    noted as (
-        insert into private.job_claims (id, job_ids) select v_claim, array_agg(t.job_id) from taken as t having count(*) > 0
-    )
-    select s.id, s.type::text, s.user_id, s.week_id, s.payload, s.retry_count, s.max_retries, s.timeout_s, s.lease_token,
-           v_until, coalesce((v_waits ->> s.id::text)::int, 0)
-    from started as s
-    order by s.rank, s.id;
+    select e.job_id, e.type, e.user_id, e.week_id, e.payload, e.retry_count, e.max_retries, e.timeout_s, e.lease_token,
+           e.locked_until, e.provider_wait_ms
+    from public.svc_exchange_jobs(
+        '[]', p_worker, p_types, greatest(coalesce(p_limit, 1), 1), p_lease_s, p_claim_id
+    ) as e;
 end
 $$;
 
@@ -680,7 +826,7 @@ begin
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
         join public.jobs as j on j.id = s.job_id and j.status = 'running'
         order by s.job_id
-        for no key update of j, r
+        for no key update of r, j
     ),
     kept as (
         update private.job_runtime as r set locked_until = v_until from held as h where r.job_id = h.job_id
@@ -710,69 +856,17 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
-set enable_seqscan = 'off'
 as $$
-#variable_conflict use_column
-declare
-    v_now constant timestamptz := private.clock();
-    v_done uuid[];
-    v_owners uuid[];
 begin
     if p_jobs is null then
         raise exception 'which jobs' using errcode = '22004';
     end if;
-    with said as (
-        select * from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid, result jsonb)
-    ),
-    -- the place is free; whoever waited here for a reaper or a claim sees its new token
-    ended as (
-        update private.job_runtime as r set state = 'over'
-        from said as s
-        where r.job_id = s.job_id and r.lease_token = s.lease_token and r.state = 'admitted'
-            and r.job_id = any (array(
-                select j.id from public.jobs as j
-                where j.id = any (array(select s.job_id from said as s)) and j.status = 'running'
-                order by j.id
-                for no key update
-            ))
-        returning r.job_id, r.user_id, s.result
-    ),
-    shown as (
-        update public.jobs as j
-        set status = 'succeeded', result = nullif(e.result, 'null'), completed_at = v_now, updated_at = now()
-        from ended as e where j.id = e.job_id
-    )
-    -- their owners' places are locked here and looked at below: so somebody who found them taken is seen, or sees us
-    select
-        (select array_agg(e.job_id) from ended as e),
-        (
-            select array_agg(p.user_id) filter (where p.locked is not null)
-            from (
-                select o.user_id, pg_advisory_xact_lock(hashtextextended(o.user_id::text, 90)) as locked
-                from (select distinct e.user_id from ended as e where e.user_id is not null order by e.user_id) as o
-            ) as p
-        )
-    into v_done, v_owners;
-    if exists (
-        select from unnest(v_owners) as o (id) where (
-            select true from private.job_runtime as r where r.user_id = o.id and r.state = 'waiting'
-            order by r.rank, r.job_id limit 1
-        )
-    ) then
-        perform private.admit_jobs(v_owners);
-    end if;
-    if cardinality(v_done) = jsonb_array_length(p_jobs) then
-        return query select j.id, true from unnest(v_done) as j (id);
-        return;
-    end if;
-    -- the token stays with a finished job, so that a completion whose answer was lost is confirmed the second time
     return query
-    select s.job_id, exists (
-        select from public.jobs as j join private.job_runtime as r on r.job_id = j.id
-        where j.id = s.job_id and j.status = 'succeeded' and r.lease_token = s.lease_token
+    with late as (
+        select e.job_id from public.svc_exchange_jobs(p_jobs, null, null, 0) as e
     )
-    from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid);
+    select s.job_id, not exists (select from late as l where l.job_id is not distinct from s.job_id)
+    from jsonb_to_recordset(p_jobs) as s (job_id uuid);
 end
 $$;
 
@@ -790,7 +884,7 @@ as $$
     from public.jobs as j
     join private.job_runtime as r on r.job_id = j.id and r.lease_token = p_lease_token
     where j.id = p_job_id and j.status = 'running'
-    for update;
+    for update of r, j;
 $$;
 
 comment on function private.held_job(uuid, uuid) is 'The running job, locked, if this lease still holds it; else null.';
@@ -862,11 +956,11 @@ begin
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
         join public.jobs as j on j.id = s.job_id and j.status = 'running'
         order by j.id
-        for update of j, r
+        for update of r, j
     ),
     freed as (
         update private.job_runtime as r
-        set lease_token = null, locked_until = null, locked_by = null, claim_id = null,
+        set lease_token = null, locked_until = null, locked_by = null,
             state = case when h.cancel_requested then 'over' else r.state end
         from held as h where r.job_id = h.id
     ),

@@ -3,7 +3,9 @@
 --   later      not due yet (scheduled, or waiting for its next try)
 --   waiting    due, but its owner has no free place
 --   admitted   has a place: waits for a worker, or runs (then it has a lease_token and locked_until)
---   over       ended
+--   over       ended without success: its owner may try it again
+--
+-- A job that succeeded has no row any more: a row that goes is written once, one that stays twice and into an index.
 --
 -- A person has as many places as private.job_cap() says, and his running jobs keep theirs. So the cap is strict, and a
 -- person who floods the queue puts no more than his places in front of everybody else.
@@ -38,8 +40,11 @@ create index idx_job_runtime_later on private.job_runtime (due_at) where state =
 comment on table private.job_runtime is 'The workers'' side of a job.';
 comment on column private.job_runtime.job_id is 'The job.';
 comment on column private.job_runtime.payload is 'Its input: ids, never text of students nor tokens.';
-comment on column private.job_runtime.lease_token is 'Fences every write after the claim; new for each claim.';
-comment on column private.job_runtime.claim_id is 'The claim that took it, so that a lost answer can be asked for again.';
+comment on column private.job_runtime.lease_token is
+    'Fences every write after the claim; new for each claim. It begins with the moment the try began (16 hex digits of '
+    'microseconds since 1970), so that jobs.started_at tells by which lease a job succeeded.';
+comment on column private.job_runtime.claim_id is
+    'The claim that took it last, so that a lost answer can be asked for again.';
 comment on column private.job_runtime.locked_by is 'The worker that holds it.';
 comment on column private.job_runtime.locked_until is 'Until when, unless a heartbeat moves it.';
 comment on column private.job_runtime.error_detail is 'For operators: what went wrong last.';
@@ -73,3 +78,30 @@ comment on sequence private.job_front is 'Where claims begin to look: a rank in 
 create sequence private.job_look minvalue 0 start 0;
 comment on sequence private.job_look is
     'From when on (milliseconds since 1970) looking for the front from the start is no waste of time.';
+
+create function private.delete_runtime()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if tg_table_name = 'weeks' then
+        delete from private.job_runtime where job_id in (select id from public.jobs where week_id = old.id);
+    else
+        delete from private.job_runtime where job_id in (select id from public.jobs where user_id = old.user_id);
+    end if;
+    return old;
+end
+$$;
+
+comment on function private.delete_runtime() is
+    'BEFORE DELETE of a person or week: takes the rows of their jobs here before the jobs, in the order in which claims and '
+    'completions lock them. So a person who goes while his work ends waits for it, and nobody waits in a circle.';
+
+create trigger trg_profiles_jobs before delete on public.profiles
+for each row execute function private.delete_runtime();
+
+create trigger trg_weeks_jobs before delete on public.weeks
+for each row execute function private.delete_runtime();

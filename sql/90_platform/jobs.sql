@@ -46,10 +46,8 @@ create table public.jobs (
 
     constraint jobs_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
     constraint jobs_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
-    -- the other rules are private.check_job()'s
-    constraint jobs_error_message_check check (char_length(error_message) <= 500),
-    constraint jobs_progress_check check (jsonb_typeof(progress) = 'object')
+    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade
+    -- other rules are private.check_job()'s
 ) with (
     -- rows change state a few times, in place, and never again
     fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500
@@ -97,6 +95,8 @@ declare
         when new.week_id is not null and new.user_id is null then 'jobs_week_id_check'
         when new.timeout_s not between 1 and 86400 then 'jobs_timeout_s_check'
         when char_length(new.dedupe_key) not between 1 and 500 then 'jobs_dedupe_key_check'
+        when char_length(new.error_message) > 500 then 'jobs_error_message_check'
+        when jsonb_typeof(new.progress) <> 'object' then 'jobs_progress_check'
     end;
 begin
     if v_broken is not null then
@@ -109,29 +109,70 @@ $$;
 
 comment on function private.check_job() is
     'What check constraints would say of columns that claims and completions do not write: 0 to max_retries retries, at most '
-    '100, a week only with its owner, 1 s to a day for a try, keys of 1 to 500 characters. A check constraint is read anew '
-    'by each statement that updates the table, whatever it changes; these cost a tenth of a claim.';
+    '100, a week only with its owner, 1 s to a day for a try, keys of 1 to 500 characters, messages of at most 500, progress '
+    'an object. A check constraint is read anew by each statement that updates the table, whatever it changes; these cost a '
+    'tenth of a claim.';
 
 create trigger trg_jobs_check
-before insert or update of retry_count, max_retries, week_id, user_id, timeout_s, dedupe_key on public.jobs
+before insert or update of retry_count, max_retries, week_id, user_id, timeout_s, dedupe_key, error_message, progress
+on public.jobs
 for each row execute function private.check_job();
 
--- the queue's own statements set it themselves, and pay for no trigger
-create trigger trg_jobs_updated_at before update on public.jobs
-for each row when (new.updated_at is not distinct from old.updated_at) execute function public.set_updated_at();
+-- the other columns change in svc_exchange_jobs, which sets it itself and pays for no trigger
+create trigger trg_jobs_updated_at before update of
+type, user_id, week_id, priority, max_retries, retry_count, error_code, error_message, progress, cancel_requested, timeout_s,
+provider, dedupe_key, scheduled_at
+on public.jobs
+for each row execute function public.set_updated_at();
 
 create trigger trg_jobs_status_born before insert on public.jobs
 for each row when (new.status <> 'queued') execute function private.enforce_transition('status', '>queued');
 
--- the two ways that every job goes are let pass without a call
-create trigger trg_jobs_transition before update of status on public.jobs
+create function private.change_job()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if old.status <> new.status and old.status || '>' || new.status <> all (array[
+        'queued>running', 'queued>cancelled', 'running>queued', 'running>succeeded', 'running>failed', 'running>cancelled',
+        'failed>queued'
+    ]) then
+        raise exception 'jobs cannot go from status % to %', old.status, new.status using errcode = '23514';
+    end if;
+    -- a try begins without what the last one left
+    if old.status = 'queued' and new.status = 'running' then
+        new.error_code := null;
+        new.error_message := null;
+    elsif old.status <> 'queued' and new.status = 'queued' then
+        new.progress := '{}';
+    end if;
+    -- a live job has its key (23505 when another has it), an ended one gives it up
+    if new.status not in ('queued', 'running') or new.dedupe_key is distinct from old.dedupe_key then
+        delete from private.job_keys where job_id = old.id;
+    end if;
+    if new.status in ('queued', 'running') and new.dedupe_key is not null
+        and not exists (select from private.job_keys where dedupe_key = new.dedupe_key and job_id = old.id) then
+        insert into private.job_keys (dedupe_key, job_id) values (new.dedupe_key, old.id);
+    end if;
+    new.updated_at := now();
+    return new;
+end
+$$;
+
+comment on function private.change_job() is
+    'BEFORE UPDATE of a job''s status or key: refuses other transitions (23514), forgets what the last try '
+    'left, keeps private.job_keys.';
+
+-- The two ways that every job goes are let pass without a call, unless it failed before or has a key. One trigger and not
+-- one for each rule: its condition is read anew by each statement, which costs more than the rest of a small update.
+create trigger trg_jobs_transition before update of status, dedupe_key on public.jobs
 for each row when (
-    old.status <> new.status
-    and not (old.status = 'queued' and new.status = 'running')
-    and not (old.status = 'running' and new.status = 'succeeded')
-) execute function private.enforce_transition(
-    'status', 'queued>cancelled', 'running>queued', 'running>failed', 'running>cancelled', 'failed>queued'
-);
+    (old.status <> 'queued' or new.status <> 'running' or old.error_code is not null)
+    and (old.status <> 'running' or new.status <> 'succeeded' or old.dedupe_key is not null)
+) execute function private.change_job();
 
 -- rooms before this one that point at a job
 alter table public.generated_content add constraint generated_content_job_id_fkey

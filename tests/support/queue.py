@@ -60,6 +60,23 @@ def claim(
     )
 
 
+def exchange(
+    db: Connection,
+    *done: dict[str, Any],
+    limit: int | None = 10,
+    types: tuple[str, ...] | None = (TYPE,),
+    worker: str | None = "test",
+    claim_id: uuid.UUID | None = None,
+    **more: Any,
+) -> list[dict[str, Any]]:
+    """``svc_exchange_jobs``; ``more`` goes with each of ``done``."""
+    return rows(
+        db,
+        "select * from public.svc_exchange_jobs(%s, %s, %s, %s, 60, %s)",
+        (said(*done, **more), worker, None if types is None else list(types), limit, claim_id or uuid.uuid4()),
+    )
+
+
 def said(*jobs: dict[str, Any], **more: Any) -> str:
     """Claimed jobs as heartbeats, completions and releases name them."""
     return json.dumps([{"job_id": str(j["job_id"]), "lease_token": str(j["lease_token"]), **more} for j in jobs])

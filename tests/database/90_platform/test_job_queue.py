@@ -16,6 +16,7 @@ from tests.support.queue import (
     claim,
     complete,
     enqueue,
+    exchange,
     fail,
     heartbeat,
     job,
@@ -321,6 +322,131 @@ def test_a_late_completion_counts_while_nobody_took_over(db: Connection) -> None
     assert complete(db, claimed) == [True]
 
 
+def test_a_job_that_succeeded_leaves_nothing_with_the_workers(db: Connection) -> None:
+    made = enqueue(db, payload={"week": "w"})
+    complete(db, *claim(db))
+    assert one(db, "select count(*) from private.job_runtime where job_id = %s", (made.job_id,)) == 0
+
+
+# ---- exchange --------------------------------------------------------------------------------------------------
+
+
+def test_an_exchange_ends_jobs_and_hands_out_others(db: Connection) -> None:
+    payloads = {enqueue(db, payload={"n": number}).job_id: {"n": number} for number in range(4)}
+    ids = sorted(payloads)
+    done = claim(db, 2)
+    taken = exchange(db, *done, result={"by": "me"})
+    assert [(row["job_id"], row["payload"], row["lost"]) for row in taken] == [
+        (ids[2], payloads[ids[2]], False),
+        (ids[3], payloads[ids[3]], False),
+    ]
+    assert [(job(db, made)["status"], job(db, made)["result"]) for made in ids] == [
+        ("succeeded", {"by": "me"}),
+        ("succeeded", {"by": "me"}),
+        ("running", None),
+        ("running", None),
+    ]
+    assert [job(db, made)["completed_at"] for made in ids] == [NOON, NOON, None, None]
+    assert heartbeat(db, *taken) == ["held", "held"]
+    assert exchange(db, *taken) == []
+
+
+def test_an_exchange_without_its_answer_may_be_said_again(db: Connection) -> None:
+    for _ in range(4):
+        enqueue(db)
+    done = claim(db, 2)
+    claim_id = uuid.uuid4()
+    first = exchange(db, *done, limit=1, claim_id=claim_id)
+    assert len(first) == 1
+    assert exchange(db, *done, limit=1, claim_id=claim_id) == first
+    assert exchange(db, limit=5, claim_id=claim_id) == first
+    assert len(claim(db)) == 1
+
+
+def test_an_exchange_tells_which_leases_were_lost(db: Connection) -> None:
+    for _ in range(3):
+        enqueue(db)
+    late, good = claim(db, 2)
+    run_out(db, late)
+    claim_id = uuid.uuid4()
+    [fresh, again] = claim(db, 10, claim_id=claim_id)
+    assert again["job_id"] == late["job_id"]
+    assert len(claim(db, 10, claim_id=claim_id)) == 2
+    waits = enqueue(db)
+    nobody = {"job_id": uuid.uuid4(), "lease_token": uuid.uuid4()}
+    answers = exchange(db, late, good, nobody, result={"from": "me"})
+    lost = {late["job_id"]: True, nobody["job_id"]: True}
+    assert {row["job_id"]: row["lost"] for row in answers} == {waits.job_id: False, **lost}
+    assert job(db, good["job_id"])["status"] == "succeeded"
+    assert (job(db, late["job_id"])["status"], job(db, late["job_id"])["result"]) == ("running", None)
+    assert heartbeat(db, again, fresh) == ["held", "held"]
+
+
+def test_places_that_fall_free_are_given_away_in_the_same_call(db: Connection) -> None:
+    person = persona(db)
+    ids = [enqueue(db, user_id=person).job_id for _ in range(6)]
+    running = claim(db)
+    assert len(running) == 4
+    others = set(ids) - {row["job_id"] for row in running}
+    assert {row["job_id"] for row in exchange(db, *running[:2])} == others
+
+
+@pytest.mark.parametrize(("limit", "given"), [(-1, 0), (0, 0), (None, 1), (5000, 100)])
+def test_an_exchange_may_ask_for_nothing_new(db: Connection, limit: int | None, given: int) -> None:
+    for _ in range(105):
+        enqueue(db)
+    done = claim(db, 1)
+    assert len(exchange(db, *done, limit=limit)) == given
+    assert job(db, done[0]["job_id"])["status"] == "succeeded"
+
+
+def test_only_who_asks_for_jobs_names_himself_and_his_types(db: Connection) -> None:
+    enqueue(db)
+    done = claim(db)
+    refused(db, "22004", "select * from public.svc_exchange_jobs('[]', null, array['week_notes'], 1)")
+    refused(db, "22004", "select * from public.svc_exchange_jobs('[]', 'me', null, 1)")
+    refused(db, "22023", "select * from public.svc_exchange_jobs('{}', 'me', array['week_notes'], 1)")
+    assert exchange(db, *done, limit=0, worker=None, types=None) == []
+    assert rows(db, "select * from public.svc_exchange_jobs(null, null, null, 0)") == []
+
+
+def test_claims_wait_for_no_disk_and_completions_do(db: Connection) -> None:
+    for _ in range(2):
+        enqueue(db)
+    with db.transaction(force_rollback=True):
+        claim(db, 1)
+        assert one(db, "show synchronous_commit") == "off"
+    [first] = claim(db, 1)
+    db.execute("set local synchronous_commit = on")
+    exchange(db, first, limit=1)
+    assert one(db, "show synchronous_commit") == "on"
+
+
+def test_a_job_that_was_changed_by_hand_holds_nobody_up(db: Connection) -> None:
+    person = persona(db)
+    ids = [enqueue(db, user_id=person, priority=-number).job_id for number in range(5)]
+    db.execute("update public.jobs set status = 'cancelled', completed_at = now() where id = %s", (ids[0],))
+    taken = [row["job_id"] for row in claim(db)]
+    assert taken == ids[1:4]
+    assert waiting(db, ids[4]) == "waiting"
+    assert one(db, "select state from private.job_runtime where job_id = %s", (ids[0],)) == "over"
+
+
+def test_a_try_begins_without_what_the_last_one_left(db: Connection) -> None:
+    failed, released = enqueue(db), enqueue(db)
+    first, second = claim(db)
+    heartbeat(db, first, second, progress={"n": 1})
+    fail(db, first, retry_after_s=1)
+    release(db, second)
+    row = job(db, failed.job_id)
+    assert (row["error_code"], row["error_message"], row["progress"]) == ("broken", "It broke.", {})
+    assert job(db, released.job_id)["progress"] == {}
+    freeze(db, (NOON + timedelta(hours=1)).isoformat())
+    assert len(claim(db)) == 2
+    row = job(db, failed.job_id)
+    assert (row["error_code"], row["error_message"], row["progress"]) == (None, None, {})
+
+
 # ---- fail ------------------------------------------------------------------------------------------------------
 
 
@@ -474,6 +600,15 @@ def test_states_change_only_along_the_documented_ways(db: Connection) -> None:
     refused(db, "23514", "insert into public.jobs (type, status) values ('week_notes', 'running')")
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["progress = '[]'", "error_message = repeat('x', 501)", "retry_count = 4", "timeout_s = 86401", "dedupe_key = ''"],
+)
+def test_the_rules_of_a_job_hold_for_changes_too(db: Connection, change: str) -> None:
+    made = enqueue(db)
+    refused(db, "23514", f"update public.jobs set {change} where id = %s", (made.job_id,))
+
+
 def test_updated_at_moves_with_every_change(db: Connection) -> None:
     made = enqueue(db)
     db.execute("alter table public.jobs disable trigger trg_jobs_updated_at")
@@ -518,6 +653,7 @@ def test_no_front_end_reaches_the_workers_functions(db: Connection, role: str) -
     for call in (
         "svc_enqueue_job('week_notes')",
         "svc_claim_jobs('me', array['week_notes'], 1)",
+        f"svc_exchange_jobs('{nothing}', 'me', array['week_notes'], 1)",
         f"svc_heartbeat_jobs('{nothing}')",
         f"svc_complete_jobs('{nothing}')",
         "svc_fail_job(null, null, '', '')",

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.support.people import persona
-from tests.support.queue import claim, complete, enqueue, fail, heartbeat, job, one, release, run_out
+from tests.support.queue import claim, complete, enqueue, exchange, fail, heartbeat, job, one, release, run_out, said
 from tests.support.races import Ring, ring
 
 Connection = psycopg.Connection[Any]
@@ -169,6 +169,41 @@ def test_a_claim_leaves_alone_what_is_being_deleted(race: Ring, people: list[uui
     deleter.rollback()
 
 
+def test_a_person_who_goes_waits_for_work_that_ends(race: Ring, people: list[uuid.UUID]) -> None:
+    enqueue(race.owner, TYPE, user_id=people[0])
+    taken = take(race.owner)
+    worker, deleter = race.session(), race.session()
+    assert complete(worker, *taken) == [True]
+    gone = race.start(deleter, "delete from public.profiles where user_id = %s returning true", (people[0],))
+    race.wait_until_blocked(deleter)
+    worker.commit()
+    assert gone.result(10) == (True,)
+    deleter.commit()
+    assert one(race.owner, "select count(*) from public.jobs where user_id = %s", (people[0],)) == 0
+
+
+@pytest.mark.parametrize("what", ["person", "week"])
+def test_work_that_ends_waits_for_who_goes(race: Ring, people: list[uuid.UUID], what: str) -> None:
+    week = one(
+        race.owner,
+        "insert into public.weeks (user_id, week_number, start_date, end_date)"
+        " values (%s, 1, '2026-11-16', '2026-11-22') returning id",
+        (people[0],),
+    )
+    enqueue(race.owner, TYPE, user_id=people[0], week_id=week)
+    taken = take(race.owner)
+    worker, deleter = race.session(), race.session()
+    if what == "week":
+        deleter.execute("delete from public.weeks where id = %s", (week,))
+    else:
+        deleter.execute("delete from public.profiles where user_id = %s", (people[0],))
+    answer = race.start(worker, "select done from public.svc_complete_jobs(%s)", (said(*taken),))
+    race.wait_until_blocked(worker)
+    deleter.commit()
+    assert answer.result(10) == (False,)
+    assert heartbeat(race.owner, *taken) == ["gone"]
+
+
 def test_the_same_key_makes_one_job(race: Ring) -> None:
     made: list[tuple[uuid.UUID, bool]] = []
 
@@ -279,6 +314,7 @@ def test_no_call_reads_a_table_whole_even_by_a_generic_plan(db: Connection) -> N
         complete(db, first)
         fail(db, second)
         release(db, third)
+        exchange(db, *take(db, 3), types=(TYPE,), limit=3)
         db.execute("select private.end_live_job(%s)", (made.job_id,))
         db.execute("select public.svc_reap_expired_jobs()")
         take(db, 100, claim_id=uuid.uuid4())

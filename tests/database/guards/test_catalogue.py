@@ -325,7 +325,9 @@ GUARDS = [
         and (attrelid::regclass::text, attname) not in (
             ('private.generation_events', 'part'), ('private.idempotency_keys', 'response'),
             ('jobs', 'result'), ('reviews', 'result_json')
-        )""",
+        )
+        -- private.check_job() says it of this one
+        and (attrelid::regclass::text, attname) <> ('jobs', 'progress')""",
         "alter table public.plans drop constraint plans_limits_check",
     ),
     Guard(

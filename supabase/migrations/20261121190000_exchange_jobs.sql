@@ -1,0 +1,824 @@
+-- A worker hands in what it finished and takes new jobs in one call; jobs that succeeded leave private.job_runtime; claims and
+-- completions lock a job's row there first, and change public.jobs by one statement that reads one trigger's condition.
+
+-- jobs
+
+alter table public.jobs drop constraint jobs_error_message_check, drop constraint jobs_progress_check;
+drop trigger trg_jobs_check on public.jobs;
+drop trigger trg_jobs_updated_at on public.jobs;
+drop trigger trg_jobs_transition on public.jobs;
+drop trigger trg_jobs_key_kept on public.jobs;
+drop trigger trg_jobs_key_taken on public.jobs;
+drop function private.keep_job_key();
+drop function private.find_front();
+
+comment on domain private.job_state is
+    'Where a job stands in the queue. later: not due. waiting: due, but its owner has no free place. admitted: has a place, '
+    'waits for a worker or runs. over: ended without '
+    'success.';
+
+create or replace function private.check_job()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_broken constant text := case
+        when new.retry_count not between 0 and new.max_retries then 'jobs_retry_count_check'
+        when new.max_retries not between 0 and 100 then 'jobs_max_retries_check'
+        when new.week_id is not null and new.user_id is null then 'jobs_week_id_check'
+        when new.timeout_s not between 1 and 86400 then 'jobs_timeout_s_check'
+        when char_length(new.dedupe_key) not between 1 and 500 then 'jobs_dedupe_key_check'
+        when char_length(new.error_message) > 500 then 'jobs_error_message_check'
+        when jsonb_typeof(new.progress) <> 'object' then 'jobs_progress_check'
+    end;
+begin
+    if v_broken is not null then
+        raise exception 'new row for relation "jobs" violates "%"', v_broken
+            using errcode = '23514', schema = 'public', table = 'jobs', constraint = v_broken;
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.check_job() is
+    'What check constraints would say of columns that claims and completions do not write: 0 to max_retries retries, at most '
+    '100, a week only with its owner, 1 s to a day for a try, keys of 1 to 500 characters, messages of at most 500, progress '
+    'an object. A check constraint is read anew by each statement that updates the table, whatever it changes; these cost a '
+    'tenth of a claim.';
+
+create function private.change_job()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if old.status <> new.status and old.status || '>' || new.status <> all (array[
+        'queued>running', 'queued>cancelled', 'running>queued', 'running>succeeded', 'running>failed', 'running>cancelled',
+        'failed>queued'
+    ]) then
+        raise exception 'jobs cannot go from status % to %', old.status, new.status using errcode = '23514';
+    end if;
+    -- a try begins without what the last one left
+    if old.status = 'queued' and new.status = 'running' then
+        new.error_code := null;
+        new.error_message := null;
+    elsif old.status <> 'queued' and new.status = 'queued' then
+        new.progress := '{}';
+    end if;
+    -- a live job has its key (23505 when another has it), an ended one gives it up
+    if new.status not in ('queued', 'running') or new.dedupe_key is distinct from old.dedupe_key then
+        delete from private.job_keys where job_id = old.id;
+    end if;
+    if new.status in ('queued', 'running') and new.dedupe_key is not null
+        and not exists (select from private.job_keys where dedupe_key = new.dedupe_key and job_id = old.id) then
+        insert into private.job_keys (dedupe_key, job_id) values (new.dedupe_key, old.id);
+    end if;
+    new.updated_at := now();
+    return new;
+end
+$$;
+
+comment on function private.change_job() is
+    'BEFORE UPDATE of a job''s status or key: refuses other transitions (23514), forgets what the last try '
+    'left, keeps private.job_keys.';
+
+create function private.take_job_key()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if not exists (select from private.job_keys where dedupe_key = new.dedupe_key and job_id = new.id) then
+        insert into private.job_keys (dedupe_key, job_id) values (new.dedupe_key, new.id);
+    end if;
+    return null;
+end
+$$;
+
+comment on function private.take_job_key() is
+    'AFTER INSERT of a job with a key: it has it (23505 when another has). Later changes are private.change_job()''s.';
+
+create function private.delete_runtime()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if tg_table_name = 'weeks' then
+        delete from private.job_runtime where job_id in (select id from public.jobs where week_id = old.id);
+    else
+        delete from private.job_runtime where job_id in (select id from public.jobs where user_id = old.user_id);
+    end if;
+    return old;
+end
+$$;
+
+comment on function private.delete_runtime() is
+    'BEFORE DELETE of a person or week: takes the rows of their jobs here before the jobs, in the order in which claims and '
+    'completions lock them. So a person who goes while his work ends waits for it, and nobody waits in a circle.';
+
+comment on column private.job_runtime.lease_token is
+    'Fences every write after the claim; new for each claim. It begins with the moment the try began (16 hex digits of '
+    'microseconds since 1970), so that jobs.started_at tells by which lease a job succeeded.';
+
+comment on column private.job_runtime.claim_id is
+    'The claim that took it last, so that a lost answer can be asked for again.';
+
+create function private.front()
+returns timestamptz
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    -- asked as a function, not as a row: that needs no query. Not set before the first look
+    return coalesce(
+        timestamptz 'epoch' + nullif(pg_sequence_last_value('private.job_front'), 0) * interval '1 microsecond', '-infinity'
+    );
+end
+$$;
+
+comment on function private.front() is 'The rank at which claims begin to look.';
+
+create or replace function private.lower_front(p_rank timestamptz)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    -- should a claim move it on before this is committed, the next look from the start finds what was missed
+    if p_rank < private.front() then
+        perform private.set_front(p_rank);
+    end if;
+end
+$$;
+
+create function private.next_front(p_idle boolean)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_now constant timestamptz := clock_timestamp();
+    v_look constant timestamptz := timestamptz 'epoch'
+        + coalesce(pg_sequence_last_value('private.job_look'), 0) * interval '1 millisecond';
+    v_from timestamptz := '-infinity';
+    v_rank timestamptz;
+    v_took interval;
+begin
+    if v_now < v_look + (not p_idle)::int * interval '1 second' then
+        v_from := private.front();
+        if p_idle then
+            return v_from;
+        end if;
+    end if;
+    select r.rank into v_rank from private.job_runtime as r
+    where r.state = 'admitted' and r.rank >= v_from and r.lease_token is null
+    order by r.rank, r.job_id
+    limit 1;
+    if v_from = '-infinity' then
+        v_took := clock_timestamp() - v_now;
+        -- looking takes two hundredths of the time at most, however long the way from the start has become
+        if v_took < interval '2 milliseconds' then
+            v_took := interval '0';
+        end if;
+        perform setval('private.job_look', (extract(epoch from clock_timestamp() + 50 * v_took) * 1000)::bigint);
+    end if;
+    if v_rank is null then
+        return '-infinity';
+    end if;
+    perform private.set_front(v_rank);
+    return v_rank;
+end
+$$;
+
+comment on function private.next_front(boolean) is
+    'Moves the front on to the first job to claim, and says where that is. Once a second, or when there is little to do, it '
+    'looks for it from the start.';
+
+create or replace function private.end_try(
+    p_job_id uuid,
+    p_error_code text,
+    p_error_message text,
+    p_error_detail text,
+    p_retryable boolean,
+    p_wait_s numeric
+)
+returns public.jobs
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_job public.jobs;
+    v_now constant timestamptz := private.clock();
+begin
+    -- the caller holds the row
+    select * into v_job from public.jobs where id = p_job_id;
+    if v_job.cancel_requested then
+        v_job.status := 'cancelled';
+    elsif p_retryable and v_job.retry_count < v_job.max_retries then
+        v_job.status := 'queued';
+        if p_wait_s > 0 then
+            v_job.scheduled_at := v_now + make_interval(secs => p_wait_s::float8);
+        end if;
+    else
+        v_job.status := 'failed';
+    end if;
+    update private.job_runtime
+    set lease_token = null, locked_until = null, locked_by = null, error_detail = left(p_error_detail, 4000),
+        state = case when v_job.status = 'queued' then state else 'over'::private.job_state end
+    where job_id = p_job_id;
+    update public.jobs
+    set status = v_job.status,
+        scheduled_at = v_job.scheduled_at,
+        retry_count = retry_count + (v_job.status = 'queued')::int,
+        error_code = left(coalesce(p_error_code, 'internal'), 200),
+        error_message = left(p_error_message, 500),
+        completed_at = case when v_job.status <> 'queued' then v_now end
+    where id = p_job_id
+    returning * into v_job;
+    return v_job;
+end
+$$;
+
+create or replace function private.forget_claims(p_limit int)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    -- counted, not joined: a join might read all jobs there ever were
+    delete from private.job_claims where id = any (array(
+        select c.id from private.job_claims as c
+        where (
+            select count(*) from private.job_runtime as r
+            where r.job_id = any (c.job_ids) and r.claim_id = c.id and r.lease_token is not null and r.state = 'admitted'
+        ) = 0
+        limit p_limit
+        for update skip locked
+    ));
+end
+$$;
+
+create or replace function private.reap_jobs(p_limit int)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_now constant timestamptz := private.clock();
+    v_claimed constant uuid[] := array(select unnest(c.job_ids) from private.job_claims as c);
+    v_job record;
+    v_ended public.jobs;
+    v_count int := 0;
+    v_owners uuid[] := '{}';
+    v_again uuid[] := '{}';
+begin
+    for v_job in
+        select j.id
+        from private.job_runtime as r
+        join public.jobs as j on j.id = r.job_id
+        where r.job_id = any (v_claimed) and r.state = 'admitted' and r.locked_until < v_now and j.status = 'running'
+        limit p_limit
+        for update of r, j skip locked
+    loop
+        -- no back-off: the worker died, most likely not by this job, and it has waited a lease already
+        v_ended := private.end_try(
+            v_job.id, 'lease_expired', 'The work was interrupted and is tried again.', 'the lease ran out', true, 0
+        );
+        if v_ended.status = 'queued' then
+            v_again := v_again || v_job.id;
+        end if;
+        v_owners := v_owners || v_ended.user_id;
+        v_count := v_count + 1;
+    end loop;
+    if v_count > 0 then
+        perform private.queue_jobs(v_again);
+        perform private.admit_jobs(v_owners);
+    end if;
+    return v_count;
+end
+$$;
+
+create function public.svc_exchange_jobs(
+    p_done jsonb,
+    p_worker text,
+    p_types text[],
+    p_limit int,
+    p_lease_s int default 60,
+    p_claim_id uuid default null
+)
+returns table (
+    job_id uuid,
+    type text,
+    user_id uuid,
+    week_id uuid,
+    payload jsonb,
+    retry_count int,
+    max_retries int,
+    timeout_s int,
+    lease_token uuid,
+    locked_until timestamptz,
+    provider_wait_ms int,
+    lost boolean
+)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
+set enable_seqscan = 'off'
+as $$
+#variable_conflict use_column
+declare
+    v_now constant timestamptz := private.clock();
+    v_until constant timestamptz := v_now + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600));
+    v_claim constant uuid := coalesce(p_claim_id, gen_random_uuid());
+    v_limit int := least(greatest(coalesce(p_limit, 1), 0), 100);
+    -- what is handed in
+    v_done uuid[];
+    v_results jsonb[];
+    v_missing int;
+    v_owners uuid[];
+    v_owner uuid;
+    -- what is handed out
+    v_from timestamptz := private.front();
+    v_found uuid[];
+    v_payloads jsonb[];
+    v_special boolean;
+    v_again uuid[];
+    v_due boolean;
+    v_taken uuid[];
+    v_began timestamptz;
+    v_token uuid;
+    v_waits jsonb := '{}';
+    v_count int;
+    v_noted boolean := false;
+    v_idle boolean := false;
+begin
+    if v_limit > 0 and (p_worker is null or p_types is null) then
+        raise exception 'a claim names its worker and its types' using errcode = '22004';
+    end if;
+    if p_done is null or p_done = '[]' then
+        -- a claim alone waits for no disk: should a power cut forget it, its jobs wait again, as after a lease that ran out
+        perform set_config('synchronous_commit', 'off', true);
+    else
+        -- whoever waited here for a reaper or another claim sees its new token
+        select array_agg(h.job_id), array_agg(h.result), array_agg(h.user_id)
+        into v_done, v_results, v_owners
+        from (
+            select s.job_id, s.result, r.user_id
+            from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid, result jsonb)
+            join private.job_runtime as r on r.job_id = s.job_id
+            where r.lease_token = s.lease_token and r.state = 'admitted'
+            order by s.job_id
+            for no key update of r
+        ) as h;
+        v_missing := jsonb_array_length(p_done) - coalesce(cardinality(v_done), 0);
+    end if;
+    if v_limit > 0 then
+        -- the first asking for this claim may still be under way
+        if not pg_try_advisory_xact_lock(hashtextextended(v_claim::text, 91)) then
+            perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 91));
+        end if;
+        -- the more each claim takes, the more the next ones pass in vain
+        if random() * 20 < v_limit
+            or extract(epoch from clock_timestamp()) * 1000 > coalesce(pg_sequence_last_value('private.job_look'), 0) + 1000
+        then
+            v_from := private.next_front(false);
+        end if;
+    end if;
+    for v_turn in 1 .. 3 loop
+        v_taken := null;
+        if v_limit > 0 then
+            select
+                array_agg(w.job_id), array_agg(w.payload), bool_or(w.special),
+                (select c.job_ids from private.job_claims as c where c.id = p_claim_id),
+                (
+                    select true from private.job_runtime as l where l.state = 'later' and l.due_at <= v_now
+                    order by l.due_at limit 1
+                )
+            into v_found, v_payloads, v_special, v_again, v_due
+            from (
+                select r.job_id, r.payload::jsonb as payload, r.provider is not null or r.claim_id is not null as special
+                from private.job_runtime as r
+                where r.state = 'admitted'
+                    and r.rank >= v_from
+                    and r.lease_token is null
+                    and r.type::text = any (p_types)
+                    and (r.provider is null or r.provider <> all (array(
+                        select b.provider from private.provider_buckets as b
+                        where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1
+                    )))
+                order by r.rank, r.job_id
+                limit v_limit
+                for no key update skip locked
+            ) as w;
+            v_taken := v_found;
+        end if;
+        if v_again is not null and v_turn = 1 then
+            return query
+            select j.id, j.type::text, j.user_id, j.week_id, r.payload::jsonb, j.retry_count, j.max_retries, j.timeout_s,
+                   r.lease_token, r.locked_until, 0, false
+            from private.job_runtime as r
+            join public.jobs as j on j.id = r.job_id
+            where r.job_id = any (v_again) and r.claim_id = p_claim_id and j.status = 'running'
+            order by r.rank, j.id;
+            if found then
+                v_limit := 0;
+                v_taken := null;
+            else
+                delete from private.job_claims as c where c.id = p_claim_id;
+            end if;
+        end if;
+        if v_due and v_turn = 1 and v_limit > 0 then
+            perform private.admit_due_jobs(100);
+            v_from := '-infinity';
+            continue;
+        end if;
+        v_began := v_now;
+        if v_special and v_taken is not null then
+            v_waits := private.take_tokens(v_found);
+            v_taken := nullif(array(
+                select f.id from unnest(v_found) with ordinality as f (id, n)
+                where v_waits ->> f.id::text is distinct from 'refused'
+                order by f.n
+            ), '{}');
+            -- no two tries of a job begin at one moment, whatever the clock says: their tokens differ by it
+            select greatest(v_now, max(j.started_at) + interval '1 microsecond') into v_began
+            from public.jobs as j where j.id = any (v_taken);
+        end if;
+        if v_taken is not null or v_done is not null then
+            -- the moment in microseconds, and the second half of the claim's id
+            v_token := (
+                lpad(to_hex((extract(epoch from v_began) * 1000000)::bigint), 16, '0') || right(v_claim::text, 17)
+            )::uuid;
+            return query
+            with moved as (
+                update public.jobs as j
+                set status = case j.status when 'queued' then 'running' else 'succeeded' end::public.job_status,
+                    started_at = case j.status when 'queued' then v_began else j.started_at end,
+                    completed_at = case j.status when 'running' then v_now end,
+                    result = case j.status when 'running' then nullif(v_results[array_position(v_done, j.id)], 'null') end,
+                    updated_at = now()
+                where j.id = any (v_done || v_taken)
+                    and j.status = case when j.id = any (v_taken) then 'queued' else 'running' end::public.job_status
+                returning j.id, j.type, j.user_id, j.week_id, j.retry_count, j.max_retries, j.timeout_s, j.status
+            ),
+            ended as (
+                delete from private.job_runtime where job_id = any (v_done)
+            ),
+            leased as (
+                update private.job_runtime
+                set lease_token = v_token, claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
+                where job_id = any (v_taken)
+            ),
+            noted as (
+                insert into private.job_claims (id, job_ids) select v_claim, v_taken where v_taken is not null and not v_noted
+            )
+            select m.id, m.type::text, m.user_id, m.week_id, v_payloads[array_position(v_found, m.id)], m.retry_count,
+                   m.max_retries, m.timeout_s, v_token, v_until, coalesce((v_waits ->> m.id::text)::int, 0), false
+            from moved as m
+            where m.status = 'running'
+            order by array_position(v_found, m.id);
+            get diagnostics v_count = row_count;
+            v_limit := v_limit - v_count;
+            if v_noted then
+                update private.job_claims as c set job_ids = c.job_ids || v_taken where c.id = v_claim;
+            end if;
+            v_noted := v_noted or v_taken is not null;
+            if v_count < cardinality(v_taken) then
+                -- changed by hand: not queued any more, so it waits in vain
+                update private.job_runtime as r set state = 'over', lease_token = null
+                where r.job_id = any (v_taken)
+                    and not exists (select from public.jobs as j where j.id = r.job_id and j.status = 'running');
+            end if;
+        end if;
+        if v_done is not null then
+            -- their owners' places are locked here and looked at below: so somebody who found them taken is seen, or sees us
+            if cardinality(v_owners) > 1 then
+                v_owners := array(select distinct o.id from unnest(v_owners) as o (id) order by o.id);
+            end if;
+            foreach v_owner in array v_owners loop
+                if v_owner is not null and not pg_try_advisory_xact_lock(hashtextextended(v_owner::text, 90)) then
+                    perform pg_advisory_xact_lock(hashtextextended(v_owner::text, 90));
+                end if;
+            end loop;
+            if exists (
+                select from private.job_runtime as r where r.user_id = any (v_owners) and r.state = 'waiting'
+            ) then
+                perform private.admit_jobs(v_owners);
+            end if;
+            v_done := null;
+        end if;
+        exit when v_limit = 0 or v_idle;
+        -- little to do: time to look for what was left lying
+        v_idle := true;
+        perform private.forget_claims(100);
+        perform private.reap_jobs(20);
+        v_from := private.next_front(true);
+    end loop;
+    if v_missing > 0 then
+        -- a completion whose answer was lost is confirmed the second time: its token begins with the moment the job does
+        return query
+        select s.job_id, null::text, null::uuid, null::uuid, null::jsonb, null::int, null::int, null::int, null::uuid,
+               null::timestamptz, null::int, true
+        from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid)
+        where not exists (
+            select from public.jobs as j
+            where j.id = s.job_id and j.status = 'succeeded'
+                and replace(left(s.lease_token::text, 18), '-', '')
+                    = lpad(to_hex((extract(epoch from j.started_at) * 1000000)::bigint), 16, '0')
+        );
+    end if;
+end
+$$;
+
+comment on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) is
+    'Ends jobs in success as svc_complete_jobs does and hands out others (0 to 100) as svc_claim_jobs does, in one transaction. '
+    'lost: a completion that came too late, nothing was changed for it; completions that count have no row.';
+
+create or replace function public.svc_claim_jobs(
+    p_worker text,
+    p_types text[],
+    p_limit int,
+    p_lease_s int default 60,
+    p_claim_id uuid default null
+)
+returns table (
+    job_id uuid,
+    type text,
+    user_id uuid,
+    week_id uuid,
+    payload jsonb,
+    retry_count int,
+    max_retries int,
+    timeout_s int,
+    lease_token uuid,
+    locked_until timestamptz,
+    provider_wait_ms int
+)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    return query
+    select e.job_id, e.type, e.user_id, e.week_id, e.payload, e.retry_count, e.max_retries, e.timeout_s, e.lease_token,
+           e.locked_until, e.provider_wait_ms
+    from public.svc_exchange_jobs(
+        '[]', p_worker, p_types, greatest(coalesce(p_limit, 1), 1), p_lease_s, p_claim_id
+    ) as e;
+end
+$$;
+
+create or replace function public.svc_heartbeat_jobs(p_jobs jsonb, p_lease_s int default 60)
+returns table (job_id uuid, state text)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
+as $$
+#variable_conflict use_column
+declare
+    v_until constant timestamptz :=
+        private.clock() + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600));
+begin
+    if p_jobs is null then
+        raise exception 'which jobs' using errcode = '22004';
+    end if;
+    return query
+    with said as (
+        select * from jsonb_to_recordset(p_jobs) as x (job_id uuid, lease_token uuid, progress jsonb)
+    ),
+    held as (
+        select s.job_id, j.cancel_requested
+        from said as s
+        join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
+        join public.jobs as j on j.id = s.job_id and j.status = 'running'
+        order by s.job_id
+        for no key update of r, j
+    ),
+    kept as (
+        update private.job_runtime as r set locked_until = v_until from held as h where r.job_id = h.job_id
+    ),
+    shown as (
+        update public.jobs as j set progress = s.progress
+        from said as s join held as h on h.job_id = s.job_id
+        where j.id = s.job_id and jsonb_typeof(s.progress) = 'object' and j.progress is distinct from s.progress
+    )
+    select s.job_id, case
+        when h.cancel_requested then 'cancel'
+        when h.job_id is not null then 'held'
+        when exists (select from public.jobs as j where j.id = s.job_id) then 'lost'
+        else 'gone'
+    end
+    from said as s left join held as h on h.job_id = s.job_id;
+end
+$$;
+
+create or replace function public.svc_complete_jobs(p_jobs jsonb)
+returns table (job_id uuid, done boolean)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if p_jobs is null then
+        raise exception 'which jobs' using errcode = '22004';
+    end if;
+    return query
+    with late as (
+        select e.job_id from public.svc_exchange_jobs(p_jobs, null, null, 0) as e
+    )
+    select s.job_id, not exists (select from late as l where l.job_id is not distinct from s.job_id)
+    from jsonb_to_recordset(p_jobs) as s (job_id uuid);
+end
+$$;
+
+create or replace function private.held_job(p_job_id uuid, p_lease_token uuid)
+returns public.jobs
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select j.*
+    from public.jobs as j
+    join private.job_runtime as r on r.job_id = j.id and r.lease_token = p_lease_token
+    where j.id = p_job_id and j.status = 'running'
+    for update of r, j;
+$$;
+
+create or replace function public.svc_release_jobs(p_jobs jsonb)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
+as $$
+declare
+    v_owners uuid[];
+    v_again uuid[];
+    v_count int;
+begin
+    if p_jobs is null then
+        raise exception 'which jobs' using errcode = '22004';
+    end if;
+    with held as (
+        select j.id, j.cancel_requested
+        from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
+        join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
+        join public.jobs as j on j.id = s.job_id and j.status = 'running'
+        order by j.id
+        for update of r, j
+    ),
+    freed as (
+        update private.job_runtime as r
+        set lease_token = null, locked_until = null, locked_by = null,
+            state = case when h.cancel_requested then 'over' else r.state end
+        from held as h where r.job_id = h.id
+    ),
+    ended as (
+        update public.jobs as j
+        set status = case when h.cancel_requested then 'cancelled' else 'queued' end::public.job_status,
+            completed_at = case when h.cancel_requested then private.clock() end
+        from held as h where j.id = h.id
+        returning j.id, j.user_id, j.status
+    )
+    select array_agg(id) filter (where status = 'queued'), array_agg(user_id), count(*)
+    into v_again, v_owners, v_count
+    from ended;
+    perform private.queue_jobs(v_again);
+    perform private.admit_jobs(v_owners);
+    return v_count;
+end
+$$;
+
+create or replace function private.end_live_job(p_job_id uuid)
+returns public.jobs
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_job public.jobs;
+begin
+    -- waits for a claim that is taking it; then it is running
+    perform from private.job_runtime where job_id = p_job_id for update;
+    select * into v_job from public.jobs where id = p_job_id for update;
+    if v_job.status = 'queued' then
+        update public.jobs
+        set status = 'cancelled', cancel_requested = true, completed_at = private.clock()
+        where id = p_job_id returning * into v_job;
+        update private.job_runtime set state = 'over' where job_id = p_job_id;
+        perform private.admit_jobs(array[v_job.user_id]);
+    elsif v_job.status = 'running' then
+        update public.jobs set cancel_requested = true where id = p_job_id returning * into v_job;
+    else
+        raise exception 'the job is over' using errcode = 'PT409';
+    end if;
+    return v_job;
+end
+$$;
+
+create or replace function private.retry_job(p_id uuid)
+returns public.jobs
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_job public.jobs;
+begin
+    perform from private.job_runtime where job_id = private.own_job(p_id) for update;
+    select * into v_job from public.jobs where id = p_id for update;
+    if v_job.status is distinct from 'failed' then
+        raise exception 'only a failed job is tried again' using errcode = 'PT409';
+    end if;
+    begin
+        update public.jobs
+        set status = 'queued', retry_count = 0, cancel_requested = false, error_code = null, error_message = null,
+            scheduled_at = private.clock(), completed_at = null
+        where id = p_id returning * into v_job;
+    exception when unique_violation then
+        raise exception 'the same work is under way' using errcode = 'PT409';
+    end;
+    perform private.queue_jobs(array[p_id]);
+    return v_job;
+end
+$$;
+
+create trigger trg_jobs_check
+before insert or update of retry_count, max_retries, week_id, user_id, timeout_s, dedupe_key, error_message, progress
+on public.jobs
+for each row execute function private.check_job();
+
+create trigger trg_jobs_updated_at before update of
+type, user_id, week_id, priority, max_retries, retry_count, error_code, error_message, progress, cancel_requested, timeout_s,
+provider, dedupe_key, scheduled_at
+on public.jobs
+for each row execute function public.set_updated_at();
+
+create trigger trg_jobs_transition before update of status, dedupe_key on public.jobs
+for each row when (
+    (old.status <> 'queued' or new.status <> 'running' or old.error_code is not null)
+    and (old.status <> 'running' or new.status <> 'succeeded' or old.dedupe_key is not null)
+) execute function private.change_job();
+
+create trigger trg_jobs_key_taken after insert on public.jobs
+for each row when (new.dedupe_key is not null) execute function private.take_job_key();
+
+create trigger trg_profiles_jobs before delete on public.profiles
+for each row execute function private.delete_runtime();
+
+create trigger trg_weeks_jobs before delete on public.weeks
+for each row execute function private.delete_runtime();
+
+-- what succeeded needs no input any more
+
+delete from private.job_runtime as r using public.jobs as j where j.id = r.job_id and j.status = 'succeeded';
+
+-- rights
+
+revoke all on function private.change_job()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.take_job_key()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.delete_runtime()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.front()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.next_front(boolean)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) to service_role;
