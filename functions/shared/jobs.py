@@ -115,7 +115,7 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One claimed job, as ``svc_claim_jobs`` gives it."""
+    """One claimed job, as ``svc_claim_jobs`` and ``svc_exchange_jobs`` give it."""
 
     job_id: str
     type: str

@@ -1,7 +1,8 @@
 """The queue as a worker speaks to it: RPCs of rpc_contract "Jobs" with retries of our own.
 
 Every call may be sent twice: a claim carries an id and is answered the same again, a completion or failure is fenced by
-the lease. So a lost answer (reset, 503, time-out) is simply asked for again, until ``give_up`` says that nobody waits.
+the lease, an exchange is both. So a lost answer (reset, 503, time-out) is simply asked for again, until ``give_up``
+says that nobody waits.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import math
 import random
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -30,12 +32,17 @@ class Abandoned(Exception):
 
 
 class Queue:
-    """The jobs' side of the database for one worker."""
+    """The jobs' side of the database for one worker.
+
+    One thread claims. ``claim_asked_at``: when the rows of the last claim were first asked for, on the monotonic clock.
+    """
 
     def __init__(self, database: Database, name: str, lease_seconds: int) -> None:
         self._database = database
         self.name = name
         self.lease_seconds = lease_seconds
+        self._claim_id: str | None = None
+        self.claim_asked_at = 0.0
 
     def _call(self, name: str, args: Mapping[str, Any], give_up: Callable[[], bool], wake: threading.Event) -> Any:
         """Calls until it is answered.
@@ -59,16 +66,53 @@ class Queue:
     def claim(self, types: Iterable[str], limit: int, give_up: Callable[[], bool], wake: threading.Event) -> list[Job]:
         """Up to ``limit`` jobs of these types, leased to this worker.
 
-        :raise Abandoned: given up; what the database may have leased all the same falls back when the lease ends
+        :raise Abandoned: given up; what the database may have leased all the same comes with the next claim
         """
+        rows = self._claim("svc_claim_jobs", {}, types, limit, give_up, wake)
+        return [Job.from_row(row) for row in rows]
+
+    def exchange(
+        self,
+        done: Iterable[tuple[Job, Mapping[str, Any] | None]],
+        types: Iterable[str],
+        limit: int,
+        give_up: Callable[[], bool],
+        wake: threading.Event,
+    ) -> tuple[list[Job], set[str]]:
+        """:meth:`complete` and :meth:`claim` in one call: the new jobs, and the ids whose completion came too late.
+
+        :raise Abandoned: given up; the completions may be said again, what was leased comes with the next claim
+        :raise AppError: refused, then nothing was changed: one of the results, or a mistake of ours
+        """
+        rows = self._claim("svc_exchange_jobs", {"p_done": _completions(done)}, types, limit, give_up, wake)
+        return [Job.from_row(row) for row in rows if not row["lost"]], {row["job_id"] for row in rows if row["lost"]}
+
+    def _claim(
+        self,
+        name: str,
+        args: Mapping[str, Any],
+        types: Iterable[str],
+        limit: int,
+        give_up: Callable[[], bool],
+        wake: threading.Event,
+    ) -> Any:
+        if self._claim_id is None:
+            self._claim_id, self.claim_asked_at = str(uuid.uuid4()), time.monotonic()
         args = {
+            **args,
             "p_worker": self.name,
             "p_types": list(types),
             "p_limit": limit,
             "p_lease_s": self.lease_seconds,
-            "p_claim_id": str(uuid.uuid4()),
+            "p_claim_id": self._claim_id,
         }
-        return [Job.from_row(row) for row in self._call("svc_claim_jobs", args, give_up, wake)]
+        try:
+            rows = self._call(name, args, give_up, wake)
+        except AppError:
+            self._claim_id = None
+            raise
+        self._claim_id = None
+        return rows
 
     def heartbeat(self, jobs: Mapping[str, tuple[str, Mapping[str, Any] | None]]) -> dict[str, str]:
         """Keeps the leases of ``{job_id: (lease_token, new progress)}``; the state of each: held, lost, cancel, gone.
@@ -78,7 +122,7 @@ class Queue:
         :raise Unavailable: not answered
         """
         said = [
-            {"job_id": job_id, "lease_token": token} | ({} if progress is None else {"progress": clean(progress)})
+            {"job_id": job_id, "lease_token": token} | ({} if progress is None else {"progress": progress})
             for job_id, (token, progress) in jobs.items()
         ]
         args = {"p_jobs": said, "p_lease_s": self.lease_seconds}
@@ -87,17 +131,13 @@ class Queue:
 
     def complete(
         self, done: Iterable[tuple[Job, Mapping[str, Any] | None]], give_up: Callable[[], bool], wake: threading.Event
-    ) -> dict[str, bool]:
-        """Ends jobs in success; per job whether the lease still held.
+    ) -> set[str]:
+        """Ends jobs in success; the ids of those whose lease was lost.
 
         :raise Abandoned: given up; the jobs run again
         """
-        said = [
-            {"job_id": job.job_id, "lease_token": job.lease_token, "result": None if result is None else clean(result)}
-            for job, result in done
-        ]
-        rows = self._call("svc_complete_jobs", {"p_jobs": said}, give_up, wake)
-        return {row["job_id"]: row["done"] for row in rows}
+        rows = self._call("svc_complete_jobs", {"p_jobs": _completions(done)}, give_up, wake)
+        return {row["job_id"] for row in rows if not row["done"]}
 
     def fail(self, job: Job, failure: JobFailure, give_up: Callable[[], bool], wake: threading.Event) -> str | None:
         """Ends a try in failure; the job's status now, None when the lease was lost.
@@ -141,6 +181,10 @@ class Queue:
         return row["waiting"], row["oldest"]
 
 
+def _completions(done: Iterable[tuple[Job, Mapping[str, Any] | None]]) -> list[dict[str, Any]]:
+    return [{"job_id": job.job_id, "lease_token": job.lease_token, "result": result} for job, result in done]
+
+
 def clean(value: Any) -> Any:
     """The value without what Postgres cannot store: NUL characters, lone surrogates, numbers that are none."""
     if isinstance(value, str):
@@ -151,4 +195,5 @@ def clean(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple):
         return [clean(inner) for inner in value]
-    return json.loads(json.dumps(value, default=str))
+    plain = json.loads(json.dumps(value, default=str))
+    return clean(plain) if isinstance(plain, str) else plain

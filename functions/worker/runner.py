@@ -1,8 +1,8 @@
-"""The worker: one thread claims, one keeps the leases, one sends completions, one sweeps, and one for each job works.
+"""The worker: one thread trades jobs, one keeps the leases, one sweeps, and one for each job works.
 
-    claim -> run (thread of its own) -> completion, batched  ->  confirmed
-                 |                                |
-                 +--- heartbeat every third of a lease, independent of the work, until the end is confirmed
+    claim -> run (thread of its own) -> finished -> exchange: finished jobs go, new ones come, in one call
+                 |                                      |
+                 +--- heartbeat every quarter of a lease, independent of all this, until the end is confirmed
 
 Nothing here decides who owns a job: the lease token does, in the database. A worker that lost a lease stops quietly.
 """
@@ -29,7 +29,7 @@ from functions.shared.http import Http
 from functions.shared.jobs import HandlerRegistry, Job, JobCancelled, JobContext, JobFailure, LeaseLost
 from functions.shared.settings import Settings
 from functions.worker import numbers
-from functions.worker.queue import Abandoned, Queue
+from functions.worker.queue import Abandoned, Queue, clean
 
 log = structlog.get_logger(__name__)
 BUSY_PAUSE_SECONDS = 0.25
@@ -40,18 +40,28 @@ PURGE_SECONDS = 6 * 3600.0
 LONGEST_BEAT_SECONDS = 15.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Running:
-    """A job in work. ``kept_at`` is when its lease was last confirmed, on the monotonic clock."""
+    """A job in work. ``kept_at`` is when its lease was last confirmed, on the monotonic clock.
+
+    ``ended``: its handler is through; from then on how it ended tells whose it was, no heartbeat.
+    """
 
     job: Job
     deadline: float
     kept_at: float
     progress: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = None
+    ended: bool = False
     cancelled: bool = False
     lost: bool = False
     overdue: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from all others: jobs of one claim share a token, and a job may come again with another one."""
+        return self.job.job_id, self.job.lease_token
 
     def take_progress(self) -> Mapping[str, Any] | None:
         """What to show, once."""
@@ -92,51 +102,57 @@ class Worker:
         self._http = Http.of(settings)
         self._crypto = Envelope(settings.encryption_keys)
         self.queue = Queue(self._database, f"{socket.gethostname()}:{os.getpid()}", settings.job_lease_seconds)
-        self._running: dict[str, Running] = {}
-        self._finished: list[tuple[Running, Mapping[str, Any] | None]] = []
+        self._running: dict[tuple[str, str], Running] = {}
+        self._finished: list[Running] = []  # in success, not yet handed in; still in _running too
         self._lock = threading.Lock()
-        self._room = threading.Event()  # a place fell free, or the end was asked for
-        self._has_finished = threading.Event()
+        self._wake = threading.Event()  # a job ended, or the end of the worker was asked for
         self._stopping = threading.Event()
-        self._left = threading.Event()
+        self._left = threading.Event()  # the grace period is over, or nothing was left to wait for
 
     # ---- the life of a worker ---------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Works until :meth:`stop`; returns when everything is finished or given back."""
         log.info("worker_started", worker=self.queue.name, types=list(self._types), concurrency=self._concurrency)
-        helpers = [
-            threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
-            for target in (self._keep_leases, self._send_completions, self._sweep)
-        ]
-        for helper in helpers:
-            helper.start()
-        self._claim_until_stopped()
-        self._wind_down()
+        keeper = threading.Thread(target=self._keep_leases, name="keep_leases", daemon=True)
+        keeper.start()
+        threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
+        self._trade_until_left()
+        self._give_back()
         self._left.set()
-        self._has_finished.set()
-        for helper in helpers[:2]:
-            helper.join(5)
+        keeper.join(5)
         log.info("worker_stopped", worker=self.queue.name)
 
     def stop(self) -> None:
         """No more claims; running jobs get the grace period."""
         self._stopping.set()
-        self._room.set()
+        self._wake.set()
+        grace = threading.Timer(self._settings.worker_grace_seconds, self._leave)
+        grace.daemon = True
+        grace.start()
 
-    def _claim_until_stopped(self) -> None:
-        pause = BUSY_PAUSE_SECONDS
-        while not self._stopping.is_set():
-            free = self._concurrency - self._busy()
-            if free <= 0:
-                self._room.wait(1.0)
-                self._room.clear()
+    def _leave(self) -> None:
+        self._left.set()
+        self._wake.set()
+
+    def _trade_until_left(self) -> None:
+        pause = 0.0
+        while True:
+            self._wake.clear()  # before looking: what happens from here on wakes us again
+            stopping, left = self._stopping.is_set(), self._left.is_set()
+            with self._lock:
+                batch = self._finished[:COMPLETION_BATCH]
+                # one that outlived its time has been given up and takes no place, nor does what is handed in now
+                taken = sum(not (running.overdue or running in batch) for running in self._running.values())
+                nothing_left = not self._running
+            free = 0 if stopping else min(self._concurrency - taken, CLAIM_LIMIT)
+            if not batch and (left or (stopping and nothing_left)):
+                return
+            if not batch and free <= 0:
+                self._wake.wait()
                 continue
-            asked_at = time.monotonic()
             try:
-                jobs = self.queue.claim(self._types, min(free, CLAIM_LIMIT), self._stopping.is_set, self._room)
-                if time.monotonic() - asked_at > self._settings.job_lease_seconds / 4:
-                    jobs = self._still_ours(jobs)
+                jobs = self._still_ours(self._trade(batch, free))
             except Abandoned:
                 return
             except AppError as error:
@@ -145,40 +161,98 @@ class Worker:
             for job in jobs:
                 self._begin(job)
             # busy: look again at once; idle: ever less often, and not in step with other workers
-            pause = 0.0 if jobs else min(self._settings.worker_poll_seconds, max(BUSY_PAUSE_SECONDS, pause * 1.5))
+            pause = min(self._settings.worker_poll_seconds, max(BUSY_PAUSE_SECONDS, pause * 1.5))
+            if jobs or stopping or len(batch) == COMPLETION_BATCH:
+                pause = 0.0
             if pause:
-                self._room.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
-            self._room.clear()
+                self._wake.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
+
+    def _trade(self, batch: list[Running], free: int) -> list[Job]:
+        """Hands finished jobs in and takes up to ``free`` new ones.
+
+        :raise Abandoned: the database was away until the end, the finished ones could not be handed in
+        :raise AppError: the claim was refused
+        """
+        stopping, patience = self._stopping.is_set, time.monotonic() + self._settings.job_lease_seconds / 4
+        self._show_last_progress(batch)
+        if batch and free > 0:
+            done = [(running.job, running.result) for running in batch]
+            try:
+                jobs, late = self.queue.exchange(
+                    done, self._types, free, lambda: stopping() or time.monotonic() > patience, self._stopping
+                )
+            except Abandoned:
+                # claims alone may be in trouble: what is finished goes without them
+                log.warning("exchange_given_up", jobs=len(batch))
+            except AppError as error:
+                log.warning("exchange_refused", error_code=error.code)
+            else:
+                self._handed_in(batch, late)
+                return jobs
+        if batch:
+            self._handed_in(batch, self._complete(batch))
+        if free > 0 and not stopping():
+            with contextlib.suppress(Abandoned):
+                return self.queue.claim(
+                    self._types,
+                    free,
+                    lambda: stopping() or bool(self._finished and time.monotonic() > patience),
+                    self._stopping,
+                )
+        return []
+
+    def _show_last_progress(self, batch: list[Running]) -> None:
+        """A short job never met a heartbeat: its owner still sees how far it came."""
+        last = {r.job.job_id: (r.job.lease_token, shown) for r in batch if (shown := r.take_progress())}
+        if last:
+            with contextlib.suppress(AppError):
+                self.queue.heartbeat(last)
+
+    def _complete(self, batch: list[Running]) -> set[str]:
+        """Ends jobs in success and tells which of them came too late; one whose result the database refuses ends its
+        try in failure.
+
+        :raise Abandoned: given up
+        """
+        try:
+            return self.queue.complete(
+                [(running.job, running.result) for running in batch], self._left.is_set, self._left
+            )
+        except AppError as error:
+            if len(batch) > 1:
+                return {late for one in batch for late in self._complete([one])}
+            log.error("completion_refused", job_id=batch[0].job.job_id, error_code=error.code)
+            self._failed(batch[0], JobFailure("internal", "Its result could not be stored."), time.monotonic())
+            return set()
+
+    def _handed_in(self, batch: list[Running], late: set[str]) -> None:
+        with self._lock:
+            del self._finished[: len(batch)]
+            for running in batch:
+                self._running.pop(running.key, None)
+        for running in batch:
+            if running.job.job_id in late:
+                self._count_lost(running, "completed too late")
 
     def _still_ours(self, jobs: list[Job]) -> list[Job]:
         """Of jobs whose claim was answered late: those whose lease lasts, from now on anew.
 
         :raise AppError: not answered; then none is begun, their leases end by themselves
         """
-        states = self.queue.heartbeat({job.job_id: (job.lease_token, None) for job in jobs}) if jobs else {}
+        if not jobs or time.monotonic() - self.queue.claim_asked_at <= self._settings.job_lease_seconds / 4:
+            return jobs
+        states = self.queue.heartbeat({job.job_id: (job.lease_token, None) for job in jobs})
         return [job for job in jobs if states.get(job.job_id) in ("held", "cancel")]
 
-    def _busy(self) -> int:
-        """Places taken; a job that outlived its time has been given up and takes none."""
+    def _give_back(self) -> None:
+        """What did not end within the grace period waits for another worker."""
         with self._lock:
-            return sum(not running.overdue for running in self._running.values())
-
-    def _wind_down(self) -> None:
-        """Lets running jobs end within the grace period, then gives the rest back."""
-        until = time.monotonic() + self._settings.worker_grace_seconds
-        while time.monotonic() < until:
-            with self._lock:
-                if not self._running:
-                    return
-            self._room.wait(0.1)
-            self._room.clear()
-        with self._lock:
-            left = [running for running in self._running.values() if not (running.lost or running.overdue)]
-            for running in left:
+            rest = [running for running in self._running.values() if not (running.lost or running.overdue)]
+            for running in rest:
                 running.lost = True
-        if left:
+        if rest:
             with contextlib.suppress(AppError):
-                given_back = self.queue.release(running.job for running in left)
+                given_back = self.queue.release(running.job for running in rest)
                 log.info("jobs_released", count=given_back)
 
     # ---- one job ----------------------------------------------------------------------------------------------
@@ -188,7 +262,11 @@ class Worker:
         wait = job.provider_wait_ms / 1000
         running = Running(job, deadline=now + wait + job.timeout_s, kept_at=now)
         with self._lock:
-            self._running[job.lease_token] = running
+            # only its newest lease can be held: beats of an older one would be answered for this
+            before = [other for other in self._running.values() if other.job.job_id == job.job_id]
+            self._running[running.key] = running
+        for other in before:
+            self._lose(other, "handed out anew")
         threading.Thread(target=self._work, args=(running, wait), name=f"job-{job.type}", daemon=True).start()
 
     def _work(self, running: Running, wait_seconds: float) -> None:
@@ -199,6 +277,7 @@ class Worker:
             if wait_seconds and self._stopping.wait(wait_seconds):
                 running.check()
             result = self._registry.get(job.type)(self._context(running))
+            running.result = None if result is None else clean(result)
         except LeaseLost:
             self._forget(running)
             numbers.ended(job.type, "lost", time.monotonic() - began)
@@ -219,13 +298,15 @@ class Worker:
         else:
             numbers.ended(job.type, "succeeded", time.monotonic() - began)
             with self._lock:
-                self._finished.append((running, result))
-            self._has_finished.set()
+                running.ended = True
+                self._finished.append(running)
+            self._wake.set()
 
     def _context(self, running: Running) -> JobContext:
         def show(progress: Mapping[str, Any]) -> None:
+            shown = clean(progress)
             with running.lock:
-                running.progress = dict(progress)
+                running.progress = shown
 
         return JobContext(
             job=running.job,
@@ -240,6 +321,7 @@ class Worker:
         )
 
     def _failed(self, running: Running, failure: JobFailure, began: float) -> None:
+        running.ended = True
         try:
             status = None if running.lost else self.queue.fail(running.job, failure, self._gone(running), self._left)
         except Abandoned:
@@ -253,12 +335,13 @@ class Worker:
 
     def _gone(self, running: Running) -> Any:
         """When to stop telling the database how a job ended: its lease is somebody else's by then."""
-        return lambda: running.lost or time.monotonic() - running.kept_at > self._settings.job_lease_seconds
+        lease = self._settings.job_lease_seconds
+        return lambda: running.lost or self._left.is_set() or time.monotonic() - running.kept_at > lease
 
     def _forget(self, running: Running) -> None:
         with self._lock:
-            self._running.pop(running.job.lease_token, None)
-        self._room.set()
+            self._running.pop(running.key, None)
+        self._wake.set()
 
     # ---- beside the work --------------------------------------------------------------------------------------
 
@@ -288,70 +371,27 @@ class Worker:
             running.cancelled = state == "cancel"
         elif state in ("lost", "gone") or sent_at - running.kept_at > self._settings.job_lease_seconds:
             # unheard for a whole lease: somebody else may have it by now
-            with self._lock:
-                still_ours = any(running is finished for finished, _ in self._finished)
-            if not still_ours:
-                running.lost = True
-                numbers.LEASES_LOST.inc()
-                log.warning("lease_lost", job_id=running.job.job_id, state=state or "unheard")
+            self._lose(running, state or "unheard")
+
+    def _lose(self, running: Running, reason: str) -> None:
+        if not (running.ended or running.lost):
+            running.lost = True
+            self._count_lost(running, reason)
+
+    def _count_lost(self, running: Running, reason: str) -> None:
+        numbers.LEASES_LOST.inc()
+        log.warning("lease_lost", job_id=running.job.job_id, reason=reason)
 
     def _give_up_overdue(self, kept: list[Running]) -> None:
         """A try that outlived its time is ended for it: its thread may hang for ever, its place and lease must not."""
         for running in kept:
-            if time.monotonic() > running.deadline + 2 * BUSY_PAUSE_SECONDS and not running.overdue:
+            if time.monotonic() > running.deadline + 2 * BUSY_PAUSE_SECONDS and not running.ended:
                 failure = JobFailure("deadline_exceeded", "The work took longer than it may.")
                 with contextlib.suppress(AppError, Abandoned):
                     self.queue.fail(running.job, failure, lambda: True, self._left)
                     running.overdue = True
                     self._forget(running)
                     log.warning("job_overdue", job_id=running.job.job_id, type=running.job.type)
-
-    def _send_completions(self) -> None:
-        while True:
-            self._has_finished.wait()
-            self._has_finished.clear()
-            with self._lock:
-                batch = self._finished[:COMPLETION_BATCH]
-            if not batch:
-                if self._left.is_set():
-                    return
-                continue
-            last = {r.job.job_id: (r.job.lease_token, shown) for r, _ in batch if (shown := r.take_progress())}
-            if last:
-                # a short job never met a heartbeat: its owner still sees how far it came
-                with contextlib.suppress(AppError):
-                    self.queue.heartbeat(last)
-            try:
-                done = self._complete(batch)
-            except Abandoned:
-                return
-            with self._lock:
-                del self._finished[: len(batch)]
-                more = bool(self._finished)
-            for running, _ in batch:
-                self._forget(running)
-                if done.get(running.job.job_id) is False:
-                    numbers.LEASES_LOST.inc()
-                    log.warning("lease_lost", job_id=running.job.job_id, state="completed too late")
-            if more or self._left.is_set():
-                self._has_finished.set()
-
-    def _complete(self, batch: list[tuple[Running, Mapping[str, Any] | None]]) -> dict[str, bool]:
-        """Ends jobs in success; one whose result the database refuses ends its try in failure.
-
-        :raise Abandoned: given up
-        """
-        try:
-            return self.queue.complete(
-                [(running.job, result) for running, result in batch], self._left.is_set, self._left
-            )
-        except AppError as error:
-            if len(batch) > 1:
-                return {key: done for one in batch for key, done in self._complete([one]).items()}
-            running = batch[0][0]
-            log.error("completion_refused", job_id=running.job.job_id, error_code=error.code)
-            self._failed(running, JobFailure("internal", "Its result could not be stored."), time.monotonic())
-            return {}
 
     def _sweep(self) -> None:
         purge_at = time.monotonic() + random.uniform(60, 600)  # noqa: S311  not all workers at once

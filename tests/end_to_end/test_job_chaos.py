@@ -74,6 +74,8 @@ def test_chaos_loses_nothing_and_does_nothing_twice(own_stack: Stack, tmp_path: 
         line = running.enter_context(BadLine(own_stack.url, seed=7))
         line.chance("svc_claim_jobs", "lose", 0.15)
         line.chance("svc_complete_jobs", "lose", 0.05)
+        line.chance("svc_exchange_jobs", "lose", 0.15)
+        line.next("svc_exchange_jobs", "lose", times=3)
         line.chance("chaos_apply", "lose", 0.01)
         line.chance("/rest/", "refuse", 0.02)
         db.execute(
@@ -122,4 +124,4 @@ def test_chaos_loses_nothing_and_does_nothing_twice(own_stack: Stack, tmp_path: 
         assert (effects, applied, ends) == (JOBS, JOBS, JOBS)
         assert most_tries <= MAX_RETRIES + 1
         assert kills > 0
-        assert line.done["svc_claim_jobs", "lose"] > 0
+        assert line.done["svc_exchange_jobs", "lose"] >= 3

@@ -20,7 +20,7 @@ class BadLine:
     """Listens on loopback and passes requests on to ``target``; use as a context manager.
 
     What may go wrong with a request: ``refuse`` (503, not passed on), ``break`` (reset, not passed on), ``lose``
-    (passed on and carried out, then reset), ``late`` (passed on, answered 504).
+    (passed on and carried out, then reset), ``late`` (passed on, answered 504), ``nothing`` (only counted in ``done``).
     """
 
     def __init__(self, target: str, seed: int = 1) -> None:

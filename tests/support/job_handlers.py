@@ -48,6 +48,13 @@ def hang(context: JobContext) -> None:
     time.sleep(context.job.payload["seconds"])
 
 
+def wait_for(context: JobContext) -> Mapping[str, Any]:
+    """Succeeds as soon as a file is there."""
+    while not Path(context.job.payload["file"]).exists():
+        time.sleep(0.01)
+    return succeed(context)
+
+
 def step(context: JobContext) -> Mapping[str, Any]:
     """Works in small steps, shows how far it is, and looks whether it may go on."""
     until = time.monotonic() + context.job.payload["seconds"]
@@ -67,7 +74,12 @@ def write_nul(_: JobContext) -> Mapping[str, Any]:
 
 def write_strange(_: JobContext) -> Mapping[str, Any]:
     """A result with things JSON does not know."""
-    return {"path": Path("x"), "number": float("nan")}
+    return {"path": Path("x\x00"), "number": float("nan")}
+
+
+def write_huge(_: JobContext) -> Mapping[str, Any]:
+    """A result that cannot even be written down."""
+    return {"number": 10**5000}
 
 
 def apply(context: JobContext) -> Mapping[str, Any]:
@@ -79,7 +91,8 @@ def apply(context: JobContext) -> Mapping[str, Any]:
 
 
 DEEDS: Mapping[str, Callable[[JobContext], Mapping[str, Any] | None]] = {
-    deed.__name__: deed for deed in (succeed, say_nothing, fail, crash, hang, step, write_nul, write_strange, apply)
+    deed.__name__: deed
+    for deed in (succeed, say_nothing, fail, crash, hang, wait_for, step, write_nul, write_strange, write_huge, apply)
 }
 
 

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from scripts.native.paths import REPO
@@ -34,6 +36,72 @@ def test_what_postgres_cannot_store_is_left_out_of_results(desk: Desk, hire: Hir
     nul, strange = desk.enqueue("write_nul"), desk.enqueue("write_strange")
     assert desk.wait(nul, "succeeded")["result"] == {"ab": ["cd", "?", {"e": "f"}]}
     assert desk.wait(strange, "succeeded")["result"] == {"path": "x", "number": None}
+
+
+def test_a_result_that_cannot_be_written_down_is_a_failure(desk: Desk, hire: Hire) -> None:
+    hire()
+    row = desk.wait(desk.enqueue("write_huge", max_retries=0), "failed")
+    assert row["error_code"] == "internal"
+    desk.wait(desk.enqueue("succeed"), "succeeded")
+
+
+def test_a_finished_job_goes_and_the_next_comes_in_one_call(desk: Desk, hire: Hire, line: BadLine) -> None:
+    line.chance("svc_exchange_jobs", "nothing", 1.0)
+    line.chance("svc_complete_jobs", "nothing", 1.0)
+    hire(concurrency=1, SUPABASE_URL=line.url)
+    job_ids = [desk.enqueue("hang", seconds=0.5)]
+    desk.wait(job_ids[0], "running")
+    # from here on nothing is claimed but in exchange
+    line.chance("svc_claim_jobs", "refuse", 1.0)
+    job_ids += [desk.enqueue("succeed") for _ in range(4)]
+    for job_id in job_ids:
+        desk.wait(job_id, "succeeded")
+    assert line.done["svc_exchange_jobs", "nothing"] == len(job_ids)
+    assert line.done["svc_complete_jobs", "nothing"] == 0
+    assert len(desk.tries()) == len(job_ids)
+
+
+def test_a_finished_job_does_not_wait_for_an_idle_worker(desk: Desk, hire: Hire, line: BadLine, tmp_path: Path) -> None:
+    line.chance("svc_claim_jobs", "nothing", 1.0)
+    hire(SUPABASE_URL=line.url, WORKER_POLL_SECONDS="30")
+    job_id = desk.enqueue("wait_for", file=str(tmp_path / "go"))
+    desk.wait(job_id, "running")
+    # after so many claims in vain, the next is at least 1.5 s away
+    line.done.clear()
+    wait_until(lambda: line.done["svc_claim_jobs", "nothing"] >= 6)
+    (tmp_path / "go").touch()
+    desk.wait(job_id, "succeeded", seconds=1.0)
+
+
+def test_one_result_that_the_database_refuses_ends_in_failure_alone(
+    desk: Desk, hire: Hire, line: BadLine, tmp_path: Path
+) -> None:
+    desk.db.execute(
+        "alter table public.jobs add constraint refused check (result #>> '{payload,refused}' is null) not valid"
+    )
+    try:
+        worker = hire(SUPABASE_URL=line.url)
+        first, then = tmp_path / "first", tmp_path / "then"
+        good = [desk.enqueue("wait_for", file=str(file)) for file in (first, then, then)]
+        bad = desk.enqueue("wait_for", file=str(then), refused=True, max_retries=0)
+        for job_id in [*good, bad]:
+            desk.wait(job_id, "running")
+        # while the first is handed in again and again, the others end: they go together
+        line.chance("svc_exchange_jobs", "refuse", 1.0)
+        first.touch()
+        wait_until(lambda: line.done["svc_exchange_jobs", "refuse"] > 0)
+        then.touch()
+        time.sleep(0.2)
+        line.chance("svc_exchange_jobs", "refuse", 0.0)
+        row = desk.wait(bad, "failed")
+        assert (row["error_code"], row["error_message"]) == ("internal", "Its result could not be stored.")
+        for job_id in good:
+            assert desk.wait(job_id, "succeeded")["retry_count"] == 0
+        assert worker.logged().count("exchange_refused") == worker.logged().count("completion_refused") == 1
+        assert len(desk.tries()) == 4
+        desk.wait(desk.enqueue("succeed"), "succeeded")
+    finally:
+        desk.db.execute("alter table public.jobs drop constraint refused")
 
 
 def test_a_failure_that_may_pass_is_tried_again_later(desk: Desk, hire: Hire) -> None:
@@ -101,6 +169,17 @@ def test_work_longer_than_a_lease_keeps_it(desk: Desk, hire: Hire) -> None:
     assert len(desk.tries()) == 2
 
 
+def test_jobs_of_one_claim_are_kept_each_for_itself(desk: Desk, hire: Hire) -> None:
+    job_ids = [desk.enqueue("hang", seconds=2.5) for _ in range(4)]
+    hire(concurrency=3, JOB_LEASE_SECONDS="1")
+    wait_until(lambda: len(desk.tries()) == 3)
+    tokens = "select count(*), count(distinct lease_token) from private.job_runtime where job_id = any (%s)"
+    assert desk.db.execute(tokens + " and lease_token is not null", (job_ids,)).fetchone() == (3, 1)
+    for job_id in job_ids:
+        assert desk.wait(job_id, "succeeded")["retry_count"] == 0
+    assert len(desk.tries()) == 4
+
+
 def test_term_lets_running_work_end(desk: Desk, hire: Hire) -> None:
     worker = hire()
     job_id = desk.enqueue("hang", seconds=1.5)
@@ -111,6 +190,33 @@ def test_term_lets_running_work_end(desk: Desk, hire: Hire) -> None:
     assert worker.process.wait(10) == 0
     assert desk.job(job_id)["status"] == "succeeded"
     assert desk.job(later)["status"] == "queued"
+
+
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_what_ends_while_the_worker_stops_is_handed_in(desk: Desk, hire: Hire, line: BadLine, fault: str) -> None:
+    worker = hire(SUPABASE_URL=line.url)
+    job_ids = [desk.enqueue("hang", seconds=seconds) for seconds in (1, 1.5)]
+    for job_id in job_ids:
+        desk.wait(job_id, "running")
+    line.next("svc_complete_jobs", fault, times=3)
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(10) == 0
+    for job_id in job_ids:
+        row = desk.job(job_id)
+        assert (row["status"], row["retry_count"]) == ("succeeded", 0)
+    assert line.done["svc_complete_jobs", fault] == 3
+
+
+def test_a_worker_stops_in_time_though_the_database_is_away(desk: Desk, hire: Hire, line: BadLine) -> None:
+    worker = hire(SUPABASE_URL=line.url, WORKER_GRACE_SECONDS="1")
+    finished, hanging = desk.enqueue("hang", seconds=0.5), desk.enqueue("hang", seconds=60)
+    desk.wait(finished, "running")
+    desk.wait(hanging, "running")
+    line.chance("/rest/", "refuse", 1.0)
+    wait_until(lambda: line.done["/rest/", "refuse"] > 2)
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(4) == 0
+    assert desk.job(finished)["status"] == desk.job(hanging)["status"] == "running"
 
 
 @pytest.mark.parametrize("do", ["hang", "step"])
@@ -154,7 +260,7 @@ def test_jobs_of_a_killed_worker_run_again_within_a_lease_and_a_third(desk: Desk
 def test_a_bad_line_loses_nothing_and_does_nothing_twice(desk: Desk, hire: Hire, line: BadLine, fault: str) -> None:
     done = [desk.enqueue("succeed") for _ in range(4)]
     failed = desk.enqueue("fail", retryable=False)
-    for call in ("svc_claim_jobs", "svc_complete_jobs", "svc_fail_job"):
+    for call in ("svc_claim_jobs", "svc_exchange_jobs", "svc_fail_job"):
         line.next(call, fault, times=2)
     hire(SUPABASE_URL=line.url)
     for job_id in done:
@@ -163,6 +269,49 @@ def test_a_bad_line_loses_nothing_and_does_nothing_twice(desk: Desk, hire: Hire,
     assert desk.wait(failed, "failed")["retry_count"] == 0
     wait_until(lambda: sum(line.done.values()) == 6)
     assert len(desk.tries()) == 5
+
+
+@pytest.mark.parametrize("fault", ["refuse", "lose"])
+def test_without_exchanges_jobs_are_handed_in_and_taken_apart(
+    desk: Desk, hire: Hire, line: BadLine, fault: str
+) -> None:
+    job_ids = [desk.enqueue("succeed") for _ in range(3)]
+    line.chance("svc_exchange_jobs", fault, 1.0)
+    hire(concurrency=1, SUPABASE_URL=line.url, JOB_LEASE_SECONDS="2")
+    for job_id in job_ids:
+        # what was leased in an answer that never came is taken up by the claim that follows
+        assert desk.wait(job_id, "succeeded")["retry_count"] == 0
+    assert len(desk.tries()) == 3
+
+
+def test_an_exchange_that_hangs_lets_no_lease_run_out(desk: Desk, hire: Hire) -> None:
+    hire(JOB_LEASE_SECONDS="1")
+    long, short = desk.enqueue("hang", seconds=4), desk.enqueue("hang", seconds=0.5)
+    desk.wait(long, "running")
+    desk.wait(short, "running")
+    with psycopg.connect(desk.stack.db_url) as db:
+        db.execute("lock table private.job_claims in access exclusive mode")
+        time.sleep(2.5)
+        kept = db.execute(
+            "select count(*) from private.job_runtime where job_id = any (%s) and locked_until > clock_timestamp()",
+            ([long, short],),
+        ).fetchone()
+    assert kept == (2,)
+    for job_id in (long, short):
+        assert desk.wait(job_id, "succeeded")["retry_count"] == 0
+    assert len(desk.tries()) == 2
+
+
+def test_a_job_that_comes_back_to_its_worker_is_another_try(desk: Desk, hire: Hire, line: BadLine) -> None:
+    worker = hire(SUPABASE_URL=line.url, JOB_LEASE_SECONDS="1")
+    line.chance("svc_heartbeat_jobs", "refuse", 1.0)
+    job_id = desk.enqueue("hang", seconds=4)
+    wait_until(lambda: len(desk.tries()) == 2)
+    line.chance("svc_heartbeat_jobs", "refuse", 0.0)
+    wait_until(lambda: "completed too late" in worker.logged())
+    assert desk.job(job_id)["status"] == "running"
+    assert desk.wait(job_id, "succeeded")["retry_count"] == 1
+    assert len(desk.tries()) == 2
 
 
 def test_a_line_that_is_dead_for_longer_than_a_lease_does_not_end_the_worker(
