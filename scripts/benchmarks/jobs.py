@@ -31,7 +31,7 @@ from scripts.native.stack import Options, Stack
 Connection = psycopg.Connection[Any]
 TYPE = "week_notes"
 CLIENTS = 4
-ROUNDS = 4
+ROUNDS = 8
 EXCHANGE = "select job_id, lease_token from public.svc_exchange_jobs(%s, 'bench', array['week_notes'], %s, 3600, %s)"
 CLAIM = "select job_id, lease_token from public.svc_claim_jobs('bench', array['week_notes'], %s, 60, %s)"
 COMPLETE = "select count(*) from public.svc_complete_jobs(%s)"
@@ -207,10 +207,13 @@ class Line:
     unit: str
     bound: float | None = None
     at_least: bool = True
+    rounds: tuple[float, ...] = ()
 
     @property
     def ratio(self) -> float | None:
-        """Ours over the peer's."""
+        """Ours over the peer's: the median of the rounds, where there were several."""
+        if self.rounds:
+            return statistics.median(self.rounds)
         return None if self.peer is None else self.ours / self.peer
 
     @property
@@ -250,19 +253,19 @@ def speeds(stack: Stack, db: Connection, pool: ProcessPoolExecutor, sizes: Sizes
     pgmq = load_pgmq(db, sizes)
     load(db, sizes.finished, finished=True, users=sizes.users)
     for batch in (1, 10, 50):
-        top_up(db, sizes.queued, sizes.users)
         kinds = ["sql", *(["procrastinate"] if procrastinate and batch == 1 else []), *(["pgmq"] if pgmq else [])]
         # in turns, so that a busy machine is busy for all of them
-        rounds = [
-            {kind: throughput(pool, kind, url, batch, sizes.seconds / ROUNDS) for kind in kinds} for _ in range(ROUNDS)
-        ]
+        rounds = []
+        for _ in range(ROUNDS):
+            top_up(db, sizes.queued, sizes.users)
+            rounds.append({kind: throughput(pool, kind, url, batch, sizes.seconds / ROUNDS) for kind in kinds})
         middle = {kind: statistics.median(measured[kind] for measured in rounds) for kind in kinds}
         ours = middle["sql"]
-        if "procrastinate" in middle:
-            yield Line("SQL, one by one, beside procrastinate", middle["procrastinate"], ours, "jobs/s", 1.5)
-        if "pgmq" in middle:
-            bound = 0.9 if batch == 10 else None
-            yield Line(f"SQL, batch {batch}, beside pgmq", middle["pgmq"], ours, "jobs/s", bound)
+        bounds = {("procrastinate", 1): 1.5, ("pgmq", 10): 0.9}
+        for peer in kinds[1:]:
+            ratios = tuple(measured["sql"] / measured[peer] for measured in rounds)
+            name = f"SQL, batch {batch}, beside {peer}"
+            yield Line(name, middle[peer], ours, "jobs/s", bounds.get((peer, batch)), rounds=ratios)
         top_up(db, sizes.queued, sizes.users)
         rest = throughput(pool, "rest", f"{stack.rest_url} {stack.service_token}", batch, sizes.seconds)
         yield Line(f"PostgREST, batch {batch}, beside SQL", ours, rest, "jobs/s")
@@ -428,7 +431,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--queued", type=int, default=100_000)
     parser.add_argument("--users", type=int, default=25_000, help="people the queued jobs belong to")
     parser.add_argument("--history", type=int, default=1_000_000, help="finished rows of the p95 comparison")
-    parser.add_argument("--seconds", type=float, default=8.0, help="each measurement of throughput")
+    parser.add_argument("--seconds", type=float, default=12.0, help="each measurement of throughput")
     parser.add_argument("--hold", type=float, default=30.0, help="seconds the snapshot is held")
     parser.add_argument("--claims", type=int, default=400, help="claims of each p95")
     parser.add_argument("--only", help="of speeds,burdens,snapshot,flood; all by default")

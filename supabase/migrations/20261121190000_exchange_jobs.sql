@@ -207,6 +207,90 @@ comment on function private.next_front(boolean) is
     'Moves the front on to the first job to claim, and says where that is. Once a second, or when there is little to do, it '
     'looks for it from the start.';
 
+create or replace function public.svc_enqueue_job(
+    p_type text,
+    p_payload jsonb default '{}',
+    p_user_id uuid default null,
+    p_week_id uuid default null,
+    p_dedupe_key text default null,
+    p_dedupe_mode text default 'join',
+    p_priority int default 0,
+    p_scheduled_at timestamptz default null,
+    p_max_retries int default 3,
+    p_timeout_s int default 600,
+    p_provider text default null
+)
+returns table (job_id uuid, created boolean)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
+as $$
+#variable_conflict use_column
+declare
+    v_id constant uuid := private.job_id();
+    v_at constant timestamptz := coalesce(p_scheduled_at, private.clock());
+    v_rank constant timestamptz := private.job_rank(v_at, coalesce(p_priority, 0));
+    v_other uuid;
+begin
+    if p_type is null or p_payload is null then
+        raise exception 'a job needs a type and a payload' using errcode = '22004';
+    end if;
+    if p_type <> all (enum_range(null::public.job_type)::text[]) then
+        raise exception 'unknown job type' using errcode = '22023';
+    end if;
+    if p_dedupe_mode is distinct from 'join' and p_dedupe_mode is distinct from 'queued' then
+        raise exception 'dedupe mode is join or queued' using errcode = '22023';
+    end if;
+    if p_priority not between -1000 and 1000 then
+        raise exception 'a priority is -1000 to 1000' using errcode = '22003';
+    end if;
+    -- the winner of a race may end between our insert and our look: then the key is free again
+    for i in 1 .. 10 loop
+        exit when p_dedupe_key is null;
+        if p_dedupe_mode = 'queued' then
+            -- one that runs may have read its input before the change we stand for: it gives the key up
+            -- (locked as everywhere: the workers' row first)
+            perform from private.job_keys as k
+            join private.job_runtime as r on r.job_id = k.job_id
+            where k.dedupe_key = p_dedupe_key
+            for update of r;
+            update public.jobs set dedupe_key = null where dedupe_key = p_dedupe_key and status = 'running';
+        end if;
+        insert into private.job_keys (dedupe_key, job_id) values (p_dedupe_key, v_id) on conflict (dedupe_key) do nothing;
+        exit when found;
+        select j.id into v_other from public.jobs as j
+        where j.dedupe_key = p_dedupe_key and (j.status = 'queued' or j.status = 'running' and p_dedupe_mode = 'join');
+        if v_other is not null then
+            return query select v_other, false;
+            return;
+        end if;
+        if i = 10 then
+            raise exception 'the key % is taken and freed too fast', p_dedupe_key using errcode = '40001';
+        end if;
+    end loop;
+    insert into public.jobs (
+        id, type, user_id, week_id, dedupe_key, priority, scheduled_at, max_retries, timeout_s, provider
+    )
+    values (
+        v_id, p_type::public.job_type, p_user_id, p_week_id, p_dedupe_key, coalesce(p_priority, 0), v_at,
+        coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600), p_provider
+    );
+    insert into private.job_runtime (job_id, payload, type, user_id, provider, rank, due_at, state)
+    values (
+        v_id, p_payload, p_type::public.job_type, p_user_id, p_provider, v_rank, v_at,
+        private.first_state(v_at, p_user_id)
+    );
+    if p_user_id is null then
+        perform private.lower_front(v_rank);
+    else
+        perform private.admit_jobs(array[p_user_id]);
+    end if;
+    return query select v_id, true;
+end
+$$;
+
 create or replace function private.end_try(
     p_job_id uuid,
     p_error_code text,
@@ -347,9 +431,12 @@ set plan_cache_mode = 'force_generic_plan'
 set enable_seqscan = 'off'
 as $$
 #variable_conflict use_column
+-- Each expression of PL/pgSQL is made ready anew in each transaction, and each call of another function sets the search path
+-- twice: here both cost as much as the statements. So there are few of them, and the rare ways lie together.
 declare
-    v_now constant timestamptz := private.clock();
-    v_until constant timestamptz := v_now + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600));
+    v_now constant timestamptz := case
+        when nullif(current_setting('app.frozen_now', true), '') is null then now() else private.clock()
+    end;
     v_claim constant uuid := coalesce(p_claim_id, gen_random_uuid());
     v_limit int := least(greatest(coalesce(p_limit, 1), 0), 100);
     -- what is handed in
@@ -358,20 +445,23 @@ declare
     v_missing int;
     v_owners uuid[];
     v_owner uuid;
+    v_waiting boolean;
     -- what is handed out
-    v_from timestamptz := private.front();
-    v_found uuid[];
+    v_from timestamptz := coalesce(
+        timestamptz 'epoch' + nullif(pg_sequence_last_value('private.job_front'), 0) * interval '1 microsecond', '-infinity'
+    );
+    v_taken uuid[];
     v_payloads jsonb[];
     v_special boolean;
     v_again uuid[];
     v_due boolean;
-    v_taken uuid[];
+    v_waits jsonb;
     v_began timestamptz;
     v_token uuid;
-    v_waits jsonb := '{}';
     v_count int;
-    v_noted boolean := false;
-    v_idle boolean := false;
+    v_admitted boolean;
+    v_noted boolean;
+    v_idle boolean;
 begin
     if v_limit > 0 and (p_worker is null or p_types is null) then
         raise exception 'a claim names its worker and its types' using errcode = '22004';
@@ -381,8 +471,10 @@ begin
         perform set_config('synchronous_commit', 'off', true);
     else
         -- whoever waited here for a reaper or another claim sees its new token
-        select array_agg(h.job_id), array_agg(h.result), array_agg(h.user_id)
-        into v_done, v_results, v_owners
+        select
+            array_agg(h.job_id), array_agg(h.result), array_agg(distinct h.user_id),
+            jsonb_array_length(p_done) - count(*)
+        into v_done, v_results, v_owners, v_missing
         from (
             select s.job_id, s.result, r.user_id
             from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid, result jsonb)
@@ -391,22 +483,31 @@ begin
             order by s.job_id
             for no key update of r
         ) as h;
-        v_missing := jsonb_array_length(p_done) - coalesce(cardinality(v_done), 0);
-    end if;
-    if v_limit > 0 then
-        -- the first asking for this claim may still be under way
-        if not pg_try_advisory_xact_lock(hashtextextended(v_claim::text, 91)) then
-            perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 91));
+        if v_done is not null then
+            -- who finds their owners' places taken has looked before us and is seen below, or waits and sees what we free
+            foreach v_owner in array v_owners loop
+                if v_owner is not null and not pg_try_advisory_xact_lock(hashtextextended(v_owner::text, 90)) then
+                    perform pg_advisory_xact_lock(hashtextextended(v_owner::text, 90));
+                end if;
+            end loop;
         end if;
-        -- the more each claim takes, the more the next ones pass in vain
-        if random() * 20 < v_limit
-            or extract(epoch from clock_timestamp()) * 1000 > coalesce(pg_sequence_last_value('private.job_look'), 0) + 1000
-        then
-            v_from := private.next_front(false);
+        if v_limit = 0 then
+            v_waiting := exists (
+                select from private.job_runtime as r where r.user_id = any (v_owners) and r.state = 'waiting'
+            );
         end if;
     end if;
-    for v_turn in 1 .. 3 loop
-        v_taken := null;
+    -- the first asking for this claim may still be under way
+    if v_limit > 0 and not pg_try_advisory_xact_lock(hashtextextended(v_claim::text, 91)) then
+        perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 91));
+    end if;
+    -- the more each claim takes, the more the next ones pass in vain
+    if random() * 20 < v_limit
+        or extract(epoch from clock_timestamp()) * 1000 > coalesce(pg_sequence_last_value('private.job_look'), 0) + 1000
+    then
+        v_from := private.next_front(false);
+    end if;
+    loop
         if v_limit > 0 then
             select
                 array_agg(w.job_id), array_agg(w.payload), bool_or(w.special),
@@ -414,8 +515,9 @@ begin
                 (
                     select true from private.job_runtime as l where l.state = 'later' and l.due_at <= v_now
                     order by l.due_at limit 1
-                )
-            into v_found, v_payloads, v_special, v_again, v_due
+                ),
+                exists (select from private.job_runtime as o where o.user_id = any (v_owners) and o.state = 'waiting')
+            into v_taken, v_payloads, v_special, v_again, v_due, v_waiting
             from (
                 select r.job_id, r.payload::jsonb as payload, r.provider is not null or r.claim_id is not null as special
                 from private.job_runtime as r
@@ -431,50 +533,53 @@ begin
                 limit v_limit
                 for no key update skip locked
             ) as w;
-            v_taken := v_found;
         end if;
-        if v_again is not null and v_turn = 1 then
-            return query
-            select j.id, j.type::text, j.user_id, j.week_id, r.payload::jsonb, j.retry_count, j.max_retries, j.timeout_s,
-                   r.lease_token, r.locked_until, 0, false
-            from private.job_runtime as r
-            join public.jobs as j on j.id = r.job_id
-            where r.job_id = any (v_again) and r.claim_id = p_claim_id and j.status = 'running'
-            order by r.rank, j.id;
-            if found then
-                v_limit := 0;
-                v_taken := null;
-            else
-                delete from private.job_claims as c where c.id = p_claim_id;
+        if v_special or v_due or v_again is not null then
+            if v_again is not null and v_noted is not true then
+                return query
+                select j.id, j.type::text, j.user_id, j.week_id, r.payload::jsonb, j.retry_count, j.max_retries, j.timeout_s,
+                       r.lease_token, r.locked_until, 0, false
+                from private.job_runtime as r
+                join public.jobs as j on j.id = r.job_id
+                where r.job_id = any (v_again) and r.claim_id = p_claim_id and j.status = 'running'
+                order by r.rank, j.id;
+                if found then
+                    v_limit := 0;
+                    v_taken := null;
+                    v_due := false;
+                else
+                    delete from private.job_claims as c where c.id = p_claim_id;
+                end if;
             end if;
-        end if;
-        if v_due and v_turn = 1 and v_limit > 0 then
-            perform private.admit_due_jobs(100);
-            v_from := '-infinity';
-            continue;
-        end if;
-        v_began := v_now;
-        if v_special and v_taken is not null then
-            v_waits := private.take_tokens(v_found);
-            v_taken := nullif(array(
-                select f.id from unnest(v_found) with ordinality as f (id, n)
-                where v_waits ->> f.id::text is distinct from 'refused'
-                order by f.n
-            ), '{}');
-            -- no two tries of a job begin at one moment, whatever the clock says: their tokens differ by it
-            select greatest(v_now, max(j.started_at) + interval '1 microsecond') into v_began
-            from public.jobs as j where j.id = any (v_taken);
+            if v_due and v_admitted is null then
+                perform private.admit_due_jobs(100);
+                v_admitted := true;
+                v_from := '-infinity';
+                continue;
+            end if;
+            if v_special and v_taken is not null then
+                v_waits := private.take_tokens(v_taken);
+                -- no two tries of a job begin at one moment, whatever the clock says: their tokens differ by it
+                select
+                    array_agg(t.id order by t.n), array_agg(t.payload order by t.n),
+                    greatest(v_now, max(j.started_at) + interval '1 microsecond')
+                into v_taken, v_payloads, v_began
+                from unnest(v_taken, v_payloads) with ordinality as t (id, payload, n)
+                join public.jobs as j on j.id = t.id
+                where v_waits ->> t.id::text is distinct from 'refused';
+            end if;
         end if;
         if v_taken is not null or v_done is not null then
             -- the moment in microseconds, and the second half of the claim's id
             v_token := (
-                lpad(to_hex((extract(epoch from v_began) * 1000000)::bigint), 16, '0') || right(v_claim::text, 17)
+                lpad(to_hex((extract(epoch from coalesce(v_began, v_now)) * 1000000)::bigint), 16, '0')
+                || right(v_claim::text, 17)
             )::uuid;
             return query
             with moved as (
                 update public.jobs as j
                 set status = case j.status when 'queued' then 'running' else 'succeeded' end::public.job_status,
-                    started_at = case j.status when 'queued' then v_began else j.started_at end,
+                    started_at = case j.status when 'queued' then coalesce(v_began, v_now) else j.started_at end,
                     completed_at = case j.status when 'running' then v_now end,
                     result = case j.status when 'running' then nullif(v_results[array_position(v_done, j.id)], 'null') end,
                     updated_at = now()
@@ -487,50 +592,40 @@ begin
             ),
             leased as (
                 update private.job_runtime
-                set lease_token = v_token, claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
+                set lease_token = v_token, claim_id = v_claim, locked_by = left(p_worker, 200),
+                    locked_until = v_now + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600))
                 where job_id = any (v_taken)
+                returning locked_until
             ),
             noted as (
-                insert into private.job_claims (id, job_ids) select v_claim, v_taken where v_taken is not null and not v_noted
+                insert into private.job_claims (id, job_ids)
+                select v_claim, v_taken where v_taken is not null and v_noted is not true
             )
-            select m.id, m.type::text, m.user_id, m.week_id, v_payloads[array_position(v_found, m.id)], m.retry_count,
-                   m.max_retries, m.timeout_s, v_token, v_until, coalesce((v_waits ->> m.id::text)::int, 0), false
+            select m.id, m.type::text, m.user_id, m.week_id, v_payloads[array_position(v_taken, m.id)], m.retry_count,
+                   m.max_retries, m.timeout_s, v_token, (select l.locked_until from leased as l limit 1),
+                   coalesce((v_waits ->> m.id::text)::int, 0), false
             from moved as m
             where m.status = 'running'
-            order by array_position(v_found, m.id);
+            order by array_position(v_taken, m.id);
             get diagnostics v_count = row_count;
             v_limit := v_limit - v_count;
-            if v_noted then
-                update private.job_claims as c set job_ids = c.job_ids || v_taken where c.id = v_claim;
-            end if;
-            v_noted := v_noted or v_taken is not null;
-            if v_count < cardinality(v_taken) then
+            if v_noted or v_count < cardinality(v_taken) then
+                update private.job_claims as c set job_ids = c.job_ids || v_taken where c.id = v_claim and v_noted;
                 -- changed by hand: not queued any more, so it waits in vain
                 update private.job_runtime as r set state = 'over', lease_token = null
                 where r.job_id = any (v_taken)
                     and not exists (select from public.jobs as j where j.id = r.job_id and j.status = 'running');
             end if;
         end if;
-        if v_done is not null then
-            -- their owners' places are locked here and looked at below: so somebody who found them taken is seen, or sees us
-            if cardinality(v_owners) > 1 then
-                v_owners := array(select distinct o.id from unnest(v_owners) as o (id) order by o.id);
-            end if;
-            foreach v_owner in array v_owners loop
-                if v_owner is not null and not pg_try_advisory_xact_lock(hashtextextended(v_owner::text, 90)) then
-                    perform pg_advisory_xact_lock(hashtextextended(v_owner::text, 90));
-                end if;
-            end loop;
-            if exists (
-                select from private.job_runtime as r where r.user_id = any (v_owners) and r.state = 'waiting'
-            ) then
-                perform private.admit_jobs(v_owners);
-            end if;
-            v_done := null;
+        if v_waiting then
+            perform private.admit_jobs(v_owners);
         end if;
         exit when v_limit = 0 or v_idle;
         -- little to do: time to look for what was left lying
         v_idle := true;
+        v_noted := v_taken is not null;
+        v_done := null;
+        v_owners := null;
         perform private.forget_claims(100);
         perform private.reap_jobs(20);
         v_from := private.next_front(true);
