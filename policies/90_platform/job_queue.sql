@@ -6,6 +6,9 @@ from public, anon, authenticated, app_admin, service_role;
 revoke all on function private.job_rank(timestamptz, int)
 from public, anon, authenticated, app_admin, service_role;
 
+revoke all on function private.try_places(uuid)
+from public, anon, authenticated, app_admin, service_role;
+
 revoke all on function private.admit_jobs(uuid[])
 from public, anon, authenticated, app_admin, service_role;
 

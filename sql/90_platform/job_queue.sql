@@ -6,8 +6,8 @@
 -- from sequential scans: a plan made while a table is empty is kept while it grows.
 --
 -- Lock order, everywhere: first the job's row in job_runtime; whoever has it may lock the job's row in jobs and, sorted by id,
--- its owner's places (an advisory lock). Whoever takes them in another order passes by what is locked (skip locked); so
--- nothing waits in a circle.
+-- its owner's places (an advisory lock). Whoever takes them in another order passes by what is locked (skip locked, or
+-- private.try_places); so nothing waits in a circle.
 
 create function private.job_cap(p_user_id uuid)
 returns int
@@ -148,6 +148,20 @@ comment on function private.next_front(boolean) is
     'Moves the front on to the first job to claim, and says where that is. Once a second, or when there is little to do, it '
     'looks for it from the start.';
 
+create function private.try_places(p_owner uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    return p_owner is null or pg_try_advisory_xact_lock(hashtextextended(p_owner::text, 90));
+end
+$$;
+
+comment on function private.try_places(uuid) is
+    'Locks a person''s places unless somebody else has them; the system''s work needs none.';
+
 create function private.admit_jobs(p_owners uuid[])
 returns void
 language plpgsql
@@ -226,7 +240,8 @@ begin
         set state = case when w.user_id is null then 'admitted' else 'waiting' end::private.job_state
         where w.job_id = any (array(
             select job_id from private.job_runtime
-            where state = 'later' and due_at <= private.clock()
+            -- an exchange holds places already: it waits for no others, these jobs come in next time
+            where state = 'later' and due_at <= private.clock() and private.try_places(user_id)
             order by due_at
             limit p_limit
             for update skip locked
@@ -460,6 +475,7 @@ begin
         from private.job_runtime as r
         join public.jobs as j on j.id = r.job_id
         where r.job_id = any (v_claimed) and r.state = 'admitted' and r.locked_until < v_now and j.status = 'running'
+            and private.try_places(r.user_id)
         limit p_limit
         for update of r, j skip locked
     loop

@@ -207,6 +207,54 @@ comment on function private.next_front(boolean) is
     'Moves the front on to the first job to claim, and says where that is. Once a second, or when there is little to do, it '
     'looks for it from the start.';
 
+create function private.try_places(p_owner uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    return p_owner is null or pg_try_advisory_xact_lock(hashtextextended(p_owner::text, 90));
+end
+$$;
+
+comment on function private.try_places(uuid) is
+    'Locks a person''s places unless somebody else has them; the system''s work needs none.';
+
+create or replace function private.admit_due_jobs(p_limit int)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_owners uuid[];
+    v_front timestamptz;
+begin
+    with moved as (
+        update private.job_runtime as w
+        set state = case when w.user_id is null then 'admitted' else 'waiting' end::private.job_state
+        where w.job_id = any (array(
+            select job_id from private.job_runtime
+            -- an exchange holds places already: it waits for no others, these jobs come in next time
+            where state = 'later' and due_at <= private.clock() and private.try_places(user_id)
+            order by due_at
+            limit p_limit
+            for update skip locked
+        ))
+        returning w.user_id, w.rank
+    )
+    select array_agg(user_id) filter (where user_id is not null), min(rank) filter (where user_id is null)
+    into v_owners, v_front
+    from moved;
+    perform private.admit_jobs(v_owners);
+    if v_front is not null then
+        perform private.lower_front(v_front);
+    end if;
+end
+$$;
+
 create or replace function public.svc_enqueue_job(
     p_type text,
     p_payload jsonb default '{}',
@@ -380,6 +428,7 @@ begin
         from private.job_runtime as r
         join public.jobs as j on j.id = r.job_id
         where r.job_id = any (v_claimed) and r.state = 'admitted' and r.locked_until < v_now and j.status = 'running'
+            and private.try_places(r.user_id)
         limit p_limit
         for update of r, j skip locked
     loop
@@ -906,6 +955,9 @@ revoke all on function private.take_job_key()
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.delete_runtime()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.try_places(uuid)
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.front()

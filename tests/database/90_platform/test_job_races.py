@@ -204,6 +204,29 @@ def test_work_that_ends_waits_for_who_goes(race: Ring, people: list[uuid.UUID], 
     assert heartbeat(race.owner, *taken) == ["gone"]
 
 
+@pytest.mark.parametrize("left", ["due", "expired"])
+def test_an_exchange_waits_for_nobodys_places(race: Ring, people: list[uuid.UUID], left: str) -> None:
+    """It holds those of the jobs it ends: two that waited for each other's would do so in a circle."""
+    mine = enqueue(race.owner, TYPE, user_id=people[0])
+    enqueue(race.owner, TYPE, user_id=people[1])
+    [first, second] = sorted(take(race.owner, 2), key=lambda row: row["job_id"] != mine.job_id)
+    other = enqueue(race.owner, TYPE, user_id=people[0])
+    if left == "due":
+        race.owner.execute(
+            "update private.job_runtime set state = 'later', due_at = now() - interval '1 second' where job_id = %s",
+            (other.job_id,),
+        )
+    else:
+        run_out(race.owner, *take(race.owner, 1))
+    one_session, other_session = race.session(), race.session()
+    assert complete(one_session, first) == [True]
+    other_session.execute("set lock_timeout = '2s'")
+    assert exchange(other_session, second, types=(TYPE,)) == []
+    other_session.commit()
+    one_session.commit()
+    assert [row["job_id"] for row in take(race.owner)] == [other.job_id]
+
+
 def test_the_same_key_makes_one_job(race: Ring) -> None:
     made: list[tuple[uuid.UUID, bool]] = []
 
