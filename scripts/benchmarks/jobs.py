@@ -32,8 +32,12 @@ Connection = psycopg.Connection[Any]
 TYPE = "week_notes"
 CLIENTS = 4
 ROUNDS = 8
-EXCHANGE = "select job_id, lease_token from public.svc_exchange_jobs(%s, 'bench', array['week_notes'], %s, 3600, %s)"
-CLAIM = "select job_id, lease_token from public.svc_claim_jobs('bench', array['week_notes'], %s, 60, %s)"
+# ids as text, as workers have them
+EXCHANGE = (
+    "select job_id::text, lease_token::text"
+    " from public.svc_exchange_jobs(%s, 'bench', array['week_notes'], %s, 3600, %s)"
+)
+CLAIM = "select job_id::text, lease_token::text from public.svc_claim_jobs('bench', array['week_notes'], %s, 60, %s)"
 COMPLETE = "select count(*) from public.svc_complete_jobs(%s)"
 OURS = ("public.jobs", "private.job_runtime", "private.job_claims")
 PROCRASTINATE_QUEUED = (
@@ -109,7 +113,7 @@ Cycle = Callable[[], int]
 
 def named(rows: list[Any]) -> list[dict[str, str]]:
     """Jobs and their leases as completions name them."""
-    return [{"job_id": str(job), "lease_token": str(token)} for job, token in rows]
+    return [{"job_id": job, "lease_token": token} for job, token in rows]
 
 
 def ours_sql(url: str, batch: int) -> Cycle:
