@@ -9,10 +9,16 @@ from public, anon, authenticated, app_admin, service_role;
 revoke all on function private.try_places(uuid)
 from public, anon, authenticated, app_admin, service_role;
 
+revoke all on function private.lock_places(uuid[])
+from public, anon, authenticated, app_admin, service_role;
+
 revoke all on function private.admit_jobs(uuid[])
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.admit_due_jobs(int)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.admit_forgotten_jobs(int)
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.queue_jobs(uuid[])

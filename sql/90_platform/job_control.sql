@@ -87,7 +87,8 @@ as $$
 declare
     v_job public.jobs;
 begin
-    perform from private.job_runtime where job_id = private.own_job(p_id) for update;
+    perform private.own_job(p_id);
+    perform from private.job_runtime where job_id = p_id for update;
     select * into v_job from public.jobs where id = p_id for update;
     if v_job.status is distinct from 'failed' then
         raise exception 'only a failed job is tried again' using errcode = 'PT409';
@@ -190,14 +191,22 @@ set search_path = ''
 as $$
 declare
     v_now constant timestamptz := private.clock();
-    v_count int;
-begin
-    delete from public.jobs where id = any (array(
+    v_old constant uuid[] := array(
         select id from public.jobs
         where completed_at < v_now - interval '30 days'
             and (status in ('succeeded', 'cancelled') or (status = 'failed' and completed_at < v_now - interval '90 days'))
         order by created_at
         limit 5000
+    );
+    v_ours uuid[];
+    v_count int;
+begin
+    -- the workers' rows first, as everywhere; who has one at this moment may be trying the job again
+    v_ours := array(select job_id from private.job_runtime where job_id = any (v_old) for update skip locked);
+    delete from public.jobs where id = any (array(
+        select j.id from public.jobs as j
+        where j.id = any (v_old) and j.completed_at is not null
+            and (j.id = any (v_ours) or not exists (select from private.job_runtime as r where r.job_id = j.id))
         for update skip locked
     ));
     get diagnostics v_count = row_count;

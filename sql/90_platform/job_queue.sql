@@ -162,6 +162,20 @@ $$;
 comment on function private.try_places(uuid) is
     'Locks a person''s places unless somebody else has them; the system''s work needs none.';
 
+create function private.lock_places(p_owners uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended(owner::text, 90))
+    from (select distinct o as owner from unnest(p_owners) as o where o is not null order by o) as owners;
+end
+$$;
+
+comment on function private.lock_places(uuid[]) is 'Locks the places of these people, sorted; all that a transaction needs at once.';
+
 create function private.admit_jobs(p_owners uuid[])
 returns void
 language plpgsql
@@ -176,8 +190,7 @@ declare
     v_worst record;
     v_front timestamptz;
 begin
-    perform pg_advisory_xact_lock(hashtextextended(owner::text, 90))
-    from (select distinct o as owner from unnest(p_owners) as o where o is not null order by o) as owners;
+    perform private.lock_places(p_owners);
     for v_owner in
         select o.owner from (select distinct o as owner from unnest(p_owners) as o) as o
         -- asked for in the index's order, or one person with very many would make reading the table look cheap
@@ -260,6 +273,40 @@ $$;
 
 comment on function private.admit_due_jobs(int) is 'Lets jobs whose moment has come into the queue.';
 
+create function private.admit_forgotten_jobs(p_limit int)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.admit_jobs(array(
+        -- from one owner to the next by the index, however many jobs each has
+        with recursive owners as (
+            (select r.user_id from private.job_runtime as r where r.state = 'waiting' order by r.user_id limit 1)
+            union all
+            select (
+                select r.user_id from private.job_runtime as r
+                where r.state = 'waiting' and r.user_id > o.user_id
+                order by r.user_id
+                limit 1
+            )
+            from owners as o
+            where o.user_id is not null
+        )
+        select o.user_id from owners as o
+        where private.job_cap(o.user_id) > (
+            select count(*) from private.job_runtime as r where r.user_id = o.user_id and r.state = 'admitted'
+        ) and private.try_places(o.user_id)
+        limit p_limit
+    ));
+end
+$$;
+
+comment on function private.admit_forgotten_jobs(int) is
+    'Gives free places away that were left over: a job is passed by while somebody has its row, and he may change his mind.';
+
 create function private.queue_jobs(p_job_ids uuid[])
 returns void
 language plpgsql
@@ -336,10 +383,11 @@ begin
         exit when p_dedupe_key is null;
         if p_dedupe_mode = 'queued' then
             -- one that runs may have read its input before the change we stand for: it gives the key up
-            -- (locked as everywhere: the workers' row first)
+            -- (locked as everywhere: its owner before it goes, the workers' row, the job)
+            perform from public.profiles where user_id = p_user_id for key share;
             perform from private.job_keys as k
             join private.job_runtime as r on r.job_id = k.job_id
-            where k.dedupe_key = p_dedupe_key
+            where k.dedupe_key = p_dedupe_key and r.state = 'admitted'
             for update of r;
             update public.jobs set dedupe_key = null where dedupe_key = p_dedupe_key and status = 'running';
         end if;
@@ -489,10 +537,27 @@ begin
         v_owners := v_owners || v_ended.user_id;
         v_count := v_count + 1;
     end loop;
-    if v_count > 0 then
-        perform private.queue_jobs(v_again);
-        perform private.admit_jobs(v_owners);
-    end if;
+    -- changed by hand, so that nobody ends the try: what is queued waits again, the others are over
+    for v_job in
+        select j.id, j.user_id, j.status
+        from private.job_runtime as r
+        join public.jobs as j on j.id = r.job_id
+        where r.job_id = any (v_claimed) and r.state = 'admitted' and r.locked_until < v_now and j.status <> 'running'
+            and private.try_places(r.user_id)
+        limit p_limit
+        for update of r, j skip locked
+    loop
+        update private.job_runtime
+        set lease_token = null, locked_until = null, locked_by = null,
+            state = case when v_job.status = 'queued' then state else 'over' end
+        where job_id = v_job.id;
+        if v_job.status = 'queued' then
+            v_again := v_again || v_job.id;
+        end if;
+        v_owners := v_owners || v_job.user_id;
+    end loop;
+    perform private.queue_jobs(v_again);
+    perform private.admit_jobs(v_owners);
     return v_count;
 end
 $$;
@@ -573,6 +638,8 @@ security definer
 set search_path = ''
 set plan_cache_mode = 'force_generic_plan'
 set enable_seqscan = 'off'
+-- what is read whole all the same (small tables) looks so dear by this that it would be compiled
+set jit = 'off'
 as $$
 #variable_conflict use_column
 -- Each expression of PL/pgSQL is made ready anew in each transaction, and each call of another function sets the search path
@@ -623,7 +690,8 @@ begin
             select s.job_id, s.result, r.user_id
             from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid, result jsonb)
             join private.job_runtime as r on r.job_id = s.job_id
-            where r.lease_token = s.lease_token and r.state = 'admitted'
+            join public.jobs as j on j.id = s.job_id
+            where r.lease_token = s.lease_token and r.state = 'admitted' and j.status = 'running'
             order by s.job_id
             for no key update of r
         ) as h;
@@ -669,7 +737,8 @@ begin
                     and r.rank >= v_from
                     and r.lease_token is null
                     and r.type::text = any (p_types)
-                    and (r.provider is null or r.provider <> all (array(
+                    -- buckets are locked once, all together
+                    and (r.provider is null or v_waits is null and r.provider <> all (array(
                         select b.provider from private.provider_buckets as b
                         where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1
                     )))
@@ -753,12 +822,8 @@ begin
             order by array_position(v_taken, m.id);
             get diagnostics v_count = row_count;
             v_limit := v_limit - v_count;
-            if v_noted or v_count < cardinality(v_taken) then
-                update private.job_claims as c set job_ids = c.job_ids || v_taken where c.id = v_claim and v_noted;
-                -- changed by hand: not queued any more, so it waits in vain
-                update private.job_runtime as r set state = 'over', lease_token = null
-                where r.job_id = any (v_taken)
-                    and not exists (select from public.jobs as j where j.id = r.job_id and j.status = 'running');
+            if v_noted then
+                update private.job_claims as c set job_ids = c.job_ids || v_taken where c.id = v_claim;
             end if;
         end if;
         if v_waiting then
@@ -777,7 +842,7 @@ begin
     if v_missing > 0 then
         -- a completion whose answer was lost is confirmed the second time: its token begins with the moment the job does
         return query
-        select s.job_id, null::text, null::uuid, null::uuid, null::jsonb, null::int, null::int, null::int, null::uuid,
+        select s.job_id, null::text, null::uuid, null::uuid, null::jsonb, null::int, null::int, null::int, s.lease_token,
                null::timestamptz, null::int, true
         from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid)
         where not exists (
@@ -792,7 +857,7 @@ $$;
 
 comment on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) is
     'Ends jobs in success as svc_complete_jobs does and hands out others (0 to 100) as svc_claim_jobs does, in one transaction. '
-    'lost: a completion that came too late, nothing was changed for it; completions that count have no row.';
+    'lost: a completion that came too late, by its lease_token; nothing was changed for it. Completions that count have no row.';
 
 create function public.svc_claim_jobs(
     p_worker text,
@@ -896,10 +961,13 @@ begin
     end if;
     return query
     with late as (
-        select e.job_id from public.svc_exchange_jobs(p_jobs, null, null, 0) as e
+        select e.job_id, e.lease_token from public.svc_exchange_jobs(p_jobs, null, null, 0) as e
     )
-    select s.job_id, not exists (select from late as l where l.job_id is not distinct from s.job_id)
-    from jsonb_to_recordset(p_jobs) as s (job_id uuid);
+    select s.job_id, not exists (
+        select from late as l
+        where l.job_id is not distinct from s.job_id and l.lease_token is not distinct from s.lease_token
+    )
+    from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid);
 end
 $$;
 
@@ -1007,6 +1075,7 @@ begin
     select array_agg(id) filter (where status = 'queued'), array_agg(user_id), count(*)
     into v_again, v_owners, v_count
     from ended;
+    perform private.lock_places(v_owners);
     perform private.queue_jobs(v_again);
     perform private.admit_jobs(v_owners);
     return v_count;
@@ -1028,6 +1097,7 @@ declare
     v_count constant int := private.reap_jobs(least(greatest(coalesce(p_limit, 100), 1), 1000));
 begin
     perform private.admit_due_jobs(1000);
+    perform private.admit_forgotten_jobs(1000);
     perform private.forget_claims(20000);
     return v_count;
 end

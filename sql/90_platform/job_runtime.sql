@@ -87,6 +87,11 @@ security definer
 set search_path = ''
 as $$
 begin
+    -- all of the person's in the order of exchanges, also when one of several weeks goes
+    perform from private.job_runtime as r
+    where r.job_id = any (array(select id from public.jobs where user_id = old.user_id))
+    order by r.job_id
+    for update;
     if tg_table_name = 'weeks' then
         delete from private.job_runtime where job_id in (select id from public.jobs where week_id = old.id);
     else

@@ -422,6 +422,17 @@ def test_claims_wait_for_no_disk_and_completions_do(db: Connection) -> None:
     assert one(db, "show synchronous_commit") == "on"
 
 
+def test_a_claim_takes_tokens_once(db: Connection) -> None:
+    """Buckets are locked all together: two claims that took one each and then another would wait in a circle."""
+    for name in "ab":
+        db.execute("insert into private.provider_buckets values (%s, 100, 100, 100, private.clock())", (name,))
+    lapsed = enqueue(db, provider="a")
+    run_out(db, *claim(db))
+    fresh = enqueue(db, provider="b")
+    assert [row["job_id"] for row in claim(db)] == [fresh.job_id]
+    assert [row["job_id"] for row in claim(db)] == [lapsed.job_id]
+
+
 def test_a_job_that_was_changed_by_hand_holds_nobody_up(db: Connection) -> None:
     person = persona(db)
     ids = [enqueue(db, user_id=person, priority=-number).job_id for number in range(5)]
@@ -429,7 +440,53 @@ def test_a_job_that_was_changed_by_hand_holds_nobody_up(db: Connection) -> None:
     taken = [row["job_id"] for row in claim(db)]
     assert taken == ids[1:4]
     assert waiting(db, ids[4]) == "waiting"
+    # when its lease is over, its place is given away
+    run_out(db, {"job_id": ids[0]})
+    reap(db)
     assert one(db, "select state from private.job_runtime where job_id = %s", (ids[0],)) == "over"
+    assert [row["job_id"] for row in claim(db)] == ids[4:]
+
+
+def test_a_job_changed_by_hand_hides_no_other_from_reaping(db: Connection) -> None:
+    first, second = enqueue(db, priority=1), enqueue(db)
+    db.execute("update public.jobs set status = 'cancelled', completed_at = now() where id = %s", (first.job_id,))
+    [taken] = claim(db, 1)
+    assert taken["job_id"] == second.job_id
+    run_out(db, taken)
+    assert [row["job_id"] for row in claim(db, 1)] == [second.job_id]
+
+
+@pytest.mark.parametrize("status", ["failed", "queued"])
+def test_a_try_that_was_ended_by_hand_is_lost(db: Connection, status: str) -> None:
+    made = enqueue(db)
+    [taken] = claim(db)
+    db.execute("update public.jobs set status = %s where id = %s", (status, made.job_id))
+    assert complete(db, taken) == [False]
+    assert job(db, made.job_id)["status"] == status
+    run_out(db, taken)
+    reap(db)
+    if status == "failed":
+        db.execute("update public.jobs set status = 'queued' where id = %s", (made.job_id,))
+        db.execute("select private.queue_jobs(array[%s])", (made.job_id,))
+    assert [row["job_id"] for row in claim(db)] == [made.job_id]
+
+
+def test_a_job_handed_in_under_two_leases_counts_for_the_right_one(db: Connection) -> None:
+    enqueue(db)
+    [right] = claim(db)
+    wrong = {**right, "lease_token": uuid.uuid4()}
+    answers = rows(db, "select * from public.svc_complete_jobs(%s)", (said(right, wrong),))
+    assert [row["done"] for row in answers] == [True, False]
+
+
+def test_a_place_that_was_left_over_is_given_away_by_the_sweep(db: Connection) -> None:
+    people = [persona(db) for _ in range(3)]
+    for person in people:
+        enqueue(db, user_id=person)
+    db.execute("update private.job_runtime set state = 'waiting'")
+    assert claim(db) == []
+    reap(db)
+    assert {row["user_id"] for row in claim(db)} == set(people)
 
 
 def test_a_try_begins_without_what_the_last_one_left(db: Connection) -> None:

@@ -227,6 +227,111 @@ def test_an_exchange_waits_for_nobodys_places(race: Ring, people: list[uuid.UUID
     assert [row["job_id"] for row in take(race.owner)] == [other.job_id]
 
 
+def in_order(taken: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By id, as completions lock them."""
+    return sorted(taken, key=lambda row: row["job_id"])
+
+
+def hand_in(race: Ring, session: Connection, *taken: dict[str, Any]) -> Any:
+    """Completes in the background; whether all of them were done."""
+    return race.start(session, "select bool_and(done) from public.svc_complete_jobs(%s)", (said(*taken),))
+
+
+@pytest.mark.parametrize("what", ["person", "weeks"])
+def test_deletions_and_completions_of_several_jobs_wait_in_one_order(
+    race: Ring, people: list[uuid.UUID], what: str
+) -> None:
+    weeks = [
+        one(
+            race.owner,
+            "insert into public.weeks (user_id, week_number, start_date, end_date)"
+            " values (%s, %s, '2026-11-16', '2026-11-22') returning id",
+            (people[0], number),
+        )
+        for number in (1, 2, 3)
+    ]
+    for week in reversed(weeks):
+        enqueue(race.owner, TYPE, user_id=people[0], week_id=week)
+    taken = in_order(take(race.owner))
+    holder, worker, deleter = race.session(), race.session(), race.session()
+    holder.execute("select from private.job_runtime where job_id = %s for update", (taken[1]["job_id"],))
+    done = hand_in(race, worker, *taken)
+    race.wait_until_blocked(worker)
+    table = "public.weeks" if what == "weeks" else "public.profiles"
+    gone = race.start(deleter, f"delete from {table} where user_id = %s returning true", (people[0],))
+    race.wait_until_blocked(deleter)
+    holder.commit()
+    assert done.result(10) == (True,)
+    gone.result(10)
+
+
+def test_a_release_and_a_completion_wait_in_one_order(race: Ring, people: list[uuid.UUID]) -> None:
+    first, second = sorted(people[:2])
+    for person in (first, second):
+        for _ in range(6):
+            enqueue(race.owner, TYPE, user_id=person)
+    taken = take(race.owner, 8)
+    mine = {person: [row for row in taken if row["user_id"] == person] for person in (first, second)}
+    race.owner.execute("select private.end_live_job(%s)", (mine[first][0]["job_id"],))
+    holder, worker, other = race.session(), race.session(), race.session()
+    holder.execute("select private.lock_places(array[%s])", (first,))
+    done = hand_in(race, worker, mine[first][1], mine[second][1])
+    race.wait_until_blocked(worker)
+    released = race.start(other, "select public.svc_release_jobs(%s)", (said(mine[first][0], mine[second][0]),))
+    race.wait_until_blocked(other)
+    holder.commit()
+    assert (done.result(10), released.result(10)) == ((True,), (2,))
+
+
+def test_forgetting_old_jobs_lets_their_owner_try_one_again(race: Ring, people: list[uuid.UUID]) -> None:
+    for _ in range(2):
+        enqueue(race.owner, TYPE, user_id=people[0])
+    for row in take(race.owner):
+        fail(race.owner, row, retryable=False)
+    race.owner.execute(
+        "update public.jobs set completed_at = now() - interval '100 days' where user_id = %s", (people[0],)
+    )
+    kept = one(race.owner, "select min(id::text)::uuid from public.jobs where type = %s", (TYPE,))
+    again, purge = race.session(), race.session()
+    again.execute("select from private.job_runtime where job_id = %s for update", (kept,))
+    purge.execute("set lock_timeout = '2s'")
+    assert one(purge, "select private.purge_jobs() ->> 'jobs'") == "1"
+    purge.commit()
+    again.commit()
+    assert one(race.owner, "select id from public.jobs where type = %s", (TYPE,)) == kept
+
+
+def test_asking_again_for_a_waiting_job_leaves_it_its_place(race: Ring, people: list[uuid.UUID]) -> None:
+    race.owner.execute("insert into private.job_caps (user_id, places) values (%s, 1)", (people[0],))
+    enqueue(race.owner, TYPE, user_id=people[0])
+    taken = take(race.owner)
+    waits = enqueue(race.owner, TYPE, user_id=people[0], dedupe_key="waits")
+    asks = race.session()
+    assert enqueue(asks, TYPE, user_id=people[0], dedupe_key="waits", dedupe_mode="queued") == (waits.job_id, False)
+    assert complete(race.owner, *taken) == [True]
+    asks.commit()
+    assert [row["job_id"] for row in take(race.owner)] == [waits.job_id]
+
+
+def test_who_goes_and_who_asks_for_his_work_wait_in_one_order(race: Ring, people: list[uuid.UUID]) -> None:
+    enqueue(race.owner, TYPE, user_id=people[0], dedupe_key="goes")
+    [taken] = take(race.owner)
+    holder, asks, deleter = race.session(), race.session(), race.session()
+    holder.execute("select from public.jobs where id = %s for update", (taken["job_id"],))
+    made = race.start(
+        asks,
+        "select created from public.svc_enqueue_job("
+        " %s, p_user_id => %s, p_dedupe_key => 'goes', p_dedupe_mode => 'queued')",
+        (TYPE, people[0]),
+    )
+    race.wait_until_blocked(asks)
+    gone = race.start(deleter, "delete from public.profiles where user_id = %s returning true", (people[0],))
+    race.wait_until_blocked(deleter)
+    holder.commit()
+    assert made.result(10) == (True,)
+    gone.result(10)
+
+
 def test_the_same_key_makes_one_job(race: Ring) -> None:
     made: list[tuple[uuid.UUID, bool]] = []
 
