@@ -282,23 +282,24 @@ set search_path = ''
 as $$
 begin
     perform private.admit_jobs(array(
-        -- from one owner to the next by the index, however many jobs each has
+        -- from one owner to the next by the index, however many jobs each has; the first thousands are enough at a time
         with recursive owners as (
-            (select r.user_id from private.job_runtime as r where r.state = 'waiting' order by r.user_id limit 1)
+            (select r.user_id, 1 as nth from private.job_runtime as r where r.state = 'waiting' order by r.user_id limit 1)
             union all
-            select (
+            select n.user_id, o.nth + 1
+            from owners as o
+            cross join lateral (
                 select r.user_id from private.job_runtime as r
                 where r.state = 'waiting' and r.user_id > o.user_id
                 order by r.user_id
                 limit 1
-            )
-            from owners as o
-            where o.user_id is not null
+            ) as n
+            where o.nth < 5 * p_limit
         )
         select o.user_id from owners as o
-        where private.job_cap(o.user_id) > (
-            select count(*) from private.job_runtime as r where r.user_id = o.user_id and r.state = 'admitted'
-        ) and private.try_places(o.user_id)
+        where (select count(*) from private.job_runtime as r where r.user_id = o.user_id and r.state = 'admitted')
+            < private.job_cap(o.user_id)
+            and private.try_places(o.user_id)
         limit p_limit
     ));
 end
