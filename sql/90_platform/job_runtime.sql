@@ -3,7 +3,7 @@
 --   later      not due yet (scheduled, or waiting for its next try)
 --   waiting    due, but its owner has no free place
 --   admitted   has a place: waits for a worker, or runs (then it has a lease_token and locked_until)
---   over       ended without success: its owner may try it again
+--   over       ended without success; its owner may try a failed one again
 --
 -- A job that succeeded has no row any more: a row that goes is written once, one that stays twice and into an index.
 --

@@ -1093,7 +1093,7 @@ begin
     v_ours := array(select job_id from private.job_runtime where job_id = any (v_old) for update skip locked);
     delete from public.jobs where id = any (array(
         select j.id from public.jobs as j
-        where j.id = any (v_old) and j.completed_at is not null
+        where j.id = any (v_old) and j.completed_at < v_now - interval '30 days'
             and (j.id = any (v_ours) or not exists (select from private.job_runtime as r where r.job_id = j.id))
         for update skip locked
     ));

@@ -311,6 +311,9 @@ def test_only_the_lease_ends_a_job(db: Connection) -> None:
     row = job(db, made.job_id)
     assert (row["status"], row["progress"], row["result"]) == ("running", {}, None)
     assert complete(db, second) == [True]
+    # nor afterwards, although both tries began at one moment of a clock that stands still
+    assert complete(db, first) == [False]
+    assert complete(db, second) == [True]
     nobody = {"job_id": uuid.uuid4(), "lease_token": uuid.uuid4()}
     assert complete(db, nobody) == [False]
 

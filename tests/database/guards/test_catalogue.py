@@ -331,6 +331,12 @@ GUARDS = [
         "alter table public.plans drop constraint plans_limits_check",
     ),
     Guard(
+        "who looks away from sequential scans is not compiled: a small table read whole would look dear enough",
+        """select oid::regprocedure from pg_proc
+        where 'enable_seqscan=off' = any (proconfig) and not 'jit=off' = any (proconfig)""",
+        "alter function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) reset jit",
+    ),
+    Guard(
         "a text that clients write has a length check or a pattern",
         """select attrelid::regclass, attname from pg_attribute as a join pg_class as c on c.oid = attrelid
         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and atttypid = 'text'::regtype
