@@ -249,8 +249,10 @@ def test_deletions_and_completions_of_several_jobs_wait_in_one_order(
             (people[0], number),
         )
         for number in (1, 2, 3)
+        if what == "weeks"
     ]
-    for week in reversed(weeks):
+    # without a week the person's own trigger must see to it
+    for week in reversed(weeks or [None] * 3):
         enqueue(race.owner, TYPE, user_id=people[0], week_id=week)
     taken = in_order(take(race.owner))
     holder, worker, deleter = race.session(), race.session(), race.session()
