@@ -1,6 +1,8 @@
 -- Tables, functions and views of the room 10_identity.
 -- Touches: 10_identity. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Values stand in the order of a life, not of the alphabet.
 
 create type public.user_role as enum ('student', 'tutor', 'parent', 'teacher', 'admin');
@@ -405,20 +407,19 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_students uuid[];
+    v_role public.user_role;
 begin
-    -- a paused tutor keeps the card of his student, though no row of the student's work
-    select coalesce(array_agg(distinct a.student_id), '{}') into v_students
-    from public.tutor_student_assignments as a
-    join public.profiles as tutor on tutor.user_id = a.tutor_id
-    where a.tutor_id = (select auth.uid()) and a.status in ('active', 'paused') and tutor.role = 'tutor'
-      and (a.start_date is null or a.start_date <= private.today())
-      and (a.end_date is null or a.end_date >= private.today());
-    return v_students
-        || private.guarded_students()
-        || private.my_guardians()
-        || private.my_tutors()
-        || private.tutors_of_guarded_students();
+    -- one role per account: a person has ties of one kind
+    select role into v_role from public.profiles where user_id = private.person();
+    return case
+        when v_role = 'student' then private.my_guardians() || private.my_tutors()
+        when v_role = 'parent' then private.guarded_students() || private.tutors_of_guarded_students()
+        -- a policy of that role finds them
+        when current_setting('role') = 'app_wide_tutor' then '{}'
+        -- a paused tutor keeps the card of his student, though no row of the student's work
+        when v_role = 'tutor' then array(select distinct student_id from private.my_students)
+        else '{}'
+    end;
 end
 $$;
 
@@ -779,11 +780,13 @@ begin
     event := jsonb_set(event, '{claims,user_role}', to_jsonb(coalesce(v_role, 'student')));
     if v_role = 'admin' then
         event := jsonb_set(event, '{claims,role}', '"app_admin"');
+    elsif v_role = 'tutor' then
+        event := jsonb_set(event, '{claims,role}', to_jsonb(private.tutor_role((event ->> 'user_id')::uuid)));
     end if;
     return event;
 end
 $$;
 
 comment on function private.custom_access_token(jsonb) is
-    'Adds user_role to every access token, and the database role app_admin to those of staff. Refuses any sign-in of a '
+    'Adds user_role to every access token, and their database role to those of staff and tutors. Refuses any sign-in of a '
     'managed LTI account but the one-time link of our own hand-off. An account without profile counts as student.';

@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 20_canvas.
 -- Touches: 20_canvas. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- People see the installations they could connect to; staff keeps the list. Nobody deletes by REST: grants hang on it.
 
 alter table public.lms_connections enable row level security;

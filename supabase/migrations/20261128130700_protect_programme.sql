@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 70_programme.
 -- Touches: 70_programme. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Everybody keeps his own programme.
 
 alter table public.weeks enable row level security;

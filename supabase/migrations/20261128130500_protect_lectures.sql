@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 50_lectures.
 -- Touches: 50_lectures. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Pure. Whoever writes catalog_courses runs it through the check of the code column.
 
 revoke all on function public.normalize_course_code(text) from public, anon, authenticated, app_admin, service_role;

@@ -1,6 +1,8 @@
 -- Tables, functions and views of the room 90_platform.
 -- Touches: 90_platform. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Who did what to whose record. Written by private.write_audit and the triggers that use it; added to and read, never
 -- changed, and deleted after seven years by svc_purge_expired alone. No foreign keys: it outlives the people. It holds
 -- ids and states, never a student's text nor a secret.
@@ -404,6 +406,16 @@ create type public.job_type as enum (
 );
 comment on type public.job_type is 'What a job does; each type has one handler, registered by the service that owns it.';
 
+create domain private.job_state as text
+constraint job_state_check check (value in ('later', 'waiting', 'admitted', 'over'));
+comment on domain private.job_state is
+    'Where a job stands in the queue. later: not due. waiting: due, but its owner has no free place. admitted: has a place, '
+    'waits for a worker or runs. over: ended without '
+    'success.';
+
+create domain private.job_payload as jsonb constraint job_payload_check check (jsonb_typeof(value) = 'object');
+comment on domain private.job_payload is 'The input of a job: an object. A domain, so that it is looked at when written alone.';
+
 create type public.job_status as enum ('queued', 'running', 'succeeded', 'failed', 'cancelled');
 comment on type public.job_status is
     'queued: waits (also for its next try). running: a worker holds the lease. succeeded, failed, cancelled: over; '
@@ -413,8 +425,27 @@ comment on type public.job_status is
 -- Written by the svc functions of job_queue.sql alone. What workers need beside it (payload, lease) is in
 -- private.job_runtime, so that a front end can read this row whole.
 
+create function private.job_id()
+returns uuid
+language sql
+volatile
+set search_path = ''
+as $$
+    select encode(
+        -- bits 52 and 53 make version 7 of version 4
+        set_bit(set_bit(overlay(
+            uuid_send(gen_random_uuid())
+            placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6
+        ), 52, 1), 53, 1),
+        'hex'
+    )::uuid;
+$$;
+
+comment on function private.job_id() is
+    'A new id that begins with the time (UUID version 7): jobs that are worked on together lie together in table and index.';
+
 create table public.jobs (
-    id uuid primary key default gen_random_uuid(),
+    id uuid primary key default private.job_id(),
     type public.job_type not null,
     user_id uuid,
     week_id uuid,
@@ -438,28 +469,19 @@ create table public.jobs (
 
     constraint jobs_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
     constraint jobs_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
-    constraint jobs_retry_count_check check (retry_count between 0 and max_retries),
-    constraint jobs_max_retries_check check (max_retries between 0 and 100),
-    constraint jobs_week_id_check check (week_id is null or user_id is not null),
-    constraint jobs_timeout_s_check check (timeout_s between 1 and 86400),
-    constraint jobs_error_message_check check (char_length(error_message) <= 500),
-    constraint jobs_progress_check check (jsonb_typeof(progress) = 'object'),
-    constraint jobs_dedupe_key_check check (char_length(dedupe_key) between 1 and 500)
+    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade
+    -- other rules are private.check_job()'s
 ) with (
-    -- rows change state a few times and never again; the queue lives in the few that wait, so dead ones go early
-    fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500
+    -- rows change state a few times, in place, and never again
+    fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500
 );
 
-create unique index jobs_dedupe_key_key on public.jobs (dedupe_key) where status in ('queued', 'running');
--- the claim reads this in order and stops
-create index idx_jobs_queued on public.jobs (priority desc, scheduled_at, created_at) where status = 'queued';
--- the few that run: reaping, caps
-create index idx_jobs_running on public.jobs (user_id) where status = 'running';
+-- none of these names a column that claims and completions change: so they write no index (HOT updates)
 create index idx_jobs_user on public.jobs (user_id, created_at desc);
 create index idx_jobs_week on public.jobs (week_id, user_id) where week_id is not null;
--- retention
-create index idx_jobs_completed on public.jobs (completed_at) where completed_at is not null;
+create index idx_jobs_dedupe_key on public.jobs (dedupe_key) where dedupe_key is not null;
+-- retention, and the newest of those that failed
+create index idx_jobs_created on public.jobs (created_at);
 
 comment on table public.jobs is 'Background work, as its owner may follow it.';
 comment on column public.jobs.id is 'The job.';
@@ -467,7 +489,7 @@ comment on column public.jobs.type is 'What it does.';
 comment on column public.jobs.user_id is 'Whose it is; null for work of the system.';
 comment on column public.jobs.week_id is 'The week it belongs to; it goes with the week.';
 comment on column public.jobs.status is 'Where it stands.';
-comment on column public.jobs.priority is 'Higher goes first; waiting raises it, see private.job_queue.';
+comment on column public.jobs.priority is 'Higher goes first; waiting raises it, see private.job_runtime.rank.';
 comment on column public.jobs.max_retries is 'Tries after the first one.';
 comment on column public.jobs.retry_count is 'Claims that ended without success: failed, or the lease ran out.';
 comment on column public.jobs.error_code is 'Why the last try failed; a code of docs/errors.md.';
@@ -484,94 +506,254 @@ comment on column public.jobs.completed_at is 'When it ended, however it did.';
 comment on column public.jobs.created_at is 'When it was asked for.';
 comment on column public.jobs.updated_at is 'Last change.';
 
--- the queue's own statements set it themselves, and pay for no trigger
-create trigger trg_jobs_updated_at before update on public.jobs
-for each row when (new.updated_at is not distinct from old.updated_at) execute function public.set_updated_at();
+create function private.check_job()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_broken constant text := case
+        when new.retry_count not between 0 and new.max_retries then 'jobs_retry_count_check'
+        when new.max_retries not between 0 and 100 then 'jobs_max_retries_check'
+        when new.week_id is not null and new.user_id is null then 'jobs_week_id_check'
+        when new.timeout_s not between 1 and 86400 then 'jobs_timeout_s_check'
+        when char_length(new.dedupe_key) not between 1 and 500 then 'jobs_dedupe_key_check'
+        when char_length(new.error_message) > 500 then 'jobs_error_message_check'
+        when jsonb_typeof(new.progress) <> 'object' then 'jobs_progress_check'
+    end;
+begin
+    if v_broken is not null then
+        raise exception 'new row for relation "jobs" violates "%"', v_broken
+            using errcode = '23514', schema = 'public', table = 'jobs', constraint = v_broken;
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.check_job() is
+    'What check constraints would say of columns that claims and completions do not write: 0 to max_retries retries, at most '
+    '100, a week only with its owner, 1 s to a day for a try, keys of 1 to 500 characters, messages of at most 500, progress '
+    'an object. A check constraint is read anew by each statement that updates the table, whatever it changes; these cost a '
+    'tenth of a claim.';
+
+create trigger trg_jobs_check
+before insert or update of retry_count, max_retries, week_id, user_id, timeout_s, dedupe_key, error_message, progress
+on public.jobs
+for each row execute function private.check_job();
+
+-- the other columns change in svc_exchange_jobs, which sets it itself and pays for no trigger
+create trigger trg_jobs_updated_at before update of
+type, user_id, week_id, priority, max_retries, retry_count, error_code, error_message, progress, cancel_requested, timeout_s,
+provider, dedupe_key, scheduled_at
+on public.jobs
+for each row execute function public.set_updated_at();
 
 create trigger trg_jobs_status_born before insert on public.jobs
 for each row when (new.status <> 'queued') execute function private.enforce_transition('status', '>queued');
 
--- the two ways that every job goes are let pass without a call
-create trigger trg_jobs_transition before update of status on public.jobs
+create function private.change_job()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if old.status <> new.status and old.status || '>' || new.status <> all (array[
+        'queued>running', 'queued>cancelled', 'running>queued', 'running>succeeded', 'running>failed', 'running>cancelled',
+        'failed>queued'
+    ]) then
+        raise exception 'jobs cannot go from status % to %', old.status, new.status using errcode = '23514';
+    end if;
+    -- a try begins without what the last one left
+    if old.status = 'queued' and new.status = 'running' then
+        new.error_code := null;
+        new.error_message := null;
+    elsif old.status <> 'queued' and new.status = 'queued' then
+        new.progress := '{}';
+    end if;
+    -- a live job has its key (23505 when another has it), an ended one gives it up
+    if new.status not in ('queued', 'running') or new.dedupe_key is distinct from old.dedupe_key then
+        delete from private.job_keys where job_id = old.id;
+    end if;
+    if new.status in ('queued', 'running') and new.dedupe_key is not null
+        and not exists (select from private.job_keys where dedupe_key = new.dedupe_key and job_id = old.id) then
+        insert into private.job_keys (dedupe_key, job_id) values (new.dedupe_key, old.id);
+    end if;
+    new.updated_at := now();
+    return new;
+end
+$$;
+
+comment on function private.change_job() is
+    'BEFORE UPDATE of a job''s status or key: refuses other transitions (23514), forgets what the last try '
+    'left, keeps private.job_keys.';
+
+-- The two ways that every job goes are let pass without a call, unless it failed before or has a key. One trigger and not
+-- one for each rule: its condition is read anew by each statement, which costs more than the rest of a small update.
+create trigger trg_jobs_transition before update of status, dedupe_key on public.jobs
 for each row when (
-    old.status <> new.status
-    and not (old.status = 'queued' and new.status = 'running')
-    and not (old.status = 'running' and new.status = 'succeeded')
-) execute function private.enforce_transition(
-    'status', 'queued>cancelled', 'running>queued', 'running>failed', 'running>cancelled', 'failed>queued'
-);
+    (old.status <> 'queued' or new.status <> 'running' or old.error_code is not null)
+    and (old.status <> 'running' or new.status <> 'succeeded' or old.dedupe_key is not null)
+) execute function private.change_job();
 
 -- rooms before this one that point at a job
 alter table public.generated_content add constraint generated_content_job_id_fkey
 foreign key (job_id) references public.jobs (id) on delete set null;
 
--- What workers need of a job and nobody else may see: its input, and who holds it until when.
--- locked_until has no index on purpose: the running set is small, and a heartbeat stays a HOT update.
+-- The keys of live jobs: at most one queued or running job has a key. A table of its own and not a partial unique index on
+-- jobs.status, because that index would have to be written each time any job changes its state. Written by triggers of
+-- public.jobs and, ahead of them, by svc_enqueue_job.
+
+create table private.job_keys (
+    dedupe_key text primary key,
+    job_id uuid not null,
+
+    -- deferred: a key is taken before its job is written
+    constraint job_keys_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade
+    deferrable initially deferred,
+    constraint job_keys_job_id_key unique (job_id)
+);
+
+comment on table private.job_keys is 'Which live job has a key.';
+comment on column private.job_keys.dedupe_key is 'The key.';
+comment on column private.job_keys.job_id is 'The queued or running job that has it.';
+
+create function private.take_job_key()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if not exists (select from private.job_keys where dedupe_key = new.dedupe_key and job_id = new.id) then
+        insert into private.job_keys (dedupe_key, job_id) values (new.dedupe_key, new.id);
+    end if;
+    return null;
+end
+$$;
+
+comment on function private.take_job_key() is
+    'AFTER INSERT of a job with a key: it has it (23505 when another has). Later changes are private.change_job()''s.';
+
+create trigger trg_jobs_key_taken after insert on public.jobs
+for each row when (new.dedupe_key is not null) execute function private.take_job_key();
+
+-- What workers need of a job and nobody else may see: its input, where it stands in the queue, who holds it until when.
+--
+--   later      not due yet (scheduled, or waiting for its next try)
+--   waiting    due, but its owner has no free place
+--   admitted   has a place: waits for a worker, or runs (then it has a lease_token and locked_until)
+--   over       ended without success; its owner may try a failed one again
+--
+-- A job that succeeded has no row any more: a row that goes is written once, one that stays twice and into an index.
+--
+-- A person has as many places as private.job_cap() says, and his running jobs keep theirs. So the cap is strict, and a
+-- person who floods the queue puts no more than his places in front of everybody else.
+--
+-- Each state has its own small index, so a claim costs the same with a million finished jobs as with none. None of them
+-- names a column of the lease: claims and heartbeats write no index (HOT updates). A job that runs therefore stays in the
+-- index of admitted ones; claims pass it by beginning at private.job_front.
 
 create table private.job_runtime (
     job_id uuid primary key,
-    payload jsonb not null default '{}',
+    payload private.job_payload not null default '{}',
     lease_token uuid,
     claim_id uuid,
     locked_by text,
     locked_until timestamptz,
     error_detail text,
-
-    constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade,
-    constraint job_runtime_payload_check check (jsonb_typeof(payload) = 'object'),
-    constraint job_runtime_lease_check check ((lease_token is null) = (locked_until is null))
-) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
-
--- the same claim asked again
-create index idx_job_runtime_claim on private.job_runtime (claim_id) where claim_id is not null;
-
-comment on table private.job_runtime is 'The workers'' side of a job.';
-comment on column private.job_runtime.job_id is 'The job.';
-comment on column private.job_runtime.payload is 'Its input: ids, never text of students nor tokens.';
-comment on column private.job_runtime.lease_token is 'Fences every write after the claim; new for each claim.';
-comment on column private.job_runtime.claim_id is 'The claim that took it, so that a lost answer can be asked for again.';
-comment on column private.job_runtime.locked_by is 'The worker that holds it.';
-comment on column private.job_runtime.locked_until is 'Until when, unless a heartbeat moves it.';
-comment on column private.job_runtime.error_detail is 'For operators: what went wrong last.';
-
--- The queue proper: one row for each job that waits, none for those that run or are over. So a claim costs the same with a
--- million finished jobs as with none.
---
---   later      not due yet (scheduled, or waiting for its next try)
---   waiting    due, but its owner has no free place
---   admitted   due and has a place: these are what claims look at
---
--- A person has as many places as private.job_cap() says, and his running jobs take them too. So the cap is strict, and a
--- person who floods the queue puts no more than his places in front of everybody else.
-
-create table private.job_waiting (
-    job_id uuid primary key,
     type public.job_type not null,
     user_id uuid,
     provider text,
     rank timestamptz not null,
     due_at timestamptz not null,
-    state text not null,
+    state private.job_state not null,
 
-    constraint job_waiting_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade,
-    constraint job_waiting_state_check check (state in ('later', 'waiting', 'admitted'))
-) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500);
+    constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 
-create index idx_job_waiting_admitted on private.job_waiting (rank, job_id) where state = 'admitted';
-create index idx_job_waiting_user on private.job_waiting (user_id, rank, job_id) where state = 'waiting';
-create index idx_job_waiting_user_admitted on private.job_waiting (user_id, rank desc) where state = 'admitted';
-create index idx_job_waiting_later on private.job_waiting (due_at) where state = 'later';
+create index idx_job_runtime_admitted on private.job_runtime (rank, job_id) where state = 'admitted';
+create index idx_job_runtime_waiting on private.job_runtime (user_id, rank, job_id) where state = 'waiting';
+create index idx_job_runtime_places on private.job_runtime (user_id) where state = 'admitted';
+create index idx_job_runtime_later on private.job_runtime (due_at) where state = 'later';
 
-comment on table private.job_waiting is 'Jobs that wait for a worker.';
-comment on column private.job_waiting.job_id is 'The job.';
-comment on column private.job_waiting.type is 'Its type: workers claim by it.';
-comment on column private.job_waiting.user_id is 'Its owner: places are counted by person.';
-comment on column private.job_waiting.provider is 'The outside system whose limit it shares.';
-comment on column private.job_waiting.rank is
+comment on table private.job_runtime is 'The workers'' side of a job.';
+comment on column private.job_runtime.job_id is 'The job.';
+comment on column private.job_runtime.payload is 'Its input: ids, never text of students nor tokens.';
+comment on column private.job_runtime.lease_token is
+    'Fences every write after the claim; new for each claim. It begins with the moment the try began (16 hex digits of '
+    'microseconds since 1970), so that jobs.started_at tells by which lease a job succeeded.';
+comment on column private.job_runtime.claim_id is
+    'The claim that took it last, so that a lost answer can be asked for again.';
+comment on column private.job_runtime.locked_by is 'The worker that holds it.';
+comment on column private.job_runtime.locked_until is 'Until when, unless a heartbeat moves it.';
+comment on column private.job_runtime.error_detail is 'For operators: what went wrong last.';
+comment on column private.job_runtime.type is 'The job''s type: workers claim by it.';
+comment on column private.job_runtime.user_id is 'Its owner: places are counted by person.';
+comment on column private.job_runtime.provider is 'The outside system whose limit it shares.';
+comment on column private.job_runtime.rank is
     'Claims go by it, earliest first: when it was due, less five minutes for each step of priority. As all jobs age alike, '
     'this fixed moment is priority with ageing: a step of priority is worth five minutes of waiting.';
-comment on column private.job_waiting.due_at is 'Not before this moment.';
-comment on column private.job_waiting.state is 'later, waiting or admitted.';
+comment on column private.job_runtime.due_at is 'Not before this moment.';
+comment on column private.job_runtime.state is 'later, waiting, admitted or over.';
+
+-- One row for each claim some of whose jobs run: by it a claim that is asked for again finds its jobs, and reaping finds
+-- what runs. Rows of claims that are over go with the next sweep; read whole, it is small.
+create table private.job_claims (
+    id uuid primary key,
+    job_ids uuid[] not null
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+
+comment on table private.job_claims is 'What was handed out together.';
+comment on column private.job_claims.id is 'The claim''s id, chosen by the worker.';
+comment on column private.job_claims.job_ids is 'Its jobs.';
+
+-- Claims begin to look at this rank (microseconds since 1970), not at the start: while an old snapshot is open, the index
+-- entries of jobs long taken cannot go, and passing them again for each claim would cost more each second. A hint: moved
+-- on by claims, back by whoever admits a job before it, found anew from the start once a second. Sequences, because they
+-- are changed in place, whatever snapshot is open.
+create sequence private.job_front minvalue 0 start 0;
+comment on sequence private.job_front is 'Where claims begin to look: a rank in microseconds since 1970.';
+
+create sequence private.job_look minvalue 0 start 0;
+comment on sequence private.job_look is
+    'From when on (milliseconds since 1970) looking for the front from the start is no waste of time.';
+
+create function private.delete_runtime()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    -- all of the person's in the order of exchanges, also when one of several weeks goes
+    perform from private.job_runtime as r
+    where r.job_id = any (array(select id from public.jobs where user_id = old.user_id))
+    order by r.job_id
+    for update;
+    if tg_table_name = 'weeks' then
+        delete from private.job_runtime where job_id in (select id from public.jobs where week_id = old.id);
+    else
+        delete from private.job_runtime where job_id in (select id from public.jobs where user_id = old.user_id);
+    end if;
+    return old;
+end
+$$;
+
+comment on function private.delete_runtime() is
+    'BEFORE DELETE of a person or week: takes the rows of their jobs here before the jobs, in the order in which claims and '
+    'completions lock them. So a person who goes while his work ends waits for it, and nobody waits in a circle.';
+
+create trigger trg_profiles_jobs before delete on public.profiles
+for each row execute function private.delete_runtime();
+
+create trigger trg_weeks_jobs before delete on public.weeks
+for each row execute function private.delete_runtime();
+
+-- How many jobs of a person may run at once, where it is not the usual number of private.job_cap().
 
 create table private.job_caps (
     user_id uuid primary key,
@@ -584,24 +766,6 @@ create table private.job_caps (
 comment on table private.job_caps is 'How many jobs of a person may run at once, where it is not the usual number.';
 comment on column private.job_caps.user_id is 'The person.';
 comment on column private.job_caps.places is 'His places.';
-
--- Claims begin to look here, not at the start: while an old snapshot is open, the index entries of jobs long taken cannot
--- go, and passing them again for each claim would cost more each second. Looked for from the start once a second; lowered
--- when a job is admitted before it.
-create table private.job_front (
-    one boolean primary key default true,
-    rank timestamptz not null default '-infinity',
-    looked_at timestamptz not null default '-infinity',
-
-    constraint job_front_one_check check (one)
-) with (fillfactor = 10);
-
-comment on table private.job_front is 'Where claims begin to look; one row.';
-comment on column private.job_front.one is 'There is one row.';
-comment on column private.job_front.rank is 'No admitted job ranks before it, but for what was admitted in the last second.';
-comment on column private.job_front.looked_at is 'When it was last looked for from the start.';
-
-insert into private.job_front default values;
 
 -- Rate limits of outside systems, shared by all workers: a token bucket each. A claim takes a token for each job of the
 -- provider it hands out. A provider without a row has no limit.
@@ -783,33 +947,89 @@ for each row execute function private.check_schedule();
 -- one transaction and its answer may be lost: a claim can be asked for again, a completion said twice.
 --
 -- The calls of workers force generic plans: planning anew each time, as Postgres prefers for arrays of unknown length, costs
--- several times what they do. A test holds that no generic plan reads a table whole.
+-- several times what they do. A test holds that no generic plan reads a table whole. Claims and completions also look away
+-- from sequential scans: a plan made while a table is empty is kept while it grows.
 --
--- Lock order, everywhere: a waiting row, the job's row, its owner's places (an advisory lock each, sorted by id and all at
--- once). Whoever holds a later one takes earlier ones only with skip locked; so nothing waits in a circle.
+-- Lock order, everywhere: first the job's row in job_runtime; whoever has it may lock the job's row in jobs and, sorted by id,
+-- its owner's places (an advisory lock). Whoever takes them in another order passes by what is locked (skip locked, or
+-- private.try_places); so nothing waits in a circle.
 
 create function private.job_cap(p_user_id uuid)
 returns int
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-    select coalesce((select places from private.job_caps where user_id = p_user_id), 4);
+begin
+    return coalesce((select places from private.job_caps where user_id = p_user_id), 4);
+end
 $$;
 
 comment on function private.job_cap(uuid) is 'How many jobs of a person may run at once.';
 
 create function private.job_rank(p_scheduled_at timestamptz, p_priority int)
 returns timestamptz
-language sql
+language plpgsql
 immutable
 set search_path = ''
 as $$
-    select p_scheduled_at - make_interval(mins => 5 * p_priority);
+begin
+    return p_scheduled_at - make_interval(mins => 5 * p_priority);
+end
 $$;
 
-comment on function private.job_rank(timestamptz, int) is 'Where a job stands in the queue; see private.job_waiting.rank.';
+comment on function private.job_rank(timestamptz, int) is 'Where a job stands in the queue; see private.job_runtime.rank.';
+
+create function private.set_front(p_rank timestamptz)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    perform setval(
+        'private.job_front', greatest(0, extract(epoch from greatest(p_rank, timestamptz 'epoch')) * 1000000)::bigint
+    );
+end
+$$;
+
+comment on function private.set_front(timestamptz) is 'Lets claims begin to look at this rank.';
+
+create function private.first_state(p_scheduled_at timestamptz, p_user_id uuid)
+returns private.job_state
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return case
+        when p_scheduled_at > private.clock() then 'later'
+        when p_user_id is null then 'admitted'
+        else 'waiting'
+    end::private.job_state;
+end
+$$;
+
+comment on function private.first_state(timestamptz, uuid) is
+    'Where a queued job begins to wait: only the system''s own need no place.';
+
+create function private.front()
+returns timestamptz
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    -- asked as a function, not as a row: that needs no query. Not set before the first look
+    return coalesce(
+        timestamptz 'epoch' + nullif(pg_sequence_last_value('private.job_front'), 0) * interval '1 microsecond', '-infinity'
+    );
+end
+$$;
+
+comment on function private.front() is 'The rank at which claims begin to look.';
 
 create function private.lower_front(p_rank timestamptz)
 returns void
@@ -819,15 +1039,87 @@ security definer
 set search_path = ''
 as $$
 begin
-    -- somebody else is at it: then the next look from the start, within a second, finds what is missed now
-    perform from private.job_front where rank > p_rank for update skip locked;
-    if found then
-        update private.job_front set rank = p_rank where rank > p_rank;
+    -- should a claim move it on before this is committed, the next look from the start finds what was missed
+    if p_rank < private.front() then
+        perform private.set_front(p_rank);
     end if;
 end
 $$;
 
 comment on function private.lower_front(timestamptz) is 'Tells claims that a job was admitted before the place where they begin to look.';
+
+create function private.next_front(p_idle boolean)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_now constant timestamptz := clock_timestamp();
+    v_look constant timestamptz := timestamptz 'epoch'
+        + coalesce(pg_sequence_last_value('private.job_look'), 0) * interval '1 millisecond';
+    v_from timestamptz := '-infinity';
+    v_rank timestamptz;
+    v_took interval;
+begin
+    if v_now < v_look + (not p_idle)::int * interval '1 second' then
+        v_from := private.front();
+        if p_idle then
+            return v_from;
+        end if;
+    end if;
+    select r.rank into v_rank from private.job_runtime as r
+    where r.state = 'admitted' and r.rank >= v_from and r.lease_token is null
+    order by r.rank, r.job_id
+    limit 1;
+    if v_from = '-infinity' then
+        v_took := clock_timestamp() - v_now;
+        -- looking takes two hundredths of the time at most, however long the way from the start has become
+        if v_took < interval '2 milliseconds' then
+            v_took := interval '0';
+        end if;
+        perform setval('private.job_look', (extract(epoch from clock_timestamp() + 50 * v_took) * 1000)::bigint);
+    end if;
+    if v_rank is null then
+        return '-infinity';
+    end if;
+    perform private.set_front(v_rank);
+    return v_rank;
+end
+$$;
+
+comment on function private.next_front(boolean) is
+    'Moves the front on to the first job to claim, and says where that is. Once a second, or when there is little to do, it '
+    'looks for it from the start.';
+
+create function private.try_places(p_owner uuid)
+returns boolean
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    return p_owner is null or pg_try_advisory_xact_lock(hashtextextended(p_owner::text, 90));
+end
+$$;
+
+comment on function private.try_places(uuid) is
+    'Locks a person''s places unless somebody else has them; the system''s work needs none.';
+
+create function private.lock_places(p_owners uuid[])
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended(owner::text, 90))
+    from (select distinct o as owner from unnest(p_owners) as o where o is not null order by o) as owners;
+end
+$$;
+
+comment on function private.lock_places(uuid[]) is 'Locks the places of these people, sorted; all that a transaction needs at once.';
 
 create function private.admit_jobs(p_owners uuid[])
 returns void
@@ -843,20 +1135,22 @@ declare
     v_worst record;
     v_front timestamptz;
 begin
-    perform pg_advisory_xact_lock(hashtextextended(owner::text, 90))
-    from (select distinct o as owner from unnest(p_owners) as o where o is not null order by o) as owners;
+    perform private.lock_places(p_owners);
     for v_owner in
         select o.owner from (select distinct o as owner from unnest(p_owners) as o) as o
-        where exists (select from private.job_waiting as w where w.user_id = o.owner and w.state = 'waiting')
+        -- asked for in the index's order, or one person with very many would make reading the table look cheap
+        where (
+            select true from private.job_runtime as r where r.user_id = o.owner and r.state = 'waiting'
+            order by r.rank, r.job_id limit 1
+        )
     loop
         v_free := private.job_cap(v_owner)
-            - (select count(*) from private.job_waiting where user_id = v_owner and state = 'admitted')
-            - (select count(*) from public.jobs where user_id = v_owner and status = 'running');
+            - (select count(*) from private.job_runtime where user_id = v_owner and state = 'admitted');
         if v_free > 0 then
             with admitted as (
-                update private.job_waiting set state = 'admitted'
+                update private.job_runtime set state = 'admitted'
                 where job_id = any (array(
-                    select job_id from private.job_waiting
+                    select job_id from private.job_runtime
                     where user_id = v_owner and state = 'waiting'
                     order by rank, job_id
                     limit v_free
@@ -868,13 +1162,14 @@ begin
             continue;
         end if;
         -- all places are taken: a job that ranks before one that was admitted and not yet claimed takes its place
-        select job_id, rank into v_best from private.job_waiting
+        select job_id, rank into v_best from private.job_runtime
         where user_id = v_owner and state = 'waiting' order by rank, job_id limit 1 for update skip locked;
-        select job_id, rank into v_worst from private.job_waiting
-        where user_id = v_owner and state = 'admitted' order by rank desc limit 1 for update skip locked;
+        select job_id, rank into v_worst from private.job_runtime
+        where user_id = v_owner and state = 'admitted' and lease_token is null
+        order by rank desc limit 1 for update skip locked;
         if v_best.rank < v_worst.rank then
-            update private.job_waiting
-            set state = case when job_id = v_best.job_id then 'admitted' else 'waiting' end
+            update private.job_runtime
+            set state = case when job_id = v_best.job_id then 'admitted' else 'waiting' end::private.job_state
             where job_id in (v_best.job_id, v_worst.job_id);
             v_front := least(v_front, v_best.rank);
         end if;
@@ -899,11 +1194,12 @@ declare
     v_front timestamptz;
 begin
     with moved as (
-        update private.job_waiting as w
-        set state = case when w.user_id is null then 'admitted' else 'waiting' end
+        update private.job_runtime as w
+        set state = case when w.user_id is null then 'admitted' else 'waiting' end::private.job_state
         where w.job_id = any (array(
-            select job_id from private.job_waiting
-            where state = 'later' and due_at <= private.clock()
+            select job_id from private.job_runtime
+            -- an exchange holds places already: it waits for no others, these jobs come in next time
+            where state = 'later' and due_at <= private.clock() and private.try_places(user_id)
             order by due_at
             limit p_limit
             for update skip locked
@@ -922,6 +1218,41 @@ $$;
 
 comment on function private.admit_due_jobs(int) is 'Lets jobs whose moment has come into the queue.';
 
+create function private.admit_forgotten_jobs(p_limit int)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.admit_jobs(array(
+        -- from one owner to the next by the index, however many jobs each has; the first thousands are enough at a time
+        with recursive owners as (
+            (select r.user_id, 1 as nth from private.job_runtime as r where r.state = 'waiting' order by r.user_id limit 1)
+            union all
+            select n.user_id, o.nth + 1
+            from owners as o
+            cross join lateral (
+                select r.user_id from private.job_runtime as r
+                where r.state = 'waiting' and r.user_id > o.user_id
+                order by r.user_id
+                limit 1
+            ) as n
+            where o.nth < 5 * p_limit
+        )
+        select o.user_id from owners as o
+        where (select count(*) from private.job_runtime as r where r.user_id = o.user_id and r.state = 'admitted')
+            < private.job_cap(o.user_id)
+            and private.try_places(o.user_id)
+        limit p_limit
+    ));
+end
+$$;
+
+comment on function private.admit_forgotten_jobs(int) is
+    'Gives free places away that were left over: a job is passed by while somebody has its row, and he may change his mind.';
+
 create function private.queue_jobs(p_job_ids uuid[])
 returns void
 language plpgsql
@@ -934,16 +1265,12 @@ declare
     v_front timestamptz;
 begin
     with queued as (
-        insert into private.job_waiting (job_id, type, user_id, provider, rank, due_at, state)
-        select j.id, j.type, j.user_id, j.provider, private.job_rank(j.scheduled_at, j.priority), j.scheduled_at,
-            case
-                when j.scheduled_at > private.clock() then 'later'
-                when j.user_id is null then 'admitted'
-                else 'waiting'
-            end
+        update private.job_runtime as r
+        set rank = private.job_rank(j.scheduled_at, j.priority), due_at = j.scheduled_at,
+            state = private.first_state(j.scheduled_at, j.user_id)
         from public.jobs as j
-        where j.id = any (p_job_ids)
-        returning user_id, rank, state
+        where j.id = any (p_job_ids) and r.job_id = j.id
+        returning r.user_id, r.rank, r.state
     )
     select array_agg(user_id) filter (where user_id is not null), min(rank) filter (where state = 'admitted')
     into v_owners, v_front
@@ -956,7 +1283,7 @@ end
 $$;
 
 comment on function private.queue_jobs(uuid[]) is
-    'Puts queued jobs into the waiting line and gives their owners'' free places away.';
+    'Puts queued jobs back into the line and gives their owners'' free places away.';
 
 create function public.svc_enqueue_job(
     p_type text,
@@ -980,7 +1307,10 @@ set plan_cache_mode = 'force_generic_plan'
 as $$
 #variable_conflict use_column
 declare
-    v_id uuid;
+    v_id constant uuid := private.job_id();
+    v_at constant timestamptz := coalesce(p_scheduled_at, private.clock());
+    v_rank constant timestamptz := private.job_rank(v_at, coalesce(p_priority, 0));
+    v_other uuid;
 begin
     if p_type is null or p_payload is null then
         raise exception 'a job needs a type and a payload' using errcode = '22004';
@@ -996,33 +1326,47 @@ begin
     end if;
     -- the winner of a race may end between our insert and our look: then the key is free again
     for i in 1 .. 10 loop
+        exit when p_dedupe_key is null;
         if p_dedupe_mode = 'queued' then
             -- one that runs may have read its input before the change we stand for: it gives the key up
+            -- (locked as everywhere: its owner before it goes, the workers' row, the job)
+            perform from public.profiles where user_id = p_user_id for key share;
+            perform from private.job_keys as k
+            join private.job_runtime as r on r.job_id = k.job_id
+            where k.dedupe_key = p_dedupe_key and r.state = 'admitted'
+            for update of r;
             update public.jobs set dedupe_key = null where dedupe_key = p_dedupe_key and status = 'running';
         end if;
-        insert into public.jobs (
-            type, user_id, week_id, dedupe_key, priority, scheduled_at, max_retries, timeout_s, provider
-        )
-        values (
-            p_type::public.job_type, p_user_id, p_week_id, p_dedupe_key, coalesce(p_priority, 0),
-            coalesce(p_scheduled_at, private.clock()), coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600), p_provider
-        )
-        on conflict (dedupe_key) where status in ('queued', 'running') do nothing
-        returning id into v_id;
-        if v_id is not null then
-            insert into private.job_runtime (job_id, payload) values (v_id, p_payload);
-            perform private.queue_jobs(array[v_id]);
-            return query select v_id, true;
+        insert into private.job_keys (dedupe_key, job_id) values (p_dedupe_key, v_id) on conflict (dedupe_key) do nothing;
+        exit when found;
+        select j.id into v_other from public.jobs as j
+        where j.dedupe_key = p_dedupe_key and (j.status = 'queued' or j.status = 'running' and p_dedupe_mode = 'join');
+        if v_other is not null then
+            return query select v_other, false;
             return;
         end if;
-        select id into v_id from public.jobs
-        where dedupe_key = p_dedupe_key and (status = 'queued' or status = 'running' and p_dedupe_mode = 'join');
-        if v_id is not null then
-            return query select v_id, false;
-            return;
+        if i = 10 then
+            raise exception 'the key % is taken and freed too fast', p_dedupe_key using errcode = '40001';
         end if;
     end loop;
-    raise exception 'the key % is taken and freed too fast', p_dedupe_key using errcode = '40001';
+    insert into public.jobs (
+        id, type, user_id, week_id, dedupe_key, priority, scheduled_at, max_retries, timeout_s, provider
+    )
+    values (
+        v_id, p_type::public.job_type, p_user_id, p_week_id, p_dedupe_key, coalesce(p_priority, 0), v_at,
+        coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600), p_provider
+    );
+    insert into private.job_runtime (job_id, payload, type, user_id, provider, rank, due_at, state)
+    values (
+        v_id, p_payload, p_type::public.job_type, p_user_id, p_provider, v_rank, v_at,
+        private.first_state(v_at, p_user_id)
+    );
+    if p_user_id is null then
+        perform private.lower_front(v_rank);
+    else
+        perform private.admit_jobs(array[p_user_id]);
+    end if;
+    return query select v_id, true;
 end
 $$;
 
@@ -1061,14 +1405,14 @@ begin
         v_job.status := 'failed';
     end if;
     update private.job_runtime
-    set lease_token = null, locked_until = null, locked_by = null, claim_id = null,
-        error_detail = left(p_error_detail, 4000)
+    set lease_token = null, locked_until = null, locked_by = null, error_detail = left(p_error_detail, 4000),
+        state = case when v_job.status = 'queued' then state else 'over'::private.job_state end
     where job_id = p_job_id;
     update public.jobs
     set status = v_job.status,
         scheduled_at = v_job.scheduled_at,
         retry_count = retry_count + (v_job.status = 'queued')::int,
-        error_code = left(p_error_code, 200),
+        error_code = left(coalesce(p_error_code, 'internal'), 200),
         error_message = left(p_error_message, 500),
         completed_at = case when v_job.status <> 'queued' then v_now end
     where id = p_job_id
@@ -1079,7 +1423,30 @@ $$;
 
 comment on function private.end_try(uuid, text, text, text, boolean, numeric) is
     'Ends a try without success: queued again (after p_wait_s seconds; 0: in its old place), failed when no try is left, '
-    'cancelled when asked for. The waiting line and the owner''s places are the caller''s business.';
+    'cancelled when asked for. Putting it back into the line and the owner''s places are the caller''s business.';
+
+create function private.forget_claims(p_limit int)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    -- counted, not joined: a join might read all jobs there ever were
+    delete from private.job_claims where id = any (array(
+        select c.id from private.job_claims as c
+        where (
+            select count(*) from private.job_runtime as r
+            where r.job_id = any (c.job_ids) and r.claim_id = c.id and r.lease_token is not null and r.state = 'admitted'
+        ) = 0
+        limit p_limit
+        for update skip locked
+    ));
+end
+$$;
+
+comment on function private.forget_claims(int) is 'Forgets claims none of whose jobs runs any more.';
 
 create function private.reap_jobs(p_limit int)
 returns int
@@ -1090,6 +1457,7 @@ set search_path = ''
 as $$
 declare
     v_now constant timestamptz := private.clock();
+    v_claimed constant uuid[] := array(select unnest(c.job_ids) from private.job_claims as c);
     v_job record;
     v_ended public.jobs;
     v_count int := 0;
@@ -1098,11 +1466,12 @@ declare
 begin
     for v_job in
         select j.id
-        from public.jobs as j
-        join private.job_runtime as r on r.job_id = j.id
-        where j.status = 'running' and r.locked_until < v_now
+        from private.job_runtime as r
+        join public.jobs as j on j.id = r.job_id
+        where r.job_id = any (v_claimed) and r.state = 'admitted' and r.locked_until < v_now and j.status = 'running'
+            and private.try_places(r.user_id)
         limit p_limit
-        for update skip locked
+        for update of r, j skip locked
     loop
         -- no back-off: the worker died, most likely not by this job, and it has waited a lease already
         v_ended := private.end_try(
@@ -1114,64 +1483,32 @@ begin
         v_owners := v_owners || v_ended.user_id;
         v_count := v_count + 1;
     end loop;
-    if v_count > 0 then
-        perform private.queue_jobs(v_again);
-        perform private.admit_jobs(v_owners);
-    end if;
+    -- changed by hand, so that nobody ends the try: what is queued waits again, the others are over
+    for v_job in
+        select j.id, j.user_id, j.status
+        from private.job_runtime as r
+        join public.jobs as j on j.id = r.job_id
+        where r.job_id = any (v_claimed) and r.state = 'admitted' and r.locked_until < v_now and j.status <> 'running'
+            and private.try_places(r.user_id)
+        limit p_limit
+        for update of r, j skip locked
+    loop
+        update private.job_runtime
+        set lease_token = null, locked_until = null, locked_by = null,
+            state = case when v_job.status = 'queued' then state else 'over' end
+        where job_id = v_job.id;
+        if v_job.status = 'queued' then
+            v_again := v_again || v_job.id;
+        end if;
+        v_owners := v_owners || v_job.user_id;
+    end loop;
+    perform private.queue_jobs(v_again);
+    perform private.admit_jobs(v_owners);
     return v_count;
 end
 $$;
 
 comment on function private.reap_jobs(int) is 'Ends tries whose lease ran out, as failures that may be tried again at once.';
-
-create function private.find_front(p_now timestamptz)
-returns timestamptz
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_rank timestamptz;
-begin
-    select w.rank into v_rank from private.job_waiting as w where w.state = 'admitted' order by w.rank, w.job_id limit 1;
-    v_rank := coalesce(v_rank, '-infinity');
-    perform from private.job_front for update skip locked;
-    if found then
-        update private.job_front set rank = v_rank, looked_at = p_now;
-    end if;
-    return v_rank;
-end
-$$;
-
-comment on function private.find_front(timestamptz) is 'Looks for the first admitted job from the start, and notes where it stands.';
-
-create function private.take_waiting(
-    p_types public.job_type[], p_blocked text[], p_from timestamptz, p_but uuid[], p_limit int
-)
-returns uuid[]
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    return array(
-        select w.job_id from private.job_waiting as w
-        where w.state = 'admitted'
-            and w.rank >= p_from
-            and w.type = any (p_types)
-            and (w.provider is null or p_blocked is null or w.provider <> all (p_blocked))
-            and w.job_id <> all (p_but)
-        order by w.rank, w.job_id
-        limit p_limit
-        for update skip locked
-    );
-end
-$$;
-
-comment on function private.take_waiting(public.job_type[], text[], timestamptz, uuid[], int) is
-    'Locks the first admitted jobs of these types that nobody else is taking, none of a blocked provider.';
 
 create function private.take_tokens(p_job_ids uuid[])
 returns jsonb
@@ -1189,7 +1526,7 @@ begin
     -- a bucket hands out what it holds, and what comes back within a second
     for v_bucket in
         select * from private.provider_buckets as b
-        where b.provider in (select w.provider from private.job_waiting as w where w.job_id = any (p_job_ids))
+        where b.provider in (select w.provider from private.job_runtime as w where w.job_id = any (p_job_ids))
         order by b.provider
         for update
     loop
@@ -1204,7 +1541,7 @@ begin
         into v_waits
         from (
             select w.job_id, row_number() over (order by w.rank, w.job_id) as nth
-            from private.job_waiting as w where w.job_id = any (p_job_ids) and w.provider = v_bucket.provider
+            from private.job_runtime as w where w.job_id = any (p_job_ids) and w.provider = v_bucket.provider
         ) as c;
         v_all := v_all || v_waits;
         update private.provider_buckets
@@ -1218,6 +1555,255 @@ $$;
 
 comment on function private.take_tokens(uuid[]) is
     'Takes a token for each job from its provider''s bucket: by job, the milliseconds to wait before the work, or "refused".';
+
+create function public.svc_exchange_jobs(
+    p_done jsonb,
+    p_worker text,
+    p_types text[],
+    p_limit int,
+    p_lease_s int default 60,
+    p_claim_id uuid default null
+)
+returns table (
+    job_id uuid,
+    type text,
+    user_id uuid,
+    week_id uuid,
+    payload jsonb,
+    retry_count int,
+    max_retries int,
+    timeout_s int,
+    lease_token uuid,
+    locked_until timestamptz,
+    provider_wait_ms int,
+    lost boolean
+)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+set plan_cache_mode = 'force_generic_plan'
+set enable_seqscan = 'off'
+-- what is read whole all the same (small tables) looks so dear by this that it would be compiled
+set jit = 'off'
+as $$
+#variable_conflict use_column
+-- Each expression of PL/pgSQL is made ready anew in each transaction, and each call of another function sets the search path
+-- twice: here both cost as much as the statements. So there are few of them, and the rare ways lie together.
+declare
+    v_now constant timestamptz := case
+        when nullif(current_setting('app.frozen_now', true), '') is null then now() else private.clock()
+    end;
+    v_claim constant uuid := coalesce(p_claim_id, gen_random_uuid());
+    v_limit int := least(greatest(coalesce(p_limit, 1), 0), 100);
+    -- what is handed in
+    v_done uuid[];
+    v_results jsonb[];
+    v_missing int;
+    v_owners uuid[];
+    v_owner uuid;
+    v_waiting boolean;
+    -- what is handed out
+    v_from timestamptz := coalesce(
+        timestamptz 'epoch' + nullif(pg_sequence_last_value('private.job_front'), 0) * interval '1 microsecond', '-infinity'
+    );
+    v_taken uuid[];
+    v_payloads jsonb[];
+    v_special boolean;
+    v_again uuid[];
+    v_due boolean;
+    v_waits jsonb;
+    v_began timestamptz;
+    v_token uuid;
+    v_count int;
+    v_admitted boolean;
+    v_noted boolean;
+    v_idle boolean;
+begin
+    if v_limit > 0 and (p_worker is null or p_types is null) then
+        raise exception 'a claim names its worker and its types' using errcode = '22004';
+    end if;
+    if p_done is null or p_done = '[]' then
+        -- a claim alone waits for no disk: should a power cut forget it, its jobs wait again, as after a lease that ran out
+        perform set_config('synchronous_commit', 'off', true);
+    else
+        -- whoever waited here for a reaper or another claim sees its new token
+        select
+            array_agg(h.job_id), array_agg(h.result), array_agg(distinct h.user_id),
+            jsonb_array_length(p_done) - count(*)
+        into v_done, v_results, v_owners, v_missing
+        from (
+            select s.job_id, s.result, r.user_id
+            from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid, result jsonb)
+            join private.job_runtime as r on r.job_id = s.job_id
+            join public.jobs as j on j.id = s.job_id
+            where r.lease_token = s.lease_token and r.state = 'admitted' and j.status = 'running'
+            order by s.job_id
+            for no key update of r
+        ) as h;
+        if v_done is not null then
+            -- who finds their owners' places taken has looked before us and is seen below, or waits and sees what we free
+            foreach v_owner in array v_owners loop
+                if v_owner is not null and not pg_try_advisory_xact_lock(hashtextextended(v_owner::text, 90)) then
+                    perform pg_advisory_xact_lock(hashtextextended(v_owner::text, 90));
+                end if;
+            end loop;
+        end if;
+        if v_limit = 0 then
+            v_waiting := exists (
+                select from private.job_runtime as r where r.user_id = any (v_owners) and r.state = 'waiting'
+            );
+        end if;
+    end if;
+    -- the first asking for this claim may still be under way
+    if v_limit > 0 and not pg_try_advisory_xact_lock(hashtextextended(v_claim::text, 91)) then
+        perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 91));
+    end if;
+    -- the more each claim takes, the more the next ones pass in vain
+    if random() * 20 < v_limit
+        or extract(epoch from clock_timestamp()) * 1000 > coalesce(pg_sequence_last_value('private.job_look'), 0) + 1000
+    then
+        v_from := private.next_front(false);
+    end if;
+    loop
+        if v_limit > 0 then
+            select
+                array_agg(w.job_id), array_agg(w.payload), bool_or(w.special),
+                (select c.job_ids from private.job_claims as c where c.id = p_claim_id),
+                (
+                    select true from private.job_runtime as l where l.state = 'later' and l.due_at <= v_now
+                    order by l.due_at limit 1
+                ),
+                exists (select from private.job_runtime as o where o.user_id = any (v_owners) and o.state = 'waiting')
+            into v_taken, v_payloads, v_special, v_again, v_due, v_waiting
+            from (
+                select r.job_id, r.payload::jsonb as payload, r.provider is not null or r.claim_id is not null as special
+                from private.job_runtime as r
+                where r.state = 'admitted'
+                    and r.rank >= v_from
+                    and r.lease_token is null
+                    and r.type::text = any (p_types)
+                    -- buckets are locked once, all together
+                    and (r.provider is null or v_waits is null and r.provider <> all (array(
+                        select b.provider from private.provider_buckets as b
+                        where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1
+                    )))
+                order by r.rank, r.job_id
+                limit v_limit
+                for no key update skip locked
+            ) as w;
+        end if;
+        if v_special or v_due or v_again is not null then
+            if v_again is not null and v_noted is not true then
+                return query
+                select j.id, j.type::text, j.user_id, j.week_id, r.payload::jsonb, j.retry_count, j.max_retries, j.timeout_s,
+                       r.lease_token, r.locked_until, 0, false
+                from private.job_runtime as r
+                join public.jobs as j on j.id = r.job_id
+                where r.job_id = any (v_again) and r.claim_id = p_claim_id and j.status = 'running'
+                order by r.rank, j.id;
+                if found then
+                    v_limit := 0;
+                    v_taken := null;
+                    v_due := false;
+                else
+                    delete from private.job_claims as c where c.id = p_claim_id;
+                end if;
+            end if;
+            if v_due and v_admitted is null then
+                perform private.admit_due_jobs(100);
+                v_admitted := true;
+                v_from := '-infinity';
+                continue;
+            end if;
+            if v_special and v_taken is not null then
+                v_waits := private.take_tokens(v_taken);
+                -- no two tries of a job begin at one moment, whatever the clock says: their tokens differ by it
+                select
+                    array_agg(t.id order by t.n), array_agg(t.payload order by t.n),
+                    greatest(v_now, max(j.started_at) + interval '1 microsecond')
+                into v_taken, v_payloads, v_began
+                from unnest(v_taken, v_payloads) with ordinality as t (id, payload, n)
+                join public.jobs as j on j.id = t.id
+                where v_waits ->> t.id::text is distinct from 'refused';
+            end if;
+        end if;
+        if v_taken is not null or v_done is not null then
+            -- the moment in microseconds, and the second half of the claim's id
+            v_token := (
+                lpad(to_hex((extract(epoch from coalesce(v_began, v_now)) * 1000000)::bigint), 16, '0')
+                || right(v_claim::text, 17)
+            )::uuid;
+            return query
+            with moved as (
+                update public.jobs as j
+                set status = case j.status when 'queued' then 'running' else 'succeeded' end::public.job_status,
+                    started_at = case j.status when 'queued' then coalesce(v_began, v_now) else j.started_at end,
+                    completed_at = case j.status when 'running' then v_now end,
+                    result = case j.status when 'running' then nullif(v_results[array_position(v_done, j.id)], 'null') end,
+                    updated_at = now()
+                where j.id = any (v_done || v_taken)
+                    and j.status = case when j.id = any (v_taken) then 'queued' else 'running' end::public.job_status
+                returning j.id, j.type, j.user_id, j.week_id, j.retry_count, j.max_retries, j.timeout_s, j.status
+            ),
+            ended as (
+                delete from private.job_runtime where job_id = any (v_done)
+            ),
+            leased as (
+                update private.job_runtime
+                set lease_token = v_token, claim_id = v_claim, locked_by = left(p_worker, 200),
+                    locked_until = v_now + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600))
+                where job_id = any (v_taken)
+                returning locked_until
+            ),
+            noted as (
+                insert into private.job_claims (id, job_ids)
+                select v_claim, v_taken where v_taken is not null and v_noted is not true
+            )
+            select m.id, m.type::text, m.user_id, m.week_id, v_payloads[array_position(v_taken, m.id)], m.retry_count,
+                   m.max_retries, m.timeout_s, v_token, (select l.locked_until from leased as l limit 1),
+                   coalesce((v_waits ->> m.id::text)::int, 0), false
+            from moved as m
+            where m.status = 'running'
+            order by array_position(v_taken, m.id);
+            get diagnostics v_count = row_count;
+            v_limit := v_limit - v_count;
+            if v_noted then
+                update private.job_claims as c set job_ids = c.job_ids || v_taken where c.id = v_claim;
+            end if;
+        end if;
+        if v_waiting then
+            perform private.admit_jobs(v_owners);
+        end if;
+        exit when v_limit = 0 or v_idle;
+        -- little to do: time to look for what was left lying
+        v_idle := true;
+        v_noted := v_taken is not null;
+        v_done := null;
+        v_owners := null;
+        perform private.forget_claims(100);
+        perform private.reap_jobs(20);
+        v_from := private.next_front(true);
+    end loop;
+    if v_missing > 0 then
+        -- a completion whose answer was lost is confirmed the second time: its token begins with the moment the job does
+        return query
+        select s.job_id, null::text, null::uuid, null::uuid, null::jsonb, null::int, null::int, null::int, s.lease_token,
+               null::timestamptz, null::int, true
+        from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid)
+        where not exists (
+            select from public.jobs as j
+            where j.id = s.job_id and j.status = 'succeeded'
+                and replace(left(s.lease_token::text, 18), '-', '')
+                    = lpad(to_hex((extract(epoch from j.started_at) * 1000000)::bigint), 16, '0')
+        );
+    end if;
+end
+$$;
+
+comment on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) is
+    'Ends jobs in success as svc_complete_jobs does and hands out others (0 to 100) as svc_claim_jobs does, in one transaction. '
+    'lost: a completion that came too late, by its lease_token; nothing was changed for it. Completions that count have no row.';
 
 create function public.svc_claim_jobs(
     p_worker text,
@@ -1243,90 +1829,14 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
 as $$
-#variable_conflict use_column
-declare
-    v_now constant timestamptz := private.clock();
-    v_until constant timestamptz := v_now + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600));
-    v_limit constant int := least(greatest(coalesce(p_limit, 1), 1), 100);
-    v_claim constant uuid := coalesce(p_claim_id, gen_random_uuid());
-    v_types public.job_type[];
-    v_from timestamptz;
-    v_looked_at timestamptz;
-    v_due boolean;
-    v_limited boolean;
-    v_blocked text[];
-    v_taken uuid[];
-    v_waits jsonb := '{}';
 begin
-    if p_worker is null or p_types is null then
-        raise exception 'a claim names its worker and its types' using errcode = '22004';
-    end if;
-    -- nobody waits for the disk: should a power cut forget this claim, its jobs wait again, as after a lease that ran out
-    perform set_config('synchronous_commit', 'off', true);
-    if p_claim_id is not null then
-        -- the first asking may still be under way
-        perform pg_advisory_xact_lock(hashtextextended(p_claim_id::text, 91));
-    end if;
-    if p_claim_id is null or not exists (
-        select from private.job_runtime as r join public.jobs as j on j.id = r.job_id
-        where r.claim_id = v_claim and j.status = 'running'
-    ) then
-        v_types := array(select t::public.job_type from unnest(p_types) as t
-                         where t = any (enum_range(null::public.job_type)::text[]));
-        select f.rank, f.looked_at,
-            exists (select from private.job_waiting as w where w.state = 'later' and w.due_at <= v_now),
-            exists (select from private.provider_buckets)
-        into v_from, v_looked_at, v_due, v_limited
-        from private.job_front as f;
-        if v_limited then
-            select array_agg(b.provider) into v_blocked from private.provider_buckets as b
-            where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1;
-        end if;
-        if v_due then
-            perform private.admit_due_jobs(100);
-            select f.rank into v_from from private.job_front as f;
-        end if;
-        if v_looked_at not between v_now - interval '1 second' and v_now then
-            v_from := private.find_front(v_now);
-        end if;
-        v_taken := private.take_waiting(v_types, v_blocked, v_from, '{}', v_limit);
-        if cardinality(v_taken) < v_limit then
-            -- little to do: time to look for what was left lying
-            perform private.reap_jobs(20);
-            v_taken := v_taken
-                || private.take_waiting(v_types, v_blocked, '-infinity', v_taken, v_limit - cardinality(v_taken));
-        end if;
-        if v_limited then
-            v_waits := private.take_tokens(v_taken);
-            v_taken := array(
-                select w.job_id from private.job_waiting as w
-                where w.job_id = any (v_taken) and (v_waits ->> w.job_id::text is distinct from 'refused')
-            );
-        end if;
-        if cardinality(v_taken) = 0 then
-            return;
-        end if;
-        -- plain statements by id: one with several parts would cost twice as much. A job that is being deleted with its
-        -- owner at this moment is left alone: nobody here waits for a job's row
-        v_taken := array(select j.id from public.jobs as j where j.id = any (v_taken) for update skip locked);
-        delete from private.job_waiting as w where w.job_id = any (v_taken);
-        update private.job_runtime as r
-        set lease_token = gen_random_uuid(), claim_id = v_claim, locked_by = left(p_worker, 200), locked_until = v_until
-        where r.job_id = any (v_taken);
-        update public.jobs as j
-        set status = 'running', started_at = v_now, error_code = null, error_message = null, progress = '{}',
-            updated_at = now()
-        where j.id = any (v_taken);
-    end if;
     return query
-    select j.id, j.type::text, j.user_id, j.week_id, r.payload, j.retry_count, j.max_retries, j.timeout_s, r.lease_token,
-           r.locked_until, coalesce((v_waits ->> j.id::text)::int, 0)
-    from private.job_runtime as r
-    join public.jobs as j on j.id = r.job_id
-    where r.claim_id = v_claim and j.status = 'running'
-    order by j.scheduled_at - make_interval(mins => 5 * j.priority), j.id;
+    select e.job_id, e.type, e.user_id, e.week_id, e.payload, e.retry_count, e.max_retries, e.timeout_s, e.lease_token,
+           e.locked_until, e.provider_wait_ms
+    from public.svc_exchange_jobs(
+        '[]', p_worker, p_types, greatest(coalesce(p_limit, 1), 1), p_lease_s, p_claim_id
+    ) as e;
 end
 $$;
 
@@ -1360,7 +1870,7 @@ begin
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
         join public.jobs as j on j.id = s.job_id and j.status = 'running'
         order by s.job_id
-        for update of r
+        for no key update of r, j
     ),
     kept as (
         update private.job_runtime as r set locked_until = v_until from held as h where r.job_id = h.job_id
@@ -1390,44 +1900,18 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
 as $$
-#variable_conflict use_column
-declare
-    v_held uuid[];
 begin
     if p_jobs is null then
         raise exception 'which jobs' using errcode = '22004';
     end if;
-    -- both rows: whoever waited here for a claim must see its new token
-    v_held := array(
-        select j.id
-        from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
-        join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
-        join public.jobs as j on j.id = s.job_id and j.status = 'running'
-        order by j.id
-        for update of j, r
-    );
-    if jsonb_path_exists(p_jobs, '$[*].result') then
-        update public.jobs as j
-        set status = 'succeeded', result = nullif(s.result, 'null'), completed_at = private.clock(), updated_at = now()
-        from jsonb_to_recordset(p_jobs) as s (job_id uuid, result jsonb)
-        where j.id = any (v_held) and j.id = s.job_id;
-    else
-        update public.jobs as j
-        set status = 'succeeded', completed_at = private.clock(), updated_at = now()
-        where j.id = any (v_held);
-    end if;
-    perform private.admit_jobs(array(select j.user_id from public.jobs as j where j.id = any (v_held)));
-    if cardinality(v_held) = jsonb_array_length(p_jobs) then
-        return query select j.id, true from unnest(v_held) as j (id);
-        return;
-    end if;
-    -- the token stays with a finished job, so that a completion whose answer was lost is confirmed the second time
     return query
-    select s.job_id, exists (
-        select from public.jobs as j join private.job_runtime as r on r.job_id = j.id
-        where j.id = s.job_id and j.status = 'succeeded' and r.lease_token = s.lease_token
+    with late as (
+        select e.job_id, e.lease_token from public.svc_exchange_jobs(p_jobs, null, null, 0) as e
+    )
+    select s.job_id, not exists (
+        select from late as l
+        where l.job_id is not distinct from s.job_id and l.lease_token is not distinct from s.lease_token
     )
     from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid);
 end
@@ -1447,7 +1931,7 @@ as $$
     from public.jobs as j
     join private.job_runtime as r on r.job_id = j.id and r.lease_token = p_lease_token
     where j.id = p_job_id and j.status = 'running'
-    for update;
+    for update of r, j;
 $$;
 
 comment on function private.held_job(uuid, uuid) is 'The running job, locked, if this lease still holds it; else null.';
@@ -1514,28 +1998,30 @@ begin
         raise exception 'which jobs' using errcode = '22004';
     end if;
     with held as (
-        select j.id
+        select j.id, j.cancel_requested
         from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
         join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
         join public.jobs as j on j.id = s.job_id and j.status = 'running'
         order by j.id
-        for update of j, r
+        for update of r, j
     ),
     freed as (
         update private.job_runtime as r
-        set lease_token = null, locked_until = null, locked_by = null, claim_id = null
+        set lease_token = null, locked_until = null, locked_by = null,
+            state = case when h.cancel_requested then 'over' else r.state end
         from held as h where r.job_id = h.id
     ),
     ended as (
         update public.jobs as j
-        set status = case when cancel_requested then 'cancelled' else 'queued' end::public.job_status,
-            completed_at = case when cancel_requested then private.clock() end
+        set status = case when h.cancel_requested then 'cancelled' else 'queued' end::public.job_status,
+            completed_at = case when h.cancel_requested then private.clock() end
         from held as h where j.id = h.id
         returning j.id, j.user_id, j.status
     )
     select array_agg(id) filter (where status = 'queued'), array_agg(user_id), count(*)
     into v_again, v_owners, v_count
     from ended;
+    perform private.lock_places(v_owners);
     perform private.queue_jobs(v_again);
     perform private.admit_jobs(v_owners);
     return v_count;
@@ -1557,12 +2043,36 @@ declare
     v_count constant int := private.reap_jobs(least(greatest(coalesce(p_limit, 100), 1), 1000));
 begin
     perform private.admit_due_jobs(1000);
+    perform private.admit_forgotten_jobs(1000);
+    perform private.forget_claims(20000);
     return v_count;
 end
 $$;
 
 comment on function public.svc_reap_expired_jobs(int) is
     'Ends tries whose lease ran out and lets due jobs in. Returns how many leases had run out.';
+
+create function public.svc_count_waiting_jobs()
+returns table (waiting bigint, oldest timestamptz)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    -- by state, for each has an index of its own
+    return query
+    select sum(s.jobs)::bigint, min(s.due) from (
+        select count(*) as jobs, min(r.due_at) as due from private.job_runtime as r where r.state = 'later'
+        union all
+        select count(*), min(r.due_at) from private.job_runtime as r where r.state = 'waiting'
+        union all
+        select count(*), min(r.due_at) from private.job_runtime as r where r.state = 'admitted' and r.lease_token is null
+    ) as s;
+end
+$$;
+
+comment on function public.svc_count_waiting_jobs() is 'How many jobs wait, and when the first of them was due.';
 
 create function private.refill_places()
 returns trigger
@@ -1617,12 +2127,13 @@ declare
     v_job public.jobs;
 begin
     -- waits for a claim that is taking it; then it is running
-    delete from private.job_waiting where job_id = p_job_id;
+    perform from private.job_runtime where job_id = p_job_id for update;
     select * into v_job from public.jobs where id = p_job_id for update;
     if v_job.status = 'queued' then
         update public.jobs
         set status = 'cancelled', cancel_requested = true, completed_at = private.clock()
         where id = p_job_id returning * into v_job;
+        update private.job_runtime set state = 'over' where job_id = p_job_id;
         perform private.admit_jobs(array[v_job.user_id]);
     elsif v_job.status = 'running' then
         update public.jobs set cancel_requested = true where id = p_job_id returning * into v_job;
@@ -1670,7 +2181,9 @@ as $$
 declare
     v_job public.jobs;
 begin
-    select * into v_job from public.jobs where id = private.own_job(p_id) for update;
+    perform private.own_job(p_id);
+    perform from private.job_runtime where job_id = p_id for update;
+    select * into v_job from public.jobs where id = p_id for update;
     if v_job.status is distinct from 'failed' then
         raise exception 'only a failed job is tried again' using errcode = 'PT409';
     end if;
@@ -1772,14 +2285,22 @@ set search_path = ''
 as $$
 declare
     v_now constant timestamptz := private.clock();
-    v_count int;
-begin
-    delete from public.jobs where id = any (array(
+    v_old constant uuid[] := array(
         select id from public.jobs
         where completed_at < v_now - interval '30 days'
             and (status in ('succeeded', 'cancelled') or (status = 'failed' and completed_at < v_now - interval '90 days'))
-        order by completed_at
+        order by created_at
         limit 5000
+    );
+    v_ours uuid[];
+    v_count int;
+begin
+    -- the workers' rows first, as everywhere; who has one at this moment may be trying the job again
+    v_ours := array(select job_id from private.job_runtime where job_id = any (v_old) for update skip locked);
+    delete from public.jobs where id = any (array(
+        select j.id from public.jobs as j
+        where j.id = any (v_old) and j.completed_at < v_now - interval '30 days'
+            and (j.id = any (v_ours) or not exists (select from private.job_runtime as r where r.job_id = j.id))
         for update skip locked
     ));
     get diagnostics v_count = row_count;
@@ -1936,7 +2457,8 @@ begin
             and not exists (
                 select from public.jobs as j
                 join private.job_runtime as r on r.job_id = j.id
-                where j.status in ('queued', 'running')
+                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
+                    and j.status in ('queued', 'running')
                     and j.type in ('lecture_download', 'lecture_transcription', 'lecture_ingest')
                     and r.payload ->> 'lecture_id' = l.id::text
             )
@@ -1948,6 +2470,7 @@ begin
                     where j.status in ('failed', 'cancelled')
                         and j.type in ('lecture_download', 'lecture_transcription', 'lecture_ingest')
                         and j.completed_at >= l.updated_at
+                        and j.created_at >= l.created_at
                         and r.payload ->> 'lecture_id' = l.id::text
                 )
             )
@@ -1968,7 +2491,8 @@ begin
             and not exists (
                 select from public.jobs as j
                 join private.job_runtime as r on r.job_id = j.id
-                where j.status in ('queued', 'running')
+                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
+                    and j.status in ('queued', 'running')
                     and j.type in ('code_review')
                     and r.payload ->> 'review_id' = v.id::text
             )
@@ -1980,6 +2504,7 @@ begin
                     where j.status in ('failed', 'cancelled')
                         and j.type in ('code_review')
                         and j.completed_at >= v.updated_at
+                        and j.created_at >= v.created_at
                         and r.payload ->> 'review_id' = v.id::text
                 )
             )
@@ -1999,7 +2524,8 @@ begin
             and not exists (
                 select from public.jobs as j
                 join private.job_runtime as r on r.job_id = j.id
-                where j.status in ('queued', 'running')
+                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
+                    and j.status in ('queued', 'running')
                     and j.type in ('content_generation', 'document_ingest')
                     and r.payload ->> 'content_source_id' = c.id::text
             )
@@ -2011,6 +2537,7 @@ begin
                     where j.status in ('failed', 'cancelled')
                         and j.type in ('content_generation', 'document_ingest')
                         and j.completed_at >= c.updated_at
+                        and j.created_at >= c.created_at
                         and r.payload ->> 'content_source_id' = c.id::text
                 )
             )

@@ -1,6 +1,8 @@
 -- Tables, functions and views of the room 40_planner.
 -- Touches: 40_planner. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Values stand in the order of a life, not of the alphabet.
 
 create type public.study_block_status as enum ('planned', 'in_progress', 'completed', 'missed', 'cancelled');

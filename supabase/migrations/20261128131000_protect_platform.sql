@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 90_platform.
 -- Touches: 90_platform. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- No API role reaches the table; staff read it through admin_list_audit.
 
 alter table private.audit_log enable row level security;
@@ -81,6 +83,28 @@ create policy select_admin on public.jobs for select to app_admin
     using (true);
 comment on policy select_admin on public.jobs is 'Staff see what runs.';
 
+revoke all on function private.job_id()
+from public, anon, authenticated, app_admin, service_role;
+-- the service may write the table, and its default with it
+grant execute on function private.job_id() to service_role;
+
+revoke all on function private.check_job()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.change_job()
+from public, anon, authenticated, app_admin, service_role;
+
+-- No API role reaches the table; a trigger keeps it.
+
+alter table private.job_keys enable row level security;
+revoke all on private.job_keys from public, anon, authenticated, app_admin, service_role;
+
+create policy nobody on private.job_keys for all to anon, authenticated using (false) with check (false);
+comment on policy nobody on private.job_keys is 'Nobody reaches the keys by the API.';
+
+revoke all on function private.take_job_key()
+from public, anon, authenticated, app_admin, service_role;
+
 -- No API role reaches the table; workers use the queue's functions.
 
 alter table private.job_runtime enable row level security;
@@ -89,25 +113,25 @@ revoke all on private.job_runtime from public, anon, authenticated, app_admin, s
 create policy nobody on private.job_runtime for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_runtime is 'Nobody reaches inputs and leases by the API.';
 
--- No API role reaches the tables; the queue's functions keep them.
+alter table private.job_claims enable row level security;
+revoke all on private.job_claims from public, anon, authenticated, app_admin, service_role;
 
-alter table private.job_waiting enable row level security;
-revoke all on private.job_waiting from public, anon, authenticated, app_admin, service_role;
+create policy nobody on private.job_claims for all to anon, authenticated using (false) with check (false);
+comment on policy nobody on private.job_claims is 'Nobody reaches claims by the API.';
 
-create policy nobody on private.job_waiting for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.job_waiting is 'Nobody reaches the waiting line by the API.';
+revoke all on sequence private.job_front from public, anon, authenticated, app_admin, service_role;
+revoke all on sequence private.job_look from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.delete_runtime()
+from public, anon, authenticated, app_admin, service_role;
+
+-- No API role reaches the table; the owner of the database keeps it.
 
 alter table private.job_caps enable row level security;
 revoke all on private.job_caps from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.job_caps for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_caps is 'Nobody reaches the caps by the API.';
-
-alter table private.job_front enable row level security;
-revoke all on private.job_front from public, anon, authenticated, app_admin, service_role;
-
-create policy nobody on private.job_front for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.job_front is 'Nobody reaches it by the API.';
 
 -- No API role reaches the table; claims and svc_pause_provider use it.
 
@@ -143,10 +167,19 @@ from public, anon, authenticated, app_admin, service_role;
 revoke all on function private.job_rank(timestamptz, int)
 from public, anon, authenticated, app_admin, service_role;
 
+revoke all on function private.try_places(uuid)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.lock_places(uuid[])
+from public, anon, authenticated, app_admin, service_role;
+
 revoke all on function private.admit_jobs(uuid[])
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.admit_due_jobs(int)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.admit_forgotten_jobs(int)
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.queue_jobs(uuid[])
@@ -164,6 +197,10 @@ from public, anon, authenticated, app_admin, service_role;
 revoke all on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text)
 from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) to service_role;
+
+revoke all on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid)
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) to service_role;
 
 revoke all on function public.svc_claim_jobs(text, text[], int, int, uuid)
 from public, anon, authenticated, app_admin, service_role;
@@ -192,10 +229,19 @@ grant execute on function public.svc_reap_expired_jobs(int) to service_role;
 revoke all on function private.lower_front(timestamptz)
 from public, anon, authenticated, app_admin, service_role;
 
-revoke all on function private.find_front(timestamptz)
+revoke all on function private.set_front(timestamptz)
 from public, anon, authenticated, app_admin, service_role;
 
-revoke all on function private.take_waiting(public.job_type[], text[], timestamptz, uuid[], int)
+revoke all on function private.front()
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.next_front(boolean)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.first_state(timestamptz, uuid)
+from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function private.forget_claims(int)
 from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.take_tokens(uuid[])
@@ -203,6 +249,10 @@ from public, anon, authenticated, app_admin, service_role;
 
 revoke all on function private.refill_places()
 from public, anon, authenticated, app_admin, service_role;
+
+revoke all on function public.svc_count_waiting_jobs()
+from public, anon, authenticated, app_admin, service_role;
+grant execute on function public.svc_count_waiting_jobs() to service_role;
 
 -- Owners cancel and retry; the rest belongs to the service.
 

@@ -1,6 +1,8 @@
 -- Tables, functions and views of the room 30_headstart.
 -- Touches: 30_headstart. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Values stand in the order of a life, not of the alphabet.
 
 create type public.headstart_trigger as enum ('manual', 'assignment_published', 'due_soon', 'content_changed');

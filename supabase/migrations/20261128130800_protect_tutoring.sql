@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 80_tutoring.
 -- Touches: 80_tutoring. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Read by everybody signed in, kept by staff.
 
 alter table public.subjects enable row level security;
@@ -84,11 +86,26 @@ comment on policy all_not_anonymous on public.student_subjects is 'Anonymous sig
 
 create policy select_related on public.student_subjects for select to authenticated
     using (
-        student_id = any ((select private.visible_students())::uuid[])
-        or student_id = any ((select private.tutored_students_any())::uuid[])
+        student_id = any ((select private.reachable_students())::uuid[])
     );
 comment on policy select_related on public.student_subjects is
     'The student, his parents, and his tutors of any subject.';
+
+create policy select_wide_tutor on public.student_subjects for select to app_wide_tutor
+    using (
+        (
+            select true from private.my_tutoring as t
+            where t.student_id = student_subjects.student_id
+            limit 1
+        )
+    );
+comment on policy select_wide_tutor on public.student_subjects is
+    'A tutor of hundreds sees the lists of all his students, asked row by row.';
+
+create policy select_subject_tutor on public.student_subjects for select to app_subject_tutor
+    using (student_id = any ((select private.subject_tutored_students())::uuid[]));
+comment on policy select_subject_tutor on public.student_subjects is
+    'A tutor of one subject sees the lists of all his students.';
 
 create policy select_admin on public.student_subjects for select to app_admin
     using (true);
@@ -151,29 +168,38 @@ comment on policy delete_admin on public.tutor_student_assignments is 'Staff del
 
 -- Run inside policies, as the caller; each answers about the caller only. tutors and tutors_any check single rows.
 
+revoke all on function private.tutor() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.tutor() to authenticated;
+
+revoke all on function private.is_tutor() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.is_tutor() to authenticated;
+
 revoke all on function private.tutors(uuid, uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutors(uuid, uuid) to authenticated;
 
 revoke all on function private.tutors_any(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutors_any(uuid) to authenticated;
 
-revoke all on function private.is_tutor() from public, anon, authenticated, app_admin, service_role;
-grant execute on function private.is_tutor() to authenticated;
-
 revoke all on function private.tutored_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutored_students() to authenticated;
 
-revoke all on function private.tutored_students_any() from public, anon, authenticated, app_admin, service_role;
-grant execute on function private.tutored_students_any() to authenticated;
+revoke all on function private.listed_students() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.listed_students() to authenticated;
+
+revoke all on function private.partly_tutored_students() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.partly_tutored_students() to authenticated;
+
+revoke all on function private.subject_tutored_students() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.subject_tutored_students() to authenticated;
 
 revoke all on function private.subject_tutoring_keys() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.subject_tutoring_keys() to authenticated;
 
-revoke all on function private.own_and_tutored_students() from public, anon, authenticated, app_admin, service_role;
-grant execute on function private.own_and_tutored_students() to authenticated;
+revoke all on function private.own_and_listed_students() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.own_and_listed_students() to authenticated;
 
-revoke all on function private.visible_students() from public, anon, authenticated, app_admin, service_role;
-grant execute on function private.visible_students() to authenticated;
+revoke all on function private.reachable_students() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.reachable_students() to authenticated;
 
 revoke all on function private.my_tutors() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_tutors() to authenticated;
@@ -181,8 +207,15 @@ grant execute on function private.my_tutors() to authenticated;
 revoke all on function private.tutors_of_guarded_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutors_of_guarded_students() to authenticated;
 
-revoke all on function private.escalated_questions() from public, anon, authenticated, app_admin, service_role;
-grant execute on function private.escalated_questions() to authenticated;
+-- They show the caller's own assignments only, so whoever may ask may read them.
+revoke all on private.my_students from public, anon, authenticated, app_admin, app_wide_tutor, service_role;
+grant select on private.my_students to app_wide_tutor;
+revoke all on private.my_tutoring from public, anon, authenticated, app_admin, app_wide_tutor, service_role;
+grant select on private.my_tutoring to app_wide_tutor;
+
+-- Asked by the access token hook.
+revoke all on function private.tutor_role(uuid) from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.tutor_role(uuid) to supabase_auth_admin;
 
 -- A student and his tutor of the subject set and shape goals; parents look on. Progress is the service's. A tutor's
 -- goal cannot be deleted by the student, only cancelled.
@@ -218,10 +251,31 @@ comment on policy delete_not_anonymous on public.goals is
 
 create policy select_visible on public.goals for select to authenticated
     using (
-        student_id = any ((select private.visible_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        student_id = any ((select private.reachable_students())::uuid[])
+        and (
+            student_id <> all ((select private.partly_tutored_students())::uuid[])
+            or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        )
     );
 comment on policy select_visible on public.goals is 'The student, his parents, and his tutor of the subject.';
+
+create policy select_wide_tutor on public.goals for select to app_wide_tutor
+    using (
+        (
+            select true from private.my_tutoring as t
+            where
+                t.student_id = goals.student_id
+                and (t.subject_id is null or t.subject_id = goals.subject_id)
+            limit 1
+        )
+    );
+comment on policy select_wide_tutor on public.goals is
+    'A tutor of hundreds sees the same rows, asked row by row.';
+
+create policy select_subject_tutor on public.goals for select to app_subject_tutor
+    using (uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[]));
+comment on policy select_subject_tutor on public.goals is
+    'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.goals for select to app_admin
     using (true);
@@ -237,12 +291,12 @@ comment on policy insert_shaper on public.goals is
 
 create policy update_shaper on public.goals for update to authenticated
     using (
-        student_id = any ((select private.own_and_tutored_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        student_id = (select auth.uid())
+        or (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
     )
     with check (
-        student_id = any ((select private.own_and_tutored_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        student_id = (select auth.uid())
+        or (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
     );
 comment on policy update_shaper on public.goals is 'The student or his tutor of the subject; a parent only looks on.';
 
@@ -283,11 +337,32 @@ comment on policy update_not_anonymous on public.tutoring_sessions is
 
 create policy select_visible on public.tutoring_sessions for select to authenticated
     using (
-        student_id = any ((select private.visible_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        student_id = any ((select private.reachable_students())::uuid[])
+        and (
+            student_id <> all ((select private.partly_tutored_students())::uuid[])
+            or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        )
     );
 comment on policy select_visible on public.tutoring_sessions is
     'The student, his parents, and his tutor of the subject.';
+
+create policy select_wide_tutor on public.tutoring_sessions for select to app_wide_tutor
+    using (
+        (
+            select true from private.my_tutoring as t
+            where
+                t.student_id = tutoring_sessions.student_id
+                and (t.subject_id is null or t.subject_id = tutoring_sessions.subject_id)
+            limit 1
+        )
+    );
+comment on policy select_wide_tutor on public.tutoring_sessions is
+    'A tutor of hundreds sees the same rows, asked row by row.';
+
+create policy select_subject_tutor on public.tutoring_sessions for select to app_subject_tutor
+    using (uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[]));
+comment on policy select_subject_tutor on public.tutoring_sessions is
+    'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.tutoring_sessions for select to app_admin
     using (true);
@@ -351,11 +426,32 @@ grant all on public.summaries to service_role;
 
 create policy select_visible on public.summaries for select to authenticated
     using (
-        student_id = any ((select private.visible_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        student_id = any ((select private.reachable_students())::uuid[])
+        and (
+            student_id <> all ((select private.partly_tutored_students())::uuid[])
+            or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        )
     );
 comment on policy select_visible on public.summaries is
     'The student, his parents, and his tutor of the session''s subject.';
+
+create policy select_wide_tutor on public.summaries for select to app_wide_tutor
+    using (
+        (
+            select true from private.my_tutoring as t
+            where
+                t.student_id = summaries.student_id
+                and (t.subject_id is null or t.subject_id = summaries.subject_id)
+            limit 1
+        )
+    );
+comment on policy select_wide_tutor on public.summaries is
+    'A tutor of hundreds sees the same rows, asked row by row.';
+
+create policy select_subject_tutor on public.summaries for select to app_subject_tutor
+    using (uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[]));
+comment on policy select_subject_tutor on public.summaries is
+    'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.summaries for select to app_admin
     using (true);
@@ -513,11 +609,32 @@ comment on policy update_not_anonymous on public.practice_assignments is
 
 create policy select_visible on public.practice_assignments for select to authenticated
     using (
-        student_id = any ((select private.visible_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        student_id = any ((select private.reachable_students())::uuid[])
+        and (
+            student_id <> all ((select private.partly_tutored_students())::uuid[])
+            or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        )
     );
 comment on policy select_visible on public.practice_assignments is
     'The student, his parents, and his tutor of the subject.';
+
+create policy select_wide_tutor on public.practice_assignments for select to app_wide_tutor
+    using (
+        (
+            select true from private.my_tutoring as t
+            where
+                t.student_id = practice_assignments.student_id
+                and (t.subject_id is null or t.subject_id = practice_assignments.subject_id)
+            limit 1
+        )
+    );
+comment on policy select_wide_tutor on public.practice_assignments is
+    'A tutor of hundreds sees the same rows, asked row by row.';
+
+create policy select_subject_tutor on public.practice_assignments for select to app_subject_tutor
+    using (uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[]));
+comment on policy select_subject_tutor on public.practice_assignments is
+    'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.practice_assignments for select to app_admin
     using (true);
@@ -529,14 +646,8 @@ comment on policy insert_tutor on public.practice_assignments is
     'A tutor puts an item of the bank to his student; its subject is filled in before this check.';
 
 create policy update_tutor on public.practice_assignments for update to authenticated
-    using (
-        student_id = any ((select private.tutored_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
-    )
-    with check (
-        student_id = any ((select private.tutored_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
-    );
+    using (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
+    with check (private.tutors(student_id, subject_id));
 comment on policy update_tutor on public.practice_assignments is 'A tutor flags or clears a question of his student.';
 
 revoke all on function private.practice_assignment_defaults()
@@ -572,9 +683,7 @@ create policy select_reader on public.practice_assignment_answers for select to 
             where a.id = practice_assignment_id
                 and (
                     (a.student_id = (select auth.uid()) and a.completed)
-                    or a.student_id = any ((select private.tutored_students())::uuid[])
-                    or uuid_send(a.student_id) || uuid_send(a.subject_id)
-                    = any ((select private.subject_tutoring_keys())::bytea[])
+                    or private.tutors(a.student_id, a.subject_id)
                 )
         )
     );
@@ -591,11 +700,32 @@ grant all on public.student_ratings to service_role;
 
 create policy select_visible on public.student_ratings for select to authenticated
     using (
-        student_id = any ((select private.visible_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        student_id = any ((select private.reachable_students())::uuid[])
+        and (
+            student_id <> all ((select private.partly_tutored_students())::uuid[])
+            or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        )
     );
 comment on policy select_visible on public.student_ratings is
     'The student, his parents, and his tutor of the subject.';
+
+create policy select_wide_tutor on public.student_ratings for select to app_wide_tutor
+    using (
+        (
+            select true from private.my_tutoring as t
+            where
+                t.student_id = student_ratings.student_id
+                and (t.subject_id is null or t.subject_id = student_ratings.subject_id)
+            limit 1
+        )
+    );
+comment on policy select_wide_tutor on public.student_ratings is
+    'A tutor of hundreds sees the same rows, asked row by row.';
+
+create policy select_subject_tutor on public.student_ratings for select to app_subject_tutor
+    using (uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[]));
+comment on policy select_subject_tutor on public.student_ratings is
+    'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.student_ratings for select to app_admin
     using (true);
@@ -611,11 +741,35 @@ grant all on public.qa_interactions to service_role;
 
 create policy select_visible on public.qa_interactions for select to authenticated
     using (
-        student_id = any ((select private.own_and_tutored_students())::uuid[])
-        or id = any ((select private.escalated_questions())::uuid[])
+        student_id = any ((select private.own_and_listed_students())::uuid[])
+        and (
+            student_id <> all ((select private.partly_tutored_students())::uuid[])
+            or escalated_to_tutor_id = (select auth.uid())
+        )
     );
 comment on policy select_visible on public.qa_interactions is
     'The student, his tutor in all subjects, and the tutor it was handed to while he tutors the student.';
+
+create policy select_wide_tutor on public.qa_interactions for select to app_wide_tutor
+    using (
+        (
+            select true from private.my_tutoring as t
+            where
+                t.student_id = qa_interactions.student_id
+                and (t.subject_id is null or qa_interactions.escalated_to_tutor_id = (select auth.uid()))
+            limit 1
+        )
+    );
+comment on policy select_wide_tutor on public.qa_interactions is
+    'A tutor of hundreds sees the same rows, asked row by row.';
+
+create policy select_subject_tutor on public.qa_interactions for select to app_subject_tutor
+    using (
+        escalated_to_tutor_id = (select auth.uid())
+        and student_id = any ((select private.subject_tutored_students())::uuid[])
+    );
+comment on policy select_subject_tutor on public.qa_interactions is
+    'A tutor of one subject sees the questions handed to him.';
 
 -- Written by apply_override only, never changed. The student sees the corrected row, not the correction.
 
@@ -627,12 +781,40 @@ grant all on public.overrides to service_role;
 
 create policy select_tutor on public.overrides for select to authenticated
     using (
-        student_id = any ((select private.tutored_students())::uuid[])
-        or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
-        or (tutor_id = (select auth.uid()) and student_id = any ((select private.tutored_students_any())::uuid[]))
+        student_id = any ((select private.listed_students())::uuid[])
+        and (
+            student_id <> all ((select private.partly_tutored_students())::uuid[])
+            or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+            or tutor_id = (select auth.uid())
+        )
     );
 comment on policy select_tutor on public.overrides is
     'Tutors of the student in the subject, and the author while he tutors the student.';
+
+create policy select_wide_tutor on public.overrides for select to app_wide_tutor
+    using (
+        (
+            select true from private.my_tutoring as t
+            where
+                t.student_id = overrides.student_id
+                and (
+                    t.subject_id is null
+                    or t.subject_id = overrides.subject_id
+                    or overrides.tutor_id = (select auth.uid())
+                )
+            limit 1
+        )
+    );
+comment on policy select_wide_tutor on public.overrides is
+    'A tutor of hundreds sees the same rows, asked row by row.';
+
+create policy select_subject_tutor on public.overrides for select to app_subject_tutor
+    using (
+        uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
+        or (tutor_id = (select auth.uid()) and student_id = any ((select private.subject_tutored_students())::uuid[]))
+    );
+comment on policy select_subject_tutor on public.overrides is
+    'A tutor of one subject sees the same rows, found by student and subject, or as his own.';
 
 create policy select_admin on public.overrides for select to app_admin
     using (true);

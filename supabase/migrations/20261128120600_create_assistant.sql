@@ -1,6 +1,8 @@
 -- Tables, functions and views of the room 60_assistant.
 -- Touches: 60_assistant. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 create type public.message_role as enum ('user', 'assistant', 'system');
 comment on type public.message_role is
     'Who speaks: user (a person), assistant (the model), system (a note of the product). Serves the teachers'' '
@@ -568,7 +570,8 @@ begin
     return exists (
         select from public.jobs as j
         join private.job_runtime as r on r.job_id = j.id
-        where j.status in ('queued', 'running')
+        where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
+            and j.status in ('queued', 'running')
             and j.type::text = p_type
             and r.payload ->> p_key = p_id::text
     );
@@ -616,7 +619,8 @@ begin
             and not exists (
                 select from public.jobs as j
                 join private.job_runtime as r on r.job_id = j.id
-                where j.status in ('queued', 'running')
+                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
+                    and j.status in ('queued', 'running')
                     and j.type = 'headstart'
                     and r.payload ->> 'run_id' = h.id::text
             )

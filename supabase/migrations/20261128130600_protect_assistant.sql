@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 60_assistant.
 -- Touches: 60_assistant. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- A teacher reads his own row and may correct his name; staff read all. Rows come from the LTI launch and the Canvas
 -- connection (service), and go with the account.
 

@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 10_identity.
 -- Touches: 10_identity. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Everybody sees himself and the people he is related to; staff sees all. Rows come and go with the account, so no client
 -- inserts or deletes. The role is not among the columns a person may update.
 
@@ -25,6 +27,17 @@ using (
 );
 comment on policy select_related on public.profiles is
     'Own card; a tutor''s students; a student''s tutors and guardians; a parent''s children with consent and their tutors.';
+
+create policy select_wide_tutor on public.profiles for select to app_wide_tutor
+using (
+    (
+        select true from private.my_students as t
+        where t.student_id = profiles.user_id
+        limit 1
+    )
+);
+comment on policy select_wide_tutor on public.profiles is
+    'A tutor of hundreds sees the cards of all his students, asked row by row.';
 
 create policy select_admin on public.profiles for select to app_admin
 using (true);
@@ -85,11 +98,22 @@ comment on policy all_not_anonymous on public.user_stats is 'Anonymous sign-ins 
 
 create policy select_related on public.user_stats for select to authenticated
 using (
-    user_id = (select auth.uid())
-    or user_id = any ((select private.visible_students())::uuid[])
+    user_id = any ((select private.reachable_students())::uuid[])
+    and user_id <> all ((select private.partly_tutored_students())::uuid[])
 );
 comment on policy select_related on public.user_stats is
     'Own figures; those of children with consent; those of students tutored in all subjects.';
+
+create policy select_wide_tutor on public.user_stats for select to app_wide_tutor
+using (
+    (
+        select true from private.my_tutoring as t
+        where t.student_id = user_stats.user_id and t.subject_id is null
+        limit 1
+    )
+);
+comment on policy select_wide_tutor on public.user_stats is
+    'Figures of students a tutor of hundreds tutors in all subjects, asked row by row.';
 
 create policy select_admin on public.user_stats for select to app_admin
 using (true);

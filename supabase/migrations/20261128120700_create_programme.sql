@@ -1,6 +1,8 @@
 -- Tables, functions and views of the room 70_programme.
 -- Touches: 70_programme. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 create type public.week_status as enum ('planned', 'active', 'completed', 'archived');
 comment on type public.week_status is
     'planned (ahead), active (being worked on), completed (done; may be reopened), archived (put away for good).';

@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 40_planner.
 -- Touches: 40_planner. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Own rows only, not even for staff. Calendar columns are the service's.
 
 alter table public.study_blocks enable row level security;

@@ -1,6 +1,8 @@
 -- Tables, functions and views of the room 20_canvas.
 -- Touches: 20_canvas. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Values stand in the order of a life, not of the alphabet.
 
 create type public.integration_provider as enum ('canvas', 'google_calendar', 'outlook_calendar');
@@ -622,7 +624,10 @@ comment on column public.assignments.updated_at is 'When the row last changed.';
 create trigger trg_assignments_updated_at before update on public.assignments
 for each row execute function public.set_updated_at();
 
--- Where the sync of a course stands, so that a killed run goes on where it was. Written by the sync, one row per course.
+-- How far the sync of a course came, for whose turn it is and for whoever looks why a course is not up to date. Written by
+-- the sync with each page, one row per course. A killed run lists the course again from its first page: the cursor counts
+-- rows and does not name them, so a list begun in the middle could not tell what is gone; links to a later page may have
+-- expired by then; and rows whose hash is the same cost no write.
 
 create table public.course_sync_state (
     id uuid primary key default gen_random_uuid(),

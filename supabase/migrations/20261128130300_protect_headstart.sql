@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 30_headstart.
 -- Touches: 30_headstart. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Own rows only, not even for staff. The service writes.
 
 alter table public.headstart_runs enable row level security;

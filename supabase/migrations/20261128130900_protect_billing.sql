@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 85_billing.
 -- Touches: 85_billing. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- The price list: read by visitors too, kept by staff.
 
 alter table public.plans enable row level security;

@@ -1,6 +1,8 @@
 -- Tables, functions and views of the room 50_lectures.
 -- Touches: 50_lectures. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Values stand in the order of a life, not of the alphabet.
 
 create type public.lecture_status as enum ('pending', 'downloading', 'completed', 'failed');

@@ -1,6 +1,8 @@
 -- Grants and row level security of the room 00_foundation.
 -- Touches: 00_foundation. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 -- Who may name objects in which schema. `private` stays shut; policies and bound function bodies need no usage on it.
 -- supabase_auth_admin runs the access token hook, which lives in `private` and reads profiles.
 
@@ -14,6 +16,7 @@ grant usage on schema public to anon, authenticated, app_admin, service_role, su
 revoke all on function private.test_setting(text) from public, anon, authenticated, app_admin, service_role;
 revoke all on function private.clock() from public, anon, authenticated, app_admin, service_role;
 revoke all on function private.today() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.today() to authenticated;
 revoke all on function private.jitter() from public, anon, authenticated, app_admin, service_role;
 
 -- Called inside SECURITY DEFINER functions only.

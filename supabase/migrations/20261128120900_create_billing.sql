@@ -1,6 +1,8 @@
 -- Tables, functions and views of the room 85_billing.
 -- Touches: 85_billing. Undo: drop what it creates, newest first; nothing in it destroys data.
 
+set lock_timeout = '5s';
+
 create type public.plan_name as enum ('free', 'basic', 'pro', 'enterprise');
 comment on type public.plan_name is 'The plans there are, smallest first.';
 
