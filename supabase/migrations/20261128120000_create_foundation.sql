@@ -67,6 +67,26 @@ alter default privileges for role postgres in schema public
 
 revoke create on schema public from public;
 
+-- Checks of arguments that several rooms share. An argument's error names the parameter, so that the caller knows which of
+-- several to mend.
+
+create function private.check_time(p_name text, p_value timestamptz)
+returns void
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    -- 'infinity' sorts after every other time and '-infinity' before it; clients cannot read years of other than four digits
+    if p_value < timestamptz '0001-01-01 00:00:00+00' or p_value >= timestamptz '10000-01-01 00:00:00+00' then
+        raise exception '% must be a time in the years 1 to 9999', p_name using errcode = '22023';
+    end if;
+end
+$$;
+
+comment on function private.check_time(text, timestamptz) is
+    'Raises 22023 naming the parameter when its value is infinite or outside the years 1 to 9999 (UTC); null passes.';
+
 -- One clock for business rules (caps, leases, windows, retention), so that a test can stop it. Column defaults and
 -- updated_at keep now(): they say when the row was written.
 

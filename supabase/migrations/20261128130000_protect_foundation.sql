@@ -11,6 +11,10 @@ grant usage on schema private to supabase_auth_admin;
 
 grant usage on schema public to anon, authenticated, app_admin, service_role, supabase_auth_admin;
 
+-- Called inside SECURITY DEFINER functions only.
+
+revoke all on function private.check_time(text, timestamptz) from public, anon, authenticated, app_admin, service_role;
+
 -- Helpers of SECURITY DEFINER functions, which run as their owner: nobody else needs them.
 
 revoke all on function private.test_setting(text) from public, anon, authenticated, app_admin, service_role;
