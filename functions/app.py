@@ -13,7 +13,7 @@ from apiflask import APIBlueprint, APIFlask
 
 import functions
 from functions.shared.settings import Settings
-from functions.shared.web import create_application
+from functions.shared.web.application import create_application
 
 NOT_SERVICES = frozenset({"shared", "worker"})
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from apiflask import APIFlask
+from typing import TYPE_CHECKING
 
 from functions.shared.settings import Settings
+
+if TYPE_CHECKING:
+    from apiflask import APIFlask
 
 
 def create_app(settings: Settings | None = None) -> APIFlask:
@@ -13,6 +16,6 @@ def create_app(settings: Settings | None = None) -> APIFlask:
     :raise SettingError: a setting is missing or unusable
     """
     from functions.canvas_oauth.routes import blueprint
-    from functions.shared.web import create_service
+    from functions.shared.web.application import create_service
 
     return create_service("canvas-oauth", blueprint, settings)

@@ -13,14 +13,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from functions.canvas_oauth.errors import StateExpired, StateUnknown, StateUsed
 from functions.canvas_oauth.schemas import CompleteAnswer, CompleteRequest, SecretRequest, StartAnswer, StartRequest
 from functions.canvas_oauth.service import OAuthService
-from functions.shared.auth import current_caller, require_administration
 from functions.shared.canvas.factory import CanvasFactory
 from functions.shared.database import rpc
 from functions.shared.errors import AppError
-from functions.shared.idempotency import idempotent
-from functions.shared.openapi import PUBLIC
-from functions.shared.rate_limits import rate_limited
-from functions.shared.web import context
+from functions.shared.web.callers import current_caller, require_administration
+from functions.shared.web.context import context
+from functions.shared.web.idempotency import idempotent
+from functions.shared.web.openapi import PUBLIC
+from functions.shared.web.rate_limits import rate_limited
 
 blueprint = APIBlueprint("canvas-oauth", __name__, tag="canvas-oauth")
 PAGE_HEADERS = {

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from functions.shared.schemas import Answer, Request, UtcTime
+from functions.shared.web.schemas import Answer, Request, UtcTime
 
 
 class StartRequest(Request):

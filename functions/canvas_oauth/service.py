@@ -25,7 +25,6 @@ from functions.canvas_oauth.errors import (
     StateUnknown,
     StateUsed,
 )
-from functions.shared.auth import Caller
 from functions.shared.canvas import oauth
 from functions.shared.canvas.errors import CanvasError, LmsConnectionNotFound
 from functions.shared.canvas.factory import CONNECTION_COLUMNS, SECRET_FIELD, CanvasFactory
@@ -34,6 +33,7 @@ from functions.shared.canvas.transport import Transport
 from functions.shared.crypto import DecryptionFailed
 from functions.shared.database import Database, rpc, run
 from functions.shared.errors import AppError, NotFound, Unavailable
+from functions.shared.tokens import Caller
 
 log = structlog.get_logger(__name__)
 

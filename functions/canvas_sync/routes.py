@@ -7,13 +7,14 @@ from uuid import UUID
 
 from apiflask import APIBlueprint
 
-from functions.canvas_sync.schemas import EndedAnswer, RunAnswer, RunRequest, StartedAnswer, WaitQuery, run_fields
+from functions.canvas_sync.schemas import EndedAnswer, RunAnswer, RunRequest, StartedAnswer, run_fields
 from functions.canvas_sync.service import SyncService
-from functions.shared.auth import current_caller
-from functions.shared.idempotency import idempotent
-from functions.shared.jobs import LIVE, wait_for_job
-from functions.shared.rate_limits import rate_limited
-from functions.shared.web import context
+from functions.shared.jobs import LIVE
+from functions.shared.web.callers import current_caller
+from functions.shared.web.context import context
+from functions.shared.web.idempotency import idempotent
+from functions.shared.web.rate_limits import rate_limited
+from functions.shared.web.waiting import WaitQuery, wait_for_job
 
 blueprint = APIBlueprint("canvas-sync", __name__, tag="canvas-sync")
 

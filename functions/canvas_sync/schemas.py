@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from functions.shared.schemas import Answer, Request
+from functions.shared.web.schemas import Answer, Request
 
 
 class RunRequest(Request):
@@ -15,12 +15,6 @@ class RunRequest(Request):
 
     integration_id: UUID | None = None
     course_ids: list[UUID] | None = Field(default=None, min_length=1, max_length=100)
-
-
-class WaitQuery(Request):
-    """How long to hold the answer until the job ends."""
-
-    wait: float = Field(default=0, ge=0, le=30)
 
 
 class StartedAnswer(Answer):

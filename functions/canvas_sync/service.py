@@ -6,10 +6,10 @@ import hashlib
 from typing import Any
 
 from functions.canvas_sync.errors import IntegrationNotConnected
-from functions.shared.auth import Caller
 from functions.shared.database import Database, run
 from functions.shared.errors import NotFound
 from functions.shared.jobs import LIVE, Enqueued, enqueue, find_job
+from functions.shared.tokens import Caller
 
 RECONNECT = "Connect Canvas with POST /canvas-oauth/start."
 

@@ -14,15 +14,15 @@ from functions.headstart.schemas import (
     RunAnswer,
     RunRequest,
     StartedAnswer,
-    WaitQuery,
 )
 from functions.headstart.service import HeadstartService
-from functions.shared.auth import current_caller
-from functions.shared.idempotency import idempotent
-from functions.shared.jobs import LIVE, wait_for_job
-from functions.shared.rate_limits import rate_limited
-from functions.shared.streams import event_stream, last_seq
-from functions.shared.web import context
+from functions.shared.jobs import LIVE
+from functions.shared.web.callers import current_caller
+from functions.shared.web.context import context
+from functions.shared.web.idempotency import idempotent
+from functions.shared.web.rate_limits import rate_limited
+from functions.shared.web.streams import event_stream, last_seq
+from functions.shared.web.waiting import WaitQuery, wait_for_job
 
 blueprint = APIBlueprint("headstart", __name__, tag="headstart")
 

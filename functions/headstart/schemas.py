@@ -7,19 +7,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from functions.shared.schemas import Answer, Request, UtcTime
+from functions.shared.web.schemas import Answer, Request, UtcTime
 
 
 class RunRequest(Request):
     """For which assignment."""
 
     assignment_id: UUID
-
-
-class WaitQuery(Request):
-    """How long to hold the answer until the job ends."""
-
-    wait: float = Field(default=0, ge=0, le=30)
 
 
 class StartedAnswer(Answer):

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from functions.headstart.errors import AssignmentNotFound, AssignmentRemoved, RunFinished
-from functions.shared.auth import Caller
 from functions.shared.database import Database, rpc, run
 from functions.shared.errors import Conflict, NotFound
-from functions.shared.streams import Batch, Event
+from functions.shared.events import Batch, Event
+from functions.shared.tokens import Caller
 
 RUN_COLUMNS = "assignment_id,status,trigger,model,prompt_version,created_at,started_at,ended_at,error,metrics"
 DOC_COLUMNS = "id,status,title,summary"

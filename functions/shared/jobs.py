@@ -232,21 +232,13 @@ def find_job(client: SyncPostgrestClient, job_id: str) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def wait_for_job(
-    job_id: str, seconds: float, *, client: SyncPostgrestClient | None = None, clock: Clock | None = None
-) -> dict[str, Any] | None:
+def wait_for_job(job_id: str, seconds: float, *, client: SyncPostgrestClient, clock: Clock) -> dict[str, Any] | None:
     """Waits until a job has ended or the time is over, and returns its row; its ``status`` says which.
 
     :param seconds: 0 looks once
-    :param client: whose eyes to look through; without it, the current request's caller
+    :param client: whose eyes to look through
     :return: None when the client may not see such a job
     """
-    if client is None or clock is None:
-        from functions.shared.auth import current_caller
-        from functions.shared.web import context
-
-        client = client or context().database.user(current_caller().token)
-        clock = clock or context().clock
     until = clock.monotonic() + seconds
     pause = FIRST_LOOK_SECONDS
     while True:

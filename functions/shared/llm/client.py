@@ -12,6 +12,7 @@ import json
 import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -100,13 +101,21 @@ class ModelClient:
             budget.tally.usage_estimated = True
 
 
+def library() -> ModuleType:
+    """The client library; it takes about a second to import, so only a process that calls a model does it."""
+    import openai
+
+    return openai
+
+
 @functools.lru_cache(maxsize=16)
 def connections(base_url: str | None, api_key: str | None) -> OpenAI:
     """The library's client, one for each server in a process, so that its connections are used again."""
-    from openai import OpenAI
-
-    # a blank base URL would be taken as one (ai facts 2.2); repeats are counted, so they are ours to make
-    return OpenAI(api_key=api_key or "none", base_url=base_url or "https://api.openai.com/v1", max_retries=0)
+    # a blank base URL would be taken as one; repeats are counted, so they are ours to make
+    client: OpenAI = library().OpenAI(
+        api_key=api_key or "none", base_url=base_url or "https://api.openai.com/v1", max_retries=0
+    )
+    return client
 
 
 class _Call:
@@ -200,10 +209,8 @@ class _Call:
             self._queue.put(("end", None))
 
     def _read(self) -> None:
-        from openai import Timeout
-
         left = max(0.05, self._budget.remaining_seconds())
-        timeout = Timeout(
+        timeout = library().Timeout(
             left,
             connect=min(self._settings.model_connect_timeout_seconds, left),
             read=min(self._settings.model_read_timeout_seconds, left),
@@ -264,8 +271,7 @@ def mapped(error: Exception, *, began: bool) -> errors.ModelError:
 
     :param began: an answer had begun
     """
-    import openai
-
+    openai = library()
     if isinstance(error, errors.ModelError):
         return error
     if isinstance(error, openai.APIStatusError):

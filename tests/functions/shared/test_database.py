@@ -30,13 +30,15 @@ from functions.shared.errors import (
     Unavailable,
     ValidationFailed,
 )
-from functions.shared.idempotency import idempotent
 from functions.shared.jobs import enqueue, wait_for_job
-from functions.shared.openapi import PUBLIC
-from functions.shared.rate_limits import rate_limited
-from functions.shared.schemas import Request
 from functions.shared.settings import Settings, load_settings
-from functions.shared.web import context, create_service
+from functions.shared.web import waiting
+from functions.shared.web.application import create_service
+from functions.shared.web.context import context
+from functions.shared.web.idempotency import idempotent
+from functions.shared.web.openapi import PUBLIC
+from functions.shared.web.rate_limits import rate_limited
+from functions.shared.web.schemas import Request
 from scripts.native.stack import Stack
 from tests.functions.shared.conftest import Handler, Loopback, hang_up, reply
 
@@ -247,7 +249,7 @@ class Service:
 
         @routes.get("/job/<uuid:job_id>")
         def job(job_id: uuid.UUID) -> Any:
-            return wait_for_job(str(job_id), 0) or {"status": None}
+            return waiting.wait_for_job(str(job_id), 0) or {"status": None}
 
         self.app = create_service("work", routes, settings)
 

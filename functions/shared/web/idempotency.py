@@ -12,10 +12,11 @@ import structlog
 from flask import Response, current_app, jsonify, request
 from pydantic import BaseModel
 
-from functions.shared.auth import current_caller
 from functions.shared.database import rpc
 from functions.shared.errors import AppError, IdempotencyInFlight, IdempotencyMismatch, Unavailable, ValidationFailed
-from functions.shared.web import context, error_response
+from functions.shared.web.callers import current_caller
+from functions.shared.web.context import context
+from functions.shared.web.failures import error_response
 
 log = structlog.get_logger(__name__)
 

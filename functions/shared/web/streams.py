@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import structlog
 from flask import Response, request
 
 from functions.shared.clock import Clock
 from functions.shared.errors import Unavailable
-from functions.shared.web import context
+from functions.shared.events import Batch
+from functions.shared.web.context import context
 
 log = structlog.get_logger(__name__)
 
@@ -23,22 +23,6 @@ IDLE_SECONDS = 0.25
 LONGEST_SECONDS = 900.0
 RECONNECT_MS = 3000
 FAILURES_IN_A_ROW = 5
-
-
-@dataclass(frozen=True)
-class Event:
-    """One event; ``seq`` counts up within its stream, ``data`` has a ``type``."""
-
-    seq: int
-    data: Mapping[str, Any]
-
-
-class Batch(NamedTuple):
-    """What a look into the store found; ``ended`` when nothing will ever follow (the terminal event is among these
-    or was delivered before)."""
-
-    events: Sequence[Event]
-    ended: bool
 
 
 def last_seq(stream_id: str) -> int:

@@ -23,16 +23,16 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pydantic import Field
 
-from functions.shared import web
 from functions.shared.errors import Conflict, RateLimited, Unavailable
-from functions.shared.openapi import PUBLIC
-from functions.shared.schemas import Request, UtcTime
-from functions.shared.settings import Settings
+from functions.shared.settings import Settings, load_settings
+from functions.shared.web.application import create_application
+from functions.shared.web.openapi import PUBLIC
+from functions.shared.web.schemas import Request, UtcTime
 from scripts.native.keys import Keys
 from scripts.native.postgres import free_port
 from tests.functions.shared.conftest import HeldClock
 
-REPO = Path(__file__).parents[3]
+REPO = Path(__file__).parents[4]
 BASE = "/functions/v1"
 SHAPE = {"code", "message", "details", "hint", "request_id"}
 JSON = {"Content-Type": "application/json"}
@@ -89,8 +89,6 @@ def blueprint() -> APIBlueprint:
             raise RateLimited(retry_after=1.2)
         if how == "unavailable":
             raise Unavailable
-        if how == "wait":
-            return {"wait": web.wait_seconds()}
         if how.isdigit():
             abort(int(how))
         raise RuntimeError("the database password is hush")
@@ -106,7 +104,7 @@ def blueprint() -> APIBlueprint:
 @pytest.fixture
 def app(settings: Settings, clock: HeldClock) -> APIFlask:
     """One service with those routes."""
-    return web.create_application([("shop", blueprint())], settings, clock)
+    return create_application([("shop", blueprint())], settings, clock)
 
 
 @pytest.fixture
@@ -276,17 +274,6 @@ def test_cors_names_exactly_the_listed_origins(client: FlaskClient, settings: Se
             assert "Origin" in answer.headers["Vary"]
 
 
-@pytest.mark.parametrize(("text", "seconds"), [(None, 0), ("0", 0), ("30", 30), ("2.5", 2.5)])
-def test_wait_reads_seconds(client: FlaskClient, text: str | None, seconds: float) -> None:
-    query = {} if text is None else {"wait": text}
-    assert client.get(f"{BASE}/shop/fails/wait", query_string=query).json == {"wait": seconds}
-
-
-@pytest.mark.parametrize("text", ["", "31", "-1", "1e1", "nan", "inf", "٣", "30.001", "9999999999"])
-def test_wait_refuses_the_rest(client: FlaskClient, text: str) -> None:
-    refused(client.get(f"{BASE}/shop/fails/wait", query_string={"wait": text}), 422, "validation_failed")
-
-
 def test_health_asks_nobody_and_readiness_at_most_every_two_seconds(
     client: FlaskClient, jwks: Any, clock: HeldClock
 ) -> None:
@@ -311,9 +298,7 @@ def test_metrics_are_for_this_machine_or_the_token(env: dict[str, str], client: 
     assert str(GOOD["id"]) not in answer.text
     through_gateway = {"X-Forwarded-For": "127.0.0.1"}
     refused(client.get(f"{BASE}/metrics", headers=through_gateway), 401, "unauthorized")
-    from functions.shared.settings import load_settings
-
-    with_token = web.create_application([], load_settings(env | {"METRICS_TOKEN": "open-sesame"})).test_client()
+    with_token = create_application([], load_settings(env | {"METRICS_TOKEN": "open-sesame"})).test_client()
     sesame = through_gateway | {"Authorization": "Bearer open-sesame"}
     assert with_token.get(f"{BASE}/metrics", headers=sesame).status_code == 200
     wrong = through_gateway | {"Authorization": "Bearer open-sesamf"}

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import hmac
-import threading
 
 from apiflask import APIBlueprint
 from flask import Response, jsonify, request
 
 from functions.shared import metrics
-from functions.shared.auth import bearer_token
-from functions.shared.clock import Clock
-from functions.shared.database import Database
 from functions.shared.errors import Unauthorized
-from functions.shared.openapi import PUBLIC
 from functions.shared.settings import is_loopback
-from functions.shared.web import context
-
-READY_CACHE_SECONDS = 2.0
+from functions.shared.web.callers import bearer_token
+from functions.shared.web.context import context
+from functions.shared.web.openapi import PUBLIC
 
 blueprint = APIBlueprint("health", __name__, tag="health")
-
-
-class Readiness:
-    """Whether the database answers, asked at most every two seconds however many ask."""
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._asked_at: float | None = None
-        self._ready = False
-
-    def check(self) -> bool:
-        """The answer of now, or of up to two seconds ago."""
-        with self._lock:
-            now = self._clock.monotonic()
-            if self._asked_at is None or now - self._asked_at >= READY_CACHE_SECONDS:
-                self._ready = self._database.answers()
-                self._asked_at = self._clock.monotonic()
-            return self._ready
 
 
 @blueprint.get("/healthz")
@@ -53,7 +28,7 @@ def healthz() -> Response:
 @blueprint.doc(summary="The service can work", security=PUBLIC, responses={503: "The database does not answer"})
 def readyz() -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
     """Asks the database, at most every two seconds."""
-    if context().readiness.check():
+    if context().readiness.is_ready():
         return jsonify(status="ok", checks={"database": "ok"}), 200
     return jsonify(status="unavailable", checks={"database": "unavailable"}), 503, {"Retry-After": "2"}
 

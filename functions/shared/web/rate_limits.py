@@ -10,10 +10,10 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from flask import request
 
-from functions.shared.auth import current_caller
 from functions.shared.database import rpc
 from functions.shared.errors import RateLimited
-from functions.shared.web import context
+from functions.shared.web.callers import current_caller
+from functions.shared.web.context import context
 
 P = ParamSpec("P")
 T = TypeVar("T")

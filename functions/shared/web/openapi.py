@@ -8,8 +8,8 @@ from typing import Any
 from apiflask import APIFlask
 from flask import Response
 
-from functions.shared.schemas import ErrorBody
 from functions.shared.settings import Settings
+from functions.shared.web.schemas import ErrorBody
 
 BASE = "/functions/v1"
 # for ``@blueprint.doc(security=PUBLIC)``: no credentials are needed

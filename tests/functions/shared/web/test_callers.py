@@ -19,10 +19,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from functions.shared.auth import TokenVerifier, current_caller, require_administration
 from functions.shared.errors import Unauthorized, Unavailable
 from functions.shared.settings import Settings
-from functions.shared.web import create_service
+from functions.shared.tokens import TokenVerifier
+from functions.shared.web.application import create_service
+from functions.shared.web.callers import current_caller, require_administration
 from scripts.native.keys import Keys
 from tests.functions.shared.conftest import Handler, HeldClock, Loopback, hang_up, reply
 

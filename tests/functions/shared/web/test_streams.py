@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from apiflask import APIBlueprint
 
-from functions.shared import web
 from functions.shared.errors import Unavailable
-from functions.shared.openapi import PUBLIC
+from functions.shared.events import Batch, Event
 from functions.shared.settings import Settings
-from functions.shared.streams import Batch, Event, event_stream, tail
+from functions.shared.web.application import create_service
+from functions.shared.web.openapi import PUBLIC
+from functions.shared.web.streams import event_stream, tail
 from tests.functions.shared.conftest import HeldClock
 
 STORED = [
@@ -46,7 +47,7 @@ def ask(settings: Settings, last: str | None) -> Any:
     def events() -> Any:
         return event_stream("run-1", stored)
 
-    client = web.create_service("live", routes, settings).test_client()
+    client = create_service("live", routes, settings).test_client()
     headers = {} if last is None else {"Last-Event-ID": last}
     return client.get("/functions/v1/live/events", headers=headers)
 

@@ -1,0 +1,135 @@
+"""The application every service runs in: one error shape, request ids, CORS, limits, health, OpenAPI.
+
+A service is a package with ``routes.py`` that holds one ``blueprint``; its paths begin behind
+``/functions/v1/<service name>``. ``functions/app.py`` mounts all of them, ``create_service`` one alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import structlog
+from apiflask import APIBlueprint, APIFlask
+from flask import Response, current_app, g, request
+
+from functions.shared import metrics
+from functions.shared.clock import Clock
+from functions.shared.errors import PayloadTooLarge
+from functions.shared.log import set_up_logs
+from functions.shared.settings import Settings, load_settings
+from functions.shared.web import failures, health, openapi
+from functions.shared.web.bodies import StrictRequest
+from functions.shared.web.callers import identify
+from functions.shared.web.context import EXTENSION, Context, context, request_id
+from functions.shared.web.openapi import BASE
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY_BYTES = 1024 * 1024
+CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+CORS_HEADERS = (
+    "authorization, apikey, content-type, accept, idempotency-key, last-event-id, x-client-info, x-request-id"
+)
+CORS_EXPOSED = "X-Request-Id, Retry-After, Idempotent-Replayed, WWW-Authenticate, x-vercel-ai-ui-message-stream"
+PREFLIGHT_SECONDS = 600
+
+
+def create_service(name: str, blueprint: APIBlueprint, settings: Settings | None = None) -> APIFlask:
+    """One service alone, on the same paths as in the whole: ``gunicorn 'functions.<package>:create_app()'``.
+
+    :param name: the service's name in paths, e.g. ``canvas-sync``
+    :raise SettingError: a setting is missing or unusable
+    """
+    return create_application([(name, blueprint)], settings)
+
+
+def create_application(
+    services: Iterable[tuple[str, APIBlueprint]], settings: Settings | None = None, clock: Clock | None = None
+) -> APIFlask:
+    """The application around any number of services.
+
+    :raise SettingError: a setting is missing or unusable
+    """
+    settings = settings or load_settings()
+    set_up_logs(settings.log_level)
+    app = APIFlask(
+        "functions",
+        title="Headstart functions",
+        version="1",
+        spec_path=f"{BASE}/openapi.json",
+        docs_path=None,
+        json_errors=False,
+    )
+    app.request_class = StrictRequest
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.strict_slashes = False
+    app.extensions[EXTENSION] = Context.of(settings, clock)
+    # a path with two slashes is an unknown path, answered in the one error shape, not a redirect
+    app.url_map.merge_slashes = False
+    app.before_request(_begin)
+    app.after_request(_end)
+    failures.set_up(app)
+    app.register_blueprint(health.blueprint, url_prefix=BASE)
+    for name, blueprint in services:
+        app.register_blueprint(blueprint, url_prefix=f"{BASE}/{name}")
+    openapi.set_up(app, settings)
+    return app
+
+
+def _begin() -> Response | None:
+    """Before every request, unknown paths too: id, log context, CORS preflight, size."""
+    g.began = time.monotonic()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id())
+    if request.method == "OPTIONS":
+        # before any question of identity: a browser sends its preflight without credentials
+        return Response(status=204)
+    length = request.content_length
+    if length is not None and request.max_content_length is not None and length > request.max_content_length:
+        raise PayloadTooLarge()
+    if not _open_to_all():
+        identify()
+    return None
+
+
+def _open_to_all() -> bool:
+    """Whether the route says ``doc(security=PUBLIC)``; what exists neither in method nor path is a 404 or 405."""
+    if request.endpoint is None or request.blueprint == "openapi":
+        return True
+    spec = getattr(current_app.view_functions[request.endpoint], "_spec", {})
+    return bool(spec.get("security") == openapi.PUBLIC)
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-Id"] = request_id()
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    _cors(response)
+    rule = request.url_rule.rule if request.url_rule else "(no route)"
+    seconds = time.monotonic() - g.get("began", time.monotonic())
+    metrics.observe(rule, request.method, response.status_code, seconds)
+    log.info(
+        "request",
+        method=request.method,
+        route=rule,
+        status=response.status_code,
+        ms=round(seconds * 1000, 1),
+        user_id=g.caller.user_id if "caller" in g else None,
+    )
+    return response
+
+
+def _cors(response: Response) -> None:
+    response.vary.add("Origin")
+    origin = request.headers.get("Origin")
+    if origin is None or origin not in context().settings.cors_origins:
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Allow-Credentials"] = "true"
+    response.headers["Access-Control-Expose-Headers"] = CORS_EXPOSED
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = CORS_METHODS
+        response.headers["Access-Control-Allow-Headers"] = CORS_HEADERS
+        response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)

@@ -1,0 +1,62 @@
+"""What a request works with: the application's collaborators, and the request's id."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app, g, request
+
+from functions.shared.clock import Clock, SystemClock
+from functions.shared.crypto import Envelope
+from functions.shared.database import Database
+from functions.shared.http import Http
+from functions.shared.readiness import Readiness
+from functions.shared.settings import Settings
+from functions.shared.tokens import TokenVerifier
+
+EXTENSION = "headstart"
+REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+
+
+@dataclass(frozen=True)
+class Context:
+    """The collaborators of one application's routes."""
+
+    settings: Settings
+    database: Database
+    http: Http
+    crypto: Envelope
+    clock: Clock
+    verifier: TokenVerifier
+    readiness: Readiness
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Clock | None = None) -> Context:
+        """Fresh collaborators; nothing is contacted yet."""
+        clock = clock or SystemClock()
+        database = Database(settings)
+        return cls(
+            settings=settings,
+            database=database,
+            http=Http.of(settings),
+            crypto=Envelope(settings.encryption_keys),
+            clock=clock,
+            verifier=TokenVerifier(settings, clock),
+            readiness=Readiness(database, clock),
+        )
+
+
+def context() -> Context:
+    """The running application's collaborators."""
+    return cast(Context, current_app.extensions[EXTENSION])
+
+
+def request_id() -> str:
+    """The id of the current request: the caller's own when it has the right form, else a new one."""
+    if "request_id" not in g:
+        wanted = request.headers.get("X-Request-Id", "")
+        g.request_id = wanted if REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex
+    return cast(str, g.request_id)

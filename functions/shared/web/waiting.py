@@ -1,0 +1,24 @@
+"""``?wait=N``: holds an answer until the job ends or N seconds have passed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from functions.shared import jobs
+from functions.shared.web.callers import current_caller
+from functions.shared.web.context import context
+from functions.shared.web.schemas import Request
+
+
+class WaitQuery(Request):
+    """How many seconds to hold the answer until the job ends."""
+
+    wait: float = Field(default=0, ge=0, le=30)
+
+
+def wait_for_job(job_id: str, seconds: float) -> dict[str, Any] | None:
+    """As :func:`functions.shared.jobs.wait_for_job`, through the eyes of the current request's caller."""
+    known = context()
+    return jobs.wait_for_job(job_id, seconds, client=known.database.user(current_caller().token), clock=known.clock)
