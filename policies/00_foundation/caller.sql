@@ -1,4 +1,4 @@
--- Called inside SECURITY DEFINER functions only.
+-- Policies and column defaults run it with the rights of the person who reads or writes. The service writes rows by REST
+-- too, and its inserts run the same defaults.
 
-revoke all on function private.caller() from public, anon, authenticated, app_admin, service_role;
-revoke all on function private.person() from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.caller_id() to authenticated, service_role;

@@ -1,7 +1,6 @@
--- Who may name objects in which schema. `private` stays shut; policies and bound function bodies need no usage on it.
+-- Who may name objects in which schema. `private` is new and so shut; policies and bound function bodies need no usage on it.
 -- supabase_auth_admin runs the access token hook, which lives in `private` and reads profiles.
 
-revoke all on schema private from public, anon, authenticated, app_admin, service_role;
 grant usage on schema private to supabase_auth_admin;
 
 grant usage on schema public to anon, authenticated, app_admin, service_role, supabase_auth_admin;

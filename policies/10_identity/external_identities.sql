@@ -2,17 +2,11 @@
 
 alter table private.external_identities enable row level security;
 
-revoke all on private.external_identities from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.external_identities to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.external_identities is 'Closed on purpose: only definer functions of the service come here.';
 
-revoke all on function public.svc_link_external_identity(uuid, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_link_external_identity(uuid, text, text, text) to service_role;
 
-revoke all on function public.svc_find_external_identity(text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_find_external_identity(text, text, text) to service_role;

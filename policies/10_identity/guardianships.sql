@@ -2,18 +2,12 @@
 
 alter table public.guardianships enable row level security;
 
-revoke all on public.guardianships from public, anon, authenticated, app_admin, service_role;
 grant select on public.guardianships to authenticated;
 grant select, insert, update, delete on public.guardianships to app_admin;
 grant all on public.guardianships to service_role;
 
-create policy all_not_anonymous on public.guardianships as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.guardianships is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.guardianships for select to authenticated
-using (parent_id = (select auth.uid()) or student_id = (select auth.uid()));
+using (parent_id = (select private.caller_id()) or student_id = (select private.caller_id()));
 comment on policy select_own on public.guardianships is 'The parent and the student see it, whatever its state.';
 
 create policy select_admin on public.guardianships for select to app_admin
@@ -32,5 +26,3 @@ comment on policy update_admin on public.guardianships is 'Staff records a verif
 create policy delete_admin on public.guardianships for delete to app_admin
 using (true);
 comment on policy delete_admin on public.guardianships is 'Staff removes one made by mistake; audited.';
-
-revoke all on function private.stamp_guardianship() from public, anon, authenticated, app_admin, service_role;

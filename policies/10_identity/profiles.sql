@@ -3,21 +3,15 @@
 
 alter table public.profiles enable row level security;
 
-revoke all on public.profiles from public, anon, authenticated, app_admin, service_role;
 grant select, update (display_name, avatar_url, timezone) on public.profiles to authenticated;
 grant all on public.profiles to service_role;
 -- the access token hook looks the role up
 grant select on public.profiles to supabase_auth_admin;
 
-create policy all_not_anonymous on public.profiles as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.profiles is 'Anonymous sign-ins get nothing.';
-
 -- own first: for one's own row the set of relations is never built
 create policy select_related on public.profiles for select to authenticated
 using (
-    user_id = (select auth.uid())
+    user_id = (select private.caller_id())
     or user_id = any ((select private.related_people())::uuid[])
 );
 comment on policy select_related on public.profiles is
@@ -43,8 +37,6 @@ using (true);
 comment on policy select_auth on public.profiles is 'Auth reads the role when it issues a token.';
 
 create policy update_own on public.profiles for update to authenticated
-using (user_id = (select auth.uid()))
-with check (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()))
+with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.profiles is 'A person edits his own name, picture and time zone.';
-
-revoke all on function private.check_timezone() from public, anon, authenticated, app_admin, service_role;

@@ -2,14 +2,8 @@
 
 alter table public.user_stats enable row level security;
 
-revoke all on public.user_stats from public, anon, authenticated, app_admin, service_role;
 grant select on public.user_stats to authenticated;
 grant all on public.user_stats to service_role;
-
-create policy all_not_anonymous on public.user_stats as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.user_stats is 'Anonymous sign-ins get nothing.';
 
 create policy select_related on public.user_stats for select to authenticated
 using (

@@ -2,24 +2,17 @@
 
 alter table private.integration_tokens enable row level security;
 
-revoke all on private.integration_tokens from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.integration_tokens to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.integration_tokens is 'Closed on purpose: only definer functions of the service come here.';
 
-revoke all on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) to service_role;
 
-revoke all on function public.svc_get_integration_token(uuid, boolean) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_get_integration_token(uuid, boolean) to service_role;
 
-revoke all on function public.svc_delete_integration_token(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_delete_integration_token(uuid) to service_role;
 
-revoke all on function public.svc_begin_token_refresh(uuid, text, int) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_begin_token_refresh(uuid, text, int) to service_role;
 
-revoke all on function public.svc_end_token_refresh(uuid, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_end_token_refresh(uuid, text) to service_role;

@@ -2,15 +2,11 @@
 
 alter table private.lms_connection_secrets enable row level security;
 
-revoke all on private.lms_connection_secrets from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.lms_connection_secrets to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lms_connection_secrets is 'Closed on purpose: only definer functions of the service come here.';
 
-revoke all on function public.svc_put_lms_secret(uuid, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_put_lms_secret(uuid, text) to service_role;
 
-revoke all on function public.svc_get_lms_secret(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_get_lms_secret(uuid) to service_role;

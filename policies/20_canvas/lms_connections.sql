@@ -2,18 +2,12 @@
 
 alter table public.lms_connections enable row level security;
 
-revoke all on public.lms_connections from public, anon, authenticated, app_admin, service_role;
 grant select on public.lms_connections to authenticated;
 grant insert, update on public.lms_connections to app_admin;
 grant all on public.lms_connections to service_role;
 
-create policy all_not_anonymous on public.lms_connections as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.lms_connections is 'Anonymous sign-ins get nothing.';
-
 create policy select_active on public.lms_connections for select to authenticated
-using (status = 'active');
+using (status = 'active' and (select private.caller_id()) is not null);
 comment on policy select_active on public.lms_connections is 'Every signed-in person sees the active installations.';
 
 create policy select_admin on public.lms_connections for select to app_admin

@@ -2,11 +2,7 @@
 
 alter table private.lti_identities enable row level security;
 
-revoke all on private.lti_identities from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.lti_identities to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lti_identities is 'Closed on purpose: only definer functions of the service come here.';
-
-revoke all on function private.delete_lti_identities() from public, anon, authenticated, app_admin, service_role;

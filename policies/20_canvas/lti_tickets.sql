@@ -2,8 +2,6 @@
 
 alter table private.lti_tickets enable row level security;
 
-revoke all on private.lti_tickets from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.lti_tickets to anon, authenticated
 using (false)
 with check (false);

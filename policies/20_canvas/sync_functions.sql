@@ -1,46 +1,28 @@
 -- For the service alone: it checks ownership before it calls.
 
-revoke all on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz)
 to service_role;
 
-revoke all on function public.svc_disconnect_integration(uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_disconnect_integration(uuid)
 to service_role;
 
-revoke all on function public.svc_expire_integration(uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_expire_integration(uuid)
 to service_role;
 
-revoke all on function public.svc_apply_courses(uuid, jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_apply_courses(uuid, jsonb)
 to service_role;
 
-revoke all on function public.svc_missing_courses(uuid, bigint[])
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_missing_courses(uuid, bigint[])
 to service_role;
 
-revoke all on function public.svc_mark_course(uuid, text, boolean)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_mark_course(uuid, text, boolean)
 to service_role;
 
-revoke all on function public.svc_apply_assignments(uuid, jsonb, jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_apply_assignments(uuid, jsonb, jsonb)
 to service_role;
 
-revoke all on function public.svc_missing_assignments(uuid, bigint[])
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_missing_assignments(uuid, bigint[])
 to service_role;
 
-revoke all on function public.svc_finish_assignments(uuid, bigint[], jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_finish_assignments(uuid, bigint[], jsonb)
 to service_role;

@@ -2,16 +2,12 @@
 
 alter table private.generation_events enable row level security;
 
-revoke all on private.generation_events from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.generation_events to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.generation_events is
     'Closed on purpose: only definer functions of the service come here.';
 
-revoke all on function public.svc_append_generation(uuid, bigint, jsonb[]) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_append_generation(uuid, bigint, jsonb[]) to service_role;
 
-revoke all on function public.svc_read_generation(uuid, bigint, int) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_read_generation(uuid, bigint, int) to service_role;

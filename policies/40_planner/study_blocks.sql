@@ -2,29 +2,23 @@
 
 alter table public.study_blocks enable row level security;
 
-revoke all on public.study_blocks from public, anon, authenticated, app_admin, service_role;
 grant select, delete, insert (assignment_id, start_at, end_at, notes),
 update (assignment_id, start_at, end_at, notes, status) on public.study_blocks to authenticated;
 grant all on public.study_blocks to service_role;
 
-create policy all_not_anonymous on public.study_blocks as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.study_blocks is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.study_blocks for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.study_blocks is 'A person sees his own plan.';
 
 create policy insert_own on public.study_blocks for insert to authenticated
-with check (user_id = (select auth.uid()));
+with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.study_blocks is 'A person plans for himself; the foreign key keeps him to his own assignments.';
 
 create policy update_own on public.study_blocks for update to authenticated
-using (user_id = (select auth.uid()))
-with check (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()))
+with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.study_blocks is 'A person changes his own plan.';
 
 create policy delete_own on public.study_blocks for delete to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.study_blocks is 'A person drops a block of his own.';

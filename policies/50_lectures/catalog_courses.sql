@@ -3,23 +3,17 @@
 
 alter table public.catalog_courses enable row level security;
 
-revoke all on public.catalog_courses from public, anon, authenticated, app_admin, service_role;
 grant select, update (title, instructor) on public.catalog_courses to authenticated;
 grant insert, delete on public.catalog_courses to app_admin;
 grant all on public.catalog_courses to service_role;
 
-create policy all_not_anonymous on public.catalog_courses as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.catalog_courses is 'Anonymous sign-ins get nothing.';
-
 create policy select_all on public.catalog_courses for select to authenticated
-using (true);
+using ((select private.caller_id()) is not null);
 comment on policy select_all on public.catalog_courses is 'Every signed-in person sees the catalogue.';
 
 create policy update_creator on public.catalog_courses for update to authenticated
-using (created_by = (select auth.uid()) and not is_official)
-with check (created_by = (select auth.uid()) and not is_official);
+using (created_by = (select private.caller_id()) and not is_official)
+with check (created_by = (select private.caller_id()) and not is_official);
 comment on policy update_creator on public.catalog_courses is 'Who added a course corrects it, until the school''s list takes it over.';
 
 create policy insert_admin on public.catalog_courses for insert to app_admin

@@ -2,24 +2,18 @@
 
 alter table public.documents enable row level security;
 
-revoke all on public.documents from public, anon, authenticated, app_admin, service_role;
 grant select, delete, update (filename) on public.documents to authenticated;
 grant all on public.documents to service_role;
 
-create policy all_not_anonymous on public.documents as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.documents is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.documents for select to authenticated
-using (owner_id = (select auth.uid()));
+using (owner_id = (select private.caller_id()));
 comment on policy select_own on public.documents is 'A person sees his own files.';
 
 create policy update_own on public.documents for update to authenticated
-using (owner_id = (select auth.uid()))
-with check (owner_id = (select auth.uid()));
+using (owner_id = (select private.caller_id()))
+with check (owner_id = (select private.caller_id()));
 comment on policy update_own on public.documents is 'A person renames his own file.';
 
 create policy delete_own on public.documents for delete to authenticated
-using (owner_id = (select auth.uid()));
+using (owner_id = (select private.caller_id()));
 comment on policy delete_own on public.documents is 'A person deletes his own file; a trigger queues the bytes.';

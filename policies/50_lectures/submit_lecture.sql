@@ -1,5 +1,3 @@
 -- The service only; it checked the caller.
 
-revoke all on function public.svc_submit_lecture(uuid, uuid, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_submit_lecture(uuid, uuid, text, text, text) to service_role;

@@ -1,10 +1,6 @@
 -- The chat service and its worker only.
 
-revoke all on function public.svc_begin_answer(uuid, uuid, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_begin_answer(uuid, uuid, text, text, text) to service_role;
 
-revoke all on function public.svc_finish_answer(uuid, text, text, text, jsonb, jsonb, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_finish_answer(uuid, text, text, text, jsonb, jsonb, text, text, text)
 to service_role;

@@ -1,27 +1,21 @@
 -- Written by the service; its teacher edits, approves, archives and deletes it.
 
 alter table public.generated_content enable row level security;
-revoke all on public.generated_content from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.generated_content to authenticated;
 grant update (title, content_md, content, class_id, status) on public.generated_content to authenticated;
 grant delete on public.generated_content to authenticated;
 grant all on public.generated_content to service_role;
 
-create policy all_not_anonymous on public.generated_content as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.generated_content is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.generated_content for select to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.generated_content is 'A teacher sees what was written for him.';
 
 create policy update_own on public.generated_content for update to authenticated
-    using (teacher_id = (select auth.uid()))
-    with check (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()))
+    with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.generated_content is 'A teacher edits, files and approves it.';
 
 create policy delete_own on public.generated_content for delete to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.generated_content is 'A teacher deletes it.';

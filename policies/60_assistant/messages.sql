@@ -2,16 +2,10 @@
 -- assistant's side is written by svc_begin_answer and svc_finish_answer only. Staff read no chat.
 
 alter table public.messages enable row level security;
-revoke all on public.messages from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.messages to authenticated;
 grant insert (thread_id, role, content, external_id) on public.messages to authenticated;
 grant all on public.messages to service_role;
-
-create policy all_not_anonymous on public.messages as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.messages is 'Anonymous sign-ins have no rights here.';
 
 create policy select_own on public.messages for select to authenticated
     using (thread_id = any ((select private.my_threads())::uuid[]));
@@ -20,5 +14,3 @@ comment on policy select_own on public.messages is 'A teacher sees the lines of 
 create policy insert_own on public.messages for insert to authenticated
     with check (role = 'user' and thread_id = any ((select private.my_threads())::uuid[]));
 comment on policy insert_own on public.messages is 'A teacher speaks for himself, in his own conversation.';
-
-revoke all on function private.touch_thread() from public, anon, authenticated, app_admin, service_role;

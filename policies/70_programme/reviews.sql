@@ -1,28 +1,20 @@
 -- A learner asks for a review and may throw it away; state and result are the service's.
 
 alter table public.reviews enable row level security;
-revoke all on public.reviews from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.reviews to authenticated;
 grant insert (github_url, depth, week_id) on public.reviews to authenticated;
 grant delete on public.reviews to authenticated;
 grant all on public.reviews to service_role;
 
-create policy all_not_anonymous on public.reviews as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.reviews is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.reviews for select to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy select_own on public.reviews is 'A learner sees his own reviews.';
 
 create policy insert_own on public.reviews for insert to authenticated
-    with check (user_id = (select auth.uid()));
+    with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.reviews is 'A learner asks for a review of a repository.';
 
 create policy delete_own on public.reviews for delete to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.reviews is 'A learner deletes his review.';
-
-revoke all on function private.stamp_review() from public, anon, authenticated, app_admin, service_role;

@@ -1,16 +1,10 @@
 -- Read through the session; the learner adds his own lines while it is open. Lines go with their session.
 
 alter table public.socratic_messages enable row level security;
-revoke all on public.socratic_messages from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.socratic_messages to authenticated;
 grant insert (session_id, role, content) on public.socratic_messages to authenticated;
 grant all on public.socratic_messages to service_role;
-
-create policy all_not_anonymous on public.socratic_messages as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.socratic_messages is 'Anonymous sign-ins have no rights here.';
 
 create policy select_own on public.socratic_messages for select to authenticated
     using (session_id = any ((select private.my_socratic_sessions())::uuid[]));

@@ -1,7 +1,6 @@
 -- The learner opens, renames and closes; counts and insights are the service's.
 
 alter table public.socratic_sessions enable row level security;
-revoke all on public.socratic_sessions from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.socratic_sessions to authenticated;
 grant insert (week_id, topic, voice_enabled) on public.socratic_sessions to authenticated;
@@ -9,27 +8,20 @@ grant update (topic, voice_enabled, ended_at) on public.socratic_sessions to aut
 grant delete on public.socratic_sessions to authenticated;
 grant all on public.socratic_sessions to service_role;
 
-create policy all_not_anonymous on public.socratic_sessions as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.socratic_sessions is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.socratic_sessions for select to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy select_own on public.socratic_sessions is 'A learner sees his own dialogues.';
 
 create policy insert_own on public.socratic_sessions for insert to authenticated
-    with check (user_id = (select auth.uid()));
+    with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.socratic_sessions is
     'A learner opens a dialogue; the foreign key admits his own weeks only.';
 
 create policy update_own on public.socratic_sessions for update to authenticated
-    using (user_id = (select auth.uid()))
-    with check (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()))
+    with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.socratic_sessions is 'A learner renames or closes his dialogue.';
 
 create policy delete_own on public.socratic_sessions for delete to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.socratic_sessions is 'A learner deletes his dialogue.';
-
-revoke all on function private.keep_session_ended() from public, anon, authenticated, app_admin, service_role;

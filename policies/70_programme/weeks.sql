@@ -1,7 +1,6 @@
 -- Everybody keeps his own programme.
 
 alter table public.weeks enable row level security;
-revoke all on public.weeks from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.weeks to authenticated;
 grant insert (
@@ -15,24 +14,19 @@ grant update (
 grant delete on public.weeks to authenticated;
 grant all on public.weeks to service_role;
 
-create policy all_not_anonymous on public.weeks as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.weeks is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.weeks for select to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy select_own on public.weeks is 'A learner sees his own weeks.';
 
 create policy insert_own on public.weeks for insert to authenticated
-    with check (user_id = (select auth.uid()));
+    with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.weeks is 'A learner plans his own weeks.';
 
 create policy update_own on public.weeks for update to authenticated
-    using (user_id = (select auth.uid()))
-    with check (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()))
+    with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.weeks is 'A learner changes his own weeks.';
 
 create policy delete_own on public.weeks for delete to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.weeks is 'A learner deletes his own weeks, and what hangs below them.';

@@ -2,7 +2,6 @@
 -- goal cannot be deleted by the student, only cancelled.
 
 alter table public.goals enable row level security;
-revoke all on public.goals from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.goals to authenticated;
 grant insert (
@@ -13,22 +12,6 @@ grant update (
 ) on public.goals to authenticated;
 grant delete on public.goals to authenticated;
 grant all on public.goals to service_role;
-
-create policy insert_not_anonymous on public.goals as restrictive for insert to authenticated
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy insert_not_anonymous on public.goals is
-    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
-
-create policy update_not_anonymous on public.goals as restrictive for update to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy update_not_anonymous on public.goals is
-    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
-
-create policy delete_not_anonymous on public.goals as restrictive for delete to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy delete_not_anonymous on public.goals is
-    'Anonymous sign-ins delete nothing; to them the sets of the select policy are empty.';
 
 create policy select_visible on public.goals for select to authenticated
     using (
@@ -64,29 +47,27 @@ comment on policy select_admin on public.goals is 'Staff see every goal.';
 
 create policy insert_shaper on public.goals for insert to authenticated
     with check (
-        created_by = (select auth.uid())
-        and (student_id = (select auth.uid()) or private.tutors(student_id, subject_id))
+        created_by = (select private.caller_id())
+        and (student_id = (select private.caller_id()) or private.tutors(student_id, subject_id))
     );
 comment on policy insert_shaper on public.goals is
     'A student for himself, or his tutor of the subject; who sets it is on record.';
 
 create policy update_shaper on public.goals for update to authenticated
     using (
-        student_id = (select auth.uid())
+        student_id = (select private.caller_id())
         or (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
     )
     with check (
-        student_id = (select auth.uid())
+        student_id = (select private.caller_id())
         or (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
     );
 comment on policy update_shaper on public.goals is 'The student or his tutor of the subject; a parent only looks on.';
 
 create policy delete_author on public.goals for delete to authenticated
-    using (student_id = (select auth.uid()) and created_by = (select auth.uid()));
+    using (student_id = (select private.caller_id()) and created_by = (select private.caller_id()));
 comment on policy delete_author on public.goals is 'A student deletes goals he set himself.';
 
 create policy delete_admin on public.goals for delete to app_admin
     using (true);
 comment on policy delete_admin on public.goals is 'Staff delete goals.';
-
-revoke all on function private.stamp_goal() from public, anon, authenticated, app_admin, service_role;

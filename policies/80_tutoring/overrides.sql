@@ -1,7 +1,6 @@
 -- Written by apply_override only, never changed. The student sees the corrected row, not the correction.
 
 alter table public.overrides enable row level security;
-revoke all on public.overrides from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.overrides to authenticated;
 grant all on public.overrides to service_role;
@@ -12,7 +11,7 @@ create policy select_tutor on public.overrides for select to authenticated
         and (
             student_id <> all ((select private.partly_tutored_students())::uuid[])
             or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
-            or tutor_id = (select auth.uid())
+            or tutor_id = (select private.caller_id())
         )
     );
 comment on policy select_tutor on public.overrides is
@@ -27,7 +26,7 @@ create policy select_wide_tutor on public.overrides for select to app_wide_tutor
                 and (
                     t.subject_id is null
                     or t.subject_id = overrides.subject_id
-                    or overrides.tutor_id = (select auth.uid())
+                    or overrides.tutor_id = (select private.caller_id())
                 )
             limit 1
         )
@@ -38,7 +37,7 @@ comment on policy select_wide_tutor on public.overrides is
 create policy select_subject_tutor on public.overrides for select to app_subject_tutor
     using (
         uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
-        or (tutor_id = (select auth.uid()) and student_id = any ((select private.subject_tutored_students())::uuid[]))
+        or (tutor_id = (select private.caller_id()) and student_id = any ((select private.subject_tutored_students())::uuid[]))
     );
 comment on policy select_subject_tutor on public.overrides is
     'A tutor of one subject sees the same rows, found by student and subject, or as his own.';
@@ -46,5 +45,3 @@ comment on policy select_subject_tutor on public.overrides is
 create policy select_admin on public.overrides for select to app_admin
     using (true);
 comment on policy select_admin on public.overrides is 'Staff see every override.';
-
-revoke all on function private.check_override_target() from public, anon, authenticated, app_admin, service_role;

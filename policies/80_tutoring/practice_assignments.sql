@@ -1,23 +1,11 @@
 -- A tutor puts items of the bank to his students and flags doubtful questions; scores and ratings are the service's.
 
 alter table public.practice_assignments enable row level security;
-revoke all on public.practice_assignments from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.practice_assignments to authenticated;
 grant insert (student_id, bank_item_id, goal_tags) on public.practice_assignments to authenticated;
 grant update (flagged) on public.practice_assignments to authenticated;
 grant all on public.practice_assignments to service_role;
-
-create policy insert_not_anonymous on public.practice_assignments as restrictive for insert to authenticated
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy insert_not_anonymous on public.practice_assignments is
-    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
-
-create policy update_not_anonymous on public.practice_assignments as restrictive for update to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy update_not_anonymous on public.practice_assignments is
-    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
 
 create policy select_visible on public.practice_assignments for select to authenticated
     using (
@@ -61,8 +49,3 @@ create policy update_tutor on public.practice_assignments for update to authenti
     using (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
     with check (private.tutors(student_id, subject_id));
 comment on policy update_tutor on public.practice_assignments is 'A tutor flags or clears a question of his student.';
-
-revoke all on function private.practice_assignment_defaults()
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.keep_practice_completed() from public, anon, authenticated, app_admin, service_role;

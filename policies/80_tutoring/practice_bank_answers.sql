@@ -2,18 +2,12 @@
 -- item.
 
 alter table public.practice_bank_answers enable row level security;
-revoke all on public.practice_bank_answers from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.practice_bank_answers to authenticated;
 grant insert (item_id, answer_text, explanation) on public.practice_bank_answers to authenticated;
 grant update (answer_text, explanation) on public.practice_bank_answers to authenticated;
 grant delete on public.practice_bank_answers to app_admin;
 grant all on public.practice_bank_answers to service_role;
-
-create policy all_not_anonymous on public.practice_bank_answers as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.practice_bank_answers is 'Anonymous sign-ins have no rights here.';
 
 create policy select_reader on public.practice_bank_answers for select to authenticated
     using (
@@ -29,7 +23,7 @@ comment on policy select_admin on public.practice_bank_answers is 'Staff see eve
 create policy insert_author on public.practice_bank_answers for insert to authenticated
     with check (
         exists (
-            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
         )
         and (select private.is_tutor())
     );
@@ -42,13 +36,13 @@ comment on policy insert_admin on public.practice_bank_answers is 'Staff add ans
 create policy update_author on public.practice_bank_answers for update to authenticated
     using (
         exists (
-            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
         )
         and (select private.is_tutor())
     )
     with check (
         exists (
-            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
         )
         and (select private.is_tutor())
     );
@@ -62,5 +56,3 @@ comment on policy update_admin on public.practice_bank_answers is 'Staff change 
 create policy delete_admin on public.practice_bank_answers for delete to app_admin
     using (true);
 comment on policy delete_admin on public.practice_bank_answers is 'Staff delete answers.';
-
-revoke all on function private.raise_item_version() from public, anon, authenticated, app_admin, service_role;

@@ -2,7 +2,6 @@
 -- kept by the database.
 
 alter table public.practice_bank_items enable row level security;
-revoke all on public.practice_bank_items from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.practice_bank_items to authenticated;
 grant insert (
@@ -13,11 +12,6 @@ grant update (
 ) on public.practice_bank_items to authenticated;
 grant delete on public.practice_bank_items to app_admin;
 grant all on public.practice_bank_items to service_role;
-
-create policy all_not_anonymous on public.practice_bank_items as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.practice_bank_items is 'Anonymous sign-ins have no rights here.';
 
 create policy select_reader on public.practice_bank_items for select to authenticated
     using (
@@ -32,7 +26,7 @@ create policy select_admin on public.practice_bank_items for select to app_admin
 comment on policy select_admin on public.practice_bank_items is 'Staff see the bank.';
 
 create policy insert_tutor on public.practice_bank_items for insert to authenticated
-    with check (created_by = (select auth.uid()) and (select private.is_tutor()));
+    with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
 comment on policy insert_tutor on public.practice_bank_items is 'A tutor adds an item under his name.';
 
 create policy insert_admin on public.practice_bank_items for insert to app_admin
@@ -40,8 +34,8 @@ create policy insert_admin on public.practice_bank_items for insert to app_admin
 comment on policy insert_admin on public.practice_bank_items is 'Staff add items.';
 
 create policy update_author on public.practice_bank_items for update to authenticated
-    using (created_by = (select auth.uid()))
-    with check (created_by = (select auth.uid()));
+    using (created_by = (select private.caller_id()))
+    with check (created_by = (select private.caller_id()));
 comment on policy update_author on public.practice_bank_items is
     'A tutor changes his own items; the select policy holds off one who is no tutor any more.';
 
@@ -53,5 +47,3 @@ comment on policy update_admin on public.practice_bank_items is 'Staff change it
 create policy delete_admin on public.practice_bank_items for delete to app_admin
     using (true);
 comment on policy delete_admin on public.practice_bank_items is 'Staff delete items that were never assigned.';
-
-revoke all on function private.practice_item_defaults() from public, anon, authenticated, app_admin, service_role;

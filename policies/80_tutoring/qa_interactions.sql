@@ -1,7 +1,6 @@
 -- Written by the service, corrected by apply_override. Parents and staff do not read what a student asks.
 
 alter table public.qa_interactions enable row level security;
-revoke all on public.qa_interactions from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.qa_interactions to authenticated;
 grant all on public.qa_interactions to service_role;
@@ -11,7 +10,7 @@ create policy select_visible on public.qa_interactions for select to authenticat
         student_id = any ((select private.own_and_listed_students())::uuid[])
         and (
             student_id <> all ((select private.partly_tutored_students())::uuid[])
-            or escalated_to_tutor_id = (select auth.uid())
+            or escalated_to_tutor_id = (select private.caller_id())
         )
     );
 comment on policy select_visible on public.qa_interactions is
@@ -23,7 +22,7 @@ create policy select_wide_tutor on public.qa_interactions for select to app_wide
             select true from private.my_tutoring as t
             where
                 t.student_id = qa_interactions.student_id
-                and (t.subject_id is null or qa_interactions.escalated_to_tutor_id = (select auth.uid()))
+                and (t.subject_id is null or qa_interactions.escalated_to_tutor_id = (select private.caller_id()))
             limit 1
         )
     );
@@ -32,7 +31,7 @@ comment on policy select_wide_tutor on public.qa_interactions is
 
 create policy select_subject_tutor on public.qa_interactions for select to app_subject_tutor
     using (
-        escalated_to_tutor_id = (select auth.uid())
+        escalated_to_tutor_id = (select private.caller_id())
         and student_id = any ((select private.subject_tutored_students())::uuid[])
     );
 comment on policy select_subject_tutor on public.qa_interactions is

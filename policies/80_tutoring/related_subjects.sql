@@ -1,7 +1,6 @@
 -- Read by everybody signed in, kept by staff.
 
 alter table public.related_subjects enable row level security;
-revoke all on public.related_subjects from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.related_subjects to authenticated;
 grant insert (subject_id, related_subject_id) on public.related_subjects to app_admin;
@@ -9,13 +8,8 @@ grant update (subject_id, related_subject_id) on public.related_subjects to app_
 grant delete on public.related_subjects to app_admin;
 grant all on public.related_subjects to service_role;
 
-create policy all_not_anonymous on public.related_subjects as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.related_subjects is 'Anonymous sign-ins have no rights here.';
-
 create policy select_all on public.related_subjects for select to authenticated
-    using (true);
+    using ((select private.caller_id()) is not null);
 comment on policy select_all on public.related_subjects is 'Links between subjects are no secret.';
 
 create policy insert_admin on public.related_subjects for insert to app_admin

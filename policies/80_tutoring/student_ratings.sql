@@ -1,7 +1,6 @@
 -- Written by update_student_rating only.
 
 alter table public.student_ratings enable row level security;
-revoke all on public.student_ratings from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.student_ratings to authenticated;
 grant all on public.student_ratings to service_role;

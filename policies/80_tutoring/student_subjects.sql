@@ -1,17 +1,11 @@
 -- A student keeps his own list; parents and every tutor of his see it. A line is added or deleted, never changed.
 
 alter table public.student_subjects enable row level security;
-revoke all on public.student_subjects from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.student_subjects to authenticated;
 grant insert (student_id, subject_id) on public.student_subjects to authenticated;
 grant delete on public.student_subjects to authenticated;
 grant all on public.student_subjects to service_role;
-
-create policy all_not_anonymous on public.student_subjects as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.student_subjects is 'Anonymous sign-ins have no rights here.';
 
 create policy select_related on public.student_subjects for select to authenticated
     using (
@@ -41,9 +35,9 @@ create policy select_admin on public.student_subjects for select to app_admin
 comment on policy select_admin on public.student_subjects is 'Staff see every list.';
 
 create policy insert_own on public.student_subjects for insert to authenticated
-    with check (student_id = (select auth.uid()));
+    with check (student_id = (select private.caller_id()));
 comment on policy insert_own on public.student_subjects is 'A student adds to his own list.';
 
 create policy delete_own on public.student_subjects for delete to authenticated
-    using (student_id = (select auth.uid()));
+    using (student_id = (select private.caller_id()));
 comment on policy delete_own on public.student_subjects is 'A student takes from his own list.';

@@ -1,7 +1,6 @@
 -- Read by everybody signed in, kept by staff.
 
 alter table public.subjects enable row level security;
-revoke all on public.subjects from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.subjects to authenticated;
 grant insert (id, name, category, description) on public.subjects to app_admin;
@@ -9,13 +8,8 @@ grant update (name, category, description) on public.subjects to app_admin;
 grant delete on public.subjects to app_admin;
 grant all on public.subjects to service_role;
 
-create policy all_not_anonymous on public.subjects as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.subjects is 'Anonymous sign-ins have no rights here.';
-
 create policy select_all on public.subjects for select to authenticated
-    using (true);
+    using ((select private.caller_id()) is not null);
 comment on policy select_all on public.subjects is 'Subjects are no secret.';
 
 create policy insert_admin on public.subjects for insert to app_admin

@@ -1,7 +1,6 @@
 -- Written by the service, corrected by apply_override.
 
 alter table public.summaries enable row level security;
-revoke all on public.summaries from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.summaries to authenticated;
 grant all on public.summaries to service_role;
@@ -38,7 +37,3 @@ comment on policy select_subject_tutor on public.summaries is
 create policy select_admin on public.summaries for select to app_admin
     using (true);
 comment on policy select_admin on public.summaries is 'Staff see every summary.';
-
-revoke all on function private.copy_session_to_summary() from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.copy_subject_to_summaries() from public, anon, authenticated, app_admin, service_role;

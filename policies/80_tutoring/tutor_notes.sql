@@ -1,19 +1,12 @@
 -- No API role reaches the table; the service serves the author through functions that audit.
 
 alter table private.tutor_notes enable row level security;
-revoke all on private.tutor_notes from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.tutor_notes for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.tutor_notes is 'Nobody reaches tutor notes by the API.';
 
-revoke all on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid) to service_role;
 
-revoke all on function public.svc_list_tutor_notes(uuid, uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_list_tutor_notes(uuid, uuid) to service_role;
 
-revoke all on function public.svc_delete_tutor_note(uuid, uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_delete_tutor_note(uuid, uuid) to service_role;

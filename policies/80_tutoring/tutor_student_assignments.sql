@@ -2,7 +2,6 @@
 -- ones too.
 
 alter table public.tutor_student_assignments enable row level security;
-revoke all on public.tutor_student_assignments from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.tutor_student_assignments to authenticated;
 grant insert (
@@ -14,15 +13,10 @@ grant update (
 grant delete on public.tutor_student_assignments to app_admin;
 grant all on public.tutor_student_assignments to service_role;
 
-create policy all_not_anonymous on public.tutor_student_assignments as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.tutor_student_assignments is 'Anonymous sign-ins have no rights here.';
-
 create policy select_parties on public.tutor_student_assignments for select to authenticated
     using (
-        tutor_id = (select auth.uid())
-        or student_id = (select auth.uid())
+        tutor_id = (select private.caller_id())
+        or student_id = (select private.caller_id())
         or student_id = any ((select private.guarded_students())::uuid[])
     );
 comment on policy select_parties on public.tutor_student_assignments is

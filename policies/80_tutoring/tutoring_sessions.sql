@@ -1,7 +1,6 @@
 -- Kept by the tutor who holds them, while he tutors the student; nobody but the service deletes one.
 
 alter table public.tutoring_sessions enable row level security;
-revoke all on public.tutoring_sessions from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.tutoring_sessions to authenticated;
 grant insert (
@@ -11,17 +10,6 @@ grant update (
     session_date, duration_minutes, subject_id, topics_covered
 ) on public.tutoring_sessions to authenticated;
 grant all on public.tutoring_sessions to service_role;
-
-create policy insert_not_anonymous on public.tutoring_sessions as restrictive for insert to authenticated
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy insert_not_anonymous on public.tutoring_sessions is
-    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
-
-create policy update_not_anonymous on public.tutoring_sessions as restrictive for update to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy update_not_anonymous on public.tutoring_sessions is
-    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
 
 create policy select_visible on public.tutoring_sessions for select to authenticated
     using (
@@ -57,12 +45,12 @@ create policy select_admin on public.tutoring_sessions for select to app_admin
 comment on policy select_admin on public.tutoring_sessions is 'Staff see every session.';
 
 create policy insert_tutor on public.tutoring_sessions for insert to authenticated
-    with check (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id));
+    with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
 comment on policy insert_tutor on public.tutoring_sessions is
     'A tutor plans or records his own session with a student of his.';
 
 create policy update_tutor on public.tutoring_sessions for update to authenticated
-    using (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id))
-    with check (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id));
+    using (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id))
+    with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
 comment on policy update_tutor on public.tutoring_sessions is
     'A tutor changes his own session while he tutors the student.';

@@ -1,7 +1,6 @@
 -- The price list: read by visitors too, kept by staff.
 
 alter table public.plans enable row level security;
-revoke all on public.plans from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.plans to anon;
 grant select on public.plans to authenticated;
@@ -16,17 +15,12 @@ grant update (
 grant delete on public.plans to app_admin;
 grant all on public.plans to service_role;
 
-create policy all_not_anonymous on public.plans as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.plans is 'Anonymous sign-ins have no rights here.';
-
 create policy select_visitor on public.plans for select to anon
     using (is_active);
 comment on policy select_visitor on public.plans is 'Visitors see what is on sale.';
 
 create policy select_active on public.plans for select to authenticated
-    using (is_active);
+    using (is_active and (select private.caller_id()) is not null);
 comment on policy select_active on public.plans is 'Everybody sees what is on sale.';
 
 create policy select_admin on public.plans for select to app_admin

@@ -1,4 +1,3 @@
 -- Run inside policies, as the caller.
 
-revoke all on function private.my_subscriptions() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_subscriptions() to authenticated;

@@ -1,15 +1,9 @@
 -- Read by the owner of the dialogue, job or week; written by the service.
 
 alter table public.agent_assignments enable row level security;
-revoke all on public.agent_assignments from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.agent_assignments to authenticated;
 grant all on public.agent_assignments to service_role;
-
-create policy all_not_anonymous on public.agent_assignments as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.agent_assignments is 'Anonymous sign-ins have no rights here.';
 
 create policy select_own on public.agent_assignments for select to authenticated
     using (id = any ((select private.my_agent_assignments())::uuid[]));
@@ -19,5 +13,4 @@ create policy select_admin on public.agent_assignments for select to app_admin
     using (true);
 comment on policy select_admin on public.agent_assignments is 'Staff see all work of agents.';
 
-revoke all on function private.my_agent_assignments() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_agent_assignments() to authenticated;

@@ -1,18 +1,12 @@
 -- Staff only.
 
 alter table public.agent_configs enable row level security;
-revoke all on public.agent_configs from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.agent_configs to app_admin;
 grant insert (agent_id, config) on public.agent_configs to app_admin;
 grant update (config) on public.agent_configs to app_admin;
 grant delete on public.agent_configs to app_admin;
 grant all on public.agent_configs to service_role;
-
-create policy all_not_anonymous on public.agent_configs as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.agent_configs is 'Anonymous sign-ins have no rights here.';
 
 create policy select_admin on public.agent_configs for select to app_admin
     using (true);

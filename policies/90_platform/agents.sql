@@ -1,7 +1,6 @@
 -- Everybody sees the agents that work, staff all and keep them.
 
 alter table public.agents enable row level security;
-revoke all on public.agents from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.agents to authenticated;
 grant insert (id, type, name, description, is_active, version) on public.agents to app_admin;
@@ -9,13 +8,8 @@ grant update (type, name, description, is_active, version) on public.agents to a
 grant delete on public.agents to app_admin;
 grant all on public.agents to service_role;
 
-create policy all_not_anonymous on public.agents as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.agents is 'Anonymous sign-ins have no rights here.';
-
 create policy select_active on public.agents for select to authenticated
-    using (is_active);
+    using (is_active and (select private.caller_id()) is not null);
 comment on policy select_active on public.agents is 'Everybody sees the agents that work.';
 
 create policy select_admin on public.agents for select to app_admin

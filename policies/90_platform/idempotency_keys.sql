@@ -1,15 +1,10 @@
 -- No API role reaches the table; the services use the functions.
 
 alter table private.idempotency_keys enable row level security;
-revoke all on private.idempotency_keys from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.idempotency_keys for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.idempotency_keys is 'Nobody reaches kept answers by the API.';
 
-revoke all on function public.svc_begin_idempotent(uuid, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_begin_idempotent(uuid, text, text, text) to service_role;
 
-revoke all on function public.svc_finish_idempotent(uuid, text, text, int, jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_finish_idempotent(uuid, text, text, int, jsonb) to service_role;

@@ -142,9 +142,6 @@ def without_a_condition(definition: str) -> Iterator[tuple[str, str]]:
 # Changes that nobody can notice, and why. They count as survivors all the same.
 HARMLESS = {
     "anon select: public.plans": "what the product costs is open to everybody already",
-    "policy dropped: all_not_anonymous on public.agent_configs": (
-        "signed-in people hold no right there, and no anonymous sign-in becomes staff"
-    ),
     "helper condition: private.partly_tutored_students() #0: subject_id is not null": (
         "a short cut: without it the same set is worked out"
     ),

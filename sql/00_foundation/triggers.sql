@@ -127,7 +127,7 @@ as $$
 begin
     insert into private.audit_log (actor_id, actor_role, action, entity, entity_id, subject_user_id, detail)
     values (
-        auth.uid(),
+        private.caller_id(),
         coalesce(nullif(auth.jwt() ->> 'role', ''), session_user),
         p_action, p_entity, p_entity_id, p_subject_user_id, p_detail
     );

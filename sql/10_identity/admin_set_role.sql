@@ -10,7 +10,7 @@ as $$
 declare
     v_profile public.profiles;
 begin
-    perform private.caller();
+    perform private.require_caller();
     if p_user_id is null or p_role is null then
         raise exception 'p_user_id and p_role are required' using errcode = '22004';
     end if;

@@ -8,7 +8,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
     v_profile public.profiles;
 begin
     perform private.create_profile(u.id, u.raw_app_meta_data) from auth.users as u where u.id = v_caller;

@@ -8,7 +8,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
     v_row public.guardianships;
 begin
     if p_id is null or p_accept is null then
@@ -60,7 +60,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
     v_row public.guardianships;
 begin
     if p_id is null then

@@ -59,7 +59,7 @@ as $$
 begin
     if new.status = 'active' then
         new.consented_at := coalesce(new.consented_at, private.clock());
-        new.consented_by := coalesce(new.consented_by, auth.uid());
+        new.consented_by := coalesce(new.consented_by, private.caller_id());
     elsif new.status = 'revoked' then
         new.revoked_at := private.clock();
     else

@@ -2,6 +2,22 @@
 -- once per statement and drives an index; the boolean forms are for single checks in RPCs, never for rows of a table.
 -- Rights of tutors are in 80_tutoring/rights.sql.
 
+create function private.is_admin()
+returns boolean
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    return exists (select from public.profiles where user_id = private.caller_id() and role = 'admin');
+end
+$$;
+
+comment on function private.is_admin() is
+    'Whether the caller''s profile says admin now. A token keeps its role for up to an hour, so the token alone opens '
+    'nothing to a former administrator.';
+
 create function private.guards(p_student_id uuid)
 returns boolean
 language sql
@@ -12,7 +28,7 @@ as $$
     select exists (
         select from public.guardianships as g
         join public.profiles as parent on parent.user_id = g.parent_id
-        where g.parent_id = (select auth.uid()) and g.student_id = p_student_id
+        where g.parent_id = (select private.caller_id()) and g.student_id = p_student_id
           and g.status = 'active' and parent.role = 'parent'
           and (g.valid_until is null or g.valid_until >= private.today())
     );
@@ -36,7 +52,7 @@ begin
         select g.student_id
         from public.guardianships as g
         join public.profiles as parent on parent.user_id = g.parent_id
-        where g.parent_id = auth.uid() and g.status = 'active' and parent.role = 'parent'
+        where g.parent_id = private.caller_id() and g.status = 'active' and parent.role = 'parent'
           and (g.valid_until is null or g.valid_until >= v_today)
     );
 end
@@ -54,7 +70,7 @@ as $$
     select coalesce(array_agg(g.parent_id), '{}')
     from public.guardianships as g
     join public.profiles as parent on parent.user_id = g.parent_id
-    where g.student_id = (select auth.uid()) and g.status = 'active' and parent.role = 'parent'
+    where g.student_id = (select private.caller_id()) and g.status = 'active' and parent.role = 'parent'
       and (g.valid_until is null or g.valid_until >= private.today());
 $$;
 
@@ -71,7 +87,7 @@ declare
     v_role public.user_role;
 begin
     -- one role per account: a person has ties of one kind
-    select role into v_role from public.profiles where user_id = private.person();
+    select role into v_role from public.profiles where user_id = private.caller_id();
     return case
         when v_role = 'student' then private.my_guardians() || private.my_tutors()
         when v_role = 'parent' then private.guarded_students() || private.tutors_of_guarded_students()

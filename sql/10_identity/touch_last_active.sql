@@ -6,7 +6,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
 begin
     update public.user_stats set last_active = private.clock()
     where user_id = v_caller

@@ -6,7 +6,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
     v_nudge public.nudges;
 begin
     if p_id is null or p_event is null then

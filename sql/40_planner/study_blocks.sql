@@ -3,7 +3,7 @@
 
 create table public.study_blocks (
     id uuid primary key default gen_random_uuid(),
-    user_id uuid not null default auth.uid(),
+    user_id uuid not null default private.caller_id(),
     assignment_id uuid,
     start_at timestamptz not null,
     end_at timestamptz not null,

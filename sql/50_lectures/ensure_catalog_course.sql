@@ -6,7 +6,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
     v_code constant text := public.normalize_course_code(p_code);
     v_course public.catalog_courses;
 begin

@@ -25,7 +25,7 @@ stable
 security definer
 set search_path = ''
 as $$
-    select coalesce(array_agg(lecture_id), '{}') from public.user_lectures where user_id = (select auth.uid());
+    select coalesce(array_agg(lecture_id), '{}') from public.user_lectures where user_id = (select private.caller_id());
 $$;
 
 comment on function private.my_lectures() is 'The lectures the caller follows, for the policy of lectures.';

@@ -2,7 +2,7 @@
 
 create table public.classes (
     id uuid primary key default gen_random_uuid(),
-    teacher_id uuid not null default auth.uid(),
+    teacher_id uuid not null default private.caller_id(),
     canvas_course_id bigint,
     catalog_course_id uuid,
     name text not null,

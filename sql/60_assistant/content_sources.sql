@@ -3,7 +3,7 @@
 
 create table public.content_sources (
     id uuid primary key default gen_random_uuid(),
-    teacher_id uuid not null default auth.uid(),
+    teacher_id uuid not null default private.caller_id(),
     class_id uuid,
     kind public.content_source_kind not null,
     title text not null,

@@ -8,7 +8,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    return (select coalesce(array_agg(id), '{}') from public.threads where teacher_id = auth.uid());
+    return (select coalesce(array_agg(id), '{}') from public.threads where teacher_id = private.caller_id());
 end
 $$;
 

@@ -22,7 +22,7 @@ create table public.teachers (
 comment on table public.teachers is
     'Teachers, one row per account with role teacher, bound to their Canvas installation.';
 comment on column public.teachers.id is
-    'The teacher''s account; no default, so teacher_id = auth.uid() everywhere below.';
+    'The teacher''s account; no default, so teacher_id = private.caller_id() everywhere below.';
 comment on column public.teachers.lms_connection_id is 'The Canvas installation he teaches at.';
 comment on column public.teachers.canvas_user_id is 'His id there; unique per installation, not in the world.';
 comment on column public.teachers.name is 'Name as Canvas or the teacher gave it.';

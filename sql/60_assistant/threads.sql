@@ -3,7 +3,7 @@
 
 create table public.threads (
     id uuid primary key default gen_random_uuid(),
-    teacher_id uuid not null default auth.uid(),
+    teacher_id uuid not null default private.caller_id(),
     title text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),

@@ -8,7 +8,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    return (select coalesce(array_agg(id), '{}') from public.weeks where user_id = auth.uid());
+    return (select coalesce(array_agg(id), '{}') from public.weeks where user_id = private.caller_id());
 end
 $$;
 
@@ -22,7 +22,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    return (select coalesce(array_agg(id), '{}') from public.socratic_sessions where user_id = auth.uid());
+    return (select coalesce(array_agg(id), '{}') from public.socratic_sessions where user_id = private.caller_id());
 end
 $$;
 
@@ -38,7 +38,7 @@ as $$
 begin
     return (
         select coalesce(array_agg(id), '{}') from public.socratic_sessions
-        where user_id = auth.uid() and ended_at is null
+        where user_id = private.caller_id() and ended_at is null
     );
 end
 $$;

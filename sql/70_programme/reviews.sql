@@ -4,7 +4,7 @@
 create table public.reviews (
     id uuid primary key default gen_random_uuid(),
     week_id uuid,
-    user_id uuid not null default auth.uid(),
+    user_id uuid not null default private.caller_id(),
     github_url text not null,
     depth public.review_depth not null default 'standard',
     status public.review_status not null default 'pending',

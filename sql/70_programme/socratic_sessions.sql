@@ -4,7 +4,7 @@
 create table public.socratic_sessions (
     id uuid primary key default gen_random_uuid(),
     week_id uuid not null,
-    user_id uuid not null default auth.uid(),
+    user_id uuid not null default private.caller_id(),
     topic text not null,
     started_at timestamptz not null default now(),
     ended_at timestamptz,

@@ -3,7 +3,7 @@
 
 create table public.weeks (
     id uuid primary key default gen_random_uuid(),
-    user_id uuid not null default auth.uid(),
+    user_id uuid not null default private.caller_id(),
     week_number int not null,
     start_date date not null,
     end_date date not null,

@@ -52,7 +52,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.caller();
+    v_me constant uuid := private.require_caller();
     v_override public.overrides;
     v_summary public.summaries;
     v_practice public.practice_assignments;

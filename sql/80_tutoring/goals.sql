@@ -2,8 +2,8 @@
 
 create table public.goals (
     id uuid primary key default gen_random_uuid(),
-    student_id uuid not null default auth.uid(),
-    created_by uuid default auth.uid(),
+    student_id uuid not null default private.caller_id(),
+    created_by uuid default private.caller_id(),
     subject_id uuid,
     goal_type text,
     title text not null,

@@ -9,7 +9,7 @@ create table public.practice_bank_items (
     elo_rating int not null,
     goal_tags text[] not null default '{}',
     topic_tags text[] not null default '{}',
-    created_by uuid default auth.uid(),
+    created_by uuid default private.caller_id(),
     version int not null default 1,
     is_active boolean not null default true,
     created_at timestamptz not null default now(),

@@ -10,7 +10,7 @@ as $$
 begin
     return array(
         select distinct bank_item_id from public.practice_assignments
-        where student_id = auth.uid() and bank_item_id is not null
+        where student_id = private.caller_id() and bank_item_id is not null
     );
 end
 $$;
@@ -27,7 +27,7 @@ as $$
 begin
     return array(
         select distinct bank_item_id from public.practice_assignments
-        where student_id = auth.uid() and bank_item_id is not null and completed
+        where student_id = private.caller_id() and bank_item_id is not null and completed
     );
 end
 $$;

@@ -30,7 +30,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    return (select user_id from public.profiles where user_id = private.person() and role = 'tutor');
+    return (select user_id from public.profiles where user_id = private.caller_id() and role = 'tutor');
 end
 $$;
 
@@ -221,7 +221,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.person();
+    v_me constant uuid := private.caller_id();
 begin
     return case when v_me is null then '{}' else array[v_me] || private.listed_students() end;
 end
@@ -239,7 +239,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.person();
+    v_me constant uuid := private.caller_id();
     v_role public.user_role;
 begin
     if v_me is null then
@@ -267,7 +267,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.person();
+    v_me constant uuid := private.caller_id();
     v_today constant date := (private.clock() at time zone 'UTC')::date;
 begin
     return array(

@@ -1,7 +1,7 @@
 -- The subjects a student says he studies. His own list: no right follows from it.
 
 create table public.student_subjects (
-    student_id uuid not null default auth.uid(),
+    student_id uuid not null default private.caller_id(),
     subject_id uuid not null,
     created_at timestamptz not null default now(),
 

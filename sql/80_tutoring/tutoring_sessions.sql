@@ -4,7 +4,7 @@
 create table public.tutoring_sessions (
     id uuid primary key default gen_random_uuid(),
     student_id uuid not null,
-    tutor_id uuid default auth.uid(),
+    tutor_id uuid default private.caller_id(),
     session_date timestamptz not null,
     duration_minutes int,
     subject_id uuid,

@@ -8,7 +8,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    return array(select id from public.subscriptions where user_id = auth.uid());
+    return array(select id from public.subscriptions where user_id = private.caller_id());
 end
 $$;
 

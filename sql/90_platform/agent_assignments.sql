@@ -41,7 +41,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := auth.uid();
+    v_me constant uuid := private.caller_id();
 begin
     return array(
         select a.id from public.agent_assignments as a

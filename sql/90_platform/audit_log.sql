@@ -78,8 +78,8 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-    if auth.jwt() ->> 'role' is distinct from 'app_admin' then
-        raise exception 'for staff only' using errcode = '42501';
+    if not private.is_admin() then
+        raise exception 'only administrators read the audit log' using errcode = '42501';
     end if;
     if p_limit is null then
         raise exception 'how many lines?' using errcode = '22004';

@@ -8,7 +8,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.caller();
+    v_me constant uuid := private.require_caller();
 begin
     if p_id is null then
         raise exception 'which job' using errcode = '22004';

@@ -50,7 +50,12 @@ comment on schema private is
     'Not exposed: secrets, queues'' insides, audit, and the helpers of policies. No API role has usage on it.';
 
 -- Everything created later starts shut. Platforms of different age have granted new objects to the API roles by default,
--- and Postgres itself lets PUBLIC execute every new function; both are closed here, before the first table.
+-- and Postgres itself lets PUBLIC execute every new function; both are closed here, before the first table. So the files
+-- of policies/ only grant, and what they do not name stays the owner's.
+--
+-- Default privileges belong to the role that creates an object. The role postgres is enough: it runs every migration, in
+-- production too, and a guard of the tests finds any object of ours with another owner. What the platform's own roles
+-- create lies in their schemas.
 
 -- Must be the global form: defaults per schema can only add to it, never take away.
 alter default privileges for role postgres revoke execute on functions from public;
@@ -160,41 +165,47 @@ $$;
 comment on function private.jitter() is
     'A random number in [0, 1) for back-off, or app.frozen_jitter where private.test_setting allows it.';
 
--- Who is calling, for SECURITY DEFINER functions: there current_user is the owner, and only the token tells the caller.
+-- Who is calling. Inside a SECURITY DEFINER function current_user is the owner, so only the token tells the caller.
+--
+-- Every policy, function and column default asks here and nowhere else. An anonymous sign-in has a token with an id, but
+-- no rights: it counts as nobody, so that no policy needs a condition of its own against it. Policies write
+-- `(select private.caller_id())`, which runs once for a statement and may drive an index.
 
-create function private.caller()
+create function private.caller_id()
+returns uuid
+-- plpgsql keeps its plan between statements; a function in sql with a search path is planned anew at every call.
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    v_claims constant jsonb := auth.jwt();
+begin
+    return case when v_claims ->> 'is_anonymous' is distinct from 'true' then (v_claims ->> 'sub')::uuid end;
+end
+$$;
+
+comment on function private.caller_id() is
+    'The signed-in person behind this request; null without a token and for anonymous sign-ins.';
+
+create function private.require_caller()
 returns uuid
 language plpgsql
 stable
 set search_path = ''
 as $$
 declare
-    v_caller uuid := auth.uid();
+    v_caller constant uuid := private.caller_id();
 begin
-    if v_caller is null or auth.jwt() ->> 'is_anonymous' = 'true' then
+    if v_caller is null then
         raise exception 'sign in first' using errcode = '42501';
     end if;
     return v_caller;
 end
 $$;
 
-comment on function private.caller() is
-    'The signed-in person behind this request; 42501 without one, and for anonymous sign-ins, which have no rights here.';
-
-create function private.person()
-returns uuid
--- plpgsql keeps its plans between statements; policies ask this at every request
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-    return case when auth.jwt() ->> 'is_anonymous' is distinct from 'true' then auth.uid() end;
-end
-$$;
-
-comment on function private.person() is
-    'The signed-in person, null for nobody and for anonymous sign-ins: private.caller() for sets, which must not raise.';
+comment on function private.require_caller() is
+    'private.caller_id() for functions that clients call: raises 42501 where there is nobody.';
 
 -- Trigger functions that several domains share. Triggers are named trg_<table>_<what> and fire in name order.
 -- Those that read or write other tables are SECURITY DEFINER: as invoker they would see only what the caller's policies
@@ -325,7 +336,7 @@ as $$
 begin
     insert into private.audit_log (actor_id, actor_role, action, entity, entity_id, subject_user_id, detail)
     values (
-        auth.uid(),
+        private.caller_id(),
         coalesce(nullif(auth.jwt() ->> 'role', ''), session_user),
         p_action, p_entity, p_entity_id, p_subject_user_id, p_detail
     );

@@ -222,7 +222,7 @@ as $$
 begin
     if new.status = 'active' then
         new.consented_at := coalesce(new.consented_at, private.clock());
-        new.consented_by := coalesce(new.consented_by, auth.uid());
+        new.consented_by := coalesce(new.consented_by, private.caller_id());
     elsif new.status = 'revoked' then
         new.revoked_at := private.clock();
     else
@@ -341,6 +341,22 @@ comment on function public.svc_find_external_identity(text, text, text) is
 -- once per statement and drives an index; the boolean forms are for single checks in RPCs, never for rows of a table.
 -- Rights of tutors are in 80_tutoring/rights.sql.
 
+create function private.is_admin()
+returns boolean
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    return exists (select from public.profiles where user_id = private.caller_id() and role = 'admin');
+end
+$$;
+
+comment on function private.is_admin() is
+    'Whether the caller''s profile says admin now. A token keeps its role for up to an hour, so the token alone opens '
+    'nothing to a former administrator.';
+
 create function private.guards(p_student_id uuid)
 returns boolean
 language sql
@@ -351,7 +367,7 @@ as $$
     select exists (
         select from public.guardianships as g
         join public.profiles as parent on parent.user_id = g.parent_id
-        where g.parent_id = (select auth.uid()) and g.student_id = p_student_id
+        where g.parent_id = (select private.caller_id()) and g.student_id = p_student_id
           and g.status = 'active' and parent.role = 'parent'
           and (g.valid_until is null or g.valid_until >= private.today())
     );
@@ -375,7 +391,7 @@ begin
         select g.student_id
         from public.guardianships as g
         join public.profiles as parent on parent.user_id = g.parent_id
-        where g.parent_id = auth.uid() and g.status = 'active' and parent.role = 'parent'
+        where g.parent_id = private.caller_id() and g.status = 'active' and parent.role = 'parent'
           and (g.valid_until is null or g.valid_until >= v_today)
     );
 end
@@ -393,7 +409,7 @@ as $$
     select coalesce(array_agg(g.parent_id), '{}')
     from public.guardianships as g
     join public.profiles as parent on parent.user_id = g.parent_id
-    where g.student_id = (select auth.uid()) and g.status = 'active' and parent.role = 'parent'
+    where g.student_id = (select private.caller_id()) and g.status = 'active' and parent.role = 'parent'
       and (g.valid_until is null or g.valid_until >= private.today());
 $$;
 
@@ -410,7 +426,7 @@ declare
     v_role public.user_role;
 begin
     -- one role per account: a person has ties of one kind
-    select role into v_role from public.profiles where user_id = private.person();
+    select role into v_role from public.profiles where user_id = private.caller_id();
     return case
         when v_role = 'student' then private.my_guardians() || private.my_tutors()
         when v_role = 'parent' then private.guarded_students() || private.tutors_of_guarded_students()
@@ -563,7 +579,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
     v_profile public.profiles;
 begin
     perform private.create_profile(u.id, u.raw_app_meta_data) from auth.users as u where u.id = v_caller;
@@ -597,7 +613,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
 begin
     update public.user_stats set last_active = private.clock()
     where user_id = v_caller
@@ -630,7 +646,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
     v_row public.guardianships;
 begin
     if p_id is null or p_accept is null then
@@ -682,7 +698,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
     v_row public.guardianships;
 begin
     if p_id is null then
@@ -724,7 +740,7 @@ as $$
 declare
     v_profile public.profiles;
 begin
-    perform private.caller();
+    perform private.require_caller();
     if p_user_id is null or p_role is null then
         raise exception 'p_user_id and p_role are required' using errcode = '22004';
     end if;

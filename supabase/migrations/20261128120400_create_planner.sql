@@ -29,7 +29,7 @@ comment on type public.nudge_channel is 'Where a nudge goes.';
 
 create table public.study_blocks (
     id uuid primary key default gen_random_uuid(),
-    user_id uuid not null default auth.uid(),
+    user_id uuid not null default private.caller_id(),
     assignment_id uuid,
     start_at timestamptz not null,
     end_at timestamptz not null,
@@ -281,7 +281,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
     v_nudge public.nudges;
 begin
     if p_id is null or p_event is null then

@@ -197,7 +197,7 @@ stable
 security definer
 set search_path = ''
 as $$
-    select coalesce(array_agg(lecture_id), '{}') from public.user_lectures where user_id = (select auth.uid());
+    select coalesce(array_agg(lecture_id), '{}') from public.user_lectures where user_id = (select private.caller_id());
 $$;
 
 comment on function private.my_lectures() is 'The lectures the caller follows, for the policy of lectures.';
@@ -293,7 +293,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_caller constant uuid := private.caller();
+    v_caller constant uuid := private.require_caller();
     v_code constant text := public.normalize_course_code(p_code);
     v_course public.catalog_courses;
 begin

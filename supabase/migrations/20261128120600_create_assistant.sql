@@ -58,7 +58,7 @@ create table public.teachers (
 comment on table public.teachers is
     'Teachers, one row per account with role teacher, bound to their Canvas installation.';
 comment on column public.teachers.id is
-    'The teacher''s account; no default, so teacher_id = auth.uid() everywhere below.';
+    'The teacher''s account; no default, so teacher_id = private.caller_id() everywhere below.';
 comment on column public.teachers.lms_connection_id is 'The Canvas installation he teaches at.';
 comment on column public.teachers.canvas_user_id is 'His id there; unique per installation, not in the world.';
 comment on column public.teachers.name is 'Name as Canvas or the teacher gave it.';
@@ -76,7 +76,7 @@ create trigger trg_teachers_updated_at before update on public.teachers
 
 create table public.threads (
     id uuid primary key default gen_random_uuid(),
-    teacher_id uuid not null default auth.uid(),
+    teacher_id uuid not null default private.caller_id(),
     title text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
@@ -236,7 +236,7 @@ create trigger trg_courses_cache_cached_at before update on public.courses_cache
 
 create table public.classes (
     id uuid primary key default gen_random_uuid(),
-    teacher_id uuid not null default auth.uid(),
+    teacher_id uuid not null default private.caller_id(),
     canvas_course_id bigint,
     catalog_course_id uuid,
     name text not null,
@@ -282,7 +282,7 @@ create trigger trg_classes_updated_at before update on public.classes
 
 create table public.content_sources (
     id uuid primary key default gen_random_uuid(),
-    teacher_id uuid not null default auth.uid(),
+    teacher_id uuid not null default private.caller_id(),
     class_id uuid,
     kind public.content_source_kind not null,
     title text not null,
@@ -422,7 +422,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    return (select coalesce(array_agg(id), '{}') from public.threads where teacher_id = auth.uid());
+    return (select coalesce(array_agg(id), '{}') from public.threads where teacher_id = private.caller_id());
 end
 $$;
 

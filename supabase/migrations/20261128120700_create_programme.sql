@@ -23,7 +23,7 @@ comment on type public.review_status is
 
 create table public.weeks (
     id uuid primary key default gen_random_uuid(),
-    user_id uuid not null default auth.uid(),
+    user_id uuid not null default private.caller_id(),
     week_number int not null,
     start_date date not null,
     end_date date not null,
@@ -161,7 +161,7 @@ create trigger trg_engineer_notes_updated_at before update on public.engineer_no
 create table public.socratic_sessions (
     id uuid primary key default gen_random_uuid(),
     week_id uuid not null,
-    user_id uuid not null default auth.uid(),
+    user_id uuid not null default private.caller_id(),
     topic text not null,
     started_at timestamptz not null default now(),
     ended_at timestamptz,
@@ -380,7 +380,7 @@ create trigger trg_kpi_metrics_derive before insert or update on public.kpi_metr
 create table public.reviews (
     id uuid primary key default gen_random_uuid(),
     week_id uuid,
-    user_id uuid not null default auth.uid(),
+    user_id uuid not null default private.caller_id(),
     github_url text not null,
     depth public.review_depth not null default 'standard',
     status public.review_status not null default 'pending',
@@ -467,7 +467,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    return (select coalesce(array_agg(id), '{}') from public.weeks where user_id = auth.uid());
+    return (select coalesce(array_agg(id), '{}') from public.weeks where user_id = private.caller_id());
 end
 $$;
 
@@ -481,7 +481,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    return (select coalesce(array_agg(id), '{}') from public.socratic_sessions where user_id = auth.uid());
+    return (select coalesce(array_agg(id), '{}') from public.socratic_sessions where user_id = private.caller_id());
 end
 $$;
 
@@ -497,7 +497,7 @@ as $$
 begin
     return (
         select coalesce(array_agg(id), '{}') from public.socratic_sessions
-        where user_id = auth.uid() and ended_at is null
+        where user_id = private.caller_id() and ended_at is null
     );
 end
 $$;

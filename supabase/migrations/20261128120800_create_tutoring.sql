@@ -76,7 +76,7 @@ comment on column public.related_subjects.created_at is 'When the row was writte
 -- The subjects a student says he studies. His own list: no right follows from it.
 
 create table public.student_subjects (
-    student_id uuid not null default auth.uid(),
+    student_id uuid not null default private.caller_id(),
     subject_id uuid not null,
     created_at timestamptz not null default now(),
 
@@ -197,7 +197,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    return (select user_id from public.profiles where user_id = private.person() and role = 'tutor');
+    return (select user_id from public.profiles where user_id = private.caller_id() and role = 'tutor');
 end
 $$;
 
@@ -388,7 +388,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.person();
+    v_me constant uuid := private.caller_id();
 begin
     return case when v_me is null then '{}' else array[v_me] || private.listed_students() end;
 end
@@ -406,7 +406,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.person();
+    v_me constant uuid := private.caller_id();
     v_role public.user_role;
 begin
     if v_me is null then
@@ -434,7 +434,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.person();
+    v_me constant uuid := private.caller_id();
     v_today constant date := (private.clock() at time zone 'UTC')::date;
 begin
     return array(
@@ -505,8 +505,8 @@ comment on function private.tutor_role(uuid) is
 
 create table public.goals (
     id uuid primary key default gen_random_uuid(),
-    student_id uuid not null default auth.uid(),
-    created_by uuid default auth.uid(),
+    student_id uuid not null default private.caller_id(),
+    created_by uuid default private.caller_id(),
     subject_id uuid,
     goal_type text,
     title text not null,
@@ -591,7 +591,7 @@ create trigger trg_goals_updated_at before update on public.goals
 create table public.tutoring_sessions (
     id uuid primary key default gen_random_uuid(),
     student_id uuid not null,
-    tutor_id uuid default auth.uid(),
+    tutor_id uuid default private.caller_id(),
     session_date timestamptz not null,
     duration_minutes int,
     subject_id uuid,
@@ -995,7 +995,7 @@ create table public.practice_bank_items (
     elo_rating int not null,
     goal_tags text[] not null default '{}',
     topic_tags text[] not null default '{}',
-    created_by uuid default auth.uid(),
+    created_by uuid default private.caller_id(),
     version int not null default 1,
     is_active boolean not null default true,
     created_at timestamptz not null default now(),
@@ -1255,7 +1255,7 @@ as $$
 begin
     return array(
         select distinct bank_item_id from public.practice_assignments
-        where student_id = auth.uid() and bank_item_id is not null
+        where student_id = private.caller_id() and bank_item_id is not null
     );
 end
 $$;
@@ -1272,7 +1272,7 @@ as $$
 begin
     return array(
         select distinct bank_item_id from public.practice_assignments
-        where student_id = auth.uid() and bank_item_id is not null and completed
+        where student_id = private.caller_id() and bank_item_id is not null and completed
     );
 end
 $$;
@@ -1702,7 +1702,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.caller();
+    v_me constant uuid := private.require_caller();
     v_override public.overrides;
     v_summary public.summaries;
     v_practice public.practice_assignments;

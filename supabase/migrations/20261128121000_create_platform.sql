@@ -83,8 +83,8 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-    if auth.jwt() ->> 'role' is distinct from 'app_admin' then
-        raise exception 'for staff only' using errcode = '42501';
+    if not private.is_admin() then
+        raise exception 'only administrators read the audit log' using errcode = '42501';
     end if;
     if p_limit is null then
         raise exception 'how many lines?' using errcode = '22004';
@@ -2102,7 +2102,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.caller();
+    v_me constant uuid := private.require_caller();
 begin
     if p_id is null then
         raise exception 'which job' using errcode = '22004';
@@ -2414,7 +2414,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := auth.uid();
+    v_me constant uuid := private.caller_id();
 begin
     return array(
         select a.id from public.agent_assignments as a

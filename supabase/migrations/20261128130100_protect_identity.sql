@@ -8,21 +8,15 @@ set lock_timeout = '5s';
 
 alter table public.profiles enable row level security;
 
-revoke all on public.profiles from public, anon, authenticated, app_admin, service_role;
 grant select, update (display_name, avatar_url, timezone) on public.profiles to authenticated;
 grant all on public.profiles to service_role;
 -- the access token hook looks the role up
 grant select on public.profiles to supabase_auth_admin;
 
-create policy all_not_anonymous on public.profiles as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.profiles is 'Anonymous sign-ins get nothing.';
-
 -- own first: for one's own row the set of relations is never built
 create policy select_related on public.profiles for select to authenticated
 using (
-    user_id = (select auth.uid())
+    user_id = (select private.caller_id())
     or user_id = any ((select private.related_people())::uuid[])
 );
 comment on policy select_related on public.profiles is
@@ -48,17 +42,14 @@ using (true);
 comment on policy select_auth on public.profiles is 'Auth reads the role when it issues a token.';
 
 create policy update_own on public.profiles for update to authenticated
-using (user_id = (select auth.uid()))
-with check (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()))
+with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.profiles is 'A person edits his own name, picture and time zone.';
-
-revoke all on function private.check_timezone() from public, anon, authenticated, app_admin, service_role;
 
 -- Own row only, not even for staff. Made at sign-up, gone with the account.
 
 alter table public.user_settings enable row level security;
 
-revoke all on public.user_settings from public, anon, authenticated, app_admin, service_role;
 grant
 select,
 update (
@@ -67,34 +58,21 @@ update (
 on public.user_settings to authenticated;
 grant all on public.user_settings to service_role;
 
-create policy all_not_anonymous on public.user_settings as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.user_settings is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.user_settings for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.user_settings is 'A person reads his own settings.';
 
 create policy update_own on public.user_settings for update to authenticated
-using (user_id = (select auth.uid()))
-with check (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()))
+with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.user_settings is 'A person changes his own settings.';
-
-revoke all on function private.keep_disclaimer_shown() from public, anon, authenticated, app_admin, service_role;
 
 -- Read by the person, by parents with consent, by tutors of all subjects and by staff. Nobody writes by REST.
 
 alter table public.user_stats enable row level security;
 
-revoke all on public.user_stats from public, anon, authenticated, app_admin, service_role;
 grant select on public.user_stats to authenticated;
 grant all on public.user_stats to service_role;
-
-create policy all_not_anonymous on public.user_stats as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.user_stats is 'Anonymous sign-ins get nothing.';
 
 create policy select_related on public.user_stats for select to authenticated
 using (
@@ -123,18 +101,12 @@ comment on policy select_admin on public.user_stats is 'Staff sees all figures.'
 
 alter table public.guardianships enable row level security;
 
-revoke all on public.guardianships from public, anon, authenticated, app_admin, service_role;
 grant select on public.guardianships to authenticated;
 grant select, insert, update, delete on public.guardianships to app_admin;
 grant all on public.guardianships to service_role;
 
-create policy all_not_anonymous on public.guardianships as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.guardianships is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.guardianships for select to authenticated
-using (parent_id = (select auth.uid()) or student_id = (select auth.uid()));
+using (parent_id = (select private.caller_id()) or student_id = (select private.caller_id()));
 comment on policy select_own on public.guardianships is 'The parent and the student see it, whatever its state.';
 
 create policy select_admin on public.guardianships for select to app_admin
@@ -154,86 +126,51 @@ create policy delete_admin on public.guardianships for delete to app_admin
 using (true);
 comment on policy delete_admin on public.guardianships is 'Staff removes one made by mistake; audited.';
 
-revoke all on function private.stamp_guardianship() from public, anon, authenticated, app_admin, service_role;
-
 -- Private: reached through the two svc functions only.
 
 alter table private.external_identities enable row level security;
-
-revoke all on private.external_identities from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.external_identities to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.external_identities is 'Closed on purpose: only definer functions of the service come here.';
 
-revoke all on function public.svc_link_external_identity(uuid, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_link_external_identity(uuid, text, text, text) to service_role;
 
-revoke all on function public.svc_find_external_identity(text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_find_external_identity(text, text, text) to service_role;
 
--- Policies run these as the caller, so he needs EXECUTE; he has no usage on `private` and cannot call them by name.
+-- Policies run these with the rights of the person who asks, who therefore needs EXECUTE. Nobody but the owner has usage
+-- on `private`, so they cannot be called by name.
 
-revoke all on function private.guards(uuid) from public, anon, authenticated, app_admin, service_role;
+grant execute on function private.is_admin() to app_admin;
 grant execute on function private.guards(uuid) to authenticated;
-
-revoke all on function private.guarded_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.guarded_students() to authenticated;
-
-revoke all on function private.my_guardians() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_guardians() to authenticated;
-
-revoke all on function private.related_people() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.related_people() to authenticated;
-
--- Run by triggers on auth.users and inside ensure_profile only.
-
-revoke all on function private.role_from_metadata(jsonb) from public, anon, authenticated, app_admin, service_role;
-revoke all on function private.create_profile(uuid, jsonb) from public, anon, authenticated, app_admin, service_role;
-revoke all on function private.handle_new_user() from public, anon, authenticated, app_admin, service_role;
-revoke all on function private.handle_new_user_role() from public, anon, authenticated, app_admin, service_role;
-
--- Run by its trigger only.
-
-revoke all on function private.on_role_change() from public, anon, authenticated, app_admin, service_role;
 
 -- Any signed-in person, for himself. The private half is reached through the bound body of the public one.
 
-revoke all on function private.ensure_profile() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.ensure_profile() to authenticated;
-revoke all on function public.ensure_profile() from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.ensure_profile() to authenticated;
 
 -- Any signed-in person, for himself.
 
-revoke all on function private.touch_last_active() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.touch_last_active() to authenticated;
-revoke all on function public.touch_last_active() from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.touch_last_active() to authenticated;
 
 -- Any signed-in person; the functions check that he is the student, or one of the two.
 
-revoke all on function private.respond_guardianship(uuid, boolean) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.respond_guardianship(uuid, boolean) to authenticated;
-revoke all on function public.respond_guardianship(uuid, boolean) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.respond_guardianship(uuid, boolean) to authenticated;
 
-revoke all on function private.revoke_guardianship(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.revoke_guardianship(uuid) to authenticated;
-revoke all on function public.revoke_guardianship(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.revoke_guardianship(uuid) to authenticated;
 
 -- Staff only: the grant is the check.
 
-revoke all on function private.admin_set_role(uuid, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.admin_set_role(uuid, text) to app_admin;
-revoke all on function public.admin_set_role(uuid, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.admin_set_role(uuid, text) to app_admin;
 
 -- Auth alone runs the hook.
 
-revoke all on function private.custom_access_token(jsonb) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.custom_access_token(jsonb) to supabase_auth_admin;

@@ -7,18 +7,12 @@ set lock_timeout = '5s';
 
 alter table public.lms_connections enable row level security;
 
-revoke all on public.lms_connections from public, anon, authenticated, app_admin, service_role;
 grant select on public.lms_connections to authenticated;
 grant insert, update on public.lms_connections to app_admin;
 grant all on public.lms_connections to service_role;
 
-create policy all_not_anonymous on public.lms_connections as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.lms_connections is 'Anonymous sign-ins get nothing.';
-
 create policy select_active on public.lms_connections for select to authenticated
-using (status = 'active');
+using (status = 'active' and (select private.caller_id()) is not null);
 comment on policy select_active on public.lms_connections is 'Every signed-in person sees the active installations.';
 
 create policy select_admin on public.lms_connections for select to app_admin
@@ -38,143 +32,101 @@ comment on policy update_admin on public.lms_connections is 'Staff edits or disa
 
 alter table private.lms_connection_secrets enable row level security;
 
-revoke all on private.lms_connection_secrets from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.lms_connection_secrets to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lms_connection_secrets is 'Closed on purpose: only definer functions of the service come here.';
 
-revoke all on function public.svc_put_lms_secret(uuid, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_put_lms_secret(uuid, text) to service_role;
 
-revoke all on function public.svc_get_lms_secret(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_get_lms_secret(uuid) to service_role;
 
 -- The person sees his own connections; canvas-oauth and canvas-sync write them.
 
 alter table public.integrations enable row level security;
 
-revoke all on public.integrations from public, anon, authenticated, app_admin, service_role;
 grant select on public.integrations to authenticated;
 grant all on public.integrations to service_role;
 
-create policy all_not_anonymous on public.integrations as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.integrations is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.integrations for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.integrations is 'A person sees his own connections.';
 
 -- Private: reached through the svc functions below only.
 
 alter table private.integration_tokens enable row level security;
 
-revoke all on private.integration_tokens from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.integration_tokens to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.integration_tokens is 'Closed on purpose: only definer functions of the service come here.';
 
-revoke all on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) to service_role;
 
-revoke all on function public.svc_get_integration_token(uuid, boolean) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_get_integration_token(uuid, boolean) to service_role;
 
-revoke all on function public.svc_delete_integration_token(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_delete_integration_token(uuid) to service_role;
 
-revoke all on function public.svc_begin_token_refresh(uuid, text, int) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_begin_token_refresh(uuid, text, int) to service_role;
 
-revoke all on function public.svc_end_token_refresh(uuid, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_end_token_refresh(uuid, text) to service_role;
 
 -- Private: reached through the svc functions below only.
 
 alter table private.oauth_states enable row level security;
 
-revoke all on private.oauth_states from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.oauth_states to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.oauth_states is 'Closed on purpose: only definer functions of the service come here.';
 
-revoke all on function public.svc_create_oauth_state(text, uuid, uuid, text, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_create_oauth_state(text, uuid, uuid, text, text) to service_role;
 
-revoke all on function public.svc_peek_oauth_state(text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_peek_oauth_state(text) to service_role;
 
-revoke all on function public.svc_consume_oauth_state(text, uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_consume_oauth_state(text, uuid) to service_role;
 
 -- Own rows only, not even for staff. Sync writes; the person may only switch a course on and off.
 
 alter table public.courses enable row level security;
 
-revoke all on public.courses from public, anon, authenticated, app_admin, service_role;
 grant select, update (is_active) on public.courses to authenticated;
 grant all on public.courses to service_role;
 
-create policy all_not_anonymous on public.courses as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.courses is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.courses for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.courses is 'A person sees his own courses.';
 
 create policy update_own on public.courses for update to authenticated
-using (user_id = (select auth.uid()))
-with check (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()))
+with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.courses is 'A person switches his own courses on and off.';
 
 -- Own rows only, not even for staff; teachers see no student's row. Sync writes.
 
 alter table public.assignments enable row level security;
 
-revoke all on public.assignments from public, anon, authenticated, app_admin, service_role;
 grant select on public.assignments to authenticated;
 grant all on public.assignments to service_role;
 
-create policy all_not_anonymous on public.assignments as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.assignments is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.assignments for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.assignments is 'A person sees his own assignments.';
 
 -- Own rows only. Sync writes.
 
 alter table public.course_sync_state enable row level security;
 
-revoke all on public.course_sync_state from public, anon, authenticated, app_admin, service_role;
 grant select on public.course_sync_state to authenticated;
 grant all on public.course_sync_state to service_role;
 
-create policy all_not_anonymous on public.course_sync_state as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.course_sync_state is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.course_sync_state for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.course_sync_state is 'A person sees how far the sync of his courses is.';
 
 -- Private: only the lti service comes here, through svc functions.
 
 alter table private.lti_platforms enable row level security;
-
-revoke all on private.lti_platforms from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.lti_platforms to anon, authenticated
 using (false)
@@ -185,8 +137,6 @@ comment on policy nobody on private.lti_platforms is 'Closed on purpose: only de
 
 alter table private.lti_registrations enable row level security;
 
-revoke all on private.lti_registrations from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.lti_registrations to anon, authenticated
 using (false)
 with check (false);
@@ -195,8 +145,6 @@ comment on policy nobody on private.lti_registrations is 'Closed on purpose: onl
 -- Private: only the lti service comes here, through svc functions.
 
 alter table private.lti_deployments enable row level security;
-
-revoke all on private.lti_deployments from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.lti_deployments to anon, authenticated
 using (false)
@@ -207,20 +155,14 @@ comment on policy nobody on private.lti_deployments is 'Closed on purpose: only 
 
 alter table private.lti_identities enable row level security;
 
-revoke all on private.lti_identities from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.lti_identities to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lti_identities is 'Closed on purpose: only definer functions of the service come here.';
 
-revoke all on function private.delete_lti_identities() from public, anon, authenticated, app_admin, service_role;
-
 -- Private: only the lti service comes here, through svc functions.
 
 alter table private.lti_memberships enable row level security;
-
-revoke all on private.lti_memberships from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.lti_memberships to anon, authenticated
 using (false)
@@ -231,8 +173,6 @@ comment on policy nobody on private.lti_memberships is 'Closed on purpose: only 
 
 alter table private.lti_states enable row level security;
 
-revoke all on private.lti_states from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.lti_states to anon, authenticated
 using (false)
 with check (false);
@@ -241,8 +181,6 @@ comment on policy nobody on private.lti_states is 'Closed on purpose: only defin
 -- Private: only the lti service comes here, through svc functions.
 
 alter table private.lti_launches enable row level security;
-
-revoke all on private.lti_launches from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.lti_launches to anon, authenticated
 using (false)
@@ -253,8 +191,6 @@ comment on policy nobody on private.lti_launches is 'Closed on purpose: only def
 
 alter table private.lti_tickets enable row level security;
 
-revoke all on private.lti_tickets from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.lti_tickets to anon, authenticated
 using (false)
 with check (false);
@@ -264,8 +200,6 @@ comment on policy nobody on private.lti_tickets is 'Closed on purpose: only defi
 
 alter table private.lti_signing_keys enable row level security;
 
-revoke all on private.lti_signing_keys from public, anon, authenticated, app_admin, service_role;
-
 create policy nobody on private.lti_signing_keys to anon, authenticated
 using (false)
 with check (false);
@@ -273,61 +207,39 @@ comment on policy nobody on private.lti_signing_keys is 'Closed on purpose: only
 
 -- The registry is kept through the service only.
 
-revoke all on function public.svc_register_lti_platform(text, text, text, text, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_register_lti_platform(text, text, text, text, text) to service_role;
 
-revoke all on function public.svc_register_lti_client(uuid, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_register_lti_client(uuid, text) to service_role;
 
-revoke all on function public.svc_register_lti_deployment(uuid, text, uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_register_lti_deployment(uuid, text, uuid) to service_role;
 
-revoke all on function public.svc_set_lti_status(text, uuid, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_set_lti_status(text, uuid, text) to service_role;
 
 -- For the service alone: it checks ownership before it calls.
 
-revoke all on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz)
 to service_role;
 
-revoke all on function public.svc_disconnect_integration(uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_disconnect_integration(uuid)
 to service_role;
 
-revoke all on function public.svc_expire_integration(uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_expire_integration(uuid)
 to service_role;
 
-revoke all on function public.svc_apply_courses(uuid, jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_apply_courses(uuid, jsonb)
 to service_role;
 
-revoke all on function public.svc_missing_courses(uuid, bigint[])
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_missing_courses(uuid, bigint[])
 to service_role;
 
-revoke all on function public.svc_mark_course(uuid, text, boolean)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_mark_course(uuid, text, boolean)
 to service_role;
 
-revoke all on function public.svc_apply_assignments(uuid, jsonb, jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_apply_assignments(uuid, jsonb, jsonb)
 to service_role;
 
-revoke all on function public.svc_missing_assignments(uuid, bigint[])
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_missing_assignments(uuid, bigint[])
 to service_role;
 
-revoke all on function public.svc_finish_assignments(uuid, bigint[], jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_finish_assignments(uuid, bigint[], jsonb)
 to service_role;

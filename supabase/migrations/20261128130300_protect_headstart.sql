@@ -7,47 +7,31 @@ set lock_timeout = '5s';
 
 alter table public.headstart_runs enable row level security;
 
-revoke all on public.headstart_runs from public, anon, authenticated, app_admin, service_role;
 grant select on public.headstart_runs to authenticated;
 grant all on public.headstart_runs to service_role;
 
-create policy all_not_anonymous on public.headstart_runs as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.headstart_runs is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.headstart_runs for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.headstart_runs is 'A person sees his own runs.';
-
-revoke all on function private.stamp_headstart_run() from public, anon, authenticated, app_admin, service_role;
 
 -- Own rows only, not even for staff. The service writes; the student may throw one away.
 
 alter table public.headstart_docs enable row level security;
 
-revoke all on public.headstart_docs from public, anon, authenticated, app_admin, service_role;
 grant select, delete on public.headstart_docs to authenticated;
 grant all on public.headstart_docs to service_role;
 
-create policy all_not_anonymous on public.headstart_docs as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.headstart_docs is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.headstart_docs for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.headstart_docs is 'A person reads his own headstarts.';
 
 create policy delete_own on public.headstart_docs for delete to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.headstart_docs is 'A person throws his own headstart away.';
 
 -- Private: written and read through the two svc functions only.
 
 alter table private.generation_events enable row level security;
-
-revoke all on private.generation_events from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.generation_events to anon, authenticated
 using (false)
@@ -55,38 +39,24 @@ with check (false);
 comment on policy nobody on private.generation_events is
     'Closed on purpose: only definer functions of the service come here.';
 
-revoke all on function public.svc_append_generation(uuid, bigint, jsonb[]) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_append_generation(uuid, bigint, jsonb[]) to service_role;
 
-revoke all on function public.svc_read_generation(uuid, bigint, int) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_read_generation(uuid, bigint, int) to service_role;
 
 -- The service only; it checked the caller.
 
-revoke all on function public.svc_start_headstart_run(uuid, uuid, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_start_headstart_run(uuid, uuid, text, text) to service_role;
 
 -- The worker only.
 
-revoke all on function public.svc_finish_headstart_run(uuid, text, jsonb, text, jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_finish_headstart_run(uuid, text, jsonb, text, jsonb) to service_role;
 
 -- The service only; cancelling checks the owner itself.
 
-revoke all on function public.svc_begin_headstart_run(uuid, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_begin_headstart_run(uuid, text, text, text) to service_role;
 
-revoke all on function public.svc_count_headstart_call(uuid, bigint)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_count_headstart_call(uuid, bigint) to service_role;
 
-revoke all on function public.svc_end_headstart_run(uuid, bigint, text, jsonb, text, jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_end_headstart_run(uuid, bigint, text, jsonb, text, jsonb) to service_role;
 
-revoke all on function public.svc_cancel_headstart_run(uuid, uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_cancel_headstart_run(uuid, uuid) to service_role;

@@ -7,86 +7,61 @@ set lock_timeout = '5s';
 
 alter table public.study_blocks enable row level security;
 
-revoke all on public.study_blocks from public, anon, authenticated, app_admin, service_role;
 grant select, delete, insert (assignment_id, start_at, end_at, notes),
 update (assignment_id, start_at, end_at, notes, status) on public.study_blocks to authenticated;
 grant all on public.study_blocks to service_role;
 
-create policy all_not_anonymous on public.study_blocks as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.study_blocks is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.study_blocks for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.study_blocks is 'A person sees his own plan.';
 
 create policy insert_own on public.study_blocks for insert to authenticated
-with check (user_id = (select auth.uid()));
+with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.study_blocks is 'A person plans for himself; the foreign key keeps him to his own assignments.';
 
 create policy update_own on public.study_blocks for update to authenticated
-using (user_id = (select auth.uid()))
-with check (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()))
+with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.study_blocks is 'A person changes his own plan.';
 
 create policy delete_own on public.study_blocks for delete to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.study_blocks is 'A person drops a block of his own.';
 
 -- Own rows only. The service writes; the person notes opening and clicking by mark_nudge.
 
 alter table public.nudges enable row level security;
 
-revoke all on public.nudges from public, anon, authenticated, app_admin, service_role;
 grant select on public.nudges to authenticated;
 grant all on public.nudges to service_role;
 
-create policy all_not_anonymous on public.nudges as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.nudges is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.nudges for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.nudges is 'A person sees his own nudges.';
 
 -- Own inbox only. The services write; the person may only put a line away.
 
 alter table public.notifications enable row level security;
 
-revoke all on public.notifications from public, anon, authenticated, app_admin, service_role;
 grant select, update (status) on public.notifications to authenticated;
 grant all on public.notifications to service_role;
 
-create policy all_not_anonymous on public.notifications as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.notifications is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.notifications for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.notifications is 'A person reads his own inbox.';
 
 create policy update_own on public.notifications for update to authenticated
-using (user_id = (select auth.uid()))
-with check (user_id = (select auth.uid()) and status = 'dismissed');
+using (user_id = (select private.caller_id()))
+with check (user_id = (select private.caller_id()) and status = 'dismissed');
 comment on policy update_own on public.notifications is 'A person puts a line away; no other status comes from him.';
-
-revoke all on function private.stamp_notification() from public, anon, authenticated, app_admin, service_role;
 
 -- The service only.
 
-revoke all on function public.svc_create_nudge(uuid, text, text, text, text, text[])
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_create_nudge(uuid, text, text, text, text, text[]) to service_role;
 
-revoke all on function public.svc_mark_nudge_sent(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_mark_nudge_sent(uuid) to service_role;
 
 -- Any signed-in person, for his own nudges. The private half is reached through the bound body of the public one.
 
-revoke all on function private.mark_nudge(uuid, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.mark_nudge(uuid, text) to authenticated;
-revoke all on function public.mark_nudge(uuid, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.mark_nudge(uuid, text) to authenticated;

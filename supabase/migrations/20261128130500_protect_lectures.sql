@@ -5,7 +5,6 @@ set lock_timeout = '5s';
 
 -- Pure. Whoever writes catalog_courses runs it through the check of the code column.
 
-revoke all on function public.normalize_course_code(text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.normalize_course_code(text) to authenticated, service_role;
 
 -- Every signed-in person reads the catalogue. People add a course by ensure_catalog_course and may correct their own while
@@ -13,23 +12,17 @@ grant execute on function public.normalize_course_code(text) to authenticated, s
 
 alter table public.catalog_courses enable row level security;
 
-revoke all on public.catalog_courses from public, anon, authenticated, app_admin, service_role;
 grant select, update (title, instructor) on public.catalog_courses to authenticated;
 grant insert, delete on public.catalog_courses to app_admin;
 grant all on public.catalog_courses to service_role;
 
-create policy all_not_anonymous on public.catalog_courses as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.catalog_courses is 'Anonymous sign-ins get nothing.';
-
 create policy select_all on public.catalog_courses for select to authenticated
-using (true);
+using ((select private.caller_id()) is not null);
 comment on policy select_all on public.catalog_courses is 'Every signed-in person sees the catalogue.';
 
 create policy update_creator on public.catalog_courses for update to authenticated
-using (created_by = (select auth.uid()) and not is_official)
-with check (created_by = (select auth.uid()) and not is_official);
+using (created_by = (select private.caller_id()) and not is_official)
+with check (created_by = (select private.caller_id()) and not is_official);
 comment on policy update_creator on public.catalog_courses is 'Who added a course corrects it, until the school''s list takes it over.';
 
 create policy insert_admin on public.catalog_courses for insert to app_admin
@@ -49,87 +42,59 @@ comment on policy delete_admin on public.catalog_courses is 'Staff removes an un
 
 alter table public.lectures enable row level security;
 
-revoke all on public.lectures from public, anon, authenticated, app_admin, service_role;
 grant select on public.lectures to authenticated;
 grant all on public.lectures to service_role;
-
-create policy all_not_anonymous on public.lectures as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.lectures is 'Anonymous sign-ins get nothing.';
 
 create policy select_linked on public.lectures for select to authenticated
 using (id = any ((select private.my_lectures())::uuid[]));
 comment on policy select_linked on public.lectures is 'A person sees the lectures he follows.';
 
-revoke all on function private.clear_lecture() from public, anon, authenticated, app_admin, service_role;
-
 -- Own links only. Only the service makes one, because a link is the right to see the lecture.
 
 alter table public.user_lectures enable row level security;
 
-revoke all on public.user_lectures from public, anon, authenticated, app_admin, service_role;
 grant select, delete on public.user_lectures to authenticated;
 grant all on public.user_lectures to service_role;
 
-create policy all_not_anonymous on public.user_lectures as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.user_lectures is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.user_lectures for select to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.user_lectures is 'A person sees his own links.';
 
 create policy delete_own on public.user_lectures for delete to authenticated
-using (user_id = (select auth.uid()));
+using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.user_lectures is 'A person stops following; the last link takes the lecture along.';
 
-revoke all on function private.my_lectures() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_lectures() to authenticated;
-
-revoke all on function private.delete_orphan_lecture() from public, anon, authenticated, app_admin, service_role;
 
 -- Own files only, not even for staff. The service stores them; the person may rename and delete.
 
 alter table public.documents enable row level security;
 
-revoke all on public.documents from public, anon, authenticated, app_admin, service_role;
 grant select, delete, update (filename) on public.documents to authenticated;
 grant all on public.documents to service_role;
 
-create policy all_not_anonymous on public.documents as restrictive to authenticated
-using ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true')
-with check ((select auth.jwt()) ->> 'is_anonymous' is distinct from 'true');
-comment on policy all_not_anonymous on public.documents is 'Anonymous sign-ins get nothing.';
-
 create policy select_own on public.documents for select to authenticated
-using (owner_id = (select auth.uid()));
+using (owner_id = (select private.caller_id()));
 comment on policy select_own on public.documents is 'A person sees his own files.';
 
 create policy update_own on public.documents for update to authenticated
-using (owner_id = (select auth.uid()))
-with check (owner_id = (select auth.uid()));
+using (owner_id = (select private.caller_id()))
+with check (owner_id = (select private.caller_id()));
 comment on policy update_own on public.documents is 'A person renames his own file.';
 
 create policy delete_own on public.documents for delete to authenticated
-using (owner_id = (select auth.uid()));
+using (owner_id = (select private.caller_id()));
 comment on policy delete_own on public.documents is 'A person deletes his own file; a trigger queues the bytes.';
 
 -- Any signed-in person. The private half is reached through the bound body of the public one.
 
-revoke all on function private.ensure_catalog_course(text, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.ensure_catalog_course(text, text) to authenticated;
-revoke all on function public.ensure_catalog_course(text, text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.ensure_catalog_course(text, text) to authenticated;
 
 -- The service only; it checked the caller.
 
-revoke all on function public.svc_submit_lecture(uuid, uuid, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_submit_lecture(uuid, uuid, text, text, text) to service_role;
 
 -- The service only.
 
-revoke all on function public.svc_sync_catalog(jsonb, numeric) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_sync_catalog(jsonb, numeric) to service_role;

@@ -7,19 +7,13 @@ set lock_timeout = '5s';
 -- connection (service), and go with the account.
 
 alter table public.teachers enable row level security;
-revoke all on public.teachers from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.teachers to authenticated;
 grant update (name) on public.teachers to authenticated;
 grant all on public.teachers to service_role;
 
-create policy all_not_anonymous on public.teachers as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.teachers is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.teachers for select to authenticated
-    using (id = (select auth.uid()));
+    using (id = (select private.caller_id()));
 comment on policy select_own on public.teachers is 'A teacher sees himself.';
 
 create policy select_admin on public.teachers for select to app_admin
@@ -27,14 +21,13 @@ create policy select_admin on public.teachers for select to app_admin
 comment on policy select_admin on public.teachers is 'Staff see every teacher.';
 
 create policy update_own on public.teachers for update to authenticated
-    using (id = (select auth.uid()))
-    with check (id = (select auth.uid()));
+    using (id = (select private.caller_id()))
+    with check (id = (select private.caller_id()));
 comment on policy update_own on public.teachers is 'A teacher may correct his name.';
 
 -- A thread belongs to one teacher, who does with it what he likes. Only the title is his to write.
 
 alter table public.threads enable row level security;
-revoke all on public.threads from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.threads to authenticated;
 grant insert (title) on public.threads to authenticated;
@@ -42,43 +35,32 @@ grant update (title) on public.threads to authenticated;
 grant delete on public.threads to authenticated;
 grant all on public.threads to service_role;
 
-create policy all_not_anonymous on public.threads as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.threads is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.threads for select to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.threads is 'A teacher sees his own conversations.';
 
 create policy insert_own on public.threads for insert to authenticated
-    with check (teacher_id = (select auth.uid()));
+    with check (teacher_id = (select private.caller_id()));
 comment on policy insert_own on public.threads is
     'A teacher opens a conversation for himself; the foreign key admits teachers only.';
 
 create policy update_own on public.threads for update to authenticated
-    using (teacher_id = (select auth.uid()))
-    with check (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()))
+    with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.threads is 'A teacher may rename his conversation.';
 
 create policy delete_own on public.threads for delete to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.threads is 'A teacher may delete his conversation, its messages with it.';
 
 -- The teacher of the thread reads it and may add his own lines. Nobody edits a line; lines go with their thread. The
 -- assistant's side is written by svc_begin_answer and svc_finish_answer only. Staff read no chat.
 
 alter table public.messages enable row level security;
-revoke all on public.messages from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.messages to authenticated;
 grant insert (thread_id, role, content, external_id) on public.messages to authenticated;
 grant all on public.messages to service_role;
-
-create policy all_not_anonymous on public.messages as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.messages is 'Anonymous sign-ins have no rights here.';
 
 create policy select_own on public.messages for select to authenticated
     using (thread_id = any ((select private.my_threads())::uuid[]));
@@ -88,31 +70,20 @@ create policy insert_own on public.messages for insert to authenticated
     with check (role = 'user' and thread_id = any ((select private.my_threads())::uuid[]));
 comment on policy insert_own on public.messages is 'A teacher speaks for himself, in his own conversation.';
 
-revoke all on function private.touch_thread() from public, anon, authenticated, app_admin, service_role;
-
 -- Read by its teacher; filled by the service.
 
 alter table public.courses_cache enable row level security;
-revoke all on public.courses_cache from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.courses_cache to authenticated;
 grant all on public.courses_cache to service_role;
 
-create policy all_not_anonymous on public.courses_cache as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.courses_cache is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.courses_cache for select to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.courses_cache is 'A teacher sees the Canvas courses fetched for him.';
-
-revoke all on function private.refresh_cached_at() from public, anon, authenticated, app_admin, service_role;
 
 -- A teacher keeps his own classes.
 
 alter table public.classes enable row level security;
-revoke all on public.classes from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.classes to authenticated;
 grant insert (
@@ -122,33 +93,27 @@ grant update (name, section, term, status) on public.classes to authenticated;
 grant delete on public.classes to authenticated;
 grant all on public.classes to service_role;
 
-create policy all_not_anonymous on public.classes as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.classes is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.classes for select to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.classes is 'A teacher sees his own classes.';
 
 create policy insert_own on public.classes for insert to authenticated
-    with check (teacher_id = (select auth.uid()));
+    with check (teacher_id = (select private.caller_id()));
 comment on policy insert_own on public.classes is 'A teacher adds a class of his own.';
 
 create policy update_own on public.classes for update to authenticated
-    using (teacher_id = (select auth.uid()))
-    with check (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()))
+    with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.classes is 'A teacher renames or archives his class.';
 
 create policy delete_own on public.classes for delete to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.classes is 'A teacher deletes his class; its material stays, without a class.';
 
 -- A teacher adds links and texts himself. Files and Canvas pages enter through the service, which alone knows what it
 -- stored; so do extracted text and state.
 
 alter table public.content_sources enable row level security;
-revoke all on public.content_sources from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.content_sources to authenticated;
 grant insert (
@@ -158,77 +123,58 @@ grant update (title, class_id) on public.content_sources to authenticated;
 grant delete on public.content_sources to authenticated;
 grant all on public.content_sources to service_role;
 
-create policy all_not_anonymous on public.content_sources as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.content_sources is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.content_sources for select to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.content_sources is 'A teacher sees his own material.';
 
 create policy insert_own on public.content_sources for insert to authenticated
-    with check (teacher_id = (select auth.uid()) and kind in ('url', 'text') and status = 'pending');
+    with check (teacher_id = (select private.caller_id()) and kind in ('url', 'text') and status = 'pending');
 comment on policy insert_own on public.content_sources is 'A teacher adds a link or a text; it waits for extraction.';
 
 create policy update_own on public.content_sources for update to authenticated
-    using (teacher_id = (select auth.uid()))
-    with check (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()))
+    with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.content_sources is
     'A teacher renames material or moves it to another class of his.';
 
 create policy delete_own on public.content_sources for delete to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.content_sources is
     'A teacher deletes material; a stored file follows through the outbox.';
 
 -- Written by the service; its teacher edits, approves, archives and deletes it.
 
 alter table public.generated_content enable row level security;
-revoke all on public.generated_content from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.generated_content to authenticated;
 grant update (title, content_md, content, class_id, status) on public.generated_content to authenticated;
 grant delete on public.generated_content to authenticated;
 grant all on public.generated_content to service_role;
 
-create policy all_not_anonymous on public.generated_content as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.generated_content is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.generated_content for select to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.generated_content is 'A teacher sees what was written for him.';
 
 create policy update_own on public.generated_content for update to authenticated
-    using (teacher_id = (select auth.uid()))
-    with check (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()))
+    with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.generated_content is 'A teacher edits, files and approves it.';
 
 create policy delete_own on public.generated_content for delete to authenticated
-    using (teacher_id = (select auth.uid()));
+    using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.generated_content is 'A teacher deletes it.';
 
 -- Run inside policies, as the caller.
 
-revoke all on function private.my_threads() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_threads() to authenticated;
 
 -- The chat service and its worker only.
 
-revoke all on function public.svc_begin_answer(uuid, uuid, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_begin_answer(uuid, uuid, text, text, text) to service_role;
 
-revoke all on function public.svc_finish_answer(uuid, text, text, text, jsonb, jsonb, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_finish_answer(uuid, text, text, text, jsonb, jsonb, text, text, text)
 to service_role;
 
 -- Workers only; live_job is called by other definer functions.
 
-revoke all on function private.live_job(text, text, uuid) from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function public.svc_sweep_generations() from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_sweep_generations() to service_role;

@@ -6,7 +6,6 @@ set lock_timeout = '5s';
 -- Everybody keeps his own programme.
 
 alter table public.weeks enable row level security;
-revoke all on public.weeks from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.weeks to authenticated;
 grant insert (
@@ -20,40 +19,29 @@ grant update (
 grant delete on public.weeks to authenticated;
 grant all on public.weeks to service_role;
 
-create policy all_not_anonymous on public.weeks as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.weeks is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.weeks for select to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy select_own on public.weeks is 'A learner sees his own weeks.';
 
 create policy insert_own on public.weeks for insert to authenticated
-    with check (user_id = (select auth.uid()));
+    with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.weeks is 'A learner plans his own weeks.';
 
 create policy update_own on public.weeks for update to authenticated
-    using (user_id = (select auth.uid()))
-    with check (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()))
+    with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.weeks is 'A learner changes his own weeks.';
 
 create policy delete_own on public.weeks for delete to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.weeks is 'A learner deletes his own weeks, and what hangs below them.';
 
 -- Read by the owner of the week; written by the service.
 
 alter table public.clo_notes enable row level security;
-revoke all on public.clo_notes from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.clo_notes to authenticated;
 grant all on public.clo_notes to service_role;
-
-create policy all_not_anonymous on public.clo_notes as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.clo_notes is 'Anonymous sign-ins have no rights here.';
 
 create policy select_own on public.clo_notes for select to authenticated
     using (week_id = any ((select private.my_weeks())::uuid[]));
@@ -62,15 +50,9 @@ comment on policy select_own on public.clo_notes is 'A learner sees the learning
 -- Read by the owner of the week; written by the service.
 
 alter table public.engineer_notes enable row level security;
-revoke all on public.engineer_notes from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.engineer_notes to authenticated;
 grant all on public.engineer_notes to service_role;
-
-create policy all_not_anonymous on public.engineer_notes as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.engineer_notes is 'Anonymous sign-ins have no rights here.';
 
 create policy select_own on public.engineer_notes for select to authenticated
     using (week_id = any ((select private.my_weeks())::uuid[]));
@@ -79,7 +61,6 @@ comment on policy select_own on public.engineer_notes is 'A learner sees the cod
 -- The learner opens, renames and closes; counts and insights are the service's.
 
 alter table public.socratic_sessions enable row level security;
-revoke all on public.socratic_sessions from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.socratic_sessions to authenticated;
 grant insert (week_id, topic, voice_enabled) on public.socratic_sessions to authenticated;
@@ -87,44 +68,31 @@ grant update (topic, voice_enabled, ended_at) on public.socratic_sessions to aut
 grant delete on public.socratic_sessions to authenticated;
 grant all on public.socratic_sessions to service_role;
 
-create policy all_not_anonymous on public.socratic_sessions as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.socratic_sessions is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.socratic_sessions for select to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy select_own on public.socratic_sessions is 'A learner sees his own dialogues.';
 
 create policy insert_own on public.socratic_sessions for insert to authenticated
-    with check (user_id = (select auth.uid()));
+    with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.socratic_sessions is
     'A learner opens a dialogue; the foreign key admits his own weeks only.';
 
 create policy update_own on public.socratic_sessions for update to authenticated
-    using (user_id = (select auth.uid()))
-    with check (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()))
+    with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.socratic_sessions is 'A learner renames or closes his dialogue.';
 
 create policy delete_own on public.socratic_sessions for delete to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.socratic_sessions is 'A learner deletes his dialogue.';
-
-revoke all on function private.keep_session_ended() from public, anon, authenticated, app_admin, service_role;
 
 -- Read through the session; the learner adds his own lines while it is open. Lines go with their session.
 
 alter table public.socratic_messages enable row level security;
-revoke all on public.socratic_messages from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.socratic_messages to authenticated;
 grant insert (session_id, role, content) on public.socratic_messages to authenticated;
 grant all on public.socratic_messages to service_role;
-
-create policy all_not_anonymous on public.socratic_messages as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.socratic_messages is 'Anonymous sign-ins have no rights here.';
 
 create policy select_own on public.socratic_messages for select to authenticated
     using (session_id = any ((select private.my_socratic_sessions())::uuid[]));
@@ -137,15 +105,9 @@ comment on policy insert_own on public.socratic_messages is 'A learner speaks fo
 -- Read by the owner of the week; written by the service.
 
 alter table public.brand_packages enable row level security;
-revoke all on public.brand_packages from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.brand_packages to authenticated;
 grant all on public.brand_packages to service_role;
-
-create policy all_not_anonymous on public.brand_packages as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.brand_packages is 'Anonymous sign-ins have no rights here.';
 
 create policy select_own on public.brand_packages for select to authenticated
     using (week_id = any ((select private.my_weeks())::uuid[]));
@@ -154,58 +116,39 @@ comment on policy select_own on public.brand_packages is 'A learner sees the bra
 -- Read by their person; written by the service.
 
 alter table public.kpi_metrics enable row level security;
-revoke all on public.kpi_metrics from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.kpi_metrics to authenticated;
 grant all on public.kpi_metrics to service_role;
 
-create policy all_not_anonymous on public.kpi_metrics as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.kpi_metrics is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.kpi_metrics for select to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy select_own on public.kpi_metrics is 'A learner sees his own metrics.';
-
-revoke all on function private.derive_kpi() from public, anon, authenticated, app_admin, service_role;
 
 -- A learner asks for a review and may throw it away; state and result are the service's.
 
 alter table public.reviews enable row level security;
-revoke all on public.reviews from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.reviews to authenticated;
 grant insert (github_url, depth, week_id) on public.reviews to authenticated;
 grant delete on public.reviews to authenticated;
 grant all on public.reviews to service_role;
 
-create policy all_not_anonymous on public.reviews as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.reviews is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.reviews for select to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy select_own on public.reviews is 'A learner sees his own reviews.';
 
 create policy insert_own on public.reviews for insert to authenticated
-    with check (user_id = (select auth.uid()));
+    with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.reviews is 'A learner asks for a review of a repository.';
 
 create policy delete_own on public.reviews for delete to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.reviews is 'A learner deletes his review.';
-
-revoke all on function private.stamp_review() from public, anon, authenticated, app_admin, service_role;
 
 -- Run inside policies, as the caller.
 
-revoke all on function private.my_weeks() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_weeks() to authenticated;
 
-revoke all on function private.my_socratic_sessions() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_socratic_sessions() to authenticated;
 
-revoke all on function private.my_open_socratic_sessions() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_open_socratic_sessions() to authenticated;

@@ -6,7 +6,6 @@ set lock_timeout = '5s';
 -- Read by everybody signed in, kept by staff.
 
 alter table public.subjects enable row level security;
-revoke all on public.subjects from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.subjects to authenticated;
 grant insert (id, name, category, description) on public.subjects to app_admin;
@@ -14,13 +13,8 @@ grant update (name, category, description) on public.subjects to app_admin;
 grant delete on public.subjects to app_admin;
 grant all on public.subjects to service_role;
 
-create policy all_not_anonymous on public.subjects as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.subjects is 'Anonymous sign-ins have no rights here.';
-
 create policy select_all on public.subjects for select to authenticated
-    using (true);
+    using ((select private.caller_id()) is not null);
 comment on policy select_all on public.subjects is 'Subjects are no secret.';
 
 create policy insert_admin on public.subjects for insert to app_admin
@@ -39,7 +33,6 @@ comment on policy delete_admin on public.subjects is 'Staff delete subjects.';
 -- Read by everybody signed in, kept by staff.
 
 alter table public.related_subjects enable row level security;
-revoke all on public.related_subjects from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.related_subjects to authenticated;
 grant insert (subject_id, related_subject_id) on public.related_subjects to app_admin;
@@ -47,13 +40,8 @@ grant update (subject_id, related_subject_id) on public.related_subjects to app_
 grant delete on public.related_subjects to app_admin;
 grant all on public.related_subjects to service_role;
 
-create policy all_not_anonymous on public.related_subjects as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.related_subjects is 'Anonymous sign-ins have no rights here.';
-
 create policy select_all on public.related_subjects for select to authenticated
-    using (true);
+    using ((select private.caller_id()) is not null);
 comment on policy select_all on public.related_subjects is 'Links between subjects are no secret.';
 
 create policy insert_admin on public.related_subjects for insert to app_admin
@@ -72,17 +60,11 @@ comment on policy delete_admin on public.related_subjects is 'Staff delete links
 -- A student keeps his own list; parents and every tutor of his see it. A line is added or deleted, never changed.
 
 alter table public.student_subjects enable row level security;
-revoke all on public.student_subjects from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.student_subjects to authenticated;
 grant insert (student_id, subject_id) on public.student_subjects to authenticated;
 grant delete on public.student_subjects to authenticated;
 grant all on public.student_subjects to service_role;
-
-create policy all_not_anonymous on public.student_subjects as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.student_subjects is 'Anonymous sign-ins have no rights here.';
 
 create policy select_related on public.student_subjects for select to authenticated
     using (
@@ -112,18 +94,17 @@ create policy select_admin on public.student_subjects for select to app_admin
 comment on policy select_admin on public.student_subjects is 'Staff see every list.';
 
 create policy insert_own on public.student_subjects for insert to authenticated
-    with check (student_id = (select auth.uid()));
+    with check (student_id = (select private.caller_id()));
 comment on policy insert_own on public.student_subjects is 'A student adds to his own list.';
 
 create policy delete_own on public.student_subjects for delete to authenticated
-    using (student_id = (select auth.uid()));
+    using (student_id = (select private.caller_id()));
 comment on policy delete_own on public.student_subjects is 'A student takes from his own list.';
 
 -- Made, changed and deleted by staff alone: every right of a tutor rests on it. Both sides see it, paused and past
 -- ones too.
 
 alter table public.tutor_student_assignments enable row level security;
-revoke all on public.tutor_student_assignments from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.tutor_student_assignments to authenticated;
 grant insert (
@@ -135,15 +116,10 @@ grant update (
 grant delete on public.tutor_student_assignments to app_admin;
 grant all on public.tutor_student_assignments to service_role;
 
-create policy all_not_anonymous on public.tutor_student_assignments as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.tutor_student_assignments is 'Anonymous sign-ins have no rights here.';
-
 create policy select_parties on public.tutor_student_assignments for select to authenticated
     using (
-        tutor_id = (select auth.uid())
-        or student_id = (select auth.uid())
+        tutor_id = (select private.caller_id())
+        or student_id = (select private.caller_id())
         or student_id = any ((select private.guarded_students())::uuid[])
     );
 comment on policy select_parties on public.tutor_student_assignments is
@@ -168,60 +144,31 @@ comment on policy delete_admin on public.tutor_student_assignments is 'Staff del
 
 -- Run inside policies, as the caller; each answers about the caller only. tutors and tutors_any check single rows.
 
-revoke all on function private.tutor() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutor() to authenticated;
-
-revoke all on function private.is_tutor() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.is_tutor() to authenticated;
-
-revoke all on function private.tutors(uuid, uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutors(uuid, uuid) to authenticated;
-
-revoke all on function private.tutors_any(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutors_any(uuid) to authenticated;
-
-revoke all on function private.tutored_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutored_students() to authenticated;
-
-revoke all on function private.listed_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.listed_students() to authenticated;
-
-revoke all on function private.partly_tutored_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.partly_tutored_students() to authenticated;
-
-revoke all on function private.subject_tutored_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.subject_tutored_students() to authenticated;
-
-revoke all on function private.subject_tutoring_keys() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.subject_tutoring_keys() to authenticated;
-
-revoke all on function private.own_and_listed_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.own_and_listed_students() to authenticated;
-
-revoke all on function private.reachable_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.reachable_students() to authenticated;
-
-revoke all on function private.my_tutors() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_tutors() to authenticated;
-
-revoke all on function private.tutors_of_guarded_students() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutors_of_guarded_students() to authenticated;
 
 -- They show the caller's own assignments only, so whoever may ask may read them.
-revoke all on private.my_students from public, anon, authenticated, app_admin, app_wide_tutor, service_role;
 grant select on private.my_students to app_wide_tutor;
-revoke all on private.my_tutoring from public, anon, authenticated, app_admin, app_wide_tutor, service_role;
 grant select on private.my_tutoring to app_wide_tutor;
 
 -- Asked by the access token hook.
-revoke all on function private.tutor_role(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.tutor_role(uuid) to supabase_auth_admin;
 
 -- A student and his tutor of the subject set and shape goals; parents look on. Progress is the service's. A tutor's
 -- goal cannot be deleted by the student, only cancelled.
 
 alter table public.goals enable row level security;
-revoke all on public.goals from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.goals to authenticated;
 grant insert (
@@ -232,22 +179,6 @@ grant update (
 ) on public.goals to authenticated;
 grant delete on public.goals to authenticated;
 grant all on public.goals to service_role;
-
-create policy insert_not_anonymous on public.goals as restrictive for insert to authenticated
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy insert_not_anonymous on public.goals is
-    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
-
-create policy update_not_anonymous on public.goals as restrictive for update to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy update_not_anonymous on public.goals is
-    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
-
-create policy delete_not_anonymous on public.goals as restrictive for delete to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy delete_not_anonymous on public.goals is
-    'Anonymous sign-ins delete nothing; to them the sets of the select policy are empty.';
 
 create policy select_visible on public.goals for select to authenticated
     using (
@@ -283,37 +214,34 @@ comment on policy select_admin on public.goals is 'Staff see every goal.';
 
 create policy insert_shaper on public.goals for insert to authenticated
     with check (
-        created_by = (select auth.uid())
-        and (student_id = (select auth.uid()) or private.tutors(student_id, subject_id))
+        created_by = (select private.caller_id())
+        and (student_id = (select private.caller_id()) or private.tutors(student_id, subject_id))
     );
 comment on policy insert_shaper on public.goals is
     'A student for himself, or his tutor of the subject; who sets it is on record.';
 
 create policy update_shaper on public.goals for update to authenticated
     using (
-        student_id = (select auth.uid())
+        student_id = (select private.caller_id())
         or (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
     )
     with check (
-        student_id = (select auth.uid())
+        student_id = (select private.caller_id())
         or (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
     );
 comment on policy update_shaper on public.goals is 'The student or his tutor of the subject; a parent only looks on.';
 
 create policy delete_author on public.goals for delete to authenticated
-    using (student_id = (select auth.uid()) and created_by = (select auth.uid()));
+    using (student_id = (select private.caller_id()) and created_by = (select private.caller_id()));
 comment on policy delete_author on public.goals is 'A student deletes goals he set himself.';
 
 create policy delete_admin on public.goals for delete to app_admin
     using (true);
 comment on policy delete_admin on public.goals is 'Staff delete goals.';
 
-revoke all on function private.stamp_goal() from public, anon, authenticated, app_admin, service_role;
-
 -- Kept by the tutor who holds them, while he tutors the student; nobody but the service deletes one.
 
 alter table public.tutoring_sessions enable row level security;
-revoke all on public.tutoring_sessions from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.tutoring_sessions to authenticated;
 grant insert (
@@ -323,17 +251,6 @@ grant update (
     session_date, duration_minutes, subject_id, topics_covered
 ) on public.tutoring_sessions to authenticated;
 grant all on public.tutoring_sessions to service_role;
-
-create policy insert_not_anonymous on public.tutoring_sessions as restrictive for insert to authenticated
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy insert_not_anonymous on public.tutoring_sessions is
-    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
-
-create policy update_not_anonymous on public.tutoring_sessions as restrictive for update to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy update_not_anonymous on public.tutoring_sessions is
-    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
 
 create policy select_visible on public.tutoring_sessions for select to authenticated
     using (
@@ -369,57 +286,43 @@ create policy select_admin on public.tutoring_sessions for select to app_admin
 comment on policy select_admin on public.tutoring_sessions is 'Staff see every session.';
 
 create policy insert_tutor on public.tutoring_sessions for insert to authenticated
-    with check (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id));
+    with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
 comment on policy insert_tutor on public.tutoring_sessions is
     'A tutor plans or records his own session with a student of his.';
 
 create policy update_tutor on public.tutoring_sessions for update to authenticated
-    using (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id))
-    with check (tutor_id = (select auth.uid()) and private.tutors(student_id, subject_id));
+    using (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id))
+    with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
 comment on policy update_tutor on public.tutoring_sessions is
     'A tutor changes his own session while he tutors the student.';
 
 -- No API role reaches the table; the service reads and writes through functions that audit.
 
 alter table private.session_transcripts enable row level security;
-revoke all on private.session_transcripts from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.session_transcripts for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.session_transcripts is 'Nobody reaches transcripts by the API.';
 
-revoke all on function private.mark_transcript() from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function public.svc_put_transcript(uuid, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_put_transcript(uuid, text, text) to service_role;
 
-revoke all on function public.svc_get_transcript(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_get_transcript(uuid) to service_role;
 
 -- No API role reaches the table; the service serves the author through functions that audit.
 
 alter table private.tutor_notes enable row level security;
-revoke all on private.tutor_notes from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.tutor_notes for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.tutor_notes is 'Nobody reaches tutor notes by the API.';
 
-revoke all on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid) to service_role;
 
-revoke all on function public.svc_list_tutor_notes(uuid, uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_list_tutor_notes(uuid, uuid) to service_role;
 
-revoke all on function public.svc_delete_tutor_note(uuid, uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_delete_tutor_note(uuid, uuid) to service_role;
 
 -- Written by the service, corrected by apply_override.
 
 alter table public.summaries enable row level security;
-revoke all on public.summaries from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.summaries to authenticated;
 grant all on public.summaries to service_role;
@@ -457,15 +360,10 @@ create policy select_admin on public.summaries for select to app_admin
     using (true);
 comment on policy select_admin on public.summaries is 'Staff see every summary.';
 
-revoke all on function private.copy_session_to_summary() from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.copy_subject_to_summaries() from public, anon, authenticated, app_admin, service_role;
-
 -- Tutors read the whole bank and write their own items; students see what was assigned to them. Rating and version are
 -- kept by the database.
 
 alter table public.practice_bank_items enable row level security;
-revoke all on public.practice_bank_items from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.practice_bank_items to authenticated;
 grant insert (
@@ -476,11 +374,6 @@ grant update (
 ) on public.practice_bank_items to authenticated;
 grant delete on public.practice_bank_items to app_admin;
 grant all on public.practice_bank_items to service_role;
-
-create policy all_not_anonymous on public.practice_bank_items as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.practice_bank_items is 'Anonymous sign-ins have no rights here.';
 
 create policy select_reader on public.practice_bank_items for select to authenticated
     using (
@@ -495,7 +388,7 @@ create policy select_admin on public.practice_bank_items for select to app_admin
 comment on policy select_admin on public.practice_bank_items is 'Staff see the bank.';
 
 create policy insert_tutor on public.practice_bank_items for insert to authenticated
-    with check (created_by = (select auth.uid()) and (select private.is_tutor()));
+    with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
 comment on policy insert_tutor on public.practice_bank_items is 'A tutor adds an item under his name.';
 
 create policy insert_admin on public.practice_bank_items for insert to app_admin
@@ -503,8 +396,8 @@ create policy insert_admin on public.practice_bank_items for insert to app_admin
 comment on policy insert_admin on public.practice_bank_items is 'Staff add items.';
 
 create policy update_author on public.practice_bank_items for update to authenticated
-    using (created_by = (select auth.uid()))
-    with check (created_by = (select auth.uid()));
+    using (created_by = (select private.caller_id()))
+    with check (created_by = (select private.caller_id()));
 comment on policy update_author on public.practice_bank_items is
     'A tutor changes his own items; the select policy holds off one who is no tutor any more.';
 
@@ -517,24 +410,16 @@ create policy delete_admin on public.practice_bank_items for delete to app_admin
     using (true);
 comment on policy delete_admin on public.practice_bank_items is 'Staff delete items that were never assigned.';
 
-revoke all on function private.practice_item_defaults() from public, anon, authenticated, app_admin, service_role;
-
 -- Tutors read the answers, the author of an item writes its answer; a student reads an answer once he completed the
 -- item.
 
 alter table public.practice_bank_answers enable row level security;
-revoke all on public.practice_bank_answers from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.practice_bank_answers to authenticated;
 grant insert (item_id, answer_text, explanation) on public.practice_bank_answers to authenticated;
 grant update (answer_text, explanation) on public.practice_bank_answers to authenticated;
 grant delete on public.practice_bank_answers to app_admin;
 grant all on public.practice_bank_answers to service_role;
-
-create policy all_not_anonymous on public.practice_bank_answers as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.practice_bank_answers is 'Anonymous sign-ins have no rights here.';
 
 create policy select_reader on public.practice_bank_answers for select to authenticated
     using (
@@ -550,7 +435,7 @@ comment on policy select_admin on public.practice_bank_answers is 'Staff see eve
 create policy insert_author on public.practice_bank_answers for insert to authenticated
     with check (
         exists (
-            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
         )
         and (select private.is_tutor())
     );
@@ -563,13 +448,13 @@ comment on policy insert_admin on public.practice_bank_answers is 'Staff add ans
 create policy update_author on public.practice_bank_answers for update to authenticated
     using (
         exists (
-            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
         )
         and (select private.is_tutor())
     )
     with check (
         exists (
-            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select auth.uid())
+            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
         )
         and (select private.is_tutor())
     );
@@ -584,28 +469,14 @@ create policy delete_admin on public.practice_bank_answers for delete to app_adm
     using (true);
 comment on policy delete_admin on public.practice_bank_answers is 'Staff delete answers.';
 
-revoke all on function private.raise_item_version() from public, anon, authenticated, app_admin, service_role;
-
 -- A tutor puts items of the bank to his students and flags doubtful questions; scores and ratings are the service's.
 
 alter table public.practice_assignments enable row level security;
-revoke all on public.practice_assignments from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.practice_assignments to authenticated;
 grant insert (student_id, bank_item_id, goal_tags) on public.practice_assignments to authenticated;
 grant update (flagged) on public.practice_assignments to authenticated;
 grant all on public.practice_assignments to service_role;
-
-create policy insert_not_anonymous on public.practice_assignments as restrictive for insert to authenticated
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy insert_not_anonymous on public.practice_assignments is
-    'Anonymous sign-ins insert nothing; to them the sets of the select policy are empty.';
-
-create policy update_not_anonymous on public.practice_assignments as restrictive for update to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy update_not_anonymous on public.practice_assignments is
-    'Anonymous sign-ins update nothing; to them the sets of the select policy are empty.';
 
 create policy select_visible on public.practice_assignments for select to authenticated
     using (
@@ -650,31 +521,18 @@ create policy update_tutor on public.practice_assignments for update to authenti
     with check (private.tutors(student_id, subject_id));
 comment on policy update_tutor on public.practice_assignments is 'A tutor flags or clears a question of his student.';
 
-revoke all on function private.practice_assignment_defaults()
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.keep_practice_completed() from public, anon, authenticated, app_admin, service_role;
-
 -- Run inside policies, as the caller.
 
-revoke all on function private.my_practice_items() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_practice_items() to authenticated;
 
-revoke all on function private.my_completed_items() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_completed_items() to authenticated;
 
 -- The student once he is done, his tutor before; parents never. Written by the service and apply_override.
 
 alter table public.practice_assignment_answers enable row level security;
-revoke all on public.practice_assignment_answers from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.practice_assignment_answers to authenticated;
 grant all on public.practice_assignment_answers to service_role;
-
-create policy all_not_anonymous on public.practice_assignment_answers as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.practice_assignment_answers is 'Anonymous sign-ins have no rights here.';
 
 create policy select_reader on public.practice_assignment_answers for select to authenticated
     using (
@@ -682,7 +540,7 @@ create policy select_reader on public.practice_assignment_answers for select to 
             select from public.practice_assignments as a
             where a.id = practice_assignment_id
                 and (
-                    (a.student_id = (select auth.uid()) and a.completed)
+                    (a.student_id = (select private.caller_id()) and a.completed)
                     or private.tutors(a.student_id, a.subject_id)
                 )
         )
@@ -693,7 +551,6 @@ comment on policy select_reader on public.practice_assignment_answers is
 -- Written by update_student_rating only.
 
 alter table public.student_ratings enable row level security;
-revoke all on public.student_ratings from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.student_ratings to authenticated;
 grant all on public.student_ratings to service_role;
@@ -734,7 +591,6 @@ comment on policy select_admin on public.student_ratings is 'Staff see every rat
 -- Written by the service, corrected by apply_override. Parents and staff do not read what a student asks.
 
 alter table public.qa_interactions enable row level security;
-revoke all on public.qa_interactions from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.qa_interactions to authenticated;
 grant all on public.qa_interactions to service_role;
@@ -744,7 +600,7 @@ create policy select_visible on public.qa_interactions for select to authenticat
         student_id = any ((select private.own_and_listed_students())::uuid[])
         and (
             student_id <> all ((select private.partly_tutored_students())::uuid[])
-            or escalated_to_tutor_id = (select auth.uid())
+            or escalated_to_tutor_id = (select private.caller_id())
         )
     );
 comment on policy select_visible on public.qa_interactions is
@@ -756,7 +612,7 @@ create policy select_wide_tutor on public.qa_interactions for select to app_wide
             select true from private.my_tutoring as t
             where
                 t.student_id = qa_interactions.student_id
-                and (t.subject_id is null or qa_interactions.escalated_to_tutor_id = (select auth.uid()))
+                and (t.subject_id is null or qa_interactions.escalated_to_tutor_id = (select private.caller_id()))
             limit 1
         )
     );
@@ -765,7 +621,7 @@ comment on policy select_wide_tutor on public.qa_interactions is
 
 create policy select_subject_tutor on public.qa_interactions for select to app_subject_tutor
     using (
-        escalated_to_tutor_id = (select auth.uid())
+        escalated_to_tutor_id = (select private.caller_id())
         and student_id = any ((select private.subject_tutored_students())::uuid[])
     );
 comment on policy select_subject_tutor on public.qa_interactions is
@@ -774,7 +630,6 @@ comment on policy select_subject_tutor on public.qa_interactions is
 -- Written by apply_override only, never changed. The student sees the corrected row, not the correction.
 
 alter table public.overrides enable row level security;
-revoke all on public.overrides from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.overrides to authenticated;
 grant all on public.overrides to service_role;
@@ -785,7 +640,7 @@ create policy select_tutor on public.overrides for select to authenticated
         and (
             student_id <> all ((select private.partly_tutored_students())::uuid[])
             or uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
-            or tutor_id = (select auth.uid())
+            or tutor_id = (select private.caller_id())
         )
     );
 comment on policy select_tutor on public.overrides is
@@ -800,7 +655,7 @@ create policy select_wide_tutor on public.overrides for select to app_wide_tutor
                 and (
                     t.subject_id is null
                     or t.subject_id = overrides.subject_id
-                    or overrides.tutor_id = (select auth.uid())
+                    or overrides.tutor_id = (select private.caller_id())
                 )
             limit 1
         )
@@ -811,7 +666,7 @@ comment on policy select_wide_tutor on public.overrides is
 create policy select_subject_tutor on public.overrides for select to app_subject_tutor
     using (
         uuid_send(student_id) || uuid_send(subject_id) = any ((select private.subject_tutoring_keys())::bytea[])
-        or (tutor_id = (select auth.uid()) and student_id = any ((select private.subject_tutored_students())::uuid[]))
+        or (tutor_id = (select private.caller_id()) and student_id = any ((select private.subject_tutored_students())::uuid[]))
     );
 comment on policy select_subject_tutor on public.overrides is
     'A tutor of one subject sees the same rows, found by student and subject, or as his own.';
@@ -820,52 +675,26 @@ create policy select_admin on public.overrides for select to app_admin
     using (true);
 comment on policy select_admin on public.overrides is 'Staff see every override.';
 
-revoke all on function private.check_override_target() from public, anon, authenticated, app_admin, service_role;
-
 -- Ratings move by the service alone; the helpers are called by definer functions.
 
-revoke all on function private.elo_expected(int, int) from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.elo_moved(int, numeric) from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.check_score(numeric) from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function public.update_student_rating(uuid, uuid, int, numeric)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.update_student_rating(uuid, uuid, int, numeric) to service_role;
 
-revoke all on function public.complete_practice_assignment(uuid, numeric)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.complete_practice_assignment(uuid, numeric) to service_role;
 
 -- Called by signed-in people; it checks by itself that the caller is the right tutor.
 
-revoke all on function private.check_override_keys(jsonb, text[])
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.override_text(jsonb, text, int)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.apply_override(text, uuid, text, jsonb, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.apply_override(text, uuid, text, jsonb, text) to authenticated;
 
-revoke all on function public.apply_override(text, uuid, text, jsonb, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.apply_override(text, uuid, text, jsonb, text) to authenticated;
 
 -- The job stats_refresh only.
 
-revoke all on function public.refresh_user_stats(uuid) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.refresh_user_stats(uuid) to service_role;
 
 -- Read with the reader's own rights.
 
-revoke all on public.v_student_progress from public, anon, authenticated, app_admin, service_role;
 grant select on public.v_student_progress to authenticated, service_role;
 
-revoke all on public.v_override_analytics from public, anon, authenticated, app_admin, service_role;
 grant select on public.v_override_analytics to authenticated, service_role;
 
-revoke all on public.v_confidence_distribution from public, anon, authenticated, app_admin, service_role;
 grant select on public.v_confidence_distribution to authenticated, service_role;

@@ -6,7 +6,6 @@ set lock_timeout = '5s';
 -- The price list: read by visitors too, kept by staff.
 
 alter table public.plans enable row level security;
-revoke all on public.plans from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.plans to anon;
 grant select on public.plans to authenticated;
@@ -21,17 +20,12 @@ grant update (
 grant delete on public.plans to app_admin;
 grant all on public.plans to service_role;
 
-create policy all_not_anonymous on public.plans as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.plans is 'Anonymous sign-ins have no rights here.';
-
 create policy select_visitor on public.plans for select to anon
     using (is_active);
 comment on policy select_visitor on public.plans is 'Visitors see what is on sale.';
 
 create policy select_active on public.plans for select to authenticated
-    using (is_active);
+    using (is_active and (select private.caller_id()) is not null);
 comment on policy select_active on public.plans is 'Everybody sees what is on sale.';
 
 create policy select_admin on public.plans for select to app_admin
@@ -54,18 +48,12 @@ comment on policy delete_admin on public.plans is 'Staff delete plans nobody eve
 -- Read by the customer and staff; a mirror of Stripe, written by the service.
 
 alter table public.subscriptions enable row level security;
-revoke all on public.subscriptions from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.subscriptions to authenticated;
 grant all on public.subscriptions to service_role;
 
-create policy all_not_anonymous on public.subscriptions as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.subscriptions is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.subscriptions for select to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy select_own on public.subscriptions is 'A customer sees his own subscriptions.';
 
 create policy select_admin on public.subscriptions for select to app_admin
@@ -75,7 +63,6 @@ comment on policy select_admin on public.subscriptions is 'Staff see every subsc
 -- No API role reaches the table; it is written by the trigger of invoices.
 
 alter table private.billing_archive enable row level security;
-revoke all on private.billing_archive from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.billing_archive for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.billing_archive is 'Nobody reaches the archive by the API.';
@@ -83,15 +70,9 @@ comment on policy nobody on private.billing_archive is 'Nobody reaches the archi
 -- Read by the customer and staff; a mirror of Stripe, written by the service.
 
 alter table public.invoices enable row level security;
-revoke all on public.invoices from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.invoices to authenticated;
 grant all on public.invoices to service_role;
-
-create policy all_not_anonymous on public.invoices as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.invoices is 'Anonymous sign-ins have no rights here.';
 
 create policy select_own on public.invoices for select to authenticated
     using (subscription_id = any ((select private.my_subscriptions())::uuid[]));
@@ -101,46 +82,22 @@ create policy select_admin on public.invoices for select to app_admin
     using (true);
 comment on policy select_admin on public.invoices is 'Staff see every invoice.';
 
-revoke all on function private.archive_invoice() from public, anon, authenticated, app_admin, service_role;
-
 -- Service only: payloads hold what Stripe knows about people.
 
 alter table public.payment_events enable row level security;
-revoke all on public.payment_events from public, anon, authenticated, app_admin, service_role;
 
 grant all on public.payment_events to service_role;
 
 create policy nobody on public.payment_events for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on public.payment_events is 'Nobody reaches payment events by the API, staff included.';
 
-revoke all on function private.keep_event_processed() from public, anon, authenticated, app_admin, service_role;
-
 -- Run inside policies, as the caller.
 
-revoke all on function private.my_subscriptions() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_subscriptions() to authenticated;
 
 -- The billing service and its worker only.
 
-revoke all on function private.stripe_time(jsonb) from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.stripe_id(jsonb) from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.known_person(text) from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.apply_stripe_subscription(public.payment_events)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.apply_stripe_invoice(public.payment_events)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.apply_stripe_checkout(public.payment_events)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function public.svc_record_payment_event(text, text, jsonb, timestamptz, boolean, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_record_payment_event(text, text, jsonb, timestamptz, boolean, text)
 to service_role;
 
-revoke all on function public.svc_apply_stripe_event(text) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_apply_stripe_event(text) to service_role;

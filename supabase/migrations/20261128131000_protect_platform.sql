@@ -6,129 +6,85 @@ set lock_timeout = '5s';
 -- No API role reaches the table; staff read it through admin_list_audit.
 
 alter table private.audit_log enable row level security;
-revoke all on private.audit_log from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.audit_log for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.audit_log is 'Nobody reaches the audit log by the API.';
 
-revoke all on function private.keep_audit_log() from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.admin_list_audit(uuid, int) from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.admin_list_audit(uuid, int) to app_admin;
 
-revoke all on function public.admin_list_audit(uuid, int) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.admin_list_audit(uuid, int) to app_admin;
 
 -- No API role reaches the table; the sweeper uses the functions.
 
 alter table private.storage_deletions enable row level security;
-revoke all on private.storage_deletions from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.storage_deletions for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.storage_deletions is 'Nobody reaches the outbox by the API.';
 
-revoke all on function public.svc_claim_storage_deletions(int)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_claim_storage_deletions(int) to service_role;
 
-revoke all on function public.svc_finish_storage_deletion(bigint, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_finish_storage_deletion(bigint, text) to service_role;
 
 -- No API role reaches the table; the services use the functions.
 
 alter table private.idempotency_keys enable row level security;
-revoke all on private.idempotency_keys from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.idempotency_keys for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.idempotency_keys is 'Nobody reaches kept answers by the API.';
 
-revoke all on function public.svc_begin_idempotent(uuid, text, text, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_begin_idempotent(uuid, text, text, text) to service_role;
 
-revoke all on function public.svc_finish_idempotent(uuid, text, text, int, jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_finish_idempotent(uuid, text, text, int, jsonb) to service_role;
 
 -- No API role reaches the table; the services use the function.
 
 alter table private.rate_buckets enable row level security;
-revoke all on private.rate_buckets from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.rate_buckets for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.rate_buckets is 'Nobody reaches the counters by the API.';
 
-revoke all on function public.svc_take_rate(text, int, int) from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_take_rate(text, int, int) to service_role;
 
 -- A person follows his own work; staff follow all. Rows change through the queue's functions alone.
 
 alter table public.jobs enable row level security;
-revoke all on public.jobs from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.jobs to authenticated;
 grant all on public.jobs to service_role;
 
-create policy all_not_anonymous on public.jobs as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.jobs is 'Anonymous sign-ins have no rights here.';
-
 create policy select_own on public.jobs for select to authenticated
-    using (user_id = (select auth.uid()));
+    using (user_id = (select private.caller_id()));
 comment on policy select_own on public.jobs is 'The person the work is done for.';
 
 create policy select_admin on public.jobs for select to app_admin
     using (true);
 comment on policy select_admin on public.jobs is 'Staff see what runs.';
 
-revoke all on function private.job_id()
-from public, anon, authenticated, app_admin, service_role;
 -- the service may write the table, and its default with it
 grant execute on function private.job_id() to service_role;
-
-revoke all on function private.check_job()
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.change_job()
-from public, anon, authenticated, app_admin, service_role;
 
 -- No API role reaches the table; a trigger keeps it.
 
 alter table private.job_keys enable row level security;
-revoke all on private.job_keys from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.job_keys for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_keys is 'Nobody reaches the keys by the API.';
 
-revoke all on function private.take_job_key()
-from public, anon, authenticated, app_admin, service_role;
-
 -- No API role reaches the table; workers use the queue's functions.
 
 alter table private.job_runtime enable row level security;
-revoke all on private.job_runtime from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.job_runtime for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_runtime is 'Nobody reaches inputs and leases by the API.';
 
 alter table private.job_claims enable row level security;
-revoke all on private.job_claims from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.job_claims for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_claims is 'Nobody reaches claims by the API.';
 
-revoke all on sequence private.job_front from public, anon, authenticated, app_admin, service_role;
-revoke all on sequence private.job_look from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.delete_runtime()
-from public, anon, authenticated, app_admin, service_role;
-
 -- No API role reaches the table; the owner of the database keeps it.
 
 alter table private.job_caps enable row level security;
-revoke all on private.job_caps from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.job_caps for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_caps is 'Nobody reaches the caps by the API.';
@@ -136,163 +92,54 @@ comment on policy nobody on private.job_caps is 'Nobody reaches the caps by the 
 -- No API role reaches the table; claims and svc_pause_provider use it.
 
 alter table private.provider_buckets enable row level security;
-revoke all on private.provider_buckets from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.provider_buckets for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.provider_buckets is 'Nobody reaches the buckets by the API.';
 
-revoke all on function private.bucket_tokens(private.provider_buckets)
-from public, anon, authenticated, app_admin, service_role;
-
 -- No API role reaches the table; schedules are written by migrations.
 
 alter table private.job_schedules enable row level security;
-revoke all on private.job_schedules from public, anon, authenticated, app_admin, service_role;
 
 create policy nobody on private.job_schedules for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_schedules is 'Nobody reaches the schedules by the API.';
 
-revoke all on function private.cron_field(text, int, int)
-from public, anon, authenticated, app_admin, service_role;
-revoke all on function private.cron_next(text, text, timestamptz)
-from public, anon, authenticated, app_admin, service_role;
-revoke all on function private.check_schedule()
-from public, anon, authenticated, app_admin, service_role;
-
 -- The queue belongs to the service.
 
-revoke all on function private.job_cap(uuid)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.job_rank(timestamptz, int)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.try_places(uuid)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.lock_places(uuid[])
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.admit_jobs(uuid[])
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.admit_due_jobs(int)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.admit_forgotten_jobs(int)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.queue_jobs(uuid[])
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.end_try(uuid, text, text, text, boolean, numeric)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.reap_jobs(int)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.held_job(uuid, uuid)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) to service_role;
 
-revoke all on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) to service_role;
 
-revoke all on function public.svc_claim_jobs(text, text[], int, int, uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_claim_jobs(text, text[], int, int, uuid) to service_role;
 
-revoke all on function public.svc_heartbeat_jobs(jsonb, int)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_heartbeat_jobs(jsonb, int) to service_role;
 
-revoke all on function public.svc_complete_jobs(jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_complete_jobs(jsonb) to service_role;
 
-revoke all on function public.svc_fail_job(uuid, uuid, text, text, boolean, int, text)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_fail_job(uuid, uuid, text, text, boolean, int, text) to service_role;
 
-revoke all on function public.svc_release_jobs(jsonb)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_release_jobs(jsonb) to service_role;
 
-revoke all on function public.svc_reap_expired_jobs(int)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_reap_expired_jobs(int) to service_role;
 
-revoke all on function private.lower_front(timestamptz)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.set_front(timestamptz)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.front()
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.next_front(boolean)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.first_state(timestamptz, uuid)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.forget_claims(int)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.take_tokens(uuid[])
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.refill_places()
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function public.svc_count_waiting_jobs()
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_count_waiting_jobs() to service_role;
 
 -- Owners cancel and retry; the rest belongs to the service.
 
-revoke all on function private.own_job(uuid)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.end_live_job(uuid)
-from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function private.cancel_job(uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.cancel_job(uuid) to authenticated;
 
-revoke all on function public.cancel_job(uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.cancel_job(uuid) to authenticated;
 
-revoke all on function private.retry_job(uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.retry_job(uuid) to authenticated;
 
-revoke all on function public.retry_job(uuid)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.retry_job(uuid) to authenticated;
 
-revoke all on function public.svc_pause_provider(text, numeric)
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_pause_provider(text, numeric) to service_role;
 
-revoke all on function public.svc_tick_schedules()
-from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_tick_schedules() to service_role;
-
-revoke all on function private.purge_jobs()
-from public, anon, authenticated, app_admin, service_role;
 
 -- Everybody sees the agents that work, staff all and keep them.
 
 alter table public.agents enable row level security;
-revoke all on public.agents from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.agents to authenticated;
 grant insert (id, type, name, description, is_active, version) on public.agents to app_admin;
@@ -300,13 +147,8 @@ grant update (type, name, description, is_active, version) on public.agents to a
 grant delete on public.agents to app_admin;
 grant all on public.agents to service_role;
 
-create policy all_not_anonymous on public.agents as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.agents is 'Anonymous sign-ins have no rights here.';
-
 create policy select_active on public.agents for select to authenticated
-    using (is_active);
+    using (is_active and (select private.caller_id()) is not null);
 comment on policy select_active on public.agents is 'Everybody sees the agents that work.';
 
 create policy select_admin on public.agents for select to app_admin
@@ -329,18 +171,12 @@ comment on policy delete_admin on public.agents is 'Staff delete agents.';
 -- Staff only.
 
 alter table public.agent_configs enable row level security;
-revoke all on public.agent_configs from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.agent_configs to app_admin;
 grant insert (agent_id, config) on public.agent_configs to app_admin;
 grant update (config) on public.agent_configs to app_admin;
 grant delete on public.agent_configs to app_admin;
 grant all on public.agent_configs to service_role;
-
-create policy all_not_anonymous on public.agent_configs as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.agent_configs is 'Anonymous sign-ins have no rights here.';
 
 create policy select_admin on public.agent_configs for select to app_admin
     using (true);
@@ -362,15 +198,9 @@ comment on policy delete_admin on public.agent_configs is 'Staff delete what age
 -- Read by the owner of the dialogue, job or week; written by the service.
 
 alter table public.agent_assignments enable row level security;
-revoke all on public.agent_assignments from public, anon, authenticated, app_admin, service_role;
 
 grant select on public.agent_assignments to authenticated;
 grant all on public.agent_assignments to service_role;
-
-create policy all_not_anonymous on public.agent_assignments as restrictive for all to authenticated
-    using (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true')
-    with check (((select auth.jwt()) ->> 'is_anonymous') is distinct from 'true');
-comment on policy all_not_anonymous on public.agent_assignments is 'Anonymous sign-ins have no rights here.';
 
 create policy select_own on public.agent_assignments for select to authenticated
     using (id = any ((select private.my_agent_assignments())::uuid[]));
@@ -380,12 +210,8 @@ create policy select_admin on public.agent_assignments for select to app_admin
     using (true);
 comment on policy select_admin on public.agent_assignments is 'Staff see all work of agents.';
 
-revoke all on function private.my_agent_assignments() from public, anon, authenticated, app_admin, service_role;
 grant execute on function private.my_agent_assignments() to authenticated;
 
 -- The daily schedule only.
 
-revoke all on function private.fail_stuck_rows() from public, anon, authenticated, app_admin, service_role;
-
-revoke all on function public.svc_purge_expired() from public, anon, authenticated, app_admin, service_role;
 grant execute on function public.svc_purge_expired() to service_role;

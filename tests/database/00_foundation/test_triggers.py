@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -149,19 +150,39 @@ def test_every_key_that_loses_its_row_is_queued_once(lessons: Connection) -> Non
     ]
 
 
-def test_the_caller_is_the_person_of_the_token(db: Connection) -> None:
+@pytest.fixture
+def ask(db: Connection) -> Callable[..., Any]:
+    """Calls a function of `private` about the caller inside a definer function, as those that clients call do."""
+    for name in ("caller_id", "require_caller"):
+        db.execute(
+            f"create function public.probe_{name}() returns uuid language sql security definer set search_path = '' "
+            f"return private.{name}(); "
+            f"grant execute on function public.probe_{name}() to anon, authenticated, service_role".encode()
+        )
+    return lambda name: one(db, f"select public.probe_{name}()")
+
+
+def test_the_caller_is_the_person_of_the_token(db: Connection, ask: Callable[..., Any]) -> None:
     person = persona(db)
-    db.execute("grant execute on function private.caller() to authenticated, anon")
-    db.execute(
-        "create function public.probe_me() returns uuid language sql set search_path = '' return private.caller()"
-    )
-    db.execute("grant execute on function public.probe_me() to authenticated, anon")
     with act_as(db, person):
-        assert one(db, "select public.probe_me()") == person
-    with act_as(db, person, is_anonymous=True):
-        refused(db, "42501", "select public.probe_me()")
-    with act_as(db, None, "anon"):
-        refused(db, "42501", "select public.probe_me()")
+        assert ask("caller_id") == ask("require_caller") == person
+
+
+@pytest.mark.parametrize("anonymous", [True, "true"])
+def test_an_anonymous_sign_in_is_nobody(db: Connection, ask: Callable[..., Any], anonymous: Any) -> None:
+    with act_as(db, persona(db, anonymous=True), is_anonymous=anonymous):
+        assert ask("caller_id") is None
+        refused(db, "42501", "select public.probe_require_caller()")
+
+
+@pytest.mark.parametrize("role", ["anon", "service_role"])
+def test_a_token_without_a_person_is_nobody(db: Connection, ask: Callable[..., Any], role: str) -> None:
+    with act_as(db, None, role):
+        assert ask("caller_id") is None
+        refused(db, "42501", "select public.probe_require_caller()")
+    # what PostgREST leaves behind after a transaction
+    db.execute("select set_config('request.jwt.claims', '', true)")
+    assert ask("caller_id") is None
 
 
 def test_the_audit_log_notes_the_service_by_its_role(db: Connection) -> None:

@@ -40,12 +40,10 @@ GUARDS = [
         "create table public.probe (id int primary key); alter table public.probe enable row level security",
     ),
     Guard(
-        "a policy is named <command>_<who>; the restrictive ones against anonymous sign-ins and `nobody` say so",
+        "a policy is named <command>_<who> and only ever gives; a table closed on purpose has `nobody`",
         f"""select polrelid::regclass, polname from {POLICIES} as p where not (
             (polpermissive and polname ~ ('^' || case polcmd when 'r' then 'select' when 'a' then 'insert'
                 when 'w' then 'update' when 'd' then 'delete' else '$' end || '_[a-z_]+$'))
-            or (not polpermissive and polname = case polcmd when 'a' then 'insert' when 'w' then 'update'
-                when 'd' then 'delete' when '*' then 'all' else '$' end || '_not_anonymous')
             or (polname = 'nobody' and using_text = 'false' and check_text in ('', 'false'))
         )""",
         "alter policy select_own on public.weeks rename to weeks_policy",
@@ -67,12 +65,6 @@ GUARDS = [
         "a policy has a comment",
         f"select polrelid::regclass, polname from {POLICIES} as p where obj_description(p.oid, 'pg_policy') is null",
         "create policy insert_admin on public.weeks for insert to app_admin with check (false)",
-    ),
-    Guard(
-        "what shuts out anonymous sign-ins says the same of rows read and of rows written",
-        f"""select polrelid::regclass, polname from {POLICIES} as p
-        where not polpermissive and polcmd in ('*', 'w') and using_text <> check_text""",
-        "alter policy all_not_anonymous on public.weeks with check (true)",
     ),
     Guard(
         "one permissive policy for each table, role and command",
@@ -97,11 +89,27 @@ GUARDS = [
         "alter policy select_own on public.weeks using (((select auth.jwt()) -> 'user_metadata') is null)",
     ),
     Guard(
-        "identity calls are wrapped in a select, so that they run once a statement",
+        # a function in a policy runs as the caller: it reads the token by private.caller_id(), never by itself
+        "policies, views and column defaults learn who is calling from private.caller_id() alone",
         f"""select polrelid::regclass, polname from {POLICIES} as p
-        where regexp_replace(using_text || check_text, 'SELECT auth\\.\\w+\\(\\)', '', 'g')
-            ~ 'auth\\.\\w+\\(|current_setting\\('""",
-        "alter policy select_own on public.weeks using (user_id = auth.uid())",
+        where using_text || check_text ~ 'auth\\.|current_setting\\(|CURRENT_(USER|ROLE)|SESSION_USER'
+        union all
+        select adrelid::regclass, pg_get_expr(adbin, adrelid) from pg_attrdef join pg_class as c on c.oid = adrelid
+        where relnamespace in {OURS} and pg_get_expr(adbin, adrelid) ~ 'auth\\.|current_setting\\('
+        union all
+        select oid::regclass, relname from pg_class where relnamespace in {OURS} and relkind = 'v'
+        and pg_get_viewdef(oid) ~ 'auth\\.|current_setting\\('""",
+        "alter policy select_own on public.weeks using (user_id = (select auth.uid()))",
+    ),
+    Guard(
+        # the audit log records the role a request came with; that is no right
+        "functions learn who is calling from private.caller_id() alone, and no claim of a token gives a right",
+        f"""select oid::regprocedure from pg_proc
+        where pronamespace in {OURS}
+        and coalesce(pg_get_function_sqlbody(oid), prosrc) ~ 'auth\\.(uid|jwt|role|email)\\('
+        and proname not in ('caller_id', 'write_audit')""",
+        """create function public.probe() returns uuid language plpgsql set search_path = ''
+        as 'begin return auth.uid(); end'""",
     ),
     Guard(
         # with check looks at the one row that is written, so there a helper may ask about it
@@ -115,31 +123,18 @@ GUARDS = [
         "alter policy select_own on public.weeks using (id = any (private.my_weeks()))",
     ),
     Guard(
-        "a table that signed-in people may touch shuts out anonymous sign-ins",
-        # a restrictive policy of select costs the big tables their index; there the sets of the select policy are empty
-        # to an anonymous sign-in, which the access matrix tries with rows of his own
-        f"""select relname, command from {TABLES} as t, unnest(array['r', 'a', 'w', 'd']::"char"[]) as command
-        where exists (
-            select from pg_policy where polrelid = t.oid and polpermissive and polcmd = command
-            and 'authenticated'::regrole = any (polroles)
-        ) and not exists (
-            select from pg_policy where polrelid = t.oid and not polpermissive and polcmd in (command, '*')
-            and polname ~ '_not_anonymous$' and 'authenticated'::regrole = any (polroles)
-            and coalesce(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
-                ~ 'is_anonymous.* IS DISTINCT FROM .true'
-        ) and (relname, command) not in (
-            ('goals', 'r'), ('tutoring_sessions', 'r'), ('summaries', 'r'), ('practice_assignments', 'r'),
-            ('student_ratings', 'r'), ('overrides', 'r'), ('qa_interactions', 'r')
-        )""",
-        "drop policy insert_not_anonymous on public.goals",
+        "each half of a policy of signed-in people asks about the caller, so that an anonymous sign-in gets nothing",
+        f"""select polrelid::regclass, polname from {POLICIES} as p, unnest(array[using_text, check_text]) as half
+        where 'authenticated'::regrole = any (polroles) and polname <> 'nobody'
+        and half <> '' and half !~ 'private\\.'""",
+        "alter policy select_active on public.agents using (is_active)",
     ),
     Guard(
-        "`true` is for staff: others read whole only what is for everybody, and write nothing whole",
+        "`true` is for staff",
         f"""select polrelid::regclass, polname from {POLICIES} as p
         where 'true' in (using_text, check_text)
-        and not polroles <@ array['app_admin'::regrole, 'supabase_auth_admin'::regrole]::oid[]
-        and (relname, polcmd) not in (('catalog_courses', 'r'), ('related_subjects', 'r'), ('subjects', 'r'))""",
-        "alter policy insert_own on public.threads with check (true)",
+        and not polroles <@ array['app_admin'::regrole, 'supabase_auth_admin'::regrole]::oid[]""",
+        "alter policy select_visitor on public.plans using (true)",
     ),
     Guard(
         "an update policy says both which rows and what they may become",
