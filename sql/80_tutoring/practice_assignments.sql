@@ -49,10 +49,10 @@ create index idx_pa_flagged on public.practice_assignments (assigned_at) where f
 -- what a student still has to do
 create index idx_pa_completed on public.practice_assignments (student_id, assigned_at) where not completed;
 -- the newest of everybody: staff, tutors of hundreds
-create index idx_pa_assigned on public.practice_assignments (assigned_at);
-create index idx_pa_bank_item on public.practice_assignments (bank_item_id);
-create index idx_pa_subject on public.practice_assignments (subject_id);
-create index idx_pa_override on public.practice_assignments (override_id) where override_id is not null;
+create index idx_practice_assignments_assigned_at on public.practice_assignments (assigned_at);
+create index idx_practice_assignments_bank_item_id on public.practice_assignments (bank_item_id);
+create index idx_practice_assignments_subject_id on public.practice_assignments (subject_id);
+create index idx_practice_assignments_override_id on public.practice_assignments (override_id) where override_id is not null;
 -- one-subject tutors
 create index idx_pa_tutoring_key
 on public.practice_assignments ((uuid_send(student_id) || uuid_send(subject_id)));

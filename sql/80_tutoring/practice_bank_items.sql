@@ -30,8 +30,8 @@ create index idx_pbi_subject on public.practice_bank_items (subject_id, elo_rati
 create index idx_pbi_difficulty on public.practice_bank_items (difficulty_level);
 create index idx_pbi_active on public.practice_bank_items (subject_id, difficulty_level) where is_active;
 create index idx_pbi_goal_tags on public.practice_bank_items using gin (goal_tags);
-create index idx_pbi_topic_tags on public.practice_bank_items using gin (topic_tags);
-create index idx_pbi_created_by on public.practice_bank_items (created_by);
+create index idx_practice_bank_items_topic_tags on public.practice_bank_items using gin (topic_tags);
+create index idx_practice_bank_items_created_by on public.practice_bank_items (created_by);
 
 comment on table public.practice_bank_items is 'Questions of the practice bank.';
 comment on column public.practice_bank_items.id is 'Identity of the row.';

@@ -34,7 +34,7 @@ create index idx_qa_created on public.qa_interactions (created_at);
 -- what was handed to a tutor
 create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, student_id)
 where escalated_to_tutor_id is not null;
-create index idx_qa_override on public.qa_interactions (override_id) where override_id is not null;
+create index idx_qa_interactions_override_id on public.qa_interactions (override_id) where override_id is not null;
 
 comment on table public.qa_interactions is 'Questions of students to the companion.';
 comment on column public.qa_interactions.id is 'Identity of the row.';

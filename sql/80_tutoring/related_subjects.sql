@@ -10,7 +10,7 @@ create table public.related_subjects (
     foreign key (subject_id) references public.subjects (id) on delete cascade,
     constraint related_subjects_related_subject_id_fkey
     foreign key (related_subject_id) references public.subjects (id) on delete cascade,
-    constraint related_subjects_check check (subject_id <> related_subject_id)
+    constraint related_subjects_self_check check (subject_id <> related_subject_id)
 );
 
 create index idx_related_subjects_related_subject_id on public.related_subjects (related_subject_id);

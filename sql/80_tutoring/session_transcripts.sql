@@ -10,7 +10,7 @@ create table private.session_transcripts (
 
     constraint session_transcripts_session_id_fkey
     foreign key (session_id) references public.tutoring_sessions (id) on delete cascade,
-    constraint session_transcripts_check check (num_nonnulls(transcript_enc, transcript_storage_key) >= 1),
+    constraint session_transcripts_content_check check (num_nonnulls(transcript_enc, transcript_storage_key) >= 1),
     constraint session_transcripts_transcript_enc_check check (transcript_enc ~ '^v[0-9]+:'),
     constraint session_transcripts_transcript_storage_key_check check (char_length(transcript_storage_key) <= 500)
 );

@@ -18,7 +18,7 @@ create table private.tutor_notes (
     foreign key (session_id, student_id) references public.tutoring_sessions (id, student_id) on delete cascade,
     constraint tutor_notes_assignment_id_fkey
     foreign key (assignment_id) references public.tutor_student_assignments (id) on delete cascade,
-    constraint tutor_notes_check check (num_nonnulls(session_id, assignment_id) = 1),
+    constraint tutor_notes_parent_check check (num_nonnulls(session_id, assignment_id) = 1),
     constraint tutor_notes_body_enc_check check (body_enc ~ '^v[0-9]+:')
 );
 

@@ -22,7 +22,7 @@ create table public.tutor_student_assignments (
     -- one assignment for all subjects as well as one per subject
     constraint tutor_student_assignments_tutor_id_student_id_subject_id_key
     unique nulls not distinct (tutor_id, student_id, subject_id),
-    constraint tutor_student_assignments_check check (tutor_id <> student_id),
+    constraint tutor_student_assignments_self_check check (tutor_id <> student_id),
     constraint tutor_student_assignments_end_date_check check (end_date >= start_date)
 );
 
@@ -35,7 +35,7 @@ include (start_date, end_date) where status = 'active' and subject_id is not nul
 create index idx_tsa_student on public.tutor_student_assignments (student_id, status);
 -- the daily end of assignments
 create index idx_tsa_status on public.tutor_student_assignments (status, end_date);
-create index idx_tsa_subject on public.tutor_student_assignments (subject_id);
+create index idx_tutor_student_assignments_subject_id on public.tutor_student_assignments (subject_id);
 
 comment on table public.tutor_student_assignments is
     'Which tutor may see and shape which student''s learning, in which subject, and when.';

@@ -25,10 +25,10 @@ create table public.tutoring_sessions (
 
 create index idx_sessions_student on public.tutoring_sessions (student_id, subject_id);
 -- a student's page, newest first
-create index idx_sessions_student_date on public.tutoring_sessions (student_id, session_date);
+create index idx_tutoring_sessions_student_date on public.tutoring_sessions (student_id, session_date);
 create index idx_sessions_tutor on public.tutoring_sessions (tutor_id);
 create index idx_sessions_date on public.tutoring_sessions (session_date);
-create index idx_sessions_subject on public.tutoring_sessions (subject_id);
+create index idx_tutoring_sessions_subject_id on public.tutoring_sessions (subject_id);
 -- one-subject tutors
 create index idx_sessions_tutoring_key
 on public.tutoring_sessions ((uuid_send(student_id) || uuid_send(subject_id)));

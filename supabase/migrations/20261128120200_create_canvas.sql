@@ -144,7 +144,7 @@ create table public.integrations (
 );
 
 -- one person at the provider belongs to one account here, until disconnected
-create unique index integrations_external_user_key
+create unique index uq_integrations_external_user
 on public.integrations (provider, instance_domain, external_user_id)
 where external_user_id is not null and status <> 'revoked';
 create index idx_integrations_lms_connection_id on public.integrations (lms_connection_id);

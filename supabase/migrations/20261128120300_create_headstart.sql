@@ -46,10 +46,10 @@ create table public.headstart_runs (
     constraint headstart_runs_metrics_check check (jsonb_typeof(metrics) = 'object')
 );
 
-create unique index headstart_runs_live_key on public.headstart_runs (assignment_id)
+create unique index uq_headstart_runs_live on public.headstart_runs (assignment_id)
 where status in ('queued', 'running');
 -- the same text for the same reason is written once; a person may ask as often as he likes
-create unique index headstart_runs_trigger_key
+create unique index uq_headstart_runs_trigger
 on public.headstart_runs (assignment_id, trigger, assignment_hash, prompt_version)
 where trigger <> 'manual';
 create index idx_headstart_runs_user_id on public.headstart_runs (user_id, created_at desc);

@@ -106,7 +106,7 @@ create table public.lectures (
     constraint lectures_error_message_check check (char_length(error_message) <= 500)
 );
 
-create unique index lectures_panopto_url_key on public.lectures (catalog_course_id, panopto_url)
+create unique index uq_lectures_panopto_url on public.lectures (catalog_course_id, panopto_url)
 where panopto_session_id is null;
 create index idx_lectures_catalog_course_id on public.lectures (catalog_course_id, status);
 -- stuck ones, for the sweep

@@ -142,7 +142,7 @@ create index idx_messages_thread_id on public.messages (thread_id, seq);
 -- the answers to a question
 create index idx_messages_parent_id on public.messages (parent_id, thread_id);
 -- one answer at a time, and the sweep of answers whose writer died
-create unique index idx_messages_streaming on public.messages (thread_id) where status = 'streaming';
+create unique index uq_messages_streaming on public.messages (thread_id) where status = 'streaming';
 
 comment on table public.messages is
     'Lines of the teachers'' conversations with the assistant. The lines of socratic sessions are another table: '

@@ -63,7 +63,7 @@ create table public.related_subjects (
     foreign key (subject_id) references public.subjects (id) on delete cascade,
     constraint related_subjects_related_subject_id_fkey
     foreign key (related_subject_id) references public.subjects (id) on delete cascade,
-    constraint related_subjects_check check (subject_id <> related_subject_id)
+    constraint related_subjects_self_check check (subject_id <> related_subject_id)
 );
 
 create index idx_related_subjects_related_subject_id on public.related_subjects (related_subject_id);
@@ -118,7 +118,7 @@ create table public.tutor_student_assignments (
     -- one assignment for all subjects as well as one per subject
     constraint tutor_student_assignments_tutor_id_student_id_subject_id_key
     unique nulls not distinct (tutor_id, student_id, subject_id),
-    constraint tutor_student_assignments_check check (tutor_id <> student_id),
+    constraint tutor_student_assignments_self_check check (tutor_id <> student_id),
     constraint tutor_student_assignments_end_date_check check (end_date >= start_date)
 );
 
@@ -131,7 +131,7 @@ include (start_date, end_date) where status = 'active' and subject_id is not nul
 create index idx_tsa_student on public.tutor_student_assignments (student_id, status);
 -- the daily end of assignments
 create index idx_tsa_status on public.tutor_student_assignments (status, end_date);
-create index idx_tsa_subject on public.tutor_student_assignments (subject_id);
+create index idx_tutor_student_assignments_subject_id on public.tutor_student_assignments (subject_id);
 
 comment on table public.tutor_student_assignments is
     'Which tutor may see and shape which student''s learning, in which subject, and when.';
@@ -612,10 +612,10 @@ create table public.tutoring_sessions (
 
 create index idx_sessions_student on public.tutoring_sessions (student_id, subject_id);
 -- a student's page, newest first
-create index idx_sessions_student_date on public.tutoring_sessions (student_id, session_date);
+create index idx_tutoring_sessions_student_date on public.tutoring_sessions (student_id, session_date);
 create index idx_sessions_tutor on public.tutoring_sessions (tutor_id);
 create index idx_sessions_date on public.tutoring_sessions (session_date);
-create index idx_sessions_subject on public.tutoring_sessions (subject_id);
+create index idx_tutoring_sessions_subject_id on public.tutoring_sessions (subject_id);
 -- one-subject tutors
 create index idx_sessions_tutoring_key
 on public.tutoring_sessions ((uuid_send(student_id) || uuid_send(subject_id)));
@@ -650,7 +650,7 @@ create table private.session_transcripts (
 
     constraint session_transcripts_session_id_fkey
     foreign key (session_id) references public.tutoring_sessions (id) on delete cascade,
-    constraint session_transcripts_check check (num_nonnulls(transcript_enc, transcript_storage_key) >= 1),
+    constraint session_transcripts_content_check check (num_nonnulls(transcript_enc, transcript_storage_key) >= 1),
     constraint session_transcripts_transcript_enc_check check (transcript_enc ~ '^v[0-9]+:'),
     constraint session_transcripts_transcript_storage_key_check check (char_length(transcript_storage_key) <= 500)
 );
@@ -759,7 +759,7 @@ create table private.tutor_notes (
     foreign key (session_id, student_id) references public.tutoring_sessions (id, student_id) on delete cascade,
     constraint tutor_notes_assignment_id_fkey
     foreign key (assignment_id) references public.tutor_student_assignments (id) on delete cascade,
-    constraint tutor_notes_check check (num_nonnulls(session_id, assignment_id) = 1),
+    constraint tutor_notes_parent_check check (num_nonnulls(session_id, assignment_id) = 1),
     constraint tutor_notes_body_enc_check check (body_enc ~ '^v[0-9]+:')
 );
 
@@ -1016,8 +1016,8 @@ create index idx_pbi_subject on public.practice_bank_items (subject_id, elo_rati
 create index idx_pbi_difficulty on public.practice_bank_items (difficulty_level);
 create index idx_pbi_active on public.practice_bank_items (subject_id, difficulty_level) where is_active;
 create index idx_pbi_goal_tags on public.practice_bank_items using gin (goal_tags);
-create index idx_pbi_topic_tags on public.practice_bank_items using gin (topic_tags);
-create index idx_pbi_created_by on public.practice_bank_items (created_by);
+create index idx_practice_bank_items_topic_tags on public.practice_bank_items using gin (topic_tags);
+create index idx_practice_bank_items_created_by on public.practice_bank_items (created_by);
 
 comment on table public.practice_bank_items is 'Questions of the practice bank.';
 comment on column public.practice_bank_items.id is 'Identity of the row.';
@@ -1155,10 +1155,10 @@ create index idx_pa_flagged on public.practice_assignments (assigned_at) where f
 -- what a student still has to do
 create index idx_pa_completed on public.practice_assignments (student_id, assigned_at) where not completed;
 -- the newest of everybody: staff, tutors of hundreds
-create index idx_pa_assigned on public.practice_assignments (assigned_at);
-create index idx_pa_bank_item on public.practice_assignments (bank_item_id);
-create index idx_pa_subject on public.practice_assignments (subject_id);
-create index idx_pa_override on public.practice_assignments (override_id) where override_id is not null;
+create index idx_practice_assignments_assigned_at on public.practice_assignments (assigned_at);
+create index idx_practice_assignments_bank_item_id on public.practice_assignments (bank_item_id);
+create index idx_practice_assignments_subject_id on public.practice_assignments (subject_id);
+create index idx_practice_assignments_override_id on public.practice_assignments (override_id) where override_id is not null;
 -- one-subject tutors
 create index idx_pa_tutoring_key
 on public.practice_assignments ((uuid_send(student_id) || uuid_send(subject_id)));
@@ -1366,7 +1366,7 @@ create index idx_qa_created on public.qa_interactions (created_at);
 -- what was handed to a tutor
 create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, student_id)
 where escalated_to_tutor_id is not null;
-create index idx_qa_override on public.qa_interactions (override_id) where override_id is not null;
+create index idx_qa_interactions_override_id on public.qa_interactions (override_id) where override_id is not null;
 
 comment on table public.qa_interactions is 'Questions of students to the companion.';
 comment on column public.qa_interactions.id is 'Identity of the row.';

@@ -146,7 +146,7 @@ create table private.storage_deletions (
 );
 
 -- a file waits once, however often it is given up
-create unique index storage_deletions_storage_key_key on private.storage_deletions (storage_key) where done_at is null;
+create unique index uq_storage_deletions_storage_key on private.storage_deletions (storage_key) where done_at is null;
 create index idx_storage_deletions_enqueued_at on private.storage_deletions (enqueued_at) where done_at is null;
 -- retention
 create index idx_storage_deletions_done_at on private.storage_deletions (done_at) where done_at is not null;

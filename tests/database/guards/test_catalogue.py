@@ -18,6 +18,36 @@ POLICIES = (
     f"join pg_class as c on c.oid = polrelid where c.relnamespace in {OURS})"
 )
 
+# Names that came with the designs this schema unites; clients and their runbooks know them.
+SHORT_INDEX_NAMES = (
+    "idx_pa_completed",
+    "idx_pa_flagged",
+    "idx_pa_source",
+    "idx_pa_student",
+    "idx_pbi_active",
+    "idx_pbi_difficulty",
+    "idx_pbi_goal_tags",
+    "idx_pbi_subject",
+    "idx_qa_confidence",
+    "idx_qa_created",
+    "idx_qa_student",
+    "idx_sessions_date",
+    "idx_sessions_student",
+    "idx_sessions_tutor",
+    "idx_sr_rating",
+    "idx_sr_student",
+    "idx_sr_subject",
+    "idx_tsa_status",
+    "idx_tsa_student",
+    "idx_tsa_tutor",
+    # to be renamed or dropped with the roles of tutors
+    "idx_pa_tutoring_key",
+    "idx_qa_escalated",
+    "idx_sessions_tutoring_key",
+    "idx_sr_tutoring_key",
+    "idx_tsa_tutor_subject",
+)
+
 
 @dataclass(frozen=True)
 class Guard:
@@ -204,11 +234,32 @@ GUARDS = [
         "create table public.probe (id int)",
     ),
     Guard(
-        "an index has a name of ours: idx_, uq_, or the constraint's",
-        f"""select indexrelid::regclass from pg_index as i join pg_class as c on c.oid = indexrelid
-        where c.relnamespace in {OURS} and relname !~ '^(idx|uq)_|_key$'
-        and not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u'))""",
-        "create index on public.reviews (github_url)",
+        "an index is named idx_<table>_<what>, a unique one uq_<table>_<what>",
+        f"""select indexrelid::regclass from pg_index as i
+        join pg_class as c on c.oid = indexrelid
+        join pg_class as t on t.oid = indrelid
+        where c.relnamespace in {OURS}
+        and not starts_with(c.relname, case when indisunique then 'uq_' else 'idx_' end || t.relname || '_')
+        and not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'))
+        and c.relname <> all (array{list(SHORT_INDEX_NAMES)})""",
+        "alter index public.idx_reviews_week_id rename to idx_week_id",
+    ),
+    Guard(
+        "a constraint is named <table>_pkey, <table>_<columns>_key, <table>_<what>_check or <table>_<what>_excl",
+        f"""select conrelid::regclass, conname from pg_constraint as k join pg_class as c on c.oid = conrelid
+        where c.relnamespace in {OURS} and contype in ('p', 'u', 'c', 'x') and conname !~ (
+            '^' || c.relname || case contype
+                when 'p' then '_pkey$'
+                when 'u' then '_' || (
+                    select string_agg(attname, '_' order by nth) from unnest(conkey) with ordinality as u (n, nth)
+                    join pg_attribute as a on a.attrelid = conrelid and a.attnum = u.n
+                ) || '_key$'
+                when 'c' then '_[a-z_]+_check$'
+                when 'x' then '_[a-z_]+_excl$'
+            end
+        )
+        and conname <> 'uq_courses_code'""",
+        "alter table public.reviews rename constraint reviews_pkey to reviews_key",
     ),
     Guard(
         "a function pins an empty search path",
