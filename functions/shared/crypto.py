@@ -52,10 +52,6 @@ class Envelope:
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise DecryptionFailed("the envelope does not open for this row and field") from error
 
-    def is_current(self, envelope: str) -> bool:
-        """Whether the newest key sealed it; otherwise it is due for encryption anew."""
-        return envelope.startswith(f"v{self._newest}:")
-
 
 def _bound_to(row_id: str, field: str) -> bytes:
     return f"{field}:{row_id}".encode()

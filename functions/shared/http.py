@@ -105,17 +105,6 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def same_origin(one: str, other: str) -> bool:
-    """Whether two URLs share scheme, host and port, so that credentials for one may travel to the other."""
-    return _origin(one) == _origin(other)
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname, port
-
-
 class GuardedBackend(httpcore.SyncBackend):
     """Connects only to addresses that passed the check, and to exactly the address that was checked."""
 

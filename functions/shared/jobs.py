@@ -146,11 +146,6 @@ class Job:
             provider_wait_ms=row["provider_wait_ms"] or 0,
         )
 
-    @property
-    def last_attempt(self) -> bool:
-        """Whether a retryable failure now is final."""
-        return self.retry_count >= self.max_retries
-
 
 @dataclass(frozen=True)
 class JobContext:

@@ -66,8 +66,6 @@ class Settings:
     openai_base_url: str | None
     openai_api_key: str | None = field(repr=False)
     openai_model: str
-    openai_embedding_model: str | None
-    openai_transcription_model: str | None
     model_connect_timeout_seconds: float
     model_read_timeout_seconds: float
     model_deadline_seconds: float
@@ -76,7 +74,6 @@ class Settings:
     worker_poll_seconds: float
     worker_concurrency: int
     worker_grace_seconds: float
-    canvas_background_sync: bool
     canvas_give_up_seconds: float
     rate_limits: bool
     trusted_proxies: int
@@ -236,8 +233,6 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         openai_base_url=None if base_url is None else read.url("OPENAI_BASE_URL"),
         openai_api_key=api_key,
         openai_model=read.text("OPENAI_MODEL", None if read.production and (api_key or base_url) else "default"),
-        openai_embedding_model=read.optional("OPENAI_EMBEDDING_MODEL"),
-        openai_transcription_model=read.optional("OPENAI_TRANSCRIPTION_MODEL"),
         model_connect_timeout_seconds=read.number("MODEL_CONNECT_TIMEOUT_SECONDS", float, 5.0, 0.05, 60),
         model_read_timeout_seconds=read.number("MODEL_READ_TIMEOUT_SECONDS", float, 60.0, 0.05, 600),
         model_deadline_seconds=read.number("MODEL_DEADLINE_SECONDS", float, 120.0, 0.1, 1800),
@@ -246,7 +241,6 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         worker_poll_seconds=read.number("WORKER_POLL_SECONDS", float, 5.0, 0.01, 60),
         worker_concurrency=read.number("WORKER_CONCURRENCY", int, 8, 1, 64),
         worker_grace_seconds=read.number("WORKER_GRACE_SECONDS", float, 20.0, 0, 600),
-        canvas_background_sync=read.switch("CANVAS_BACKGROUND_SYNC", True),
         canvas_give_up_seconds=read.number("CANVAS_GIVE_UP_SECONDS", float, 10.0, 0.1, 600),
         rate_limits=read.switch("RATE_LIMITS", True),
         trusted_proxies=read.number("TRUSTED_PROXIES", int, 1, 0, 10),

@@ -15,11 +15,6 @@ import psycopg
 from scripts.native import docs
 from scripts.native.paths import REPO
 from scripts.native.stack import Options, Stack
-from scripts.native.types import TYPES_FILE, generated_types
-
-
-def _types(db_url: str) -> Iterator[tuple[Path, str]]:
-    yield TYPES_FILE, generated_types(db_url)
 
 
 def _pages(db_url: str) -> Iterator[tuple[Path, str]]:
@@ -27,7 +22,7 @@ def _pages(db_url: str) -> Iterator[tuple[Path, str]]:
         yield from docs.pages(connection).items()
 
 
-GENERATORS: list[Callable[[str], Iterator[tuple[Path, str]]]] = [_types, _pages]
+GENERATORS: list[Callable[[str], Iterator[tuple[Path, str]]]] = [_pages]
 
 
 def differing(db_url: str) -> Iterator[tuple[Path, str]]:

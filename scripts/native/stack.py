@@ -162,7 +162,6 @@ class Stack:
             "REDIRECT_ALLOWLIST": "http://127.0.0.1:3000,http://localhost:3000",
             "CORS_ORIGINS": "http://127.0.0.1:3000,http://localhost:3000",
             "ENCRYPTION_KEYS": self.keys.encryption_keys,
-            "CANVAS_BACKGROUND_SYNC": "off",
             "RATE_LIMITS": "off",
             "WORKER_POLL_SECONDS": "0.5",
             "PYTHONUNBUFFERED": "1",

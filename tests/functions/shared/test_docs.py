@@ -92,6 +92,12 @@ def test_every_setting_is_explained() -> None:
     assert all(len(cells) == 4 for cells in documented.values())
 
 
+def test_every_setting_is_read_by_something() -> None:
+    sources = [ast.parse(file.read_text()) for file in (REPO / "functions").rglob("*.py")]
+    read = {node.attr for source in sources for node in ast.walk(source) if isinstance(node, ast.Attribute)}
+    assert {field.name for field in fields(Settings)} - read == set()
+
+
 def test_the_example_names_only_settings() -> None:
     names = re.findall(r"^(?:# )?([A-Z_]+)=", (REPO / ".env.example").read_text(), re.MULTILINE)
     assert len(names) > 5

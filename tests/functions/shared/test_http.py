@@ -21,7 +21,6 @@ from functions.shared.http import (
     Unreachable,
     check_url,
     is_public,
-    same_origin,
 )
 from tests.functions.shared.conftest import Handler, Loopback, hang_up, reply
 
@@ -226,17 +225,3 @@ def test_faults_carry_no_url(http: Http, loopback: Callable[[Handler], Loopback]
     with pytest.raises(Unreachable) as caught:
         http.request("GET", f"{server.url}/?code=hush")
     assert "hush" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("https://a.edu/x", "https://A.edu:443/y", True),
-        ("http://a.edu", "http://a.edu:80", True),
-        ("https://a.edu", "http://a.edu", False),
-        ("https://a.edu", "https://a.edu:8443", False),
-        ("https://a.edu", "https://a.edu.evil.org", False),
-    ],
-)
-def test_same_origin(one: str, other: str, same: bool) -> None:
-    assert same_origin(one, other) is same

@@ -38,7 +38,6 @@ def test_the_rest_follows_from_a_few_variables() -> None:
     assert settings.cors_origins == ("https://app.example.edu",)
     assert settings.redirect_allowlist == ("https://app.example.edu",)
     assert settings.rate_limits
-    assert settings.canvas_background_sync
     assert settings.encryption_keys == {1: bytes(range(32))}
 
 
