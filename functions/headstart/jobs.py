@@ -14,18 +14,20 @@ import structlog
 
 from functions.headstart.assignment import Task, read_task
 from functions.headstart.writing import Writer, prompt
-from functions.shared.database import rpc, run
+from functions.shared.database import rpc, rpc_row, run
 from functions.shared.errors import AppError, Internal, NotFound, Unavailable
 from functions.shared.jobs import HandlerRegistry, JobCancelled, JobContext, JobFailure, LeaseLost
 from functions.shared.llm.client import ModelClient
 from functions.shared.llm.errors import DeadlineExceeded, Interrupted, ModelError
 from functions.shared.llm.usage import Budget, Tally, estimated_tokens
+from functions.shared.retries import Backoff, retried
 
 log = structlog.get_logger(__name__)
 
 MOST_CALLS = 3
 LOOK_SECONDS = 1.0
-TRIES = 3
+MAX_ATTEMPTS = 3
+BACKOFF = Backoff(first_seconds=0.2, max_seconds=0.4)
 TASK_COLUMNS = (
     "title,description_html,due_at,points_possible,submission_types,canvas_url,status,"
     "course:courses(name),profile:profiles(timezone)"
@@ -75,10 +77,9 @@ class RunJob:
             "p_prompt_hash": found.hash,
         }
         try:
-            taken = rpc(self._service, "svc_begin_headstart_run", args, safe=True)
+            row = rpc_row(self._service, "svc_begin_headstart_run", args, safe=True)
         except NotFound as error:
             raise JobFailure("not_found", "The run is gone.", retryable=False) from error
-        row = taken[0] if isinstance(taken, list) else taken
         if row["user_id"] != self._context.job.user_id:
             raise JobFailure("not_found", "The run is not this person's.", retryable=False)
         if row["status"] != "running":
@@ -156,21 +157,26 @@ class RunJob:
         """Stores what may be read now."""
         parts = [{"type": "text-delta", "delta": paragraph} for paragraph in paragraphs]
         args = {"p_stream_id": self._run_id, "p_from_seq": self._seq + 1, "p_parts": parts}
-        for attempt in range(1, TRIES + 1):
-            try:
-                last = rpc(self._service, "svc_append_generation", args)
-            except Unavailable:
-                if attempt == TRIES:
-                    raise
-                self._context.clock.sleep(0.2 * attempt)
-                continue
-            if last is None and attempt > 1 and self._stored(parts):
-                # the answer was lost, the write was not
-                last = self._seq + len(parts)
-            if last is None:
-                raise Superseded
-            self._seq = last
-            return
+        last, called_again = self._call_until_answered("svc_append_generation", args)
+        if last is None and called_again and self._stored(parts):
+            # the answer was lost, the write was not
+            last = self._seq + len(parts)
+        if last is None:
+            raise Superseded
+        self._seq = last
+
+    def _call_until_answered(self, name: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
+        """Calls a function that takes effect once; the answer, and whether an earlier answer may have been lost."""
+        failed = 0
+
+        def pause(_: Unavailable, failures: int) -> float | None:
+            nonlocal failed
+            failed = failures
+            return None if failures == MAX_ATTEMPTS else BACKOFF.seconds(failures)
+
+        clock = self._context.clock
+        answer = retried(lambda: rpc(self._service, name, args), on=Unavailable, pause=pause, sleep=clock.sleep)
+        return answer, failed > 0
 
     def _stored(self, parts: list[dict[str, str]]) -> bool:
         args = {"p_stream_id": self._run_id, "p_after_seq": self._seq}
@@ -189,18 +195,10 @@ class RunJob:
             "p_error": error,
             "p_metrics": self._tally.metrics(latency, path),
         }
-        for attempt in range(1, TRIES + 1):
-            try:
-                done = rpc(self._service, "svc_end_headstart_run", args)
-            except Unavailable:
-                if attempt == TRIES:
-                    raise
-                self._context.clock.sleep(0.2 * attempt)
-                continue
-            # a repeat after a lost answer finds its own work
-            if not done and not (attempt > 1 and self._status() == status):
-                raise Superseded
-            return
+        done, called_again = self._call_until_answered("svc_end_headstart_run", args)
+        # after a lost answer the second call finds the work of the first
+        if not done and not (called_again and self._status() == status):
+            raise Superseded
 
     def _status(self) -> str | None:
         rows = run(self._service.from_("headstart_runs").select("status").eq("id", self._run_id).limit(1))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from functions.headstart.errors import AssignmentNotFound, AssignmentRemoved, RunFinished
-from functions.shared.database import Database, rpc, run
+from functions.shared.database import Database, rpc, rpc_row, run
 from functions.shared.errors import Conflict, NotFound
 from functions.shared.events import Batch, Event
 from functions.shared.tokens import Caller
@@ -41,12 +41,11 @@ class HeadstartService:
         args = {"p_user_id": caller.user_id, "p_assignment_id": assignment_id, "p_trigger": "manual"}
         try:
             # the function itself looks for the assignment among the caller's own; twice joins the first
-            answer = rpc(self._database.service(), "svc_start_headstart_run", args, safe=True)
+            row = rpc_row(self._database.service(), "svc_start_headstart_run", args, safe=True)
         except NotFound as error:
             raise AssignmentNotFound() from error
         except Conflict as error:
             raise AssignmentRemoved() from error
-        row = answer[0] if isinstance(answer, list) else answer
         query = self._database.user(caller.token).from_("headstart_runs").select("status").eq("id", row["run_id"])
         return Started(row["run_id"], row["job_id"], run(query.single())["status"], row["created"])
 

@@ -7,11 +7,10 @@ himself, after his ownership was checked in the same function; only the modules 
 from __future__ import annotations
 
 import logging
-import random
 import time
 import weakref
 from collections.abc import Mapping
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import httpx
 from postgrest import SyncPostgrestClient
@@ -30,6 +29,7 @@ from functions.shared.errors import (
     ValidationFailed,
 )
 from functions.shared.http import tls
+from functions.shared.retries import Backoff, retried
 from functions.shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 # under the platform's statement_timeout of 8 s, so that a slow database never holds a thread for longer
 TIMEOUT = httpx.Timeout(7.0, connect=2.0, pool=2.0)
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=5.0)
-TRIES = 3
+MAX_ATTEMPTS = 3
+BACKOFF = Backoff(first_seconds=0.2, max_seconds=0.4)
 
 # rpc_contract "Form", supabase facts D "Errors", jobs_billing_notify facts E
 ERRORS: Mapping[str, type[AppError]] = {
@@ -146,10 +147,18 @@ class Database:
 def rpc(client: SyncPostgrestClient, name: str, args: Mapping[str, Any] | None = None, *, safe: bool = False) -> Any:
     """Calls a database function and returns its answer: a scalar, a row or a list of rows, as the function declares.
 
-    :param safe: the function may run twice without harm, so a lost answer is asked for again
+    :param safe: the function may run twice without harm, so it is called again after a short failure
     :raise AppError: what the database refused, see ``ERRORS``
     """
     return _execute(client.rpc(name, dict(args or {})), safe)
+
+
+def rpc_row(
+    client: SyncPostgrestClient, name: str, args: Mapping[str, Any] | None = None, *, safe: bool = False
+) -> dict[str, Any]:
+    """As :func:`rpc`, for a function that always answers one row, whether it declares a row or a set of rows."""
+    answer = rpc(client, name, args, safe=safe)
+    return dict(answer[0] if isinstance(answer, list) else answer)
 
 
 def run(query: Query) -> Any:
@@ -163,33 +172,28 @@ def run(query: Query) -> Any:
 
 
 def _execute(query: Query, safe: bool) -> Any:
-    for attempt in range(1, TRIES + 1):
-        try:
-            answer = query.execute()
-        except APIError as error:
-            mapped = mapped_error(error, as_service=_as_service(query))
-            cause: Exception = error
-        except httpx.TransportError as error:
-            log.warning("the database could not be reached: %s", type(error).__name__)
-            mapped, cause = Unavailable(), error
-        except (UnicodeError, httpx.InvalidURL, TypeError) as error:
-            # what cannot even be written down as JSON or as a URL: lone surrogates, NUL in a filter
-            if isinstance(error, TypeError):
-                raise
-            mapped, cause = ValidationFailed(), error
-        else:
-            # maybe_single() answers None for no row
-            return None if answer is None else answer.data
-        # what took too long once has used the time of the others up
-        momentary = isinstance(mapped, Unavailable) and not isinstance(cause, httpx.TimeoutException)
-        if not (safe and momentary) or attempt == TRIES:
-            _raise(mapped, cause)
-        time.sleep(0.1 * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311
-    raise AssertionError("the last try has returned or raised")
+    def pause(error: Unavailable, failures: int) -> float | None:
+        # an attempt that ran into its deadline has used up the time of the others
+        if not safe or failures == MAX_ATTEMPTS or isinstance(error.__cause__, httpx.TimeoutException):
+            return None
+        return BACKOFF.seconds(failures)
+
+    return retried(lambda: _execute_once(query), on=Unavailable, pause=pause, sleep=time.sleep)
 
 
-def _raise(mapped: AppError, cause: Exception) -> NoReturn:
-    raise mapped from cause
+def _execute_once(query: Query) -> Any:
+    try:
+        answer = query.execute()
+    except APIError as error:
+        raise mapped_error(error, as_service=_as_service(query)) from error
+    except httpx.TransportError as error:
+        log.warning("the database could not be reached: %s", type(error).__name__)
+        raise Unavailable from error
+    except (UnicodeError, httpx.InvalidURL) as error:
+        # what cannot even be written down as JSON or as a URL: lone surrogates, NUL in a filter
+        raise ValidationFailed from error
+    # maybe_single() answers None for no row
+    return None if answer is None else answer.data
 
 
 def _as_service(query: Query) -> bool:

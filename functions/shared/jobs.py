@@ -21,7 +21,7 @@ from postgrest import SyncPostgrestClient
 
 from functions.shared.clock import Clock
 from functions.shared.crypto import Envelope
-from functions.shared.database import Database, rpc, run
+from functions.shared.database import Database, rpc_row, run
 from functions.shared.http import Http
 from functions.shared.settings import Settings
 
@@ -59,7 +59,7 @@ def enqueue(
     :param payload: ids, never text of students nor tokens
     :param dedupe_key: a live job with this key is joined instead; ``dedupe_mode`` "queued" joins only waiting ones
     """
-    answer = rpc(
+    row = rpc_row(
         service_client,
         "svc_enqueue_job",
         {
@@ -78,7 +78,6 @@ def enqueue(
         # with a key, a repeat after a lost answer joins the first job
         safe=dedupe_key is not None,
     )
-    row = answer[0] if isinstance(answer, list) else answer
     return Enqueued(str(row["job_id"]), bool(row["created"]))
 
 

@@ -18,19 +18,23 @@ import httpx
 
 from functions.shared.canvas.errors import (
     CanvasBadAnswer,
+    CanvasError,
     CanvasUnavailable,
     CourseForbidden,
     CourseGone,
     PaginationRefused,
 )
 from functions.shared.http import AddressRefused, Answer, AnswerTooLarge, Http, OutboundError
+from functions.shared.retries import Backoff, retried
 
 TOTAL_SECONDS = 60.0  # for one answer, however slowly it drips
 DELETE_SECONDS = 5.0  # a revocation that hangs must not keep the person waiting
 MOST_BYTES = 64 * 1024 * 1024
 MOST_PAGES = 500
-THROTTLE_MOST_WAIT = 5.0  # between two tries (http_contract 2)
-THROTTLE_PATIENCE = 60.0  # in all, for one request
+MAX_THROTTLE_PAUSE_SECONDS = 5.0
+MAX_THROTTLED_SECONDS = 60.0  # in all, for one request
+THROTTLED_RETRY_SECONDS = 30.0  # what a caller is told when that was not enough
+BACKOFF = Backoff(first_seconds=0.25, max_seconds=2.0)
 LEAK_PER_SECOND = 10.0  # what Canvas's bucket loses (canvas facts 5)
 ROOM_WANTED = 200.0
 PATIENCE_IN_LISTINGS = 6  # how many listings may use up their whole give-up time before the rest get one try each
@@ -46,6 +50,14 @@ class InsufficientScopes(CourseForbidden):
     """The permission given does not cover this call; connect again."""
 
     code = "course_forbidden"
+
+
+class Throttled(CanvasUnavailable):
+    """Canvas limits our requests; try again in a moment."""
+
+    def __init__(self, response: Answer) -> None:
+        super().__init__(retry_after=THROTTLED_RETRY_SECONDS)
+        self.response = response
 
 
 class CanvasRefused(CanvasBadAnswer):
@@ -122,28 +134,24 @@ class Transport:
 
         :raise CanvasUnavailable: no answer, or a fault of the server
         """
-        waiting = _Waiting(self)
         url = self._url(path, None)
-        while True:
-            try:
-                response = self._send("POST", url, form=form)
-            except CanvasUnavailable as error:
-                never_sent = isinstance(
-                    getattr(error.__cause__, "__cause__", None), httpx.ConnectError | httpx.ConnectTimeout
-                )
-                if not (repeatable or never_sent):
-                    raise
-                waiting.after_failure(error)
-                continue
+
+        def post() -> Answer:
+            response = self._send("POST", url, form=form)
             if is_throttled(response):
-                waiting.after_throttle(response)
-            elif response.status >= 500:
-                fault = CanvasUnavailable(details=f"HTTP {response.status}")
-                if not repeatable:
-                    raise fault
-                waiting.after_failure(fault)
-            else:
-                return response
+                raise Throttled(response)
+            if response.status >= 500:
+                raise CanvasUnavailable(details=f"HTTP {response.status}")
+            return response
+
+        patience = _Patience(self)
+
+        def pause(error: CanvasUnavailable, _: int) -> float | None:
+            cause = getattr(error.__cause__, "__cause__", None)
+            never_taken = isinstance(error, Throttled) or isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout)
+            return patience.pause(error) if repeatable or never_taken else None
+
+        return retried(post, on=CanvasUnavailable, pause=pause, sleep=self.sleep)
 
     # ---- one answer ---------------------------------------------------------------------------------------------
 
@@ -169,18 +177,14 @@ class Transport:
         return str(target)
 
     def _fetch(self, url: str, token: str, *, want_list: bool = False) -> tuple[Any, Answer]:
-        waiting = _Waiting(self)
-        while True:
-            try:
-                response = self._send("GET", url, token=token)
-                if not is_throttled(response):
-                    return _body(response, want_list=want_list), response
-            except (CanvasRefused, CourseForbidden, CourseGone):
-                raise
-            except (CanvasUnavailable, CanvasBadAnswer) as error:
-                waiting.after_failure(error)
-            else:
-                waiting.after_throttle(response)
+        def get() -> tuple[Any, Answer]:
+            response = self._send("GET", url, token=token)
+            if is_throttled(response):
+                raise Throttled(response)
+            return _body(response, want_list=want_list), response
+
+        patience = _Patience(self)
+        return retried(get, on=CanvasError, pause=lambda error, _: patience.pause(error), sleep=self.sleep)
 
     def _send(
         self,
@@ -207,36 +211,42 @@ class Transport:
             raise CanvasUnavailable(details=type(error).__name__) from error
 
 
-class _Waiting:
+class _Patience:
     """The patience of one request: failures within the give-up time, throttle refusals for longer."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._failing_since: float | None = None
         self._failures = 0
-        self._throttled_for = 0.0
+        self._throttled_seconds = 0.0
 
-    def after_failure(self, error: CanvasUnavailable | CanvasBadAnswer) -> None:
-        """Sleeps before the next try, or raises the error when the time is up."""
+    def pause(self, error: CanvasError) -> float | None:
+        """Seconds until the next attempt; None when the error is final or the time is up."""
+        if isinstance(error, Throttled):
+            return self._after_throttle(error.response)
+        if isinstance(error, CanvasUnavailable | CanvasBadAnswer) and not isinstance(error, CanvasRefused):
+            return self._after_failure()
+        return None
+
+    def _after_failure(self) -> float | None:
         transport = self._transport
         now = transport.clock()
         self._failing_since = self._failing_since if self._failing_since is not None else now
-        delay = min(2.0, 0.25 * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311 (jitter, no secret)
         self._failures += 1
-        if now - self._failing_since + delay > min(transport.give_up_seconds, transport._patience):
+        seconds = BACKOFF.seconds(self._failures)
+        if now - self._failing_since + seconds > min(transport.give_up_seconds, transport._patience):
             transport._patience -= now - self._failing_since
-            raise error
-        transport.sleep(delay)
+            return None
+        return seconds
 
-    def after_throttle(self, response: Answer) -> None:
-        """Sleeps until Canvas's bucket should have room; gives up after ``THROTTLE_PATIENCE`` seconds in all."""
-        transport = self._transport
-        transport.counters.throttled += 1
-        if self._throttled_for >= THROTTLE_PATIENCE:
-            raise CanvasUnavailable("Canvas limits our requests.", retry_after=30)
-        delay = throttle_delay(response) * random.uniform(0.8, 1.0)  # noqa: S311 (jitter, no secret)
-        self._throttled_for += delay
-        transport.sleep(delay)
+    def _after_throttle(self, response: Answer) -> float | None:
+        """Until Canvas's bucket should have room; gives up after ``MAX_THROTTLED_SECONDS`` in all."""
+        self._transport.counters.throttled += 1
+        if self._throttled_seconds >= MAX_THROTTLED_SECONDS:
+            return None
+        seconds = throttle_delay(response) * random.uniform(0.8, 1.0)  # noqa: S311 (jitter, no secret)
+        self._throttled_seconds += seconds
+        return seconds
 
 
 def next_link(header: str) -> str | None:
@@ -261,14 +271,14 @@ def throttle_delay(response: Answer) -> float:
         try:
             wanted = parsedate_to_datetime(given).timestamp() - time.time()
         except ValueError:
-            wanted = THROTTLE_MOST_WAIT
+            wanted = MAX_THROTTLE_PAUSE_SECONDS
     else:
         try:
             remaining = float(response.headers.get("x-rate-limit-remaining", ""))
         except ValueError:
             remaining = ROOM_WANTED - LEAK_PER_SECOND
         wanted = (ROOM_WANTED - remaining) / LEAK_PER_SECOND
-    return min(max(wanted, 1.0), THROTTLE_MOST_WAIT)
+    return min(max(wanted, 1.0), MAX_THROTTLE_PAUSE_SECONDS)
 
 
 def _body(response: Answer, *, want_list: bool) -> Any:

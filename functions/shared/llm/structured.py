@@ -6,7 +6,6 @@ Which rung works is remembered for each base URL and model (ai facts 2.5).
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -18,14 +17,14 @@ from functions.shared.llm.client import Message, ModelClient
 from functions.shared.llm.errors import FormatUnsupported, InvalidResponse, ModelError
 from functions.shared.llm.parsing import parse
 from functions.shared.llm.usage import Budget
+from functions.shared.retries import Backoff, retried
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T", bound=BaseModel)
 
 RUNGS = ("json_schema", "json_object", "plain")
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 20.0
+BACKOFF = Backoff(first_seconds=0.5, max_seconds=20.0)
 LONGEST_QUOTE = 4000
 
 _rungs: dict[tuple[str, str], int] = {}
@@ -61,20 +60,29 @@ def write(client: ModelClient, wanted: Wanted[T], budget: Budget) -> tuple[T, st
 
     :raise ModelError: no usable answer
     """
+    rung = 0
+    received: list[str] = []
     repair: list[Message] = []
-    pauses = 0
-    while True:
-        rung = _rungs.get(client.place, 0)
-        received: list[str] = []
 
-        def take(text: str, received: list[str] = received) -> None:
+    def ask() -> tuple[T, str]:
+        nonlocal rung
+        rung = _rungs.get(client.place, 0)
+        received.clear()
+        for text in client.text([*wanted.messages, *repair], budget, response_format=form(wanted, rung)):
             received.append(text)
             wanted.on_text(text)
+        answer, step = checked(wanted.shape, "".join(received))
+        return answer, f"{RUNGS[rung]}/{step}{'+repair' if repair else ''}"
 
+    def pause(error: ModelError, failures: int) -> float | None:
+        if not error.repeatable or not budget.calls_left or not wanted.may_repeat():
+            return None
+        seconds = max(BACKOFF.seconds(failures), error.retry_after or 0.0)
+        return seconds if seconds <= BACKOFF.max_seconds and seconds < budget.remaining_seconds() else None
+
+    while True:
         try:
-            for text in client.text([*wanted.messages, *repair], budget, response_format=form(wanted, rung)):
-                take(text)
-            answer, step = checked(wanted.shape, "".join(received))
+            return retried(ask, on=ModelError, pause=pause, sleep=budget.wait)
         except FormatUnsupported:
             if rung + 1 == len(RUNGS) or not budget.calls_left:
                 raise
@@ -83,17 +91,7 @@ def write(client: ModelClient, wanted: Wanted[T], budget: Budget) -> tuple[T, st
             # one repair turn, and only where there is something to repair
             if repair or not received or not budget.calls_left or not wanted.may_repeat():
                 raise
-            repair = repair_turn("".join(received), error)
-        except ModelError as error:
-            if not error.repeatable or not budget.calls_left or not wanted.may_repeat():
-                raise
-            pause = FIRST_PAUSE_SECONDS * 2**pauses * random.uniform(0.75, 1.0)  # noqa: S311
-            pauses += 1
-            pause = max(pause, error.retry_after or 0.0)
-            if pause > LONGEST_PAUSE_SECONDS or not budget.wait(pause):
-                raise
-        else:
-            return answer, f"{RUNGS[rung]}/{step}{'+repair' if repair else ''}"
+            repair += repair_turn("".join(received), error)
 
 
 def form(wanted: Wanted[T], rung: int) -> Mapping[str, Any] | None:

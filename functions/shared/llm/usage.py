@@ -124,12 +124,9 @@ class Budget:
         self.on_call()
         self.tally.attempts += 1
 
-    def wait(self, seconds: float) -> bool:
-        """Waits before a repeat; False at once when the deadline would pass meanwhile."""
-        if seconds >= self.remaining_seconds():
-            return False
+    def wait(self, seconds: float) -> None:
+        """Waits before a repeat, as long as ``check`` lets it."""
         until = self.clock.monotonic() + seconds
         while (left := until - self.clock.monotonic()) > 0:
             self.check()
             self.clock.sleep(min(left, 0.2))
-        return True

@@ -12,7 +12,7 @@ import structlog
 from flask import Response, current_app, jsonify, request
 from pydantic import BaseModel
 
-from functions.shared.database import rpc
+from functions.shared.database import rpc, rpc_row
 from functions.shared.errors import AppError, IdempotencyInFlight, IdempotencyMismatch, Unavailable, ValidationFailed
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
@@ -71,8 +71,7 @@ def _begin(names: dict[str, str]) -> Response | None:
     """Takes the key, or returns the answer it already has."""
     canonical = json.dumps(request.get_json(), sort_keys=True)
     digest = hashlib.sha256(canonical.encode()).hexdigest()
-    answer = rpc(context().database.service(), "svc_begin_idempotent", {**names, "p_request_hash": digest})
-    row = answer[0] if isinstance(answer, list) else answer
+    row = rpc_row(context().database.service(), "svc_begin_idempotent", {**names, "p_request_hash": digest})
     match row["outcome"]:
         case "new":
             return None

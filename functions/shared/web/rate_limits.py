@@ -6,11 +6,11 @@ import functools
 import hashlib
 import ipaddress
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 from flask import request
 
-from functions.shared.database import rpc
+from functions.shared.database import rpc_row
 from functions.shared.errors import RateLimited
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
@@ -49,12 +49,11 @@ def take(bucket: str, limit: int, window_seconds: int) -> None:
     """
     if not context().settings.rate_limits:
         return
-    answer: Any = rpc(
+    row = rpc_row(
         context().database.service(),
         "svc_take_rate",
         {"p_bucket": bucket, "p_limit": limit, "p_window_s": window_seconds},
     )
-    row = answer[0] if isinstance(answer, list) else answer
     if not row["allowed"]:
         raise RateLimited(retry_after=row["retry_after_s"])
 

@@ -14,7 +14,7 @@ from functions.shared.canvas.errors import (
     PaginationRefused,
 )
 from functions.shared.canvas.transport import (
-    THROTTLE_PATIENCE,
+    MAX_THROTTLED_SECONDS,
     CanvasRefused,
     InsufficientScopes,
     Page,
@@ -113,7 +113,7 @@ def test_throttling_without_end_is_given_up(canvas: CanvasStandIn, transport: Tr
     canvas.world.add_fault(kind="throttle", path="/courses")
     with pytest.raises(CanvasUnavailable):
         every(transport, token)
-    assert THROTTLE_PATIENCE <= time.now <= THROTTLE_PATIENCE + 5
+    assert MAX_THROTTLED_SECONDS <= time.now <= MAX_THROTTLED_SECONDS + 5
 
 
 def test_a_full_bucket_refuses_and_leaks(canvas: CanvasStandIn, http: Http, token: str) -> None:
