@@ -386,6 +386,7 @@ def auth_environment(server: postgres.Server, keys: Keys, port: int, origin: str
         "GOTRUE_MAILER_AUTOCONFIRM": "true",
         "GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_ENABLED": "true",
         "GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_URI": "pg-functions://postgres/private/custom_access_token",
+        "GOTRUE_SECURITY_REFRESH_TOKEN_REUSE_INTERVAL": "10",  # as hosted projects have it; the server's own is 0
         "GOTRUE_RATE_LIMIT_ANONYMOUS_USERS": "100000",
         "GOTRUE_RATE_LIMIT_TOKEN_REFRESH": "100000",
         "GOTRUE_RATE_LIMIT_VERIFY": "100000",

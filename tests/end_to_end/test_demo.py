@@ -17,6 +17,6 @@ def test_the_demo_ends_with_a_headstart_from_an_assignment_of_canvas() -> None:
     assert asked, "an assignment that came out of Canvas is named"
     assert f"# Getting started: {asked[1]}" in done.stdout, "its headstart is printed"
     assert "The headstart is ready" in done.stdout
-    for announced in ("the scripted model stand-in answers", "our stand-in, tests/standins/auth"):
+    for announced in ("the scripted model stand-in answers", "Auth ("):
         assert announced in done.stderr
     assert "no Canvas is configured" in done.stdout

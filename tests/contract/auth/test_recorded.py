@@ -55,3 +55,10 @@ def test_a_difference_is_named() -> None:
         "body.gone: missing (recorded 1)",
         "body.new: extra True",
     ]
+
+
+@pytest.mark.parametrize(("seconds", "differs"), [(3599, False), (3604, False), (3500, True), (60, True)])
+def test_a_life_of_a_token_may_differ_by_seconds(seconds: int, differs: bool) -> None:
+    answer = {"expires_in": seconds, "location": f"http://127.0.0.1:3000/#expires_in={seconds}"}
+    recorded = {"expires_in": 3600, "location": "<url>  expires_in=3600"}
+    assert bool(list(differences(recorded, normal(answer, "run"), "body"))) == differs

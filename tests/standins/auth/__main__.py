@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tests.standins.auth.config import BadSetting, load_config
+from tests.standins.auth.config import BadSetting, config
 
 # One worker process with threads is enough: bcrypt and the database leave the interpreter free. Idle connections are
 # kept longer than a gateway keeps them, so that none closes while a request is on its way.
@@ -16,12 +16,11 @@ SERVER += ["--no-control-socket", "--log-level=warning", "--name=auth"]
 def main() -> None:
     """Becomes the server process; ends with a message when a setting is missing or malformed."""
     try:
-        config = load_config()
+        where = f"{config().host}:{config().port}"
     except BadSetting as error:
         sys.exit(f"auth: {error}")
-    print(f"auth: stand-in on http://{config.host}:{config.port}", flush=True)
-    where = f"--bind={config.host}:{config.port}"
-    command = [sys.executable, "-m", "gunicorn", *SERVER, where, "tests.standins.auth.app:create_app()"]
+    print(f"auth: stand-in on http://{where}", flush=True)
+    command = [sys.executable, "-m", "gunicorn", *SERVER, f"--bind={where}", "tests.standins.auth.app:create_app()"]
     os.execv(sys.executable, command)  # noqa: S606
 
 

@@ -1,85 +1,105 @@
-"""The application: routes, settings and the handling of errors."""
+"""The application: what is served, what this stand-in does not have, and how errors are answered."""
 
 from __future__ import annotations
 
 import logging
 
 import psycopg
-from flask import Flask, Response, request
-from flask.json.provider import DefaultJSONProvider
+from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from tests.standins.auth import tokens
 from tests.standins.auth.admin import admin
-from tests.standins.auth.config import Config, load_config
-from tests.standins.auth.errors import UNEXPECTED, VERSION_HEADER, ApiError, WeakPassword, answer, internal
+from tests.standins.auth.config import config
 from tests.standins.auth.people import people
-from tests.standins.auth.service import service
-from tests.standins.auth.store import Database
-from tests.standins.auth.tokens import Tokens
 from tests.standins.auth.verify import verify
-from tests.standins.auth.web import KEY, Server, administrator, caller, server
+from tests.standins.auth.web import ApiError, invalid
 
-LARGEST_BODY_BYTES = 2**20
-GUARDED = ("/user", "/reauthenticate", "/factors")
+VERSION = "v2.196.0-standin"
+PROVIDERS = (
+    "apple azure bitbucket discord facebook figma github gitlab google kakao keycloak linkedin_oidc notion slack"
+)
+PROVIDERS += " spotify twitch twitter zoom"
+ABSENT = {
+    "/sso": (404, "saml_provider_disabled", "single sign-on"),
+    "/factors": (422, "mfa_totp_enroll_not_enabled", "second factor"),
+}
 log = logging.getLogger("auth")
+service = Blueprint("service", __name__)
 
 
-def create_app(config: Config | None = None) -> Flask:
-    """A server for these settings, or for the environment's.
+def create_app() -> Flask:
+    """A server for the environment's settings.
 
     :raise BadSetting: a setting is missing or malformed
     """
-    config = config or load_config()
+    config()
     app = Flask("auth", static_folder=None)
-    app.json = _Json(app)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.redirect_defaults = False
-    app.extensions[KEY] = Server(config, Database(config.database_url), Tokens(config))
     for blueprint in (service, people, verify, admin):
         app.register_blueprint(blueprint)
     app.register_error_handler(ApiError, _refused)
-    app.register_error_handler(WeakPassword, _refused)
     app.register_error_handler(HTTPException, _no_route)
     app.register_error_handler(Exception, _failed)
     return app
 
 
-class _Json(DefaultJSONProvider):
-    """JSON as the real server writes it: keys in the order of its structs, text unescaped."""
+@service.get("/health")
+def health() -> Response:
+    """Who answers here."""
+    about = "GoTrue is a user registration and authentication API"
+    return jsonify({"version": VERSION, "name": "GoTrue", "description": about})
 
-    sort_keys = False
-    ensure_ascii = False
+
+@service.get("/.well-known/jwks.json")
+def jwks() -> Response:
+    """The public keys that access tokens are checked with."""
+    public = {name: value for name, value in config().signing_key.items() if name in ("kid", "kty", "crv", "x", "y")}
+    response = jsonify({"keys": [{**public, "alg": tokens.ALGORITHM, "use": "sig", "key_ops": ["verify"]}]})
+    response.headers["Cache-Control"] = "public, max-age=600"
+    return response
 
 
-def _refused(error: ApiError | WeakPassword) -> Response:
-    if isinstance(error, ApiError) and error.status >= 500:
-        log.error("%s %s: %s", request.method, request.path, error.message, exc_info=error.cause)
-    return answer(error, request.headers.get(VERSION_HEADER))
+@service.get("/settings")
+def settings() -> Response:
+    """What clients may know of the settings."""
+    external = {"anonymous_users": config().anonymous_enabled, "email": True, "phone": False}
+    body = {"external": external | dict.fromkeys(PROVIDERS, False), "disable_signup": config().signup_disabled}
+    body |= {"mailer_autoconfirm": config().autoconfirm, "phone_autoconfirm": False, "saml_enabled": False}
+    return jsonify(body)
+
+
+@service.get("/authorize")
+def authorize() -> Response:
+    """Signing in at another provider: none is enabled."""
+    provider = request.args.get("provider", "").lower()
+    if provider in PROVIDERS:
+        raise invalid("Unsupported provider: provider is not enabled")
+    raise invalid(f"Unsupported provider: Provider {provider} could not be found")
+
+
+def _refused(error: ApiError) -> Response:
+    if error.status >= 500:
+        log.error("%s %s: %s", request.method, request.path, error.message, exc_info=error.__cause__)
+    return error.response()
 
 
 def _no_route(error: HTTPException) -> Response:
-    """Unknown paths and methods answer as the real server's router does: below some paths it first asks who calls."""
-    try:
-        if request.path.startswith("/admin/"):
-            administrator()
-        elif request.path.startswith(GUARDED):
-            with server().database.transaction() as tx:
-                caller(tx)
-    except ApiError as refusal:
-        return _refused(refusal)
+    """Unknown paths and methods. The real server says 404 in plain text; clients read JSON better."""
+    for prefix, (status, code, what) in ABSENT.items():
+        if request.path.startswith(prefix):
+            message = f"This stand-in for Auth has no {what}: use the real server or a hosted project."
+            return ApiError(status, code, message).response()
     if error.code == 404:
-        return Response("404 page not found\n", 404, content_type="text/plain; charset=utf-8")
-    if error.code == 413:
-        message = f"Request body too large (max {LARGEST_BODY_BYTES} bytes)"
-        return _refused(ApiError(413, "request_entity_too_large", message))
+        return ApiError(404, "", f"404 page not found: {request.method} {request.path}").response()
     return Response(status=error.code or 500)
 
 
 def _failed(error: Exception) -> Response:
-    """Whatever was not foreseen, a dead database above all."""
-    if isinstance(error, psycopg.OperationalError):
-        log.error("%s %s: the database does not answer: %s", request.method, request.path, error)
-    else:
-        log.error("%s %s", request.method, request.path, exc_info=error)
-    return answer(internal(UNEXPECTED), request.headers.get(VERSION_HEADER))
+    """Whatever was not foreseen: a value no column takes, a dead database."""
+    if isinstance(error, psycopg.DataError | UnicodeError):
+        return ApiError(400, "bad_json", "Could not parse request body as JSON: a text is not valid UTF-8").response()
+    log.error("%s %s", request.method, request.path, exc_info=error)
+    message = "Unexpected failure, please check server logs for more information"
+    return ApiError(500, "unexpected_failure", message).response()

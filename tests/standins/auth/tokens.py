@@ -1,221 +1,166 @@
-"""Access tokens and sessions: signing, checking, opening and refreshing."""
+"""Access tokens and sessions: signing, checking, opening and refreshing, and the hook that may change claims."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import uuid
-from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import jwt
 import psycopg
 from flask import request
+from psycopg import sql
 
-from tests.standins.auth import audit, hook
-from tests.standins.auth.config import Config
-from tests.standins.auth.errors import ApiError, invalid
-from tests.standins.auth.formats import now
-from tests.standins.auth.store import (
-    Session,
-    Tx,
-    User,
-    active_refresh_token,
-    add_refresh_token,
-    find_by_id,
-    find_refresh_token,
-    find_session,
-    open_session,
+from tests.standins.auth import store
+from tests.standins.auth.config import config
+from tests.standins.auth.store import Row, Tx, now
+from tests.standins.auth.web import ApiError, invalid
+
+BEARER = re.compile(r"[Bb]earer (\S+)")
+ALGORITHM = "ES256"
+HOOK_TIMEOUT_MS = 2000
+UNCHECKED: Any = {f"verify_{name}": False for name in ("aud", "iat", "sub", "jti")}
+REQUIRED_CLAIMS = ["aud", "exp", "iat", "sub", "email", "phone", "role", "aal", "session_id", "is_anonymous"]
+PROOFS = (
+    "select authentication_method as method, floor(extract(epoch from updated_at))::bigint as timestamp"
+    " from auth.mfa_amr_claims where session_id = %s order by updated_at desc"
 )
-from tests.standins.auth.web import client_address
-
-SECOND_FACTORS = {"totp", "mfa/phone", "mfa/webauthn"}
-REFRESH_TOKEN = re.compile("[a-z0-9]{12}")
-LOCK_TIMEOUT_MS = 5000
 
 
-@dataclass(frozen=True)
-class _Key:
-    kid: str | None
-    algorithm: str
-    key: Any
-    signs: bool
+@cache
+def key() -> jwt.PyJWK:
+    """The key that signs and checks."""
+    return jwt.PyJWK({name: value for name, value in config().signing_key.items() if name != "key_ops"}, ALGORITHM)
 
 
-class Tokens:
-    """Signs and checks access tokens with the configured keys, or with the shared secret where there are none."""
+def claims() -> Row:
+    """The claims of this request's token, which our key signed and which is in force.
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._keys = [_read_key(document) for document in config.jwt_keys]
-        if not self._keys:
-            self._keys = [_Key(None, "HS256", config.jwt_secret, True)]
-        self._signing = next(key for key in self._keys if key.signs)
-
-    def jwks(self) -> list[dict[str, Any]]:
-        """The public halves of the asymmetric keys."""
-        public = ("alg", "crv", "e", "kid", "kty", "n", "use", "x", "y")
-        return [
-            {name: document[name] for name in public if name in document} | {"key_ops": ["verify"]}
-            for document in self._config.jwt_keys
-            if document.get("kty") != "oct"
-        ]
-
-    def check(self, token: str) -> dict[str, Any]:
-        """The claims of a token that one of our keys signed and that is in force.
-
-        :raise ApiError: 403 ``bad_jwt``
-        """
-        try:
-            header = jwt.get_unverified_header(token)
-            key = self._key_for(header)
-            return jwt.decode(
-                token,
-                key.key,
-                algorithms=[key.algorithm],
-                options={"verify_aud": False, "verify_iat": False, "verify_sub": False, "verify_jti": False},
-            )
-        except jwt.ExpiredSignatureError:
-            raise _bad_jwt("token has invalid claims: token is expired") from None
-        except jwt.ImmatureSignatureError:
-            raise _bad_jwt("token has invalid claims: token is not valid yet") from None
-        except jwt.InvalidSignatureError:
-            raise _bad_jwt(f"token signature is invalid: {self._signing.algorithm} verification failed") from None
-        except jwt.DecodeError:
-            if token.count(".") != 2:
-                raise _bad_jwt("token is malformed: token contains an invalid number of segments") from None
-            raise _bad_jwt("token is malformed: could not decode") from None
-        except (jwt.PyJWTError, ValueError) as error:
-            raise _bad_jwt(f"token is unverifiable: {error}") from None
-
-    def _key_for(self, header: dict[str, Any]) -> _Key:
-        algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm not in {key.algorithm for key in self._keys}:
-            raise _bad_jwt(f"token signature is invalid: signing method {algorithm} is invalid")
-        for key in self._keys:
-            if key.algorithm == algorithm and (key.kid == kid or algorithm == "HS256"):
-                return key
-        raise _bad_jwt(f"token is unverifiable: unrecognized JWT kid {kid} for algorithm {algorithm}")
-
-    def sign(self, claims: dict[str, Any]) -> str:
-        """A signed token. A single audience is written as a string."""
-        headers = {"kid": self._signing.kid} if self._signing.kid else None
-        return jwt.encode(claims, self._signing.key, self._signing.algorithm, headers)
-
-    def issue(self, tx: Tx, user: User, method: str) -> dict[str, Any]:
-        """Opens a session proven by ``method`` and answers its tokens."""
-        user.last_sign_in_at = now()
-        session_id, refresh_token = open_session(
-            tx, user, method, request.headers.get("User-Agent", ""), client_address(request)
-        )
-        return self._answer(tx, user, session_id, refresh_token, method)
-
-    def refresh(self, tx: Tx, token: str) -> dict[str, Any] | ApiError:
-        """Swaps a refresh token for the next one of its session.
-
-        A refusal that must keep what it wrote (the revoked family) is returned; all others are raised.
-        """
-        if not REFRESH_TOKEN.fullmatch(token):
-            raise invalid("Refresh token is not valid")
-        user, session, issued = self._next_token(tx, token)
-        if issued is None:
-            return ApiError(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
-        body = self._answer(tx, user, session.id, issued, "token_refresh")
-        tx.execute(
-            "update auth.sessions set refreshed_at = %s, user_agent = %s, ip = %s, updated_at = %s where id = %s",
-            (
-                now().replace(tzinfo=None),
-                request.headers.get("User-Agent") or None,
-                client_address(request) or None,
-                now(),
-                session.id,
-            ),
-        )
-        return body
-
-    def _next_token(self, tx: Tx, token: str) -> tuple[User, Session, str | None]:
-        """The token to answer with; None when a used token came back and its whole family was revoked."""
-        tx.execute(f"set local lock_timeout to {LOCK_TIMEOUT_MS}".encode())
-        try:
-            row = find_refresh_token(tx, token)
-        except psycopg.errors.LockNotAvailable as error:
-            message = "Too many concurrent token refresh requests on the same session or refresh token"
-            raise ApiError(409, "conflict", message, error) from error
-        user = find_by_id(tx, uuid.UUID(row.user_id)) if row else None
-        if row is None or user is None:
-            raise ApiError(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
-        if user.banned:
-            raise ApiError(400, "user_banned", "Invalid Refresh Token: User Banned")
-        session = find_session(tx, row.session_id) if row.session_id else None
-        if session is None:
-            raise ApiError(400, "session_not_found", "Invalid Refresh Token: No Valid Session Found")
-        self._check_age(session, session.last_refreshed(row.updated_at))
-
-        issued = None
-        if row.revoked:
-            active = active_refresh_token(tx, session.id)
-            if active is not None and active.parent == row.token:
-                issued = active.token  # the client never saw the answer to its last refresh
-            elif now() > row.updated_at + timedelta(seconds=self._config.reuse_interval):
-                if self._config.rotation_enabled:
-                    statement = "update auth.refresh_tokens set revoked = true where session_id = %s and not revoked"
-                    tx.execute(statement, (session.id,))
-                return user, session, None
-        audit.record(tx, user, "token_refreshed")
-        if issued is None:
-            audit.record(tx, user, "token_revoked")
-            tx.execute("update auth.refresh_tokens set revoked = true, updated_at = %s where id = %s", (now(), row.id))
-            issued = add_refresh_token(tx, user.id, session.id, row.token)
-        return user, session, issued
-
-    def _check_age(self, session: Session, last_refreshed: Any) -> None:
-        moment = now()
-        timebox, inactivity = self._config.session_timebox, self._config.session_inactivity
-        past_timebox = timebox and moment > session.created_at + timedelta(seconds=timebox)
-        if past_timebox or (session.not_after is not None and moment > session.not_after):
-            raise ApiError(400, "session_expired", "Invalid Refresh Token: Session Expired")
-        if inactivity and moment > last_refreshed + timedelta(seconds=inactivity):
-            raise ApiError(400, "session_expired", "Invalid Refresh Token: Session Expired (Inactivity)")
-
-    def _answer(self, tx: Tx, user: User, session_id: uuid.UUID, refresh_token: str, method: str) -> dict[str, Any]:
-        issued_at = int(time.time())
-        expires_at = issued_at + self._config.jwt_exp
-        session = find_session(tx, session_id)
-        amr = session.amr if session else []
-        claims: dict[str, Any] = {
-            "iss": self._config.jwt_issuer,
-            "sub": str(user.id),
-            "aud": user.aud or "",
-            "exp": expires_at,
-            "iat": issued_at,
-            "email": user.email or "",
-            "phone": user.phone or "",
-            "app_metadata": user.raw_app_meta_data,
-            "user_metadata": user.raw_user_meta_data,
-            "role": user.role or "",
-            "aal": "aal2" if any(proof["method"] in SECOND_FACTORS for proof in amr) else "aal1",
-            "amr": amr,
-            "session_id": str(session_id),
-            "is_anonymous": user.is_anonymous,
-        }
-        if self._config.hook_function:
-            claims = hook.run(tx, self._config, user.id, claims, method, client_address(request))
-        return {
-            "access_token": self.sign(claims),
-            "token_type": "bearer",
-            "expires_in": self._config.jwt_exp,
-            "expires_at": expires_at,
-            "refresh_token": refresh_token,
-            "user": user.json(),
-        }
+    :raise ApiError: 401 ``no_authorization`` without a token, 403 ``bad_jwt`` with a bad one
+    """
+    found = BEARER.fullmatch(request.headers.get("Authorization", ""))
+    if found is None:
+        raise ApiError(401, "no_authorization", "This endpoint requires a valid Bearer token")
+    try:
+        if jwt.get_unverified_header(found[1]).get("kid") != key().key_id:
+            raise jwt.InvalidTokenError("unrecognized JWT kid")
+        read: Row = jwt.decode(found[1], key().key.public_key(), [ALGORITHM], UNCHECKED)
+    except (jwt.PyJWTError, ValueError) as error:
+        raise ApiError(403, "bad_jwt", f"invalid JWT: unable to parse or verify signature, {error}") from None
+    return read
 
 
-def _read_key(document: dict[str, Any]) -> _Key:
-    algorithm = document.get("alg") or {"EC": "ES256", "RSA": "RS256", "oct": "HS256"}[document["kty"]]
-    key = jwt.PyJWK({name: value for name, value in document.items() if name != "key_ops"}, algorithm).key
-    return _Key(document.get("kid"), algorithm, key, "sign" in document.get("key_ops", []))
+def caller(tx: Tx) -> Row:
+    """The signed-in person of this request, with the session's id as ``session_id``.
+
+    :raise ApiError: the token is missing or bad, its person is banned, or its person or session is gone
+    """
+    subject, session = claims().get("sub"), claims().get("session_id")
+    if not subject:
+        raise ApiError(403, "bad_jwt", "invalid claim: missing sub claim")
+    try:
+        user_id, session_id = uuid.UUID(str(subject)), uuid.UUID(str(session or store.NIL))
+    except ValueError:
+        raise ApiError(400, "bad_jwt", "invalid claim: sub claim must be a UUID") from None
+    user = store.find_by_id(tx, user_id)
+    if user is None:
+        raise ApiError(403, "user_not_found", "User from sub claim in JWT does not exist")
+    if is_banned(user):
+        raise ApiError(403, "user_banned", "User is banned")
+    if session and not tx.execute("select 1 from auth.sessions where id = %s", (session_id,)).fetchone():
+        raise ApiError(403, "session_not_found", "Session from session_id claim in JWT does not exist")
+    return {**user, "session_id": session_id}
 
 
-def _bad_jwt(reason: str) -> ApiError:
-    return ApiError(403, "bad_jwt", f"invalid JWT: unable to parse or verify signature, {reason}")
+def issue(tx: Tx, user: Row, method: str) -> Row:
+    """Opens a session proven by ``method`` and answers its tokens."""
+    session_id, refresh_token = store.open_session(tx, user, method)
+    return _answer(tx, user, session_id, refresh_token, method)
+
+
+def refresh(tx: Tx, token: str | None) -> Row:
+    """Swaps a refresh token for the next one of its session.
+
+    :raise ApiError: the token is unknown or used, or its person is banned
+    """
+    if not token:
+        raise invalid("Refresh token is not valid")
+    row = store.find_refresh_token(tx, token)
+    user = store.find_by_id(tx, row["user_id"]) if row else None
+    if row is None or user is None:
+        raise ApiError(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
+    if is_banned(user):
+        raise ApiError(400, "user_banned", "Invalid Refresh Token: User Banned")
+    return _answer(tx, user, row["session_id"], _following(tx, user, row), "token_refresh")
+
+
+def _following(tx: Tx, user: Row, row: Row) -> str:
+    """The token that follows. When a used token comes back too late, its whole family is revoked."""
+    session = (row["session_id"],)
+    if row["revoked"]:
+        newest = "select token, parent from auth.refresh_tokens where session_id = %s and not revoked order by id desc"
+        active = tx.execute(newest, session).fetchone()
+        if active is not None and active["parent"] == row["token"]:
+            return str(active["token"])  # the client never saw the answer to its last refresh
+        if now() > row["updated_at"] + timedelta(seconds=config().reuse_interval):
+            tx.execute("update auth.refresh_tokens set revoked = true where session_id = %s", session)
+            tx.commit()  # the refusal does not undo it
+            raise ApiError(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
+    tx.execute("update auth.refresh_tokens set revoked = true, updated_at = now() where id = %s", (row["id"],))
+    tx.execute("update auth.sessions set refreshed_at = now() where id = %s", session)
+    return store.add_refresh_token(tx, user, row["session_id"], row["token"])
+
+
+def is_banned(user: Row) -> bool:
+    """Whether a ban is in force."""
+    return user["banned_until"] is not None and now() < user["banned_until"]
+
+
+def _answer(tx: Tx, user: Row, session_id: uuid.UUID, refresh_token: str, method: str) -> Row:
+    issued_at = int(time.time())
+    expires_at = issued_at + config().jwt_exp
+    person = store.person_json(user)
+    names = ("aud", "email", "phone", "role", "app_metadata", "user_metadata", "is_anonymous")
+    said = {"iss": config().jwt_issuer, "sub": person["id"], "exp": expires_at, "iat": issued_at}
+    said |= {name: person[name] for name in names} | {"session_id": str(session_id)}
+    said |= {"aal": "aal1", "amr": tx.execute(PROOFS, (session_id,)).fetchall()}
+    if config().hook_function:
+        said = _hooked(tx, said, method)
+    return {
+        "access_token": jwt.encode(said, key().key, ALGORITHM, {"kid": key().key_id}),
+        "token_type": "bearer",
+        "expires_in": config().jwt_exp,
+        "expires_at": expires_at,
+        "refresh_token": refresh_token,
+        "user": person,
+    }
+
+
+def _hooked(tx: Tx, said: Row, method: str) -> Row:
+    """The claims as the database's function leaves them. It runs in this transaction: a failure undoes the session.
+
+    :raise ApiError: the hook refused (its own status), broke, took over two seconds or dropped a claim (500)
+    """
+    event = {"user_id": said["sub"], "claims": said, "authentication_method": method}
+    function = sql.SQL(".").join(map(sql.Identifier, config().hook_function))
+    try:
+        tx.execute(sql.SQL("set local statement_timeout to {}").format(HOOK_TIMEOUT_MS))
+        row = tx.execute(sql.SQL("select {}(%s) as output").format(function), (json.dumps(event),)).fetchone()
+        tx.execute("set local statement_timeout to default")
+    except psycopg.Error as error:
+        raise ApiError(500, "unexpected_failure", f"Error running hook URI: {config().hook_uri}") from error
+    output: Any = (row or {}).get("output") or {}
+    refusal, changed = output.get("error") or {}, output.get("claims")
+    if refusal.get("message"):
+        raise ApiError(int(refusal.get("http_code") or 500), "", str(refusal["message"]))
+    wrong = [f"(root): {name} is required" for name in REQUIRED_CLAIMS if name not in (changed or REQUIRED_CLAIMS)]
+    if changed is None:
+        wrong = ["(root): Invalid type. Expected: object, given: null"]
+    if wrong:
+        lines = "".join(f"- {line}\n" for line in wrong)
+        raise ApiError(500, "", f"output claims do not conform to the expected schema: \n{lines}")
+    return {**changed}

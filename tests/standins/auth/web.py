@@ -1,177 +1,126 @@
-"""What every route needs: who calls, with which rights, from where, and where he may be sent afterwards."""
+"""What every route needs: refusals, the request's body, addresses, and where people may be sent afterwards."""
 
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
-import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
 
-from flask import Request, current_app, request
+from flask import Response, jsonify, request
 
-from tests.standins.auth.config import Config
-from tests.standins.auth.errors import ApiError, internal, invalid
-from tests.standins.auth.formats import ADDRESS, PHONE, valid_redirect
-from tests.standins.auth.store import Database, Session, Tx, User, find_by_id, find_session
+from tests.standins.auth.config import config
 
-if TYPE_CHECKING:
-    from tests.standins.auth.tokens import Tokens
-
-BEARER = re.compile(r"[Bb]earer (\S+)")
-KEY = "auth"
-
-
-@dataclass(frozen=True)
-class Server:
-    """The parts of a running server."""
-
-    config: Config
-    database: Database
-    tokens: Tokens
+VERSION_HEADER = "X-Supabase-Api-Version"
+CODED_SHAPE_SINCE = "2024-01-01"
+LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+ADDRESS = re.compile(rf"[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{LABEL}(?:\.{LABEL})*")
+MAX_ADDRESS_BYTES = 255
+HOST = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?")
+NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f]")
+GLOBS = {"**": ".*", "*": "[^./]*", "?": "[^./]"}
 
 
-@dataclass(frozen=True)
-class Caller:
-    """A signed-in person; a token without a session id is possible, then ``session`` is None."""
+class ApiError(Exception):
+    """A refusal with status and code; ``more`` is added to the body. An empty code sets no header."""
 
-    user: User
-    session: Session | None
-    claims: dict[str, Any]
+    def __init__(self, status: int, code: str, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.more = status, code, message, more
 
-
-def server() -> Server:
-    """The parts of the server that handles this request."""
-    found: Server = current_app.extensions[KEY]
-    return found
-
-
-def client_address(incoming: Request) -> str:
-    """The caller's address, as the nearest proxy reports it."""
-    for part in incoming.headers.get("X-Forwarded-For", "").split(","):
-        try:
-            return str(ipaddress.ip_address(part.strip()))
-        except ValueError:
-            continue
-    return incoming.remote_addr or ""
+    def response(self) -> Response:
+        """The answer, in the older or newer shape, as the caller's API version asks."""
+        code = self.code or ("unexpected_failure" if self.status == 500 else "unknown")
+        version = request.headers.get(VERSION_HEADER, "")
+        coded = bool(re.fullmatch(r"\d{4}-\d\d-\d\d", version)) and version >= CODED_SHAPE_SINCE
+        older = {"code": self.status, "error_code": code, "msg": self.message}
+        response = jsonify(({"code": code, "message": self.message} if coded else older) | self.more)
+        response.status_code = self.status
+        if coded:
+            response.headers[VERSION_HEADER] = CODED_SHAPE_SINCE
+        if self.code and not (coded and self.code == "weak_password"):  # the real server forgets it there
+            response.headers["X-Sb-Error-Code"] = self.code
+        return response
 
 
-def claims_of_request() -> dict[str, Any]:
-    """The claims of the bearer token.
+def invalid(message: str) -> ApiError:
+    """400 for something the caller sent."""
+    return ApiError(400, "validation_failed", message)
 
-    :raise ApiError: 401 ``no_authorization`` without one, 403 ``bad_jwt`` with a bad one
+
+def email_exists() -> ApiError:
+    """422 for an address that somebody has."""
+    return ApiError(422, "email_exists", "A user with this email address has already been registered")
+
+
+def read(**fields: type) -> Any:
+    """The request's JSON object with these fields. Absent and null ones are None; other keys are ignored.
+
+    :raise ApiError: 400 ``bad_json``, or ``phone_provider_disabled`` for a phone number in place of an address
     """
-    found = BEARER.fullmatch(request.headers.get("Authorization", ""))
-    if found is None:
-        raise ApiError(401, "no_authorization", "This endpoint requires a valid Bearer token")
-    return server().tokens.check(found[1])
-
-
-def caller(tx: Tx) -> Caller:
-    """The signed-in person of this request.
-
-    :raise ApiError: the token is missing or bad, or its person or session is gone
-    """
-    claims = claims_of_request()
-    subject = claims.get("sub")
-    if not subject:
-        raise ApiError(403, "bad_jwt", "invalid claim: missing sub claim")
     try:
-        user_id = uuid.UUID(str(subject))
-    except ValueError:
-        raise ApiError(400, "bad_jwt", "invalid claim: sub claim must be a UUID") from None
-    user = find_by_id(tx, user_id)
-    if user is None:
-        raise ApiError(403, "user_not_found", "User from sub claim in JWT does not exist")
-    session = None
-    if claims.get("session_id"):
-        try:
-            session_id = uuid.UUID(str(claims["session_id"]))
-        except ValueError:
-            raise ApiError(403, "bad_jwt", "invalid claim: session_id claim must be a UUID") from None
-        session = find_session(tx, session_id) if session_id.int else None
-        if session is None and session_id.int:
-            message = "Session from session_id claim in JWT does not exist"
-            raise ApiError(403, "session_not_found", message)
-    return Caller(user, session, claims)
+        document = json.loads(request.get_data())
+        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()  # no infinity, no half of a character
+    except (ValueError, RecursionError) as error:
+        raise _bad_json(str(error)) from None
+    if document is not None and not isinstance(document, dict):
+        raise _bad_json("the body must be an object")
+    given = {key.lower(): value for key, value in (document or {}).items()}
+    for name, kind in fields.items():
+        if given.get(name) is not None and type(given[name]) is not kind:
+            raise _bad_json(f"{name} must be of type {kind.__name__}")
+    if given.get("phone") and not given.get("email"):
+        raise ApiError(400, "phone_provider_disabled", "Phone logins are disabled")
+    return SimpleNamespace(**{name: given.get(name) for name in fields})
 
 
-def administrator() -> User:
-    """The role that administers, as an actor for the log.
-
-    :raise ApiError: 403 ``not_admin`` when the token's role may not administer
-    """
-    claims = claims_of_request()
-    role = claims.get("role")
-    if role not in server().config.jwt_admin_roles:
-        raise ApiError(403, "not_admin", "User not allowed")
-    return User(id=uuid.UUID(int=0), aud="", role=role, email=role)
+def _bad_json(reason: str) -> ApiError:
+    return ApiError(400, "bad_json", f"Could not parse request body as JSON: {reason}")
 
 
-def audience(claims: dict[str, Any] | None = None) -> str:
-    """The audience this request is about: a header's, the token's, or the usual one."""
-    config = server().config
-    named = request.headers.get("X-JWT-AUD")
-    if named:
-        return named
-    if claims is not None and claims.get("role") not in config.jwt_admin_roles:
-        return first_audience(claims) or config.jwt_aud
-    return config.jwt_aud
-
-
-def first_audience(claims: dict[str, Any]) -> str:
-    """The first audience of a token; empty without one."""
-    value = claims.get("aud")
-    if isinstance(value, list):
-        value = value[0] if value else ""
-    return str(value or "")
-
-
-def checked_address(address: str) -> str:
+def checked_address(address: str | None) -> str:
     """An e-mail address in lower case.
 
     :raise ApiError: 400 ``validation_failed``
     """
     if not address:
         raise invalid("An email address is required")
-    if len(address.encode()) > 255:
-        raise invalid("An email address is too long")
-    if not ADDRESS.fullmatch(address):
+    if len(address.encode()) > MAX_ADDRESS_BYTES or not ADDRESS.fullmatch(address):
         raise invalid("Unable to validate email address: invalid format")
     return address.lower()
 
 
-def checked_phone(phone: str) -> str:
-    """A phone number as digits alone.
-
-    :raise ApiError: 400 ``validation_failed``
-    """
-    digits = bare_phone(phone)
-    if not PHONE.fullmatch(digits):
-        raise invalid("Invalid phone number format (E.164 required)")
-    return digits
-
-
-def bare_phone(phone: str) -> str:
-    """A phone number without blanks and leading plus."""
-    return phone.replace(" ", "").removeprefix("+")
-
-
-def no_sms() -> ApiError:
-    """What a phone code meets: there is no provider for text messages here."""
-    return internal("Unable to get SMS provider")
-
-
-def allowed_redirect(url: str) -> bool:
-    """Whether a person may be sent to ``url``."""
-    config = server().config
-    return valid_redirect(url, config.site_url, config.redirect_allow_list)
-
-
-def redirect_target() -> str:
+def redirect_target(wanted: str | None = None) -> str:
     """Where this request wants its person to end up; the site itself when that is not allowed."""
-    wanted = request.headers.get("redirect_to") or request.args.get("redirect_to", "")
-    for url in (wanted, request.headers.get("Referer", "")):
-        if allowed_redirect(url):
-            return url
-    return server().config.site_url
+    asked = [wanted, request.args.get("redirect_to"), request.headers.get("Referer")]
+    return next((url for url in asked if url and is_valid_redirect(url)), config().site_url)
+
+
+def is_valid_redirect(url: str) -> bool:
+    """Whether people may be sent to ``url``: the site itself, loopback addresses, or an allowed pattern."""
+    try:
+        base, target = urlsplit(config().site_url), urlsplit(url)
+        same_port = base.port == target.port
+    except ValueError:
+        return False
+    host = target.hostname or ""
+    if NOT_IN_URLS.search(url) or host.isdecimal():
+        return False
+    if (base.hostname, base.scheme) == (host, target.scheme) and (same_port or host == "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        pass
+    if target.scheme in ("http", "https") and not HOST.fullmatch(host):
+        return False
+    without_fragment = url.partition("#")[0]
+    return any(_glob(pattern).fullmatch(without_fragment) for pattern in config().redirect_allow_list)
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """The real server's globs but for braces and classes: ``*`` stays between dots and slashes, ``**`` crosses them."""
+    parts = re.split(r"(\*\*|\*|\?)", pattern)
+    return re.compile("".join(GLOBS.get(part) or re.escape(part) for part in parts), re.DOTALL)
