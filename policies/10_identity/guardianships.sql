@@ -11,18 +11,18 @@ using (parent_id = (select private.caller_id()) or student_id = (select private.
 comment on policy select_own on public.guardianships is 'The parent and the student see it, whatever its state.';
 
 create policy select_admin on public.guardianships for select to app_admin
-using (true);
+using ((select private.is_admin()));
 comment on policy select_admin on public.guardianships is 'Staff sees all.';
 
 create policy insert_admin on public.guardianships for insert to app_admin
-with check (true);
+with check ((select private.is_admin()));
 comment on policy insert_admin on public.guardianships is 'Staff proposes; a new one is always pending.';
 
 create policy update_admin on public.guardianships for update to app_admin
-using (true)
-with check (true);
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy update_admin on public.guardianships is 'Staff records a verified minor, or ends it; audited.';
 
 create policy delete_admin on public.guardianships for delete to app_admin
-using (true);
+using ((select private.is_admin()));
 comment on policy delete_admin on public.guardianships is 'Staff removes one made by mistake; audited.';

@@ -29,7 +29,7 @@ comment on policy select_wide_tutor on public.profiles is
     'A tutor of hundreds sees the cards of all his students, asked row by row.';
 
 create policy select_admin on public.profiles for select to app_admin
-using (true);
+using ((select private.is_admin()));
 comment on policy select_admin on public.profiles is 'Staff sees every card.';
 
 create policy select_auth on public.profiles for select to supabase_auth_admin

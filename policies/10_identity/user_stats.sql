@@ -25,5 +25,5 @@ comment on policy select_wide_tutor on public.user_stats is
     'Figures of students a tutor of hundreds tutors in all subjects, asked row by row.';
 
 create policy select_admin on public.user_stats for select to app_admin
-using (true);
+using ((select private.is_admin()));
 comment on policy select_admin on public.user_stats is 'Staff sees all figures.';

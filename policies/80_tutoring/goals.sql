@@ -42,7 +42,7 @@ comment on policy select_subject_tutor on public.goals is
     'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.goals for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.goals is 'Staff see every goal.';
 
 create policy insert_shaper on public.goals for insert to authenticated
@@ -69,5 +69,5 @@ create policy delete_author on public.goals for delete to authenticated
 comment on policy delete_author on public.goals is 'A student deletes goals he set himself.';
 
 create policy delete_admin on public.goals for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.goals is 'Staff delete goals.';

@@ -37,7 +37,7 @@ comment on policy select_subject_tutor on public.practice_assignments is
     'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.practice_assignments for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.practice_assignments is 'Staff see every practice assignment.';
 
 create policy insert_tutor on public.practice_assignments for insert to authenticated

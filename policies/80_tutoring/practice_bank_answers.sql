@@ -17,7 +17,7 @@ create policy select_reader on public.practice_bank_answers for select to authen
 comment on policy select_reader on public.practice_bank_answers is 'Tutors; a student who completed the item.';
 
 create policy select_admin on public.practice_bank_answers for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.practice_bank_answers is 'Staff see every answer.';
 
 create policy insert_author on public.practice_bank_answers for insert to authenticated
@@ -27,10 +27,10 @@ create policy insert_author on public.practice_bank_answers for insert to authen
         )
         and (select private.is_tutor())
     );
-comment on policy insert_author on public.practice_bank_answers is 'The author of the item.';
+comment on policy insert_author on public.practice_bank_answers is 'The author of the item, while they are a tutor.';
 
 create policy insert_admin on public.practice_bank_answers for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.practice_bank_answers is 'Staff add answers.';
 
 create policy update_author on public.practice_bank_answers for update to authenticated
@@ -46,13 +46,13 @@ create policy update_author on public.practice_bank_answers for update to authen
         )
         and (select private.is_tutor())
     );
-comment on policy update_author on public.practice_bank_answers is 'The author of the item.';
+comment on policy update_author on public.practice_bank_answers is 'The author of the item, while they are a tutor.';
 
 create policy update_admin on public.practice_bank_answers for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.practice_bank_answers is 'Staff change answers.';
 
 create policy delete_admin on public.practice_bank_answers for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.practice_bank_answers is 'Staff delete answers.';

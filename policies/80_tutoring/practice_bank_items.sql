@@ -22,7 +22,7 @@ comment on policy select_reader on public.practice_bank_items is
     'Tutors see the bank; a student sees the items put to him.';
 
 create policy select_admin on public.practice_bank_items for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.practice_bank_items is 'Staff see the bank.';
 
 create policy insert_tutor on public.practice_bank_items for insert to authenticated
@@ -30,20 +30,19 @@ create policy insert_tutor on public.practice_bank_items for insert to authentic
 comment on policy insert_tutor on public.practice_bank_items is 'A tutor adds an item under his name.';
 
 create policy insert_admin on public.practice_bank_items for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.practice_bank_items is 'Staff add items.';
 
 create policy update_author on public.practice_bank_items for update to authenticated
-    using (created_by = (select private.caller_id()))
-    with check (created_by = (select private.caller_id()));
-comment on policy update_author on public.practice_bank_items is
-    'A tutor changes his own items; the select policy holds off one who is no tutor any more.';
+    using (created_by = (select private.caller_id()) and (select private.is_tutor()))
+    with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
+comment on policy update_author on public.practice_bank_items is 'A tutor changes their own items while they are a tutor.';
 
 create policy update_admin on public.practice_bank_items for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.practice_bank_items is 'Staff change items.';
 
 create policy delete_admin on public.practice_bank_items for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.practice_bank_items is 'Staff delete items that were never assigned.';

@@ -13,14 +13,14 @@ create policy select_all on public.related_subjects for select to authenticated
 comment on policy select_all on public.related_subjects is 'Links between subjects are no secret.';
 
 create policy insert_admin on public.related_subjects for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.related_subjects is 'Staff add links between subjects.';
 
 create policy update_admin on public.related_subjects for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.related_subjects is 'Staff change links between subjects.';
 
 create policy delete_admin on public.related_subjects for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.related_subjects is 'Staff delete links between subjects.';

@@ -31,7 +31,7 @@ comment on policy select_subject_tutor on public.student_subjects is
     'A tutor of one subject sees the lists of all his students.';
 
 create policy select_admin on public.student_subjects for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.student_subjects is 'Staff see every list.';
 
 create policy insert_own on public.student_subjects for insert to authenticated

@@ -13,14 +13,14 @@ create policy select_all on public.subjects for select to authenticated
 comment on policy select_all on public.subjects is 'Subjects are no secret.';
 
 create policy insert_admin on public.subjects for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.subjects is 'Staff add subjects.';
 
 create policy update_admin on public.subjects for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.subjects is 'Staff change subjects.';
 
 create policy delete_admin on public.subjects for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.subjects is 'Staff delete subjects.';

@@ -23,18 +23,18 @@ comment on policy select_parties on public.tutor_student_assignments is
     'The tutor, the student, and the parents of the student.';
 
 create policy select_admin on public.tutor_student_assignments for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.tutor_student_assignments is 'Staff see every assignment.';
 
 create policy insert_admin on public.tutor_student_assignments for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.tutor_student_assignments is 'Staff add assignments.';
 
 create policy update_admin on public.tutor_student_assignments for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.tutor_student_assignments is 'Staff change assignments.';
 
 create policy delete_admin on public.tutor_student_assignments for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.tutor_student_assignments is 'Staff delete assignments.';

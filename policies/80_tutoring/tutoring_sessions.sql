@@ -41,7 +41,7 @@ comment on policy select_subject_tutor on public.tutoring_sessions is
     'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.tutoring_sessions for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.tutoring_sessions is 'Staff see every session.';
 
 create policy insert_tutor on public.tutoring_sessions for insert to authenticated

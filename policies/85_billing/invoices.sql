@@ -10,5 +10,5 @@ create policy select_own on public.invoices for select to authenticated
 comment on policy select_own on public.invoices is 'A customer sees the invoices of his own subscriptions.';
 
 create policy select_admin on public.invoices for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.invoices is 'Staff see every invoice.';

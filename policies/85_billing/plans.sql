@@ -24,18 +24,18 @@ create policy select_active on public.plans for select to authenticated
 comment on policy select_active on public.plans is 'Everybody sees what is on sale.';
 
 create policy select_admin on public.plans for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.plans is 'Staff see every plan.';
 
 create policy insert_admin on public.plans for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.plans is 'Staff add plans.';
 
 create policy update_admin on public.plans for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.plans is 'Staff change plans.';
 
 create policy delete_admin on public.plans for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.plans is 'Staff delete plans nobody ever had.';

@@ -10,5 +10,5 @@ create policy select_own on public.subscriptions for select to authenticated
 comment on policy select_own on public.subscriptions is 'A customer sees his own subscriptions.';
 
 create policy select_admin on public.subscriptions for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.subscriptions is 'Staff see every subscription.';

@@ -10,7 +10,7 @@ create policy select_own on public.agent_assignments for select to authenticated
 comment on policy select_own on public.agent_assignments is 'The owner of the dialogue, job or week.';
 
 create policy select_admin on public.agent_assignments for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.agent_assignments is 'Staff see all work of agents.';
 
 grant execute on function private.my_agent_assignments() to authenticated;

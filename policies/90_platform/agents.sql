@@ -13,18 +13,18 @@ create policy select_active on public.agents for select to authenticated
 comment on policy select_active on public.agents is 'Everybody sees the agents that work.';
 
 create policy select_admin on public.agents for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.agents is 'Staff see every agent.';
 
 create policy insert_admin on public.agents for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.agents is 'Staff add agents.';
 
 create policy update_admin on public.agents for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.agents is 'Staff change agents.';
 
 create policy delete_admin on public.agents for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.agents is 'Staff delete agents.';

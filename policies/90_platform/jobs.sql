@@ -10,7 +10,7 @@ create policy select_own on public.jobs for select to authenticated
 comment on policy select_own on public.jobs is 'The person the work is done for.';
 
 create policy select_admin on public.jobs for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.jobs is 'Staff see what runs.';
 
 -- the service may write the table, and its default with it

@@ -16,6 +16,8 @@ COMMANDS = ("select", "insert", "update", "delete")
 CELLS = frozenset("10-!cfnu")
 REFUSED = frozenset("-!cfnu")  # the database says no, with an error
 SERVICE = "service"
+# people whose token still names a role that they have lost since
+FORMER = ("former_admin", "deleted_admin", "former_tutor", "former_parent")
 
 
 class MatrixError(ValueError):
@@ -33,12 +35,14 @@ class Person:
     @property
     def database_role(self) -> str:
         """The role a request of this person runs as, as far as rights go."""
-        return {"anon": "anon", "service": "service_role", "admin": "app_admin"}.get(self.name, "authenticated")
+        if self.name in ("admin", "former_admin", "deleted_admin"):
+            return "app_admin"
+        return {"anon": "anon", "service": "service_role"}.get(self.name, "authenticated")
 
     @property
     def database_roles(self) -> tuple[str, ...]:
         """Every role his requests may run as: a tutor's token may name three, which must see the same."""
-        tutor = self.name.startswith("tutor_")
+        tutor = "tutor" in self.name
         return ("authenticated", "app_subject_tutor", "app_wide_tutor") if tutor else (self.database_role,)
 
 

@@ -1,4 +1,5 @@
--- Granted to app_admin alone, so that everybody else meets 42501 before a line runs.
+-- Granted to app_admin alone. A token keeps that role after its owner lost it, so the function asks the profile as well;
+-- otherwise a demoted administrator could promote themselves again.
 
 create function private.admin_set_role(p_user_id uuid, p_role text)
 returns public.profiles
@@ -10,7 +11,7 @@ as $$
 declare
     v_profile public.profiles;
 begin
-    perform private.require_caller();
+    perform private.require_admin();
     if p_user_id is null or p_role is null then
         raise exception 'p_user_id and p_role are required' using errcode = '22004';
     end if;

@@ -18,6 +18,21 @@ comment on function private.is_admin() is
     'Whether the caller''s profile says admin now. A token keeps its role for up to an hour, so the token alone opens '
     'nothing to a former administrator.';
 
+create function private.require_admin()
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if not private.is_admin() then
+        raise exception 'only administrators may do this' using errcode = '42501';
+    end if;
+end
+$$;
+
+comment on function private.require_admin() is 'private.is_admin() for functions: raises 42501 for everybody else.';
+
 create function private.guards(p_student_id uuid)
 returns boolean
 language sql

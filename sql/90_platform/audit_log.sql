@@ -78,9 +78,7 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 begin
-    if not private.is_admin() then
-        raise exception 'only administrators read the audit log' using errcode = '42501';
-    end if;
+    perform private.require_admin();
     if p_limit is null then
         raise exception 'how many lines?' using errcode = '22004';
     end if;

@@ -357,6 +357,21 @@ comment on function private.is_admin() is
     'Whether the caller''s profile says admin now. A token keeps its role for up to an hour, so the token alone opens '
     'nothing to a former administrator.';
 
+create function private.require_admin()
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if not private.is_admin() then
+        raise exception 'only administrators may do this' using errcode = '42501';
+    end if;
+end
+$$;
+
+comment on function private.require_admin() is 'private.is_admin() for functions: raises 42501 for everybody else.';
+
 create function private.guards(p_student_id uuid)
 returns boolean
 language sql
@@ -728,7 +743,8 @@ comment on function public.revoke_guardianship(uuid) is
     'The parent or the student ends a guardianship, asked for or active; access stops at once. Repeating it is harmless. '
     'PT404 for anybody else.';
 
--- Granted to app_admin alone, so that everybody else meets 42501 before a line runs.
+-- Granted to app_admin alone. A token keeps that role after its owner lost it, so the function asks the profile as well;
+-- otherwise a demoted administrator could promote themselves again.
 
 create function private.admin_set_role(p_user_id uuid, p_role text)
 returns public.profiles
@@ -740,7 +756,7 @@ as $$
 declare
     v_profile public.profiles;
 begin
-    perform private.require_caller();
+    perform private.require_admin();
     if p_user_id is null or p_role is null then
         raise exception 'p_user_id and p_role are required' using errcode = '22004';
     end if;

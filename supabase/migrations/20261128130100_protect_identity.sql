@@ -34,7 +34,7 @@ comment on policy select_wide_tutor on public.profiles is
     'A tutor of hundreds sees the cards of all his students, asked row by row.';
 
 create policy select_admin on public.profiles for select to app_admin
-using (true);
+using ((select private.is_admin()));
 comment on policy select_admin on public.profiles is 'Staff sees every card.';
 
 create policy select_auth on public.profiles for select to supabase_auth_admin
@@ -94,7 +94,7 @@ comment on policy select_wide_tutor on public.user_stats is
     'Figures of students a tutor of hundreds tutors in all subjects, asked row by row.';
 
 create policy select_admin on public.user_stats for select to app_admin
-using (true);
+using ((select private.is_admin()));
 comment on policy select_admin on public.user_stats is 'Staff sees all figures.';
 
 -- Both sides see it; they change it by RPC (respond_guardianship, revoke_guardianship). Staff proposes, verifies, deletes.
@@ -110,20 +110,20 @@ using (parent_id = (select private.caller_id()) or student_id = (select private.
 comment on policy select_own on public.guardianships is 'The parent and the student see it, whatever its state.';
 
 create policy select_admin on public.guardianships for select to app_admin
-using (true);
+using ((select private.is_admin()));
 comment on policy select_admin on public.guardianships is 'Staff sees all.';
 
 create policy insert_admin on public.guardianships for insert to app_admin
-with check (true);
+with check ((select private.is_admin()));
 comment on policy insert_admin on public.guardianships is 'Staff proposes; a new one is always pending.';
 
 create policy update_admin on public.guardianships for update to app_admin
-using (true)
-with check (true);
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy update_admin on public.guardianships is 'Staff records a verified minor, or ends it; audited.';
 
 create policy delete_admin on public.guardianships for delete to app_admin
-using (true);
+using ((select private.is_admin()));
 comment on policy delete_admin on public.guardianships is 'Staff removes one made by mistake; audited.';
 
 -- Private: reached through the two svc functions only.
@@ -166,7 +166,7 @@ grant execute on function public.respond_guardianship(uuid, boolean) to authenti
 grant execute on function private.revoke_guardianship(uuid) to authenticated;
 grant execute on function public.revoke_guardianship(uuid) to authenticated;
 
--- Staff only: the grant is the check.
+-- Staff only: the grant keeps others out, the function asks whether the caller is still one.
 
 grant execute on function private.admin_set_role(uuid, text) to app_admin;
 grant execute on function public.admin_set_role(uuid, text) to app_admin;

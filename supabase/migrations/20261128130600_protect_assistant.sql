@@ -17,7 +17,7 @@ create policy select_own on public.teachers for select to authenticated
 comment on policy select_own on public.teachers is 'A teacher sees himself.';
 
 create policy select_admin on public.teachers for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.teachers is 'Staff see every teacher.';
 
 create policy update_own on public.teachers for update to authenticated

@@ -18,16 +18,16 @@ create policy select_all on public.subjects for select to authenticated
 comment on policy select_all on public.subjects is 'Subjects are no secret.';
 
 create policy insert_admin on public.subjects for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.subjects is 'Staff add subjects.';
 
 create policy update_admin on public.subjects for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.subjects is 'Staff change subjects.';
 
 create policy delete_admin on public.subjects for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.subjects is 'Staff delete subjects.';
 
 -- Read by everybody signed in, kept by staff.
@@ -45,16 +45,16 @@ create policy select_all on public.related_subjects for select to authenticated
 comment on policy select_all on public.related_subjects is 'Links between subjects are no secret.';
 
 create policy insert_admin on public.related_subjects for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.related_subjects is 'Staff add links between subjects.';
 
 create policy update_admin on public.related_subjects for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.related_subjects is 'Staff change links between subjects.';
 
 create policy delete_admin on public.related_subjects for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.related_subjects is 'Staff delete links between subjects.';
 
 -- A student keeps his own list; parents and every tutor of his see it. A line is added or deleted, never changed.
@@ -90,7 +90,7 @@ comment on policy select_subject_tutor on public.student_subjects is
     'A tutor of one subject sees the lists of all his students.';
 
 create policy select_admin on public.student_subjects for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.student_subjects is 'Staff see every list.';
 
 create policy insert_own on public.student_subjects for insert to authenticated
@@ -126,20 +126,20 @@ comment on policy select_parties on public.tutor_student_assignments is
     'The tutor, the student, and the parents of the student.';
 
 create policy select_admin on public.tutor_student_assignments for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.tutor_student_assignments is 'Staff see every assignment.';
 
 create policy insert_admin on public.tutor_student_assignments for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.tutor_student_assignments is 'Staff add assignments.';
 
 create policy update_admin on public.tutor_student_assignments for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.tutor_student_assignments is 'Staff change assignments.';
 
 create policy delete_admin on public.tutor_student_assignments for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.tutor_student_assignments is 'Staff delete assignments.';
 
 -- Run inside policies, as the caller; each answers about the caller only. tutors and tutors_any check single rows.
@@ -209,7 +209,7 @@ comment on policy select_subject_tutor on public.goals is
     'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.goals for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.goals is 'Staff see every goal.';
 
 create policy insert_shaper on public.goals for insert to authenticated
@@ -236,7 +236,7 @@ create policy delete_author on public.goals for delete to authenticated
 comment on policy delete_author on public.goals is 'A student deletes goals he set himself.';
 
 create policy delete_admin on public.goals for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.goals is 'Staff delete goals.';
 
 -- Kept by the tutor who holds them, while he tutors the student; nobody but the service deletes one.
@@ -282,7 +282,7 @@ comment on policy select_subject_tutor on public.tutoring_sessions is
     'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.tutoring_sessions for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.tutoring_sessions is 'Staff see every session.';
 
 create policy insert_tutor on public.tutoring_sessions for insert to authenticated
@@ -357,7 +357,7 @@ comment on policy select_subject_tutor on public.summaries is
     'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.summaries for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.summaries is 'Staff see every summary.';
 
 -- Tutors read the whole bank and write their own items; students see what was assigned to them. Rating and version are
@@ -384,7 +384,7 @@ comment on policy select_reader on public.practice_bank_items is
     'Tutors see the bank; a student sees the items put to him.';
 
 create policy select_admin on public.practice_bank_items for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.practice_bank_items is 'Staff see the bank.';
 
 create policy insert_tutor on public.practice_bank_items for insert to authenticated
@@ -392,22 +392,21 @@ create policy insert_tutor on public.practice_bank_items for insert to authentic
 comment on policy insert_tutor on public.practice_bank_items is 'A tutor adds an item under his name.';
 
 create policy insert_admin on public.practice_bank_items for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.practice_bank_items is 'Staff add items.';
 
 create policy update_author on public.practice_bank_items for update to authenticated
-    using (created_by = (select private.caller_id()))
-    with check (created_by = (select private.caller_id()));
-comment on policy update_author on public.practice_bank_items is
-    'A tutor changes his own items; the select policy holds off one who is no tutor any more.';
+    using (created_by = (select private.caller_id()) and (select private.is_tutor()))
+    with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
+comment on policy update_author on public.practice_bank_items is 'A tutor changes their own items while they are a tutor.';
 
 create policy update_admin on public.practice_bank_items for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.practice_bank_items is 'Staff change items.';
 
 create policy delete_admin on public.practice_bank_items for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.practice_bank_items is 'Staff delete items that were never assigned.';
 
 -- Tutors read the answers, the author of an item writes its answer; a student reads an answer once he completed the
@@ -429,7 +428,7 @@ create policy select_reader on public.practice_bank_answers for select to authen
 comment on policy select_reader on public.practice_bank_answers is 'Tutors; a student who completed the item.';
 
 create policy select_admin on public.practice_bank_answers for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.practice_bank_answers is 'Staff see every answer.';
 
 create policy insert_author on public.practice_bank_answers for insert to authenticated
@@ -439,10 +438,10 @@ create policy insert_author on public.practice_bank_answers for insert to authen
         )
         and (select private.is_tutor())
     );
-comment on policy insert_author on public.practice_bank_answers is 'The author of the item.';
+comment on policy insert_author on public.practice_bank_answers is 'The author of the item, while they are a tutor.';
 
 create policy insert_admin on public.practice_bank_answers for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.practice_bank_answers is 'Staff add answers.';
 
 create policy update_author on public.practice_bank_answers for update to authenticated
@@ -458,15 +457,15 @@ create policy update_author on public.practice_bank_answers for update to authen
         )
         and (select private.is_tutor())
     );
-comment on policy update_author on public.practice_bank_answers is 'The author of the item.';
+comment on policy update_author on public.practice_bank_answers is 'The author of the item, while they are a tutor.';
 
 create policy update_admin on public.practice_bank_answers for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.practice_bank_answers is 'Staff change answers.';
 
 create policy delete_admin on public.practice_bank_answers for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.practice_bank_answers is 'Staff delete answers.';
 
 -- A tutor puts items of the bank to his students and flags doubtful questions; scores and ratings are the service's.
@@ -508,7 +507,7 @@ comment on policy select_subject_tutor on public.practice_assignments is
     'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.practice_assignments for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.practice_assignments is 'Staff see every practice assignment.';
 
 create policy insert_tutor on public.practice_assignments for insert to authenticated
@@ -585,7 +584,7 @@ comment on policy select_subject_tutor on public.student_ratings is
     'A tutor of one subject sees the same rows, found by student and subject.';
 
 create policy select_admin on public.student_ratings for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.student_ratings is 'Staff see every rating.';
 
 -- Written by the service, corrected by apply_override. Parents and staff do not read what a student asks.
@@ -672,7 +671,7 @@ comment on policy select_subject_tutor on public.overrides is
     'A tutor of one subject sees the same rows, found by student and subject, or as his own.';
 
 create policy select_admin on public.overrides for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.overrides is 'Staff see every override.';
 
 -- Ratings move by the service alone; the helpers are called by definer functions.

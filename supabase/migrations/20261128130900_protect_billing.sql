@@ -29,20 +29,20 @@ create policy select_active on public.plans for select to authenticated
 comment on policy select_active on public.plans is 'Everybody sees what is on sale.';
 
 create policy select_admin on public.plans for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.plans is 'Staff see every plan.';
 
 create policy insert_admin on public.plans for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.plans is 'Staff add plans.';
 
 create policy update_admin on public.plans for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.plans is 'Staff change plans.';
 
 create policy delete_admin on public.plans for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.plans is 'Staff delete plans nobody ever had.';
 
 -- Read by the customer and staff; a mirror of Stripe, written by the service.
@@ -57,7 +57,7 @@ create policy select_own on public.subscriptions for select to authenticated
 comment on policy select_own on public.subscriptions is 'A customer sees his own subscriptions.';
 
 create policy select_admin on public.subscriptions for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.subscriptions is 'Staff see every subscription.';
 
 -- No API role reaches the table; it is written by the trigger of invoices.
@@ -79,7 +79,7 @@ create policy select_own on public.invoices for select to authenticated
 comment on policy select_own on public.invoices is 'A customer sees the invoices of his own subscriptions.';
 
 create policy select_admin on public.invoices for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.invoices is 'Staff see every invoice.';
 
 -- Service only: payloads hold what Stripe knows about people.

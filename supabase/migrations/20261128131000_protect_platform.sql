@@ -57,7 +57,7 @@ create policy select_own on public.jobs for select to authenticated
 comment on policy select_own on public.jobs is 'The person the work is done for.';
 
 create policy select_admin on public.jobs for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.jobs is 'Staff see what runs.';
 
 -- the service may write the table, and its default with it
@@ -152,20 +152,20 @@ create policy select_active on public.agents for select to authenticated
 comment on policy select_active on public.agents is 'Everybody sees the agents that work.';
 
 create policy select_admin on public.agents for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.agents is 'Staff see every agent.';
 
 create policy insert_admin on public.agents for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.agents is 'Staff add agents.';
 
 create policy update_admin on public.agents for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.agents is 'Staff change agents.';
 
 create policy delete_admin on public.agents for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.agents is 'Staff delete agents.';
 
 -- Staff only.
@@ -179,20 +179,20 @@ grant delete on public.agent_configs to app_admin;
 grant all on public.agent_configs to service_role;
 
 create policy select_admin on public.agent_configs for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.agent_configs is 'Staff read what agents are told.';
 
 create policy insert_admin on public.agent_configs for insert to app_admin
-    with check (true);
+    with check ((select private.is_admin()));
 comment on policy insert_admin on public.agent_configs is 'Staff write what agents are told.';
 
 create policy update_admin on public.agent_configs for update to app_admin
-    using (true)
-    with check (true);
+    using ((select private.is_admin()))
+    with check ((select private.is_admin()));
 comment on policy update_admin on public.agent_configs is 'Staff change what agents are told.';
 
 create policy delete_admin on public.agent_configs for delete to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy delete_admin on public.agent_configs is 'Staff delete what agents are told.';
 
 -- Read by the owner of the dialogue, job or week; written by the service.
@@ -207,7 +207,7 @@ create policy select_own on public.agent_assignments for select to authenticated
 comment on policy select_own on public.agent_assignments is 'The owner of the dialogue, job or week.';
 
 create policy select_admin on public.agent_assignments for select to app_admin
-    using (true);
+    using ((select private.is_admin()));
 comment on policy select_admin on public.agent_assignments is 'Staff see all work of agents.';
 
 grant execute on function private.my_agent_assignments() to authenticated;

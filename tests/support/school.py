@@ -62,7 +62,7 @@ def clear(db: Connection) -> None:
         db.execute(f"delete from {table}".encode())
 
 
-# What an anonymous sign-in would have if somebody gave it to him: even that he must not see.
+# What an anonymous sign-in would have if somebody gave it to them: even that they must not see.
 GUEST_ROWS = """
     insert into public.study_blocks (id, user_id, start_at, end_at)
     values (%(block)s, %(guest)s, now(), now() + interval '1 hour');
@@ -101,6 +101,58 @@ def give_rows_to_guest(db: Connection, guest: str) -> None:
         db.execute(statement.encode(), {**ids, "guest": guest})
 
 
+FORMER_ROLES = {
+    "former_admin": "admin",
+    "deleted_admin": "admin",
+    "former_tutor": "tutor",
+    "former_parent": "parent",
+}
+# Ties and rows of people who had a role: what they made stays, and must open nothing to them.
+FORMER_ROWS = """
+    insert into public.tutor_student_assignments (tutor_id, student_id) values (%(former_tutor)s, %(student)s);
+    insert into public.guardianships (id, parent_id, student_id) values (%(care)s, %(former_parent)s, %(student)s);
+    update public.guardianships set status = 'active', consent_basis = 'student_consent' where id = %(care)s;
+    insert into public.tutoring_sessions (id, student_id, tutor_id, session_date, subject_id)
+    values (%(session)s, %(student)s, %(former_tutor)s, now(), %(maths)s);
+    insert into public.goals (id, student_id, created_by, subject_id, title)
+    values (%(goal)s, %(student)s, %(former_tutor)s, %(maths)s, 'A goal');
+    insert into public.practice_bank_items (id, question_text, subject_id, difficulty_level, created_by)
+    values (%(item)s, 'What is left?', %(maths)s, 1, %(former_tutor)s);
+    insert into public.practice_bank_answers (item_id, answer_text) values (%(item)s, 'Nothing.');
+    insert into public.qa_interactions (id, student_id, query, answer, confidence, escalated_to_tutor_id)
+    values (%(question)s, %(student)s, 'Why?', 'Because.', 'Low', %(former_tutor)s);
+    insert into public.overrides
+        (id, tutor_id, student_id, override_type, action, original_content, new_content, qa_interaction_id)
+    values (%(override)s, %(former_tutor)s, %(student)s, 'qa_answer', 'edit', '{}', '{}', %(question)s);
+    select public.refresh_user_stats(%(student)s)
+"""
+FORMER_IDS = {
+    "care": "100391",
+    "goal": "800592",
+    "session": "800692",
+    "item": "800892",
+    "question": "801392",
+    "override": "801492",
+    "maths": "800101",
+}
+
+
+def give_rows_to_former(db: Connection, people: Mapping[str, str]) -> None:
+    """Ties the people who will lose their role to the student, while they have it."""
+    ids = {name: access.seed_id(number) for name, number in FORMER_IDS.items()}
+    for statement in filter(str.strip, FORMER_ROWS.split(";")):
+        db.execute(statement.encode(), {**people, **ids})
+
+
+def take_roles_away(db: Connection, people: Mapping[str, str]) -> None:
+    """Demotes or deletes them. Their ties stay active: the role alone must be enough to end every right."""
+    db.execute("alter table public.profiles disable trigger trg_profiles_role")
+    demoted = [people[name] for name in FORMER_ROLES if name != "deleted_admin"]
+    db.execute("update public.profiles set role = 'student' where user_id = any (%s::uuid[])", (demoted,))
+    db.execute("alter table public.profiles enable trigger trg_profiles_role")
+    db.execute("delete from auth.users where id = %s", (people["deleted_admin"],))
+
+
 class School:
     """The people of the seed, inside one transaction of ``postgres``, and what each of them can do."""
 
@@ -108,9 +160,12 @@ class School:
         self.db = db
         clear(db)
         load_seed(db)
-        self.people = {**access.PEOPLE_IDS, "guest": str(persona(db, anonymous=True))}
+        former = {name: str(persona(db, role)) for name, role in FORMER_ROLES.items()}
+        self.people = {**access.PEOPLE_IDS, "guest": str(persona(db, anonymous=True)), **former}
         give_rows_to_guest(db, self.people["guest"])
+        give_rows_to_former(db, self.people)
         self.claims = {name: self._claims(person) for name, person in self.people.items()}
+        take_roles_away(db, self.people)
 
     def _claims(self, person: str) -> dict[str, Any]:
         """The claims our own token hook gives this person."""
@@ -125,7 +180,7 @@ class School:
     def acting(self, name: str, role: str | None = None) -> Iterator[None]:
         """Inside the block the transaction is this person's; whatever happened is undone.
 
-        :param role: the database role, when it is not the one that the token hook gives him
+        :param role: the database role, when it is not the one that the token hook gives them
         """
         with self.db.transaction(force_rollback=True):
             if name in self.people:

@@ -18,7 +18,7 @@ import pytest
 
 from scripts.native import access, paths
 from scripts.native.stack import Options, Stack, supabase_cli
-from tests.support.school import give_rows_to_guest
+from tests.support.school import FORMER_ROLES, give_rows_to_former, give_rows_to_guest, take_roles_away
 
 PASSWORD = "headstart-dev"
 Item = TypeVar("Item")
@@ -86,9 +86,34 @@ class RestSchool:
         for name in self.people:
             self._sign_in(name)
         self._sign_up_guest()
+        for name in FORMER_ROLES:
+            self._sign_up(name)
+
+    def give_rows(self, db: psycopg.Connection[Any]) -> None:
+        """What the seed cannot have: rows of the guest, and people who lose the role that their token names."""
+        give_rows_to_guest(db, self.people["guest"])
+        for name, role in FORMER_ROLES.items():
+            db.execute("update public.profiles set role = %s where user_id = %s", (role, self.people[name]))
+        give_rows_to_former(db, self.people)
+        db.commit()
+        for name in FORMER_ROLES:
+            self._sign_in(name)
+        take_roles_away(db, self.people)
+
+    def _address(self, name: str) -> str:
+        return f"{name.replace('_', '-')}@headstart.test"
+
+    def _sign_up(self, name: str) -> None:
+        answer = self.http.post(
+            "/auth/v1/signup",
+            json={"email": self._address(name), "password": PASSWORD},
+            headers={"apikey": self.stack.keys.publishable_key},
+        )
+        assert answer.status_code == 200, answer.text
+        self.people[name] = answer.json()["user"]["id"]
 
     def _sign_in(self, name: str) -> None:
-        address = f"{name.replace('_', '-')}@headstart.test"
+        address = self._address(name)
         answer = self.http.post(
             "/auth/v1/token?grant_type=password",
             json={"email": address, "password": PASSWORD},
@@ -156,7 +181,7 @@ def rest_school() -> Iterator[RestSchool]:
         ):
             school = RestSchool(stack, http, owner)
             with psycopg.connect(stack.db_url) as db:
-                give_rows_to_guest(db, school.people["guest"])
+                school.give_rows(db)
             owner.execute(KEEP.encode())
             owner.execute("set session_replication_role = replica")
             yield school

@@ -115,6 +115,22 @@ def test_bad_arguments(db: Connection) -> None:
         refused(db, "PT404", SET_ROLE, (uuid.uuid4(), "tutor"))
 
 
+@pytest.mark.parametrize(
+    "end",
+    ["update public.profiles set role = 'teacher' where user_id = %s", "delete from auth.users where id = %s"],
+    ids=["demoted", "deleted"],
+)
+@pytest.mark.parametrize("call", ["select public.admin_set_role(%s, 'admin')", "select public.admin_list_audit(%s)"])
+def test_a_former_administrators_token_does_nothing(db: Connection, end: str, call: str) -> None:
+    former = persona(db, "admin")
+    with act_as(db, former, "app_admin"):
+        one(db, call, (former,))
+    db.execute(end.encode(), (former,))
+    with act_as(db, former, "app_admin"):
+        assert "only administrators" in refused(db, "42501", call, (former,))
+    assert one(db, "select count(*) from public.profiles where user_id = %s and role = 'admin'", (former,)) == 0
+
+
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
 def test_only_staff_may_call_it(db: Connection, role: str) -> None:
     person = persona(db, "admin")

@@ -392,6 +392,36 @@ def test_sessions_need_a_tutor_and_a_student_but_forget_a_tutor_who_went(db: Con
     assert column(db, "tutoring_sessions", "tutor_id is null", made)
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        "update public.practice_bank_items set is_active = false",
+        "update public.practice_bank_answers set answer_text = '3'",
+        "insert into public.practice_bank_items (question_text, subject_id, difficulty_level)"
+        " values ('x', %(subject)s, 1)",
+        "insert into public.practice_bank_answers (item_id, answer_text) select %(open)s, '4'",
+    ],
+)
+def test_who_is_no_tutor_any_more_writes_nothing_into_the_bank(db: Connection, write: str) -> None:
+    """Not even by a write without a condition or an answer, which no select policy looks at."""
+    tutor, maths = persona(db, "tutor"), subject(db)
+    items = {name: item(db, maths, created_by=tutor) for name in ("answered", "open")}
+    db.execute("insert into public.practice_bank_answers (item_id, answer_text) values (%s, '2')", (items["answered"],))
+
+    def written() -> bool | int:
+        try:
+            with db.transaction(force_rollback=True):
+                return db.execute(write.encode(), items | {"subject": maths}).rowcount
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+
+    with act_as(db, tutor):
+        assert written()
+    db.execute("update public.profiles set role = 'student' where user_id = %s", (tutor,))
+    with act_as(db, tutor):
+        assert not written()
+
+
 @pytest.mark.parametrize("table", [*SUBJECT_TABLES, "qa_interactions"])
 def test_an_anonymous_sign_in_has_no_rows(school: School, table: str) -> None:
     question(school.db, school.student)

@@ -92,8 +92,11 @@ def test_every_table_is_tried_from_all_sides(name: str) -> None:
     commands = {line.command for line in relation.lines}
     assert commands == ({"select"} if name.startswith("v_") else set(access.COMMANDS))
     signed_in = {person.name for person in MATRIX.people if person.database_role == "authenticated"} - {"guest"}
+    signed_in -= set(access.FORMER)
     for line in relation.lines:
         assert line.cells["anon"] != "1" or name == "plans"
         assert line.cells["guest"] != "1", "an anonymous sign-in has no rights"
         if line.command == "select" and line.row and "everybody" not in line.row.owners:
             assert {line.cells[person] for person in signed_in} & {"0", "-"}, f"everybody sees {line.title}"
+            seen_by = [person for person in access.FORMER if line.cells[person] == "1"]
+            assert not seen_by, f"a role that was taken away shows {line.title} to {seen_by}"

@@ -17,7 +17,7 @@ from tests.support.school import School, outcome_of_error
 
 MATRIX = access.read()
 TABLES = [name for name in MATRIX.relations if not name.startswith("v_")]
-AUTHORS = ("student", "tutor_all", "teacher", "parent")
+AUTHORS = ("student", "tutor_all", "teacher", "parent", *access.FORMER)
 
 
 @dataclass(frozen=True)

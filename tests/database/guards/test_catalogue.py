@@ -160,10 +160,30 @@ GUARDS = [
         "alter policy select_active on public.agents using (is_active)",
     ),
     Guard(
-        "`true` is for staff",
+        "each half of a policy of staff asks the profile of now: a token names a role that may have been taken away",
+        f"""select polrelid::regclass, polname from {POLICIES} as p, unnest(array[using_text, check_text]) as half
+        where 'app_admin'::regrole = any (polroles) and half <> '' and half !~ 'SELECT private\\.is_admin\\(\\)'""",
+        "alter policy update_admin on public.agents with check (true)",
+    ),
+    Guard(
+        "a function for staff alone asks the profile of now",
+        """select oid::regprocedure from pg_proc where pronamespace = 'private'::regnamespace
+        and has_function_privilege('app_admin', oid, 'execute')
+        and not has_function_privilege('authenticated', oid, 'execute')
+        and prosrc !~ 'perform private\\.require_admin\\(\\);' and oid <> 'private.is_admin()'::regprocedure
+        union all
+        -- what is called from outside only passes on to one of those
+        select oid::regprocedure from pg_proc where pronamespace = 'public'::regnamespace
+        and has_function_privilege('app_admin', oid, 'execute')
+        and not has_function_privilege('authenticated', oid, 'execute')
+        and pg_get_function_sqlbody(oid) !~ ('private\\.' || proname || '\\(')""",
+        """create function private.probe() returns int language sql set search_path = '' as 'select 1';
+        grant execute on function private.probe() to app_admin""",
+    ),
+    Guard(
+        "no policy of people is `true`",
         f"""select polrelid::regclass, polname from {POLICIES} as p
-        where 'true' in (using_text, check_text)
-        and not polroles <@ array['app_admin'::regrole, 'supabase_auth_admin'::regrole]::oid[]""",
+        where 'true' in (using_text, check_text) and polroles <> array['supabase_auth_admin'::regrole]::oid[]""",
         "alter policy select_visitor on public.plans using (true)",
     ),
     Guard(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jwt
+import psycopg
 import pytest
 from apiflask import APIBlueprint, APIFlask
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -20,18 +21,19 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from functions.shared.errors import Unauthorized, Unavailable
-from functions.shared.settings import Settings
+from functions.shared.settings import Settings, load_settings
 from functions.shared.tokens import TokenVerifier
 from functions.shared.web.application import create_service
 from functions.shared.web.callers import current_caller, require_administration
 from scripts.native.keys import Keys
+from scripts.native.stack import Stack
 from tests.functions.shared.conftest import Handler, HeldClock, Loopback, hang_up, reply
+from tests.support.canvas import sign_in, student
 
 Claims = dict[str, Any]
 
 
-@pytest.fixture
-def app(settings: Settings) -> APIFlask:
+def service(settings: Settings) -> APIFlask:
     """A service with a path for persons, one for anybody signed in, one for administration."""
     blueprint = APIBlueprint("who", __name__)
 
@@ -53,9 +55,9 @@ def app(settings: Settings) -> APIFlask:
 
 
 @pytest.fixture
-def client(app: APIFlask) -> FlaskClient:
-    """Calls it."""
-    return app.test_client()
+def client(settings: Settings) -> FlaskClient:
+    """Calls it, with nothing but the signing keys behind it."""
+    return service(settings).test_client()
 
 
 def ask(client: FlaskClient, path: str, token: str | None, **headers: str) -> Any:
@@ -182,10 +184,28 @@ def test_an_anonymous_sign_in_is_no_person(client: FlaskClient, keys: Keys, clai
     assert ask(client, "anybody", token).json == {"anonymous": True}
 
 
-def test_administration_takes_staff_and_the_secret_key(client: FlaskClient, keys: Keys, claims: Claims) -> None:
-    staff = keys.sign(claims | {"role": "app_admin", "user_role": "admin"})
-    assert ask(client, "admin", staff).status_code == 200
-    assert ask(client, "admin", staff, apikey=keys.publishable_key).status_code == 200
+@pytest.mark.parametrize(
+    "end",
+    ["update public.profiles set role = 'teacher' where user_id = %s", "delete from auth.users where id = %s"],
+    ids=["demoted", "deleted"],
+)
+def test_administration_takes_administrators_of_now(stack: Stack, db: psycopg.Connection[Any], end: str) -> None:
+    """A token keeps its role for an hour; who has lost the role or the account since is refused."""
+    client = service(load_settings(stack.service_environment())).test_client()
+    with student(stack) as person:
+        db.execute("update public.profiles set role = 'admin' where user_id = %s", (person.user_id,))
+        db.commit()
+        token = sign_in(stack, person.email)
+        assert ask(client, "admin", token).status_code == 200
+        assert ask(client, "admin", token, apikey=stack.keys.publishable_key).status_code == 200
+        db.execute(end.encode(), (person.user_id,))
+        db.commit()
+        assert ask(client, "admin", token).status_code == 403
+        # as everywhere on the platform, the person's token wins over the key beside it
+        assert ask(client, "admin", token, apikey=stack.keys.secret_key).status_code == 403
+
+
+def test_administration_takes_the_secret_key(client: FlaskClient, keys: Keys, claims: Claims) -> None:
     assert ask(client, "admin", keys.secret_key).status_code == 200
     assert ask(client, "admin", None, apikey=keys.secret_key).status_code == 200
     assert ask(client, "admin", keys.secret_key, apikey=keys.secret_key).status_code == 200
