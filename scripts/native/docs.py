@@ -39,7 +39,8 @@ creates for oneself. A dot is nothing.
 - A row one may not see is not there: reads, updates and deletes find nothing, and say no more.
 - Anonymous sign-ins (`is_anonymous`) have no right anywhere, though their database role is `authenticated`.
 - The functions and the worker (`service_role`) may do everything in every table below; people cannot get there.
-- Staff is the database role `app_admin`, which the token hook sets; it also keeps what a person may do to own rows.
+- Staff is the database role `app_admin`, which the token hook sets; it also keeps what a person may do to own rows. Its
+  rights last while the profile says admin: a token that is older than a demotion or deletion opens nothing.
 - A tutor's token may name `app_subject_tutor` or `app_wide_tutor`: the same rights, other plans, for
   one subject or for hundreds of students (`docs/decisions/0006-sets-of-thousands.md`).
 - Nobody names anything in the schema `private`, the service neither: see its functions at the end.
