@@ -28,6 +28,8 @@ begin
         alter role postgres set search_path = '"$user"', 'public', 'extensions';
         -- nine advisor rules stay silent without it
         alter role postgres set pgrst.db_schemas = 'public';
+        -- the platform lets postgres set every pgrst parameter; one is enough here
+        grant set on parameter "pgrst.db_pre_request" to postgres;
         alter role supabase_admin set search_path = '"$user"', 'public', 'auth', 'extensions';
     end if;
 end

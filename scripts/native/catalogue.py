@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-OURS = "('public', 'private')"
+OURS = "('public', 'private', 'hooks')"
 
 QUERIES: dict[str, str] = {
     "schema": f"""

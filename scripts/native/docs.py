@@ -43,6 +43,8 @@ creates for oneself. A dot is nothing.
   rights last while the profile says admin: a token that is older than a demotion or deletion opens nothing.
 - A tutor's token may name `app_subject_tutor` or `app_wide_tutor`: the same rights, other plans, for
   one subject or for hundreds of students (`docs/decisions/0006-sets-of-thousands.md`).
+- Row counts are exact or not given: `Prefer: count=planned` and `count=estimated` are refused with 42501
+  (`docs/decisions/0010-no-estimated-counts.md`).
 - Nobody names anything in the schema `private`, the service neither: see its functions at the end.
 
 | person | is |

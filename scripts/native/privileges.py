@@ -27,7 +27,7 @@ HEAD = """\
 # kind, name, grantee, privilege, column; an object nobody else has a right on comes once, with null grantee
 RIGHTS = """
 with spaces as (
-    select oid, nspname, nspowner, nspacl from pg_namespace where nspname in ('public', 'private')
+    select oid, nspname, nspowner, nspacl from pg_namespace where nspname in ('public', 'private', 'hooks')
 ),
 objects as (
     select 'schema' as kind, nspname::text as name, nspowner as owner, null::name as column,
