@@ -18,7 +18,7 @@ except SettingError as problem:
     # before any worker starts, in one line
     raise SystemExit(str(problem)) from None
 
-bind = f"127.0.0.1:{settings.port}" if settings.local else f"0.0.0.0:{settings.port}"
+bind = f"127.0.0.1:{settings.port}" if settings.is_local else f"0.0.0.0:{settings.port}"
 worker_class = "gthread"
 workers = settings.web_concurrency
 threads = settings.web_threads

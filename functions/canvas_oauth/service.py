@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import structlog
 
@@ -33,6 +33,7 @@ from functions.shared.canvas.transport import Transport
 from functions.shared.crypto import DecryptionFailed
 from functions.shared.database import Database, rpc, run
 from functions.shared.errors import AppError, NotFound, Unavailable
+from functions.shared.origins import is_allowed_redirect
 from functions.shared.tokens import Caller
 
 log = structlog.get_logger(__name__)
@@ -76,7 +77,7 @@ class OAuthService:
         :raise LmsConnectionNotFound: unknown, disabled or not set up
         """
         target = redirect_to or self._settings.frontend_url
-        if redirect_to is not None and not redirect_allowed(redirect_to, self._settings.redirect_allowlist):
+        if redirect_to is not None and not is_allowed_redirect(redirect_to, self._settings):
             raise RedirectNotAllowed
         query = self._database.user(caller.token).from_("lms_connections").select(CONNECTION_COLUMNS)
         rows = run(query.eq("id", connection_id))
@@ -244,23 +245,3 @@ class OAuthService:
 def state_hash(state: str) -> str:
     """What the database knows of a state."""
     return hashlib.sha256(state.encode()).hexdigest()
-
-
-def redirect_allowed(url: str, allowed: tuple[str, ...]) -> bool:
-    """Whether a front end may be sent there: same origin as an entry, and below its path."""
-    if any(ord(character) <= 32 or ord(character) == 127 for character in url) or "\\" in url or "#" in url:
-        return False
-    try:
-        target = urlsplit(url)
-        place = (target.scheme, target.hostname, target.port)
-    except ValueError:
-        return False
-    if target.username is not None or target.password is not None or "/.." in target.path or "%2e" in url.lower():
-        return False
-    for entry in allowed:
-        parts = urlsplit(entry)
-        below = parts.path.rstrip("/")
-        inside = target.path in ("", below) or target.path.startswith(f"{below}/")
-        if place == (parts.scheme, parts.hostname, parts.port) and inside and (target.path or not below):
-            return True
-    return False

@@ -206,7 +206,7 @@ class Http:
     @classmethod
     def of(cls, settings: Settings) -> Http:
         """As the settings say."""
-        return cls(local=settings.local)
+        return cls(local=settings.is_local)
 
     def close(self) -> None:
         """Ends the connections."""

@@ -84,8 +84,8 @@ class Settings:
     web_threads: int
 
     @property
-    def local(self) -> bool:
-        """Whether loopback hosts over plain http are acceptable counterparts."""
+    def is_local(self) -> bool:
+        """Whether loopback hosts count as front ends, and over plain http as Canvas or LTI platforms."""
         return self.app_env == "local"
 
 

@@ -83,6 +83,21 @@ def test_preflight_is_answered_before_any_key(http: httpx.Client) -> None:
     assert "prefer" in answer.headers["access-control-allow-headers"]
 
 
+@pytest.mark.parametrize("path", ["/rest/v1/profiles", "/auth/v1/user", "/functions/v1/canvas-sync/runs"])
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://127.0.0.1:4200", "http://[::1]:3000"])
+def test_every_part_answers_a_front_end_on_any_loopback_port(http: httpx.Client, path: str, origin: str) -> None:
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    asked["Access-Control-Request-Headers"] = "apikey, authorization, content-type, x-client-info"
+    preflight = http.options(path, headers=asked)
+    assert preflight.status_code in (200, 204)
+    assert preflight.headers["access-control-allow-origin"] == origin
+    assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
+    # a refusal can be read too
+    refused = http.post(path, headers={"Origin": origin})
+    assert refused.status_code >= 400
+    assert refused.headers["access-control-allow-origin"] == origin
+
+
 def test_a_browser_may_read_the_range_of_a_page(http: httpx.Client, stack: Stack) -> None:
     headers = {"apikey": stack.keys.publishable_key, "Origin": "https://app.example", "Prefer": "count=exact"}
     answer = http.get("/rest/v1/plans", headers=headers)

@@ -44,7 +44,7 @@ class CanvasFactory:
                 "This Canvas is not set up completely.", hint="An administrator must finish it."
             )
         return oauth.Installation(
-            base_url=oauth.base_url(connection["instance_domain"], local=self.settings.local),
+            base_url=oauth.base_url(connection["instance_domain"], local=self.settings.is_local),
             client_id=connection["oauth_client_id"],
             client_secret=self.crypto.decrypt(sealed, row_id=connection["id"], field=SECRET_FIELD),
         )

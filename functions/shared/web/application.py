@@ -17,6 +17,7 @@ from functions.shared import metrics
 from functions.shared.clock import Clock
 from functions.shared.errors import PayloadTooLarge
 from functions.shared.log import set_up_logs
+from functions.shared.origins import is_allowed_origin
 from functions.shared.settings import Settings, load_settings
 from functions.shared.web import failures, health, openapi
 from functions.shared.web.bodies import StrictRequest
@@ -124,7 +125,7 @@ def _end(response: Response) -> Response:
 def _cors(response: Response) -> None:
     response.vary.add("Origin")
     origin = request.headers.get("Origin")
-    if origin is None or origin not in context().settings.cors_origins:
+    if origin is None or not is_allowed_origin(origin, context().settings):
         return
     response.headers["Access-Control-Allow-Origin"] = origin
     response.headers["Access-Control-Allow-Credentials"] = "true"

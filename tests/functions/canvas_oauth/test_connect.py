@@ -108,7 +108,7 @@ def test_unknown_and_disabled_installations_look_the_same(stack: Stack, ann: Stu
     "target",
     [
         "https://evil.example",
-        "http://127.0.0.1:30001/",
+        "https://127.0.0.1.evil.example/",
         "http://127.0.0.1:3000@evil.example/",
         "http://127.0.0.1:3000#x",
         "http://127.0.0.1:3000\\@evil.example",
@@ -122,13 +122,14 @@ def test_only_listed_front_ends_are_sent_to(ann: Student, connection_id: str, ta
     assert (answer.status_code, answer.json()["code"]) == (422, "redirect_not_allowed")
 
 
-def test_the_listed_front_end_gets_the_code_behind_the_hash(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student
+@pytest.mark.parametrize("front_end", ["http://127.0.0.1:3000", "http://localhost:5173"])
+def test_the_front_end_gets_the_code_behind_the_hash(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, front_end: str
 ) -> None:
-    url = start(ann, connection_id, redirect_to="http://127.0.0.1:3000/settings?tab=canvas")
+    url = start(ann, connection_id, redirect_to=f"{front_end}/settings?tab=canvas")
     answer = httpx.get(f"{stack.functions_url}/canvas-oauth/callback", params=approve(url, "student1"))
     assert answer.status_code == 303
-    assert answer.headers["location"].startswith("http://127.0.0.1:3000/settings?tab=canvas#state=")
+    assert answer.headers["location"].startswith(f"{front_end}/settings?tab=canvas#state=")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "no-referrer"
 
