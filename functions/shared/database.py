@@ -173,8 +173,11 @@ def run(query: Query) -> Any:
 
 def _execute(query: Query, safe: bool) -> Any:
     def pause(error: Unavailable, failures: int) -> float | None:
+        cause = error.__cause__
+        # a refused token means that nothing was done yet, so a write may be sent again too
+        may_repeat = safe or _is_issued_in_future(cause)
         # an attempt that ran into its deadline has used up the time of the others
-        if not safe or failures == MAX_ATTEMPTS or isinstance(error.__cause__, httpx.TimeoutException):
+        if not may_repeat or failures == MAX_ATTEMPTS or isinstance(cause, httpx.TimeoutException):
             return None
         return BACKOFF.seconds(failures)
 
@@ -201,6 +204,11 @@ def _as_service(query: Query) -> bool:
     return bool(headers.get("Authorization") == f"Bearer {headers.get('apikey')}")
 
 
+def _is_issued_in_future(error: BaseException | None) -> bool:
+    """Whether REST refused a token because its own clock is behind that of the token's issuer."""
+    return isinstance(error, APIError) and error.message == "JWT issued at future"
+
+
 def mapped_error(error: APIError, *, as_service: bool = False) -> AppError:
     """Our error for a refusal of REST or the database.
 
@@ -212,7 +220,10 @@ def mapped_error(error: APIError, *, as_service: bool = False) -> AppError:
     kind = ERRORS.get(code)
     if kind is None and code.startswith(UNAVAILABLE_CLASSES):
         kind = Unavailable
-    if kind is None or (kind is Unauthorized and as_service):
+    if kind is Unauthorized and as_service:
+        # the gateway mints the service's token for each request, so two clocks that differ are a short outage
+        kind = Unavailable if _is_issued_in_future(error) else None
+    if kind is None:
         log.error("the database answered with code %s", code)
         return Internal()
     if kind is Unavailable:

@@ -23,7 +23,8 @@ ALGORITHM = "ES256"
 AUDIENCE = "authenticated"
 # what private.custom_access_token makes of a person
 PERSON_ROLES = ("authenticated", "app_admin", "app_subject_tutor", "app_wide_tutor")
-LEEWAY_SECONDS = 10
+# PostgREST allows the same, so that no token is good for REST and dead for functions, or the other way round
+LEEWAY_SECONDS = 30
 MAX_TOKEN_CHARACTERS = 8192
 JWKS_FRESH_SECONDS = 600
 # an unknown kid asks anew at once, but not again for this long: forged kids must not become a flood

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
 import httpx
+import jwt
 import pytest
 
 from scripts.native import postgres
@@ -71,6 +73,23 @@ def test_a_persons_token_wins_over_the_keys_role(http: httpx.Client, stack: Stac
     forged = Keys.fresh().sign({"role": "service_role", "exp": int(time.time()) + 60})
     headers = {"apikey": stack.keys.secret_key, "Authorization": f"Bearer {forged}"}
     assert http.get("/rest/v1/profiles", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("claim", ["exp", "iat"])
+@pytest.mark.parametrize(("seconds", "is_accepted"), [(22, True), (40, False)])
+def test_rest_and_functions_forgive_the_same_clock_skew(
+    http: httpx.Client, stack: Stack, claim: str, seconds: int, is_accepted: bool
+) -> None:
+    key = {"apikey": stack.keys.publishable_key}
+    body = {"email": f"{uuid.uuid4().hex}@example.edu", "password": "correct horse"}
+    person = http.post("/auth/v1/signup", json=body, headers=key).raise_for_status().json()
+    claims = jwt.decode(person["access_token"], options={"verify_signature": False})
+    moment = int(time.time()) + (-seconds if claim == "exp" else seconds)
+    headers = key | {"Authorization": f"Bearer {stack.keys.sign(claims | {claim: moment})}"}
+    rest = http.get("/rest/v1/profiles?select=user_id", headers=headers)
+    functions = http.get(f"/functions/v1/headstart/runs/{uuid.uuid4()}", headers=headers)
+    expected = (200, 404) if is_accepted else (401, 401)
+    assert (rest.status_code, functions.status_code) == expected, (rest.text, functions.text)
 
 
 def test_preflight_is_answered_before_any_key(http: httpx.Client) -> None:

@@ -180,6 +180,44 @@ def test_reads_are_tried_again_and_writes_are_not(env: dict[str, str], loopback:
         assert len(server.seen) == times
 
 
+EARLY = (401, b'{"code":"PGRST303","message":"JWT issued at future"}')
+EXPIRED = (401, b'{"code":"PGRST303","message":"JWT expired"}')
+
+
+def test_our_own_key_outlives_a_clock_that_is_behind(
+    env: dict[str, str], loopback: Callable[[Handler], Loopback]
+) -> None:
+    """Refused before anything was done: reads and writes are both sent again."""
+    answers: list[tuple[int, bytes]] = []
+    server = loopback(lambda handler: reply(handler, *answers.pop(0)))
+    database = Database(load_settings(env | {"SUPABASE_URL": server.url}))
+    done = (200, b'[{"a":1}]')
+    asks: list[Callable[[], Any]] = [
+        lambda: run(database.service().from_("t").select("*")),
+        lambda: run(database.service().from_("t").insert({"a": 1})),
+        lambda: rpc(database.service(), "f"),
+    ]
+    for ask in asks:
+        answers[:] = [EARLY, done]
+        assert ask() == [{"a": 1}]
+        answers[:] = [EARLY, EARLY, EARLY, done]
+        with pytest.raises(Unavailable):
+            ask()
+        assert answers == [done]
+
+
+@pytest.mark.parametrize(("answer", "as_service"), [(EARLY, False), (EXPIRED, True)])
+def test_other_refused_tokens_are_final(
+    env: dict[str, str], loopback: Callable[[Handler], Loopback], answer: tuple[int, bytes], as_service: bool
+) -> None:
+    server = loopback(lambda handler: reply(handler, *answer))
+    database = Database(load_settings(env | {"SUPABASE_URL": server.url}))
+    client = database.service() if as_service else database.user("token")
+    with pytest.raises(Internal if as_service else Unauthorized):
+        run(client.from_("t").select("*"))
+    assert len(server.seen) == 1
+
+
 def test_a_hanging_database_costs_one_timeout(
     env: dict[str, str], loopback: Callable[[Handler], Loopback], monkeypatch: pytest.MonkeyPatch
 ) -> None:
