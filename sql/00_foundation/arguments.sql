@@ -1,5 +1,4 @@
--- Checks of arguments that several rooms share. An argument's error names the parameter, so that the caller knows which of
--- several to mend.
+-- Checks of arguments that several rooms share. The error names the parameter, so that the caller knows which one to change.
 
 create function private.check_time(p_name text, p_value timestamptz)
 returns void
@@ -8,7 +7,7 @@ immutable
 set search_path = ''
 as $$
 begin
-    -- 'infinity' sorts after every other time and '-infinity' before it; clients cannot read years of other than four digits
+    -- 'infinity' sorts after every time and '-infinity' before; many clients read only years of four digits
     if p_value < timestamptz '0001-01-01 00:00:00+00' or p_value >= timestamptz '10000-01-01 00:00:00+00' then
         raise exception '% must be a time in the years 1 to 9999', p_name using errcode = '22023';
     end if;

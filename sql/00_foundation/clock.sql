@@ -1,5 +1,5 @@
--- One clock for business rules (caps, leases, windows, retention), so that a test can stop it. Column defaults and
--- updated_at keep now(): they say when the row was written.
+-- One clock for business rules (quotas, leases, windows, retention), so that a test can stop it. Column defaults and
+-- updated_at use now(): they say when the row was written.
 
 create function private.test_setting(p_name text)
 returns text
@@ -18,7 +18,7 @@ $$;
 
 comment on function private.test_setting(text) is
     'A setting that only tests may use: null unless the session belongs to a superuser or the owner of the database. '
-    'API requests run in sessions of authenticator, so they cannot bend time or chance.';
+    'API requests run in sessions of authenticator, so they cannot change time or chance.';
 
 create function private.clock()
 returns timestamptz
@@ -28,7 +28,7 @@ parallel safe
 set search_path = ''
 as $$
 begin
-    -- the usual case costs one look at a setting
+    -- outside of tests the setting is empty, and asking for it is the only cost
     if nullif(current_setting('app.frozen_now', true), '') is null then
         return now();
     end if;
@@ -44,7 +44,7 @@ returns date
 language sql
 stable
 parallel safe
--- asked by private.my_tutoring in the caller's name
+-- private.my_tutoring calls it in the caller's name, who may not use the schema private
 security definer
 set search_path = ''
 as $$

@@ -1,4 +1,4 @@
--- The same rows the sign-up trigger makes, for an account that somehow lacks them.
+-- Makes the rows that the sign-up trigger makes, for an account that lacks them because the trigger failed.
 
 create function private.ensure_profile()
 returns public.profiles
@@ -14,7 +14,7 @@ begin
     perform private.create_profile(u.id, u.raw_app_meta_data) from auth.users as u where u.id = v_caller;
     select * into v_profile from public.profiles where user_id = v_caller;
     if not found then
-        raise exception 'the account is gone' using errcode = 'PT404';
+        raise exception 'the account no longer exists' using errcode = 'PT404', hint = 'Sign in again.';
     end if;
     return v_profile;
 end
@@ -32,4 +32,4 @@ begin atomic
 end;
 
 comment on function public.ensure_profile() is
-    'The caller''s profile, made if it is missing, with settings and statistics.';
+    'The caller''s profile. Makes it when it is missing, with settings and statistics. PT404 when the account is deleted.';

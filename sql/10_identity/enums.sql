@@ -1,17 +1,17 @@
--- Values stand in the order of a life, not of the alphabet.
+-- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.user_role as enum ('student', 'tutor', 'parent', 'teacher', 'admin');
 comment on type public.user_role is
-    'What an account is for; one role each. student: learns; tutor: sees the students assigned to him; parent: sees '
-    'children with consent; teacher: prepares classes and sees no student; admin: staff, through the role app_admin.';
+    'What an account is for; each has one role. student: learns. tutor: sees the students assigned to them. parent: sees '
+    'children with consent. teacher: prepares classes and sees no student. admin: staff, through the role app_admin.';
 
 create type public.learning_style as enum ('visual', 'textual', 'mixed');
-comment on type public.learning_style is 'How a learner says he takes things in best.';
+comment on type public.learning_style is 'How learners say they learn best.';
 
 create type public.guardianship_status as enum ('pending', 'active', 'revoked');
 comment on type public.guardianship_status is
-    'pending: asked for, no access; active: consent is recorded; revoked: withdrawn by either side or by staff.';
+    'pending: asked for, no access. active: consent is recorded. revoked: withdrawn by either side or by staff.';
 
 create type public.consent_basis as enum ('student_consent', 'minor_verified');
 comment on type public.consent_basis is
-    'student_consent: the student accepted; minor_verified: staff checked that the student is a minor, until a date.';
+    'student_consent: the student accepted. minor_verified: staff checked that the student is a minor until valid_until.';

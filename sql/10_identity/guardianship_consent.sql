@@ -1,4 +1,4 @@
--- The student answers a parent's request; both sides can end it.
+-- The student answers a parent's request. Both sides can end it.
 
 create function private.respond_guardianship(p_id uuid, p_accept boolean)
 returns public.guardianships
@@ -12,18 +12,20 @@ declare
     v_row public.guardianships;
 begin
     if p_id is null or p_accept is null then
-        raise exception 'p_id and p_accept are required' using errcode = '22004';
+        raise exception 'p_id and p_accept must not be null' using errcode = '22004';
     end if;
     select * into v_row from public.guardianships
     where id = p_id and v_caller in (parent_id, student_id) for update;
     if not found then
-        raise exception 'no such guardianship' using errcode = 'PT404';
+        raise exception 'no guardianship of yours has the id in p_id' using errcode = 'PT404';
     end if;
     if v_row.student_id <> v_caller then
-        raise exception 'only the student can answer' using errcode = '42501';
+        raise exception 'only the student can answer this request' using errcode = '42501',
+            hint = 'A parent can end it with revoke_guardianship.';
     end if;
     if v_row.status <> 'pending' then
-        raise exception 'the guardianship is not waiting for an answer' using errcode = '23514';
+        raise exception 'the request was already answered or ended' using errcode = '23514',
+            hint = 'Read its status.';
     end if;
     if p_accept then
         update public.guardianships
@@ -49,7 +51,7 @@ begin atomic
 end;
 
 comment on function public.respond_guardianship(uuid, boolean) is
-    'The student accepts or refuses a pending guardianship; accepting is the consent. 42501 for the parent, PT404 for '
+    'The student accepts or refuses a pending guardianship; accepting it is the consent. 42501 for the parent, PT404 for '
     'others, 23514 when it is not pending.';
 
 create function private.revoke_guardianship(p_id uuid)
@@ -64,12 +66,12 @@ declare
     v_row public.guardianships;
 begin
     if p_id is null then
-        raise exception 'p_id is required' using errcode = '22004';
+        raise exception 'p_id must not be null' using errcode = '22004';
     end if;
     update public.guardianships set status = 'revoked'
     where id = p_id and v_caller in (parent_id, student_id) returning * into v_row;
     if not found then
-        raise exception 'no such guardianship' using errcode = 'PT404';
+        raise exception 'no guardianship of yours has the id in p_id' using errcode = 'PT404';
     end if;
     return v_row;
 end
@@ -87,5 +89,5 @@ begin atomic
 end;
 
 comment on function public.revoke_guardianship(uuid) is
-    'The parent or the student ends a guardianship, asked for or active; access stops at once. Repeating it is harmless. '
-    'PT404 for anybody else.';
+    'The parent or the student ends a pending or active guardianship; access stops at once. Safe to repeat. PT404 for '
+    'anybody else.';

@@ -1,5 +1,5 @@
--- Who may look after whom. A parent account alone shows nothing: access needs a recorded consent, begins with it and ends
--- on revocation or after valid_until. Staff proposes and verifies; the student answers with respond_guardianship; either
+-- Which parent may see which student. A parent account alone shows nothing: access begins with a recorded consent and ends
+-- on revocation or after valid_until. Staff propose and verify, the student answers with respond_guardianship, and either
 -- side ends it with revoke_guardianship. Every change is audited.
 
 create table public.guardianships (
@@ -31,7 +31,7 @@ create table public.guardianships (
 );
 
 create index idx_guardianships_student_id on public.guardianships (student_id);
--- private.my_guardians()
+-- for private.my_guardians()
 create index idx_guardianships_student_id_active on public.guardianships (student_id, parent_id)
 where status = 'active';
 create index idx_guardianships_consented_by on public.guardianships (consented_by);
@@ -41,7 +41,7 @@ comment on column public.guardianships.id is 'Key.';
 comment on column public.guardianships.parent_id is 'The adult; must have role parent.';
 comment on column public.guardianships.student_id is 'The child; must have role student.';
 comment on column public.guardianships.status is 'Only active gives access.';
-comment on column public.guardianships.relationship is 'For people: mother, uncle, carer.';
+comment on column public.guardianships.relationship is 'For people to read: mother, uncle, carer.';
 comment on column public.guardianships.consent_basis is 'Why access is lawful; required while active.';
 comment on column public.guardianships.consented_by is 'Who recorded the consent: the student, or staff for a minor.';
 comment on column public.guardianships.consented_at is 'When consent was recorded; required while active.';
@@ -63,7 +63,7 @@ begin
     elsif new.status = 'revoked' then
         new.revoked_at := private.clock();
     else
-        -- asked for again: the old consent says nothing about the new request
+        -- asked for again: the old consent does not cover the new request
         new.consent_basis := null;
         new.consented_by := null;
         new.consented_at := null;
@@ -75,7 +75,7 @@ end
 $$;
 
 comment on function private.stamp_guardianship() is
-    'BEFORE UPDATE on guardianships when status changes: notes who consented and when, or when it ended.';
+    'BEFORE UPDATE on guardianships when status changes: records who consented and when, or when it ended.';
 
 create trigger trg_guardianships_roles before insert or update of parent_id, student_id on public.guardianships
 for each row execute function private.check_profile_role('parent_id', 'parent', 'student_id', 'student');

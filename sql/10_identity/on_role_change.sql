@@ -1,4 +1,5 @@
--- A person who stops being tutor or parent keeps no access by an old row; a student in somebody's care stays a student.
+-- Whoever stops being a tutor or parent keeps no access through an old row. A student with an active tutor or guardian
+-- stays a student.
 
 create function private.on_role_change()
 returns trigger
@@ -13,18 +14,18 @@ begin
         )
         or exists (select from public.guardianships where student_id = old.user_id and status = 'active')
     ) then
-        raise exception 'a student with an active tutor or guardian keeps the role'
+        raise exception 'a student with an active tutor or guardian cannot change the role'
             using errcode = '23514', hint = 'End the assignments and guardianships first.';
     end if;
     if old.role = 'student' then
-        -- what is paused or only asked for must not come to life for somebody who is no student
+        -- a paused assignment or a pending request must not become active for somebody who is no longer a student
         update public.tutor_student_assignments set status = 'completed'
         where student_id = old.user_id and status = 'paused';
         update public.guardianships set status = 'revoked'
         where student_id = old.user_id and status = 'pending';
     elsif old.role = 'tutor' then
         update public.tutor_student_assignments
-        -- an assignment that had not begun ends on the day it would have
+        -- an assignment that had not begun ends on the day it would have begun: end_date must not precede start_date
         set status = 'completed', end_date = greatest(start_date, private.today())
         where tutor_id = old.user_id and status in ('active', 'paused');
     elsif old.role = 'parent' then
@@ -36,8 +37,8 @@ end
 $$;
 
 comment on function private.on_role_change() is
-    'AFTER UPDATE OF role on profiles: ends the assignments of a former tutor and the guardianships of a former parent; '
-    '23514 for a student with an active assignment or guardianship, paused and pending ones end.';
+    'AFTER UPDATE OF role on profiles: ends the assignments of a former tutor and the guardianships of a former parent. A '
+    'student with an active assignment or guardianship keeps the role (23514); paused and pending ones end.';
 
 create trigger trg_profiles_role after update of role on public.profiles
 for each row when (old.role is distinct from new.role)

@@ -10,7 +10,7 @@ declare
 begin
     update public.user_stats set last_active = private.clock()
     where user_id = v_caller
-      -- five minutes is fine enough for streaks and keeps the row quiet
+      -- five minutes is precise enough for streaks, and most calls write nothing
       and (last_active is null or last_active <= private.clock() - interval '5 minutes');
 end
 $$;
@@ -27,4 +27,4 @@ begin atomic
 end;
 
 comment on function public.touch_last_active() is
-    'Notes that the caller is here; writes at most once in five minutes.';
+    'Records that the caller is active. Writes at most once in five minutes.';

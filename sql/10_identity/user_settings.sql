@@ -1,4 +1,4 @@
--- What a person sets up for himself; nobody else sees it. Written by the person; the row is made at sign-up.
+-- A person's own settings. Only the person reads and writes them; the row is made at sign-up.
 
 create table public.user_settings (
     user_id uuid primary key,
@@ -26,8 +26,8 @@ comment on column public.user_settings.preferences is 'Free-form settings of the
 comment on column public.user_settings.voice_preference is 'Voice chosen for spoken sessions.';
 comment on column public.user_settings.learning_preferences is 'Free-form answers about how the person learns; at most 64 KiB.';
 comment on column public.user_settings.learning_style is 'How explanations are best presented.';
-comment on column public.user_settings.nudge_frequency_cap is 'Most nudges per local day; 0 means none at all.';
-comment on column public.user_settings.disclaimer_shown is 'The notice about answers written by a model was shown; never taken back.';
+comment on column public.user_settings.nudge_frequency_cap is 'At most so many nudges per local day; 0 means none.';
+comment on column public.user_settings.disclaimer_shown is 'The notice about answers written by a model was shown; stays true.';
 comment on column public.user_settings.created_at is 'When the row was made.';
 comment on column public.user_settings.updated_at is 'When the row last changed.';
 
@@ -37,12 +37,13 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    raise exception 'disclaimer_shown cannot be taken back' using errcode = '23514';
+    raise exception 'disclaimer_shown cannot go back to false' using errcode = '23514',
+        hint = 'Leave the column out, or send true.';
 end
 $$;
 
 comment on function private.keep_disclaimer_shown() is
-    'BEFORE UPDATE on user_settings when disclaimer_shown would go back to false: 23514.';
+    'BEFORE UPDATE on user_settings: raises 23514 when disclaimer_shown would go back to false.';
 
 create trigger trg_user_settings_disclaimer before update on public.user_settings
 for each row when (old.disclaimer_shown and not new.disclaimer_shown)

@@ -1,4 +1,4 @@
--- Figures the system keeps about a person. Nobody writes them by REST: a learner must not set his own points.
+-- Figures the system keeps about a person. Nobody writes them by REST: learners must not set their own points.
 -- Filled by refresh_user_stats and touch_last_active.
 
 create table public.user_stats (

@@ -1,5 +1,5 @@
--- An assignment of a person's Canvas course, with that person's own submission state. Written by the sync, HTML sanitised
--- before it comes here. Canvas deletes; we mark removed, and only after a complete listing without it was confirmed.
+-- An assignment of a person's Canvas course, with that person's own submission state. Sync writes it, with sanitised HTML.
+-- What Canvas deleted is marked removed, and only after a complete listing without it was confirmed.
 
 create table public.assignments (
     id uuid primary key default gen_random_uuid(),
@@ -35,9 +35,9 @@ create table public.assignments (
     constraint assignments_raw_payload_check check (jsonb_typeof(raw_payload) = 'object')
 );
 
--- a person's calendar
+-- for a person's calendar
 create index idx_assignments_user_id on public.assignments (user_id, due_at);
--- what falls due soon, for the automatic headstarts
+-- for the automatic headstarts: what is due soon
 create index idx_assignments_due_at on public.assignments (due_at) where status = 'open';
 create index idx_assignments_course_id on public.assignments (course_id, user_id);
 
@@ -45,23 +45,23 @@ comment on table public.assignments is 'An assignment of a person''s Canvas cour
 comment on column public.assignments.id is 'Key.';
 comment on column public.assignments.user_id is 'Whose assignment.';
 comment on column public.assignments.course_id is 'In which course of that person.';
-comment on column public.assignments.canvas_assignment_id is 'Id in Canvas; read it as text in JavaScript, it passes 2^53.';
+comment on column public.assignments.canvas_assignment_id is 'Id in Canvas; may exceed 2^53, so read it as text in JavaScript.';
 comment on column public.assignments.title is 'Title.';
 comment on column public.assignments.description_html is 'The task, sanitised; null while Canvas locks it for the person.';
 comment on column public.assignments.due_at is 'When it is due for this person.';
 comment on column public.assignments.unlock_at is 'When it opens for this person.';
 comment on column public.assignments.lock_at is 'When it closes for this person.';
-comment on column public.assignments.points_possible is 'Most points it can bring.';
+comment on column public.assignments.points_possible is 'The most points it can bring.';
 comment on column public.assignments.submission_types is 'How it can be handed in, as Canvas names it.';
-comment on column public.assignments.position is 'Place in its group.';
+comment on column public.assignments.position is 'Its position within its group.';
 comment on column public.assignments.canvas_url is 'Its page in Canvas.';
-comment on column public.assignments.published_at is 'When the teacher published it, where Canvas tells.';
-comment on column public.assignments.status is 'Where it stands for this person; follows Canvas.';
+comment on column public.assignments.published_at is 'When the teacher published it, where Canvas says so.';
+comment on column public.assignments.status is 'Its state for this person; follows Canvas.';
 comment on column public.assignments.submission is
     'The person''s own submission: workflow_state, submitted_at, score, late, missing, excused; null where there is none.';
 comment on column public.assignments.raw_payload is 'What Canvas sent, without other people''s records and signed parts.';
-comment on column public.assignments.content_hash is 'Hash of the fields that count as content; equal means nothing to write.';
-comment on column public.assignments.html_hash is 'Hash of the sanitised description; changes when the task itself does.';
+comment on column public.assignments.content_hash is 'Hash of the fields that count as content; sync skips an equal one.';
+comment on column public.assignments.html_hash is 'Hash of the sanitised description; changes when the task changes.';
 comment on column public.assignments.last_synced_at is 'When sync last wrote the row.';
 comment on column public.assignments.created_at is 'When sync first saw it.';
 comment on column public.assignments.updated_at is 'When the row last changed.';

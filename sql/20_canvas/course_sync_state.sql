@@ -1,7 +1,7 @@
--- How far the sync of a course came, for whose turn it is and for whoever looks why a course is not up to date. Written by
--- the sync with each page, one row per course. A killed run lists the course again from its first page: the cursor counts
--- rows and does not name them, so a list begun in the middle could not tell what is gone; links to a later page may have
--- expired by then; and rows whose hash is the same cost no write.
+-- How far the sync of each course has come: decides which course is next, and shows why one is not up to date. Sync writes
+-- it with each page. A killed run lists the course again from its first page. The cursor counts rows and does not name
+-- them, so a listing begun in the middle could not tell what is missing. Links to a later page may have expired by then,
+-- and rows with an unchanged hash cost no write.
 
 create table public.course_sync_state (
     id uuid primary key default gen_random_uuid(),
@@ -21,7 +21,7 @@ create table public.course_sync_state (
 
 create index idx_course_sync_state_user_id on public.course_sync_state (user_id);
 create index idx_course_sync_state_course_id on public.course_sync_state (course_id, user_id);
--- whose turn it is: never polled first
+-- for choosing the next course: those never polled come first
 create index idx_course_sync_state_last_polled_at on public.course_sync_state (last_polled_at nulls first);
 
 comment on table public.course_sync_state is 'Progress of the sync of one course.';

@@ -1,5 +1,5 @@
--- A Canvas course as one person sees it; two students of one course have two rows. Written by the sync; the person only
--- chooses which ones are worked on. Not the catalogue: that is catalog_courses, linked by the normalised code.
+-- A Canvas course as one person sees it; two students of one course have two rows. Sync writes it; the person only chooses
+-- which courses are synced. The catalogue is another table, catalog_courses, linked by the normalised code.
 
 create table public.courses (
     id uuid primary key default gen_random_uuid(),
@@ -35,15 +35,15 @@ comment on table public.courses is 'A person''s Canvas course.';
 comment on column public.courses.id is 'Key.';
 comment on column public.courses.user_id is 'Whose course.';
 comment on column public.courses.integration_id is 'The grant it came through; a Canvas id means nothing without it.';
-comment on column public.courses.canvas_course_id is 'Id in Canvas; read it as text in JavaScript, it passes 2^53.';
+comment on column public.courses.canvas_course_id is 'Id in Canvas; may exceed 2^53, so read it as text in JavaScript.';
 comment on column public.courses.catalog_course_id is 'The same course in our catalogue, if the code is known there.';
-comment on column public.courses.name is 'Name; the code, or Course <canvas id>, where Canvas has none.';
+comment on column public.courses.name is 'Its name; the code, or Course <canvas id>, where Canvas has none.';
 comment on column public.courses.course_code is 'Code as Canvas gives it.';
 comment on column public.courses.term is 'Name of the term.';
 comment on column public.courses.is_active is 'Synced and shown; the person may switch it off.';
 comment on column public.courses.raw_payload is 'What Canvas sent, without enrolments and other people''s records.';
-comment on column public.courses.content_hash is 'Hash of the fields that count as content; equal means nothing to write.';
-comment on column public.courses.access_restricted is 'Canvas shows only a stub now; the other columns are older.';
+comment on column public.courses.content_hash is 'Hash of the fields that count as content; sync skips an equal one.';
+comment on column public.courses.access_restricted is 'Canvas shows only a stub now; the other columns are from before.';
 comment on column public.courses.workflow_state is 'State in Canvas: available, completed, deleted and others.';
 comment on column public.courses.time_zone is 'IANA name of the course''s zone, for due dates.';
 comment on column public.courses.created_at is 'When sync first saw it.';

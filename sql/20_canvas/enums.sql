@@ -1,17 +1,17 @@
--- Values stand in the order of a life, not of the alphabet.
+-- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.integration_provider as enum ('canvas', 'google_calendar', 'outlook_calendar');
 comment on type public.integration_provider is 'Outside systems a person can connect.';
 
 create type public.integration_status as enum ('pending', 'connected', 'expired', 'revoked', 'error');
 comment on type public.integration_status is
-    'pending: started; connected: tokens work; expired: the grant died, connect again; revoked: disconnected by the '
-    'person; error: the provider refuses for another reason.';
+    'pending: started. connected: tokens work. expired: Canvas no longer accepts the grant; connect again. revoked: '
+    'disconnected by the person. error: the provider refuses for another reason.';
 
 create type public.lms_connection_status as enum ('active', 'disabled');
 comment on type public.lms_connection_status is 'active: people may connect; disabled: no new grants and no sync.';
 
 create type public.assignment_status as enum ('open', 'submitted', 'graded', 'removed');
 comment on type public.assignment_status is
-    'Mirrors Canvas, in any order. open: nothing handed in; submitted: also while review is pending; graded; removed: '
-    'gone from a complete listing, kept because our own work hangs on it.';
+    'Mirrors Canvas, in any order. open: nothing handed in. submitted: also while review is pending. graded. removed: '
+    'missing from a complete listing; kept because headstarts and plans refer to it.';

@@ -1,6 +1,6 @@
--- The tokens behind integrations. Encrypted by the functions (AES-256-GCM, row id and field as associated data).
--- Two guards against a refresh token that dies when used twice: `version` (a stale writer changes nothing) and a short
--- lease for the one process that refreshes. Reading a token leaves a line in the audit log.
+-- The tokens of integrations. The functions encrypt them (AES-256-GCM, row id and field as associated data).
+-- A refresh at Canvas invalidates the previous token, so two at once would lock the person out. Two guards prevent it:
+-- `version` (a stale writer changes nothing) and a short lease for the one process that refreshes. Reading a token is audited.
 
 create table private.integration_tokens (
     integration_id uuid primary key,
@@ -23,11 +23,11 @@ create table private.integration_tokens (
 comment on table private.integration_tokens is 'Access and refresh token of an integration, encrypted.';
 comment on column private.integration_tokens.integration_id is 'Whose tokens.';
 comment on column private.integration_tokens.access_token_enc is 'Envelope v<key number>:<base64url>.';
-comment on column private.integration_tokens.refresh_token_enc is 'Envelope; absent where the provider gave none.';
-comment on column private.integration_tokens.expires_at is 'When the access token dies.';
-comment on column private.integration_tokens.version is 'Counts writes; a writer names the one he read.';
-comment on column private.integration_tokens.refresh_holder is 'Process that is refreshing now.';
-comment on column private.integration_tokens.refresh_until is 'End of its lease; a killed one is replaced after it.';
+comment on column private.integration_tokens.refresh_token_enc is 'Envelope; null where the provider gave none.';
+comment on column private.integration_tokens.expires_at is 'When the access token expires.';
+comment on column private.integration_tokens.version is 'Counts writes; a writer names the version it read.';
+comment on column private.integration_tokens.refresh_holder is 'The process that is refreshing now.';
+comment on column private.integration_tokens.refresh_until is 'End of its lease; afterwards another process may refresh.';
 comment on column private.integration_tokens.created_at is 'When tokens were first stored.';
 comment on column private.integration_tokens.updated_at is 'When the row last changed.';
 
@@ -51,10 +51,10 @@ declare
     v_version int;
 begin
     if p_integration_id is null or p_access_token_enc is null then
-        raise exception 'p_integration_id and p_access_token_enc are required' using errcode = '22004';
+        raise exception 'p_integration_id and p_access_token_enc must not be null' using errcode = '22004';
     end if;
     if not exists (select from public.integrations where id = p_integration_id) then
-        raise exception 'no such integration' using errcode = 'PT404';
+        raise exception 'no integration has the id in p_integration_id' using errcode = 'PT404';
     end if;
     if p_expected_version is null then
         insert into private.integration_tokens as t (integration_id, access_token_enc, refresh_token_enc, expires_at)
@@ -80,8 +80,8 @@ $$;
 
 comment on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) is
     'Stores tokens and returns their new version. Without a refresh token the stored one stays, because Canvas sends it '
-    'only once. With p_expected_version a stale writer, or one whose row is gone, changes nothing and gets null. PT404 '
-    'without the integration, 23514 for anything that is not an envelope.';
+    'only once. With p_expected_version, a stale writer or one whose row is gone changes nothing and gets null. PT404 when '
+    'the integration does not exist, 23514 when a text is not an envelope.';
 
 create function public.svc_get_integration_token(p_integration_id uuid, p_lock boolean default false)
 returns table (
@@ -118,8 +118,8 @@ end
 $$;
 
 comment on function public.svc_get_integration_token(uuid, boolean) is
-    'The encrypted tokens of an integration, or no row; audited. p_lock keeps the row locked to the end of the '
-    'transaction, which over REST is this call: there, use svc_begin_token_refresh.';
+    'The encrypted tokens of an integration, or no row; audited. p_lock keeps the row locked until the transaction ends. '
+    'Over REST that is this call alone; use svc_begin_token_refresh there.';
 
 create function public.svc_delete_integration_token(p_integration_id uuid)
 returns void
@@ -131,7 +131,7 @@ as $$
     delete from private.integration_tokens where integration_id = p_integration_id;
 $$;
 
-comment on function public.svc_delete_integration_token(uuid) is 'Forgets the tokens of an integration; safe to repeat.';
+comment on function public.svc_delete_integration_token(uuid) is 'Deletes the tokens of an integration. Safe to repeat.';
 
 create function public.svc_begin_token_refresh(p_integration_id uuid, p_holder text, p_ttl_s int default 30)
 returns boolean
@@ -142,7 +142,7 @@ set search_path = ''
 as $$
 begin
     if p_integration_id is null or p_holder is null or p_ttl_s is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_integration_id, p_holder and p_ttl_s must not be null' using errcode = '22004';
     end if;
     if p_ttl_s not between 1 and 600 then
         raise exception 'p_ttl_s must be between 1 and 600' using errcode = '22003';
@@ -156,8 +156,8 @@ end
 $$;
 
 comment on function public.svc_begin_token_refresh(uuid, text, int) is
-    'True for the one process that may refresh now, for p_ttl_s seconds; repeating it extends the lease. False: somebody '
-    'else is at it, or there are no tokens: wait and read again.';
+    'True for the one process that may refresh, for p_ttl_s seconds; repeating it extends the lease. False: another process '
+    'holds the lease, or there are no tokens. Then wait and read the tokens again.';
 
 create function public.svc_end_token_refresh(p_integration_id uuid, p_holder text)
 returns boolean
@@ -174,4 +174,4 @@ end
 $$;
 
 comment on function public.svc_end_token_refresh(uuid, text) is
-    'Gives the right to refresh back; false when the caller does not hold it.';
+    'Gives the lease back; false when the caller does not hold it.';

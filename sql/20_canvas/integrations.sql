@@ -1,5 +1,5 @@
--- One person's grant at one outside system. Written by the functions; tokens are in private.integration_tokens.
--- Reconnecting keeps the row and its id, so that courses stay attached.
+-- One person's grant at one outside system. The functions write it; tokens are in private.integration_tokens.
+-- Connecting again keeps the row and its id, so that courses stay attached.
 
 create table public.integrations (
     id uuid primary key default gen_random_uuid(),
@@ -23,7 +23,7 @@ create table public.integrations (
     constraint integrations_metadata_check check (jsonb_typeof(metadata) = 'object')
 );
 
--- one person at the provider belongs to one account here, until disconnected
+-- a person at the provider is connected to one account here, until it is disconnected
 create unique index uq_integrations_external_user
 on public.integrations (provider, instance_domain, external_user_id)
 where external_user_id is not null and status <> 'revoked';
@@ -35,10 +35,10 @@ comment on column public.integrations.user_id is 'Whose connection.';
 comment on column public.integrations.provider is 'Which kind of system.';
 comment on column public.integrations.lms_connection_id is 'Which installation; required for Canvas.';
 comment on column public.integrations.instance_domain is 'Host of the installation; empty for systems that have only one.';
-comment on column public.integrations.external_user_id is 'The person''s id there; Canvas ids are global.';
+comment on column public.integrations.external_user_id is 'The person''s id at the provider; Canvas ids are global.';
 comment on column public.integrations.status is 'Whether the grant works.';
 comment on column public.integrations.scopes is 'What the person allowed.';
-comment on column public.integrations.metadata is 'Facts about the grant; no token and no other people''s records.';
+comment on column public.integrations.metadata is 'More about the grant; no token and no other people''s records.';
 comment on column public.integrations.created_at is 'When it was first connected.';
 comment on column public.integrations.updated_at is 'When the row last changed.';
 

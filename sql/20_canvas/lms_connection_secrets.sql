@@ -1,4 +1,4 @@
--- The secret half of lms_connections. Encrypted by the functions before it comes here; the key never does.
+-- The secret half of lms_connections. The functions encrypt it before they store it; the key never comes here.
 
 create table private.lms_connection_secrets (
     lms_connection_id uuid primary key,
@@ -28,10 +28,10 @@ set search_path = ''
 as $$
 begin
     if p_lms_connection_id is null or p_secret_enc is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_lms_connection_id and p_secret_enc must not be null' using errcode = '22004';
     end if;
     if not exists (select from public.lms_connections where id = p_lms_connection_id) then
-        raise exception 'no such connection' using errcode = 'PT404';
+        raise exception 'no connection has the id in p_lms_connection_id' using errcode = 'PT404';
     end if;
     insert into private.lms_connection_secrets (lms_connection_id, oauth_client_secret_enc)
     values (p_lms_connection_id, p_secret_enc)
@@ -40,8 +40,8 @@ end
 $$;
 
 comment on function public.svc_put_lms_secret(uuid, text) is
-    'Stores the encrypted client secret of an installation. PT404 without the connection, 23514 for anything that is not '
-    'an envelope.';
+    'Stores the encrypted client secret of an installation. PT404 when the connection does not exist, 23514 when the text '
+    'is not an envelope.';
 
 create function public.svc_get_lms_secret(p_lms_connection_id uuid)
 returns text

@@ -1,5 +1,5 @@
--- One row per school's installation of Canvas, and with it the list of hosts our servers may call at all. Written by staff.
--- The client secret is in private.lms_connection_secrets; LTI has its own tables, for one installation has several keys.
+-- One row per school's installation of Canvas. The rows are also the list of hosts that our servers may call. Staff write
+-- it. The client secret is in private.lms_connection_secrets. LTI has its own tables: one installation has several keys.
 
 create table public.lms_connections (
     id uuid primary key default gen_random_uuid(),
@@ -23,11 +23,11 @@ create table public.lms_connections (
 
 comment on table public.lms_connections is 'An installation of Canvas that people can connect to.';
 comment on column public.lms_connections.id is 'Key.';
-comment on column public.lms_connections.provider is 'Kind of system; today only canvas.';
+comment on column public.lms_connections.provider is 'Kind of system; only canvas is known.';
 comment on column public.lms_connections.instance_domain is 'Lower-case host, or host:port, of the installation.';
 comment on column public.lms_connections.name is 'What people call it, usually the school''s name.';
 comment on column public.lms_connections.status is 'Only active ones are shown and called.';
-comment on column public.lms_connections.oauth_client_id is 'Id of our developer key there; not a secret.';
+comment on column public.lms_connections.oauth_client_id is 'Id of our developer key at the installation; not a secret.';
 comment on column public.lms_connections.settings is 'Settings of this installation, readable by its users.';
 comment on column public.lms_connections.created_at is 'When it was registered.';
 comment on column public.lms_connections.updated_at is 'When the row last changed.';

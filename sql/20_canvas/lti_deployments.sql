@@ -1,4 +1,4 @@
--- One placement of our tool at a platform, and the school it belongs to. Two schools can share a registration.
+-- One deployment of our tool at a platform, and the school it belongs to. Two schools can share a registration.
 
 create table private.lti_deployments (
     id uuid primary key default gen_random_uuid(),
@@ -19,12 +19,13 @@ create table private.lti_deployments (
 
 create index idx_lti_deployments_lms_connection_id on private.lti_deployments (lms_connection_id);
 
-comment on table private.lti_deployments is 'Our tool as installed in one place of a platform.';
+comment on table private.lti_deployments is 'One installation of our tool at a platform.';
 comment on column private.lti_deployments.id is 'Key.';
 comment on column private.lti_deployments.registration_id is 'Under which client.';
-comment on column private.lti_deployments.deployment_id is 'The platform''s name for it.';
-comment on column private.lti_deployments.lms_connection_id is 'The school''s installation it stands for.';
-comment on column private.lti_deployments.status is 'pending; active: launches work; disabled: refused, also between launch and session.';
+comment on column private.lti_deployments.deployment_id is 'The platform''s id of it.';
+comment on column private.lti_deployments.lms_connection_id is 'The school''s installation of Canvas it belongs to.';
+comment on column private.lti_deployments.status is
+    'pending. active: launches work. disabled: refused, also between launch and session.';
 comment on column private.lti_deployments.created_at is 'When it was registered.';
 comment on column private.lti_deployments.updated_at is 'When the row last changed.';
 

@@ -1,5 +1,6 @@
--- Who a platform's person is here. The id is reserved before the account is made, so that two first launches at once make
--- one account; hence no foreign key, and a trigger on auth.users in its place. A reservation without account lasts a day.
+-- Which account belongs to a platform's person. The id is reserved before the account is made, so that two first launches
+-- at once make one account. So there is no foreign key; a trigger on auth.users does the cascade. A reservation without an
+-- account lasts a day.
 
 create table private.lti_identities (
     id uuid primary key default gen_random_uuid(),
@@ -15,12 +16,12 @@ create table private.lti_identities (
 
 create index idx_lti_identities_user_id on private.lti_identities (user_id);
 
-comment on table private.lti_identities is 'A platform''s person and the account he has here.';
+comment on table private.lti_identities is 'A platform''s person and the account they have here.';
 comment on column private.lti_identities.id is 'Key.';
 comment on column private.lti_identities.platform_id is 'Which platform.';
-comment on column private.lti_identities.sub is 'The person''s id there.';
-comment on column private.lti_identities.user_id is 'The account, or the id kept free for it; no foreign key on purpose.';
-comment on column private.lti_identities.created_at is 'When the person first came.';
+comment on column private.lti_identities.sub is 'The person''s id at the platform.';
+comment on column private.lti_identities.user_id is 'The account, or the id reserved for it; no foreign key on purpose.';
+comment on column private.lti_identities.created_at is 'When the person first launched.';
 
 create function private.delete_lti_identities()
 returns trigger
@@ -35,7 +36,7 @@ end
 $$;
 
 comment on function private.delete_lti_identities() is
-    'AFTER DELETE on auth.users: the identities go with the account, as a cascade would do it.';
+    'AFTER DELETE on auth.users: deletes the account''s identities, as a cascade would.';
 
 create trigger trg_users_lti_identities after delete on auth.users
 for each row execute function private.delete_lti_identities();

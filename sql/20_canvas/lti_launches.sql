@@ -1,5 +1,5 @@
--- A verified launch, for the calls that follow from it (deep links, rosters, scores). No name, no address: the claims are
--- stripped of personal data before they come here.
+-- A verified launch, for the calls that follow from it (deep links, rosters, scores). The service removes names, addresses
+-- and other personal data from the claims before it stores them.
 
 create table private.lti_launches (
     id uuid primary key default gen_random_uuid(),
@@ -25,7 +25,7 @@ create index idx_lti_launches_expires_at on private.lti_launches (expires_at);
 comment on table private.lti_launches is 'A launch that was verified.';
 comment on column private.lti_launches.id is 'Key; the front end knows it.';
 comment on column private.lti_launches.identity_id is 'Who launched.';
-comment on column private.lti_launches.deployment_id is 'From where.';
+comment on column private.lti_launches.deployment_id is 'The deployment it came from.';
 comment on column private.lti_launches.context_id is 'The platform''s id of the course, if there was one.';
 comment on column private.lti_launches.message_type is 'LtiResourceLinkRequest or LtiDeepLinkingRequest.';
 comment on column private.lti_launches.claims is 'Claims needed later, without personal data.';

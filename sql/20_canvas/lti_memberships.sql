@@ -1,5 +1,5 @@
--- What a person was in a course of the platform when he last launched from it. Rights of rosters and scores come from
--- here, not from a token, which is stale for up to an hour.
+-- The roles a person had in a course of the platform at the last launch. Rights to rosters and scores come from here, not
+-- from a token, which may be an hour old.
 
 create table private.lti_memberships (
     deployment_id uuid not null,
@@ -21,4 +21,4 @@ comment on column private.lti_memberships.deployment_id is 'Where the launch cam
 comment on column private.lti_memberships.context_id is 'The platform''s id of the course.';
 comment on column private.lti_memberships.user_id is 'Our account.';
 comment on column private.lti_memberships.roles is 'Context role URIs of the launch.';
-comment on column private.lti_memberships.seen_at is 'When the launch was.';
+comment on column private.lti_memberships.seen_at is 'When the person last launched.';

@@ -1,5 +1,5 @@
--- A trust root of LTI 1.3. The issuer alone does not identify one: self-hosted Canvas keeps Instructure's issuer string
--- with its own keys, so a platform is the pair of issuer and key set.
+-- A platform of LTI 1.3 whose signatures we trust. The issuer alone does not identify it: self-hosted Canvas keeps
+-- Instructure's issuer string with its own keys, so a platform is the pair of issuer and key set.
 
 create table private.lti_platforms (
     id uuid primary key default gen_random_uuid(),
@@ -14,7 +14,7 @@ create table private.lti_platforms (
     updated_at timestamptz not null default now(),
     constraint lti_platforms_issuer_jwks_url_key unique (issuer, jwks_url),
     constraint lti_platforms_issuer_check check (char_length(issuer) between 1 and 2000),
-    -- plain http only to this machine, which tests and the demo use
+    -- plain http only to a loopback host, for tests and the demo
     constraint lti_platforms_jwks_url_check
     check (jwks_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(jwks_url) <= 2000),
     constraint lti_platforms_auth_url_check
@@ -27,13 +27,13 @@ create table private.lti_platforms (
 
 comment on table private.lti_platforms is 'A learning platform whose launches we can verify.';
 comment on column private.lti_platforms.id is 'Key.';
-comment on column private.lti_platforms.issuer is 'iss of its tokens.';
+comment on column private.lti_platforms.issuer is 'The iss claim of its tokens.';
 comment on column private.lti_platforms.jwks_url is 'Where its public keys are.';
 comment on column private.lti_platforms.auth_url is 'Where a launch is authorized; the browser goes there.';
 comment on column private.lti_platforms.token_url is 'Where we get tokens for its services.';
 comment on column private.lti_platforms.name is 'What people call it.';
 comment on column private.lti_platforms.hosts is 'Hosts that may show us in a frame.';
-comment on column private.lti_platforms.status is 'pending: asked for; active: launches work; disabled: none do.';
+comment on column private.lti_platforms.status is 'pending: asked for. active: launches work. disabled: none do.';
 comment on column private.lti_platforms.created_at is 'When it was registered.';
 comment on column private.lti_platforms.updated_at is 'When the row last changed.';
 

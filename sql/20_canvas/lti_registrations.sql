@@ -17,8 +17,8 @@ create table private.lti_registrations (
 comment on table private.lti_registrations is 'Our client at a platform.';
 comment on column private.lti_registrations.id is 'Key.';
 comment on column private.lti_registrations.platform_id is 'At which platform.';
-comment on column private.lti_registrations.client_id is 'The id it gave us; aud of its tokens.';
-comment on column private.lti_registrations.status is 'pending: waits for staff; active; disabled.';
+comment on column private.lti_registrations.client_id is 'The id the platform gave us; the aud claim of its tokens.';
+comment on column private.lti_registrations.status is 'pending: waits for staff. active. disabled.';
 comment on column private.lti_registrations.created_at is 'When it was registered.';
 comment on column private.lti_registrations.updated_at is 'When the row last changed.';
 

@@ -1,5 +1,5 @@
--- The keys we sign with towards platforms (deep links, service tokens). A retired key stays published while tokens signed
--- with it can still be around.
+-- The keys we sign with for platforms (deep links, service tokens). A retired key stays published as long as tokens signed
+-- with it may be in use.
 
 create table private.lti_signing_keys (
     kid text primary key,
@@ -16,5 +16,5 @@ comment on table private.lti_signing_keys is 'A key pair of our tool.';
 comment on column private.lti_signing_keys.kid is 'Key id, as published.';
 comment on column private.lti_signing_keys.private_key_enc is 'Envelope v<key number>:<base64url> of the private key.';
 comment on column private.lti_signing_keys.public_jwk is 'The public half, as in our key set.';
-comment on column private.lti_signing_keys.status is 'active: signs; retired: published only.';
+comment on column private.lti_signing_keys.status is 'active: signs. retired: published only.';
 comment on column private.lti_signing_keys.created_at is 'When it was made.';

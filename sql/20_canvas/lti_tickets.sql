@@ -1,4 +1,4 @@
--- The short-lived proof a launch hands to the browser, exchanged once for a session. Only its hash is stored.
+-- The short-lived proof that a launch gives the browser, exchanged once for a session. Only its hash is stored.
 
 create table private.lti_tickets (
     ticket_hash text primary key,
@@ -17,5 +17,5 @@ comment on table private.lti_tickets is 'A launch waiting to become a session.';
 comment on column private.lti_tickets.ticket_hash is 'SHA-256 of the ticket.';
 comment on column private.lti_tickets.launch_id is 'Which launch.';
 comment on column private.lti_tickets.binding_hash is 'SHA-256 of the secret the browser must show.';
-comment on column private.lti_tickets.expires_at is 'From this moment on it is worth nothing.';
-comment on column private.lti_tickets.used_at is 'When it was exchanged; once only.';
+comment on column private.lti_tickets.expires_at is 'When it stops being valid.';
+comment on column private.lti_tickets.used_at is 'When it was exchanged; it can be used once.';

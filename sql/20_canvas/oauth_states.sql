@@ -1,5 +1,5 @@
--- One row per Canvas authorization that was started. The state itself is known to the browser only; we keep its hash, and
--- who started: a code is exchanged only by that person.
+-- One row per Canvas authorization that was started. Only the browser knows the state; we keep its hash and who started it.
+-- A code is exchanged only for that person.
 
 create table private.oauth_states (
     state_hash text primary key,
@@ -24,13 +24,13 @@ create index idx_oauth_states_expires_at on private.oauth_states (expires_at);
 
 comment on table private.oauth_states is 'A Canvas authorization under way.';
 comment on column private.oauth_states.state_hash is 'SHA-256 of the state parameter.';
-comment on column private.oauth_states.user_id is 'Who started.';
+comment on column private.oauth_states.user_id is 'Who started it.';
 comment on column private.oauth_states.lms_connection_id is 'At which installation.';
 comment on column private.oauth_states.code_verifier_enc is 'PKCE verifier, encrypted, where one is used.';
 comment on column private.oauth_states.redirect_path is 'Where the browser goes afterwards; checked by the functions.';
 comment on column private.oauth_states.created_at is 'When it was started.';
-comment on column private.oauth_states.expires_at is 'From this moment on it is worth nothing; ten minutes.';
-comment on column private.oauth_states.consumed_at is 'When it was used; once only.';
+comment on column private.oauth_states.expires_at is 'When it stops being valid: ten minutes after the start.';
+comment on column private.oauth_states.consumed_at is 'When it was used; it can be used once.';
 
 create function public.svc_create_oauth_state(
     p_state_hash text,
@@ -47,11 +47,12 @@ set search_path = ''
 as $$
 begin
     if p_state_hash is null or p_user_id is null or p_lms_connection_id is null then
-        raise exception 'p_state_hash, p_user_id and p_lms_connection_id are required' using errcode = '22004';
+        raise exception 'p_state_hash, p_user_id and p_lms_connection_id must not be null' using errcode = '22004';
     end if;
     if not exists (select from auth.users where id = p_user_id)
        or not exists (select from public.lms_connections where id = p_lms_connection_id) then
-        raise exception 'no such person or connection' using errcode = 'PT404';
+        raise exception 'no person has the id in p_user_id, or no connection the one in p_lms_connection_id'
+            using errcode = 'PT404';
     end if;
     insert into private.oauth_states (
         state_hash, user_id, lms_connection_id, redirect_path, code_verifier_enc, created_at, expires_at
@@ -64,7 +65,7 @@ end
 $$;
 
 comment on function public.svc_create_oauth_state(text, uuid, uuid, text, text) is
-    'Remembers a started authorization for ten minutes. PT404 without the person or the connection.';
+    'Stores a started authorization for ten minutes. PT404 when the person or the connection does not exist.';
 
 create function public.svc_peek_oauth_state(p_state_hash text)
 returns table (
@@ -93,7 +94,7 @@ as $$
 $$;
 
 comment on function public.svc_peek_oauth_state(text) is
-    'The state as it stands, with outcome ok, used or expired; no row when it is unknown. Consumes nothing.';
+    'The state as it is, with outcome ok, used or expired; no row when it is unknown. Consumes nothing.';
 
 create function public.svc_consume_oauth_state(p_state_hash text, p_user_id uuid)
 returns table (
@@ -114,9 +115,9 @@ declare
     v_state private.oauth_states;
 begin
     if p_state_hash is null or p_user_id is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_state_hash and p_user_id must not be null' using errcode = '22004';
     end if;
-    -- two at once: the second waits here and finds it used
+    -- of two calls at once the second waits here and finds the state used
     select * into v_state from private.oauth_states as s where s.state_hash = p_state_hash for update;
     if not found then
         return;
@@ -141,5 +142,5 @@ end
 $$;
 
 comment on function public.svc_consume_oauth_state(text, uuid) is
-    'Uses a state up, once, for the person who started it: outcome ok with the row. Otherwise nothing is consumed, the '
-    'other columns are null and outcome says not_yours, used or expired; no row when it is unknown.';
+    'Consumes a state, once, for the person who started it: outcome ok with the row. Otherwise nothing is consumed, the '
+    'other columns are null and outcome says not_yours, used or expired. No row when the state is unknown.';

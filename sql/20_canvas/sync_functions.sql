@@ -1,12 +1,12 @@
--- What canvas-oauth and canvas-sync change in one go. Each REST call is a transaction of its own, so a change over several
--- rows is one function here. All are for the service alone; it checks ownership before it calls.
+-- The writes of canvas-oauth and canvas-sync. Each REST call is a transaction of its own, so a change of several rows is
+-- one function here. They are for the service alone, which checks ownership before it calls.
 --
 --   connect     grant -> integrations + private.integration_tokens + first job
 --   course list -> svc_apply_courses -> (missing ones looked at again) -> svc_mark_course
 --   page of assignments -> svc_apply_assignments, with the cursor -> svc_missing_assignments
 --               -> (looked at again) -> svc_finish_assignments
 --
--- Rows whose hash is the same are not touched: a run without news writes nothing to courses and assignments.
+-- Rows with an unchanged hash are not touched: a run without news writes nothing to courses and assignments.
 
 create function public.svc_connect_integration(
     p_integration_id uuid,
@@ -30,20 +30,20 @@ declare
 begin
     if p_integration_id is null or p_user_id is null or p_lms_connection_id is null or p_external_user_id is null
         or p_scopes is null or p_access_token_enc is null then
-        raise exception 'only p_refresh_token_enc and p_expires_at may be null' using errcode = '22004';
+        raise exception 'of the parameters only p_refresh_token_enc and p_expires_at may be null' using errcode = '22004';
     end if;
     select c.instance_domain into v_domain from public.lms_connections as c
     where c.id = p_lms_connection_id and c.provider = 'canvas' and c.status = 'active';
     if not found then
-        raise exception 'no such connection' using errcode = 'PT404';
+        raise exception 'no active connection has the id in p_lms_connection_id' using errcode = 'PT404';
     end if;
-    -- two tabs of one person finish at the same time: one after the other
+    -- two browser tabs of one person may finish at the same time: the lock puts one after the other
     perform from public.profiles as p where p.user_id = p_user_id for no key update;
     select i.id into v_id from public.integrations as i
     where i.user_id = p_user_id and i.provider = 'canvas' and i.instance_domain = v_domain
     for update;
     if v_id <> p_integration_id then
-        -- the envelopes are bound to the id: the caller seals them again for this one
+        -- the envelopes are bound to the integration's id: the caller must seal them again for this one
         return query select v_id, 'other_id'::text, null::uuid;
         return;
     end if;
@@ -88,9 +88,9 @@ end
 $$;
 
 comment on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz) is
-    'Stores a grant: the integration connected, its tokens, its first sync enqueued. outcome connected; other_id when the '
-    'person has an integration there under the returned id (seal the tokens for it and call again); in_use when that '
-    'Canvas person is connected by another account: nothing is stored. PT404 without an active connection.';
+    'Stores a grant: connects the integration, stores its tokens, enqueues its first sync. outcome connected; other_id when '
+    'the person already has an integration there under the returned id (seal the tokens for it and call again); in_use when '
+    'another account has connected that Canvas person. Only connected stores anything. PT404 without an active connection.';
 
 create function public.svc_disconnect_integration(p_integration_id uuid)
 returns void
@@ -106,7 +106,7 @@ end
 $$;
 
 comment on function public.svc_disconnect_integration(uuid) is
-    'Forgets the tokens and revokes the integration; courses stay. Safe to repeat.';
+    'Deletes the tokens and revokes the integration; courses stay. Safe to repeat.';
 
 create function public.svc_expire_integration(p_integration_id uuid)
 returns boolean
@@ -139,8 +139,8 @@ end
 $$;
 
 comment on function public.svc_expire_integration(uuid) is
-    'The grant is dead: a connected integration becomes expired and its owner gets one notification. False, and no second '
-    'notification, when it was not connected.';
+    'Canvas refuses the grant: a connected integration becomes expired and its owner gets one notification. False, and no '
+    'second notification, when it was not connected.';
 
 create function public.svc_apply_courses(p_integration_id uuid, p_courses jsonb)
 returns table (course_id uuid, canvas_course_id bigint, outcome text, is_active boolean, workflow_state text)
@@ -155,10 +155,10 @@ declare
 begin
     select user_id into v_user_id from public.integrations where id = p_integration_id;
     if not found then
-        raise exception 'no such integration' using errcode = 'PT404';
+        raise exception 'no integration has the id in p_integration_id' using errcode = 'PT404';
     end if;
     if jsonb_typeof(p_courses) is distinct from 'array' then
-        raise exception 'p_courses must be an array' using errcode = '22023';
+        raise exception 'p_courses must be a JSON array' using errcode = '22023';
     end if;
     return query
     with given as (
@@ -196,7 +196,8 @@ begin
         where k.outcome <> 'unchanged'
         order by k.canvas_course_id
         on conflict on constraint courses_integration_id_canvas_course_id_key do update
-        -- a stub says nothing but that it is closed: what we know stays (canvas facts 8)
+        -- Canvas shows a course that is closed to the person as a stub of id and access_restricted_by_date, so what is
+        -- known from before stays
         set name = case when excluded.access_restricted then c.name else excluded.name end,
             course_code = case when excluded.access_restricted then c.course_code else excluded.course_code end,
             term = case when excluded.access_restricted then c.term else excluded.term end,
@@ -205,7 +206,7 @@ begin
             raw_payload = case when excluded.access_restricted then c.raw_payload else excluded.raw_payload end,
             content_hash = case when excluded.access_restricted then c.content_hash else excluded.content_hash end,
             catalog_course_id = coalesce(c.catalog_course_id, excluded.catalog_course_id),
-            -- switched off by the deletion, not by the person
+            -- a course that comes back after its deletion is active again; one that the person switched off stays off
             is_active = c.is_active or (c.workflow_state = 'deleted' and not excluded.access_restricted),
             access_restricted = excluded.access_restricted
         returning c.id, c.canvas_course_id, c.is_active, c.workflow_state
@@ -224,9 +225,9 @@ end
 $$;
 
 comment on function public.svc_apply_courses(uuid, jsonb) is
-    'Courses of one page of the list, each once: keys canvas_course_id, name, course_code, term, workflow_state, time_zone, '
-    'raw_payload, content_hash, access_restricted. Answers what became of each: inserted, updated, unchanged, restricted. '
-    'A restricted one changes nothing but its flag. PT404 without the integration.';
+    'Stores the courses of one page of the list, each once: keys canvas_course_id, name, course_code, term, workflow_state, '
+    'time_zone, raw_payload, content_hash, access_restricted. Returns the outcome of each: inserted, updated, unchanged or '
+    'restricted. A restricted one changes only its flag. PT404 when the integration does not exist.';
 
 create function public.svc_missing_courses(p_integration_id uuid, p_seen bigint[])
 returns jsonb
@@ -250,7 +251,7 @@ as $$
 $$;
 
 comment on function public.svc_missing_courses(uuid, bigint[]) is
-    'Courses that a complete list did not show and that are not yet known to be over: [{course_id, canvas_course_id}].';
+    'Courses that a complete list did not contain and that are not yet known to be over: [{course_id, canvas_course_id}].';
 
 create function public.svc_mark_course(p_course_id uuid, p_workflow_state text default null, p_restricted boolean default false)
 returns boolean
@@ -274,8 +275,8 @@ end
 $$;
 
 comment on function public.svc_mark_course(uuid, text, boolean) is
-    'What a second look at a missing course told: completed, deleted (no longer active) or closed to this person. Rows of '
-    'the course stay. False when it was known.';
+    'Stores what a second look at a missing course showed: completed, deleted (no longer active) or closed to this person. '
+    'Rows of the course stay. False when it was known before.';
 
 create function public.svc_apply_assignments(p_course_id uuid, p_assignments jsonb, p_cursor jsonb)
 returns table (seen int, inserted int, updated int, unchanged int, restored int)
@@ -289,10 +290,10 @@ declare
 begin
     select c.user_id into v_user_id from public.courses as c where c.id = p_course_id;
     if not found then
-        raise exception 'no such course' using errcode = 'PT404';
+        raise exception 'no course has the id in p_course_id' using errcode = 'PT404';
     end if;
     if jsonb_typeof(p_assignments) is distinct from 'array' then
-        raise exception 'p_assignments must be an array' using errcode = '22023';
+        raise exception 'p_assignments must be a JSON array' using errcode = '22023';
     end if;
     return query
     with given as (
@@ -366,8 +367,9 @@ end
 $$;
 
 comment on function public.svc_apply_assignments(uuid, jsonb, jsonb) is
-    'Assignments of one page, each once, as the columns of the table, and the cursor with them. Rows with the same hash are '
-    'not touched; a removed one that is back is restored with the same id. Answers the counts. PT404 without the course.';
+    'Stores the assignments of one page, each once, with the table''s columns as keys, and the cursor with them. Rows with '
+    'an unchanged hash are not touched. A removed one that reappears is restored with the same id. Returns the counts. PT404 '
+    'when the course does not exist.';
 
 create function public.svc_missing_assignments(p_course_id uuid, p_seen bigint[])
 returns bigint[]
@@ -382,7 +384,7 @@ as $$
 $$;
 
 comment on function public.svc_missing_assignments(uuid, bigint[]) is
-    'Canvas ids of assignments that are here, not removed, and were not seen in a complete list.';
+    'Canvas ids of stored assignments that are not removed and were not in a complete list.';
 
 create function public.svc_finish_assignments(p_course_id uuid, p_gone bigint[], p_cursor jsonb)
 returns int
@@ -406,5 +408,5 @@ end
 $$;
 
 comment on function public.svc_finish_assignments(uuid, bigint[], jsonb) is
-    'The end of a complete list: the confirmed missing ones become removed (the rows stay), the cursor says so. Answers how '
-    'many. Safe to repeat.';
+    'Ends a complete list: confirmed missing assignments become removed (their rows stay), and the cursor records it. '
+    'Returns how many. Safe to repeat.';

@@ -47,17 +47,17 @@ grant app_wide_tutor, app_subject_tutor to postgres;
 create schema private;
 
 comment on schema private is
-    'Not exposed: secrets, queues'' insides, audit, and the helpers of policies. No API role has usage on it.';
+    'Not exposed: secrets, the queue''s internals, the audit log, and the helpers of policies. No API role has usage on it.';
 
--- Everything created later starts shut. Platforms of different age have granted new objects to the API roles by default,
--- and Postgres itself lets PUBLIC execute every new function; both are closed here, before the first table. So the files
--- of policies/ only grant, and what they do not name stays the owner's.
+-- Everything created later starts without rights for others. Older platforms granted new objects to the API roles by
+-- default, and Postgres lets PUBLIC execute every new function; both are closed here, before the first table. So the files
+-- of policies/ only grant, and what they do not name stays the owner's alone.
 --
--- Default privileges belong to the role that creates an object. The role postgres is enough: it runs every migration, in
--- production too, and a guard of the tests finds any object of ours with another owner. What the platform's own roles
--- create lies in their schemas.
+-- Default privileges belong to the role that creates an object. Closing those of postgres is enough: it runs every
+-- migration, in production too, and a guard in the tests finds objects of ours with another owner. What the platform's own
+-- roles create lies in their schemas.
 
--- Must be the global form: defaults per schema can only add to it, never take away.
+-- This must be the global form: defaults of a schema can only add to it, never take away.
 alter default privileges for role postgres revoke execute on functions from public;
 alter default privileges for role postgres revoke all on tables from anon, authenticated, service_role;
 alter default privileges for role postgres revoke all on sequences from anon, authenticated, service_role;
@@ -72,8 +72,7 @@ alter default privileges for role postgres in schema public
 
 revoke create on schema public from public;
 
--- Checks of arguments that several rooms share. An argument's error names the parameter, so that the caller knows which of
--- several to mend.
+-- Checks of arguments that several rooms share. The error names the parameter, so that the caller knows which one to change.
 
 create function private.check_time(p_name text, p_value timestamptz)
 returns void
@@ -82,7 +81,7 @@ immutable
 set search_path = ''
 as $$
 begin
-    -- 'infinity' sorts after every other time and '-infinity' before it; clients cannot read years of other than four digits
+    -- 'infinity' sorts after every time and '-infinity' before; many clients read only years of four digits
     if p_value < timestamptz '0001-01-01 00:00:00+00' or p_value >= timestamptz '10000-01-01 00:00:00+00' then
         raise exception '% must be a time in the years 1 to 9999', p_name using errcode = '22023';
     end if;
@@ -92,8 +91,8 @@ $$;
 comment on function private.check_time(text, timestamptz) is
     'Raises 22023 naming the parameter when its value is infinite or outside the years 1 to 9999 (UTC); null passes.';
 
--- One clock for business rules (caps, leases, windows, retention), so that a test can stop it. Column defaults and
--- updated_at keep now(): they say when the row was written.
+-- One clock for business rules (quotas, leases, windows, retention), so that a test can stop it. Column defaults and
+-- updated_at use now(): they say when the row was written.
 
 create function private.test_setting(p_name text)
 returns text
@@ -112,7 +111,7 @@ $$;
 
 comment on function private.test_setting(text) is
     'A setting that only tests may use: null unless the session belongs to a superuser or the owner of the database. '
-    'API requests run in sessions of authenticator, so they cannot bend time or chance.';
+    'API requests run in sessions of authenticator, so they cannot change time or chance.';
 
 create function private.clock()
 returns timestamptz
@@ -122,7 +121,7 @@ parallel safe
 set search_path = ''
 as $$
 begin
-    -- the usual case costs one look at a setting
+    -- outside of tests the setting is empty, and asking for it is the only cost
     if nullif(current_setting('app.frozen_now', true), '') is null then
         return now();
     end if;
@@ -138,7 +137,7 @@ returns date
 language sql
 stable
 parallel safe
--- asked by private.my_tutoring in the caller's name
+-- private.my_tutoring calls it in the caller's name, who may not use the schema private
 security definer
 set search_path = ''
 as $$

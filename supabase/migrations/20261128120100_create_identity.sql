@@ -3,23 +3,23 @@
 
 set lock_timeout = '5s';
 
--- Values stand in the order of a life, not of the alphabet.
+-- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.user_role as enum ('student', 'tutor', 'parent', 'teacher', 'admin');
 comment on type public.user_role is
-    'What an account is for; one role each. student: learns; tutor: sees the students assigned to him; parent: sees '
-    'children with consent; teacher: prepares classes and sees no student; admin: staff, through the role app_admin.';
+    'What an account is for; each has one role. student: learns. tutor: sees the students assigned to them. parent: sees '
+    'children with consent. teacher: prepares classes and sees no student. admin: staff, through the role app_admin.';
 
 create type public.learning_style as enum ('visual', 'textual', 'mixed');
-comment on type public.learning_style is 'How a learner says he takes things in best.';
+comment on type public.learning_style is 'How learners say they learn best.';
 
 create type public.guardianship_status as enum ('pending', 'active', 'revoked');
 comment on type public.guardianship_status is
-    'pending: asked for, no access; active: consent is recorded; revoked: withdrawn by either side or by staff.';
+    'pending: asked for, no access. active: consent is recorded. revoked: withdrawn by either side or by staff.';
 
 create type public.consent_basis as enum ('student_consent', 'minor_verified');
 comment on type public.consent_basis is
-    'student_consent: the student accepted; minor_verified: staff checked that the student is a minor, until a date.';
+    'student_consent: the student accepted. minor_verified: staff checked that the student is a minor until valid_until.';
 
 -- The exposed half of a person; auth.users is the other. It holds only what related people may see: settings, statistics
 -- and secrets live in siblings, because a row is shown whole or not at all.
@@ -81,7 +81,7 @@ create trigger trg_profiles_audit after update of role on public.profiles
 for each row when (old.role is distinct from new.role)
 execute function private.audit('user_id', 'user_id', 'role');
 
--- What a person sets up for himself; nobody else sees it. Written by the person; the row is made at sign-up.
+-- A person's own settings. Only the person reads and writes them; the row is made at sign-up.
 
 create table public.user_settings (
     user_id uuid primary key,
@@ -109,8 +109,8 @@ comment on column public.user_settings.preferences is 'Free-form settings of the
 comment on column public.user_settings.voice_preference is 'Voice chosen for spoken sessions.';
 comment on column public.user_settings.learning_preferences is 'Free-form answers about how the person learns; at most 64 KiB.';
 comment on column public.user_settings.learning_style is 'How explanations are best presented.';
-comment on column public.user_settings.nudge_frequency_cap is 'Most nudges per local day; 0 means none at all.';
-comment on column public.user_settings.disclaimer_shown is 'The notice about answers written by a model was shown; never taken back.';
+comment on column public.user_settings.nudge_frequency_cap is 'At most so many nudges per local day; 0 means none.';
+comment on column public.user_settings.disclaimer_shown is 'The notice about answers written by a model was shown; stays true.';
 comment on column public.user_settings.created_at is 'When the row was made.';
 comment on column public.user_settings.updated_at is 'When the row last changed.';
 
@@ -120,12 +120,13 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    raise exception 'disclaimer_shown cannot be taken back' using errcode = '23514';
+    raise exception 'disclaimer_shown cannot go back to false' using errcode = '23514',
+        hint = 'Leave the column out, or send true.';
 end
 $$;
 
 comment on function private.keep_disclaimer_shown() is
-    'BEFORE UPDATE on user_settings when disclaimer_shown would go back to false: 23514.';
+    'BEFORE UPDATE on user_settings: raises 23514 when disclaimer_shown would go back to false.';
 
 create trigger trg_user_settings_disclaimer before update on public.user_settings
 for each row when (old.disclaimer_shown and not new.disclaimer_shown)
@@ -134,7 +135,7 @@ execute function private.keep_disclaimer_shown();
 create trigger trg_user_settings_updated_at before update on public.user_settings
 for each row execute function public.set_updated_at();
 
--- Figures the system keeps about a person. Nobody writes them by REST: a learner must not set his own points.
+-- Figures the system keeps about a person. Nobody writes them by REST: learners must not set their own points.
 -- Filled by refresh_user_stats and touch_last_active.
 
 create table public.user_stats (
@@ -161,8 +162,8 @@ comment on column public.user_stats.updated_at is 'When the row last changed.';
 create trigger trg_user_stats_updated_at before update on public.user_stats
 for each row execute function public.set_updated_at();
 
--- Who may look after whom. A parent account alone shows nothing: access needs a recorded consent, begins with it and ends
--- on revocation or after valid_until. Staff proposes and verifies; the student answers with respond_guardianship; either
+-- Which parent may see which student. A parent account alone shows nothing: access begins with a recorded consent and ends
+-- on revocation or after valid_until. Staff propose and verify, the student answers with respond_guardianship, and either
 -- side ends it with revoke_guardianship. Every change is audited.
 
 create table public.guardianships (
@@ -194,7 +195,7 @@ create table public.guardianships (
 );
 
 create index idx_guardianships_student_id on public.guardianships (student_id);
--- private.my_guardians()
+-- for private.my_guardians()
 create index idx_guardianships_student_id_active on public.guardianships (student_id, parent_id)
 where status = 'active';
 create index idx_guardianships_consented_by on public.guardianships (consented_by);
@@ -204,7 +205,7 @@ comment on column public.guardianships.id is 'Key.';
 comment on column public.guardianships.parent_id is 'The adult; must have role parent.';
 comment on column public.guardianships.student_id is 'The child; must have role student.';
 comment on column public.guardianships.status is 'Only active gives access.';
-comment on column public.guardianships.relationship is 'For people: mother, uncle, carer.';
+comment on column public.guardianships.relationship is 'For people to read: mother, uncle, carer.';
 comment on column public.guardianships.consent_basis is 'Why access is lawful; required while active.';
 comment on column public.guardianships.consented_by is 'Who recorded the consent: the student, or staff for a minor.';
 comment on column public.guardianships.consented_at is 'When consent was recorded; required while active.';
@@ -226,7 +227,7 @@ begin
     elsif new.status = 'revoked' then
         new.revoked_at := private.clock();
     else
-        -- asked for again: the old consent says nothing about the new request
+        -- asked for again: the old consent does not cover the new request
         new.consent_basis := null;
         new.consented_by := null;
         new.consented_at := null;
@@ -238,7 +239,7 @@ end
 $$;
 
 comment on function private.stamp_guardianship() is
-    'BEFORE UPDATE on guardianships when status changes: notes who consented and when, or when it ended.';
+    'BEFORE UPDATE on guardianships when status changes: records who consented and when, or when it ended.';
 
 create trigger trg_guardianships_roles before insert or update of parent_id, student_id on public.guardianships
 for each row execute function private.check_profile_role('parent_id', 'parent', 'student_id', 'student');
@@ -260,8 +261,8 @@ for each row execute function private.audit(
     'id', 'student_id', 'parent_id', 'student_id', 'status', 'consent_basis', 'consented_by', 'valid_until'
 );
 
--- Who a person is at an identity provider we no longer sign in with: the old Cognito subject. LTI subjects have their own
--- table, because a Canvas platform is more than an issuer string. Only the service reads or writes it.
+-- Who a person is at an identity provider that nobody signs in with any more: the old Cognito subject. LTI subjects have
+-- their own table, because a Canvas platform is more than an issuer string. Only the service reads or writes it.
 
 create table private.external_identities (
     id uuid primary key default gen_random_uuid(),
@@ -283,9 +284,9 @@ create index idx_external_identities_user_id on private.external_identities (use
 comment on table private.external_identities is 'The same person at an outside identity provider.';
 comment on column private.external_identities.id is 'Key.';
 comment on column private.external_identities.user_id is 'Our account.';
-comment on column private.external_identities.kind is 'Which sort of provider; today only cognito.';
+comment on column private.external_identities.kind is 'The kind of provider; only cognito is known.';
 comment on column private.external_identities.issuer is 'The provider''s issuer address.';
-comment on column private.external_identities.subject is 'The person''s id there.';
+comment on column private.external_identities.subject is 'The person''s id at the provider.';
 comment on column private.external_identities.created_at is 'When the two were linked.';
 
 create function public.svc_link_external_identity(p_user_id uuid, p_kind text, p_issuer text, p_subject text)
@@ -299,13 +300,13 @@ declare
     v_id uuid;
 begin
     if p_user_id is null or p_kind is null or p_issuer is null or p_subject is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_user_id, p_kind, p_issuer and p_subject must not be null' using errcode = '22004';
     end if;
     if p_kind <> 'cognito' then
-        raise exception 'unknown kind of identity' using errcode = '22023';
+        raise exception 'p_kind must be cognito' using errcode = '22023';
     end if;
     if not exists (select from auth.users where id = p_user_id) then
-        raise exception 'no such account' using errcode = 'PT404';
+        raise exception 'no account has the id in p_user_id' using errcode = 'PT404';
     end if;
     insert into private.external_identities (user_id, kind, issuer, subject)
     values (p_user_id, p_kind, p_issuer, p_subject)
@@ -313,15 +314,16 @@ begin
     select id into v_id from private.external_identities
     where issuer = p_issuer and subject = p_subject and user_id = p_user_id;
     if not found then
-        raise exception 'that identity belongs to another account' using errcode = 'PT409';
+        raise exception 'this identity is linked to another account' using errcode = 'PT409',
+            hint = 'Find that account with svc_find_external_identity.';
     end if;
     return v_id;
 end
 $$;
 
 comment on function public.svc_link_external_identity(uuid, text, text, text) is
-    'Links an outside identity to an account and returns the link''s id; safe to repeat. PT404 without the account, PT409 '
-    'when the identity is another account''s.';
+    'Links an outside identity to an account and returns the link''s id. Safe to repeat. PT404 when the account does not '
+    'exist, PT409 when the identity is linked to another account.';
 
 create function public.svc_find_external_identity(p_kind text, p_issuer text, p_subject text)
 returns uuid
@@ -539,7 +541,8 @@ create trigger trg_users_profile_role after update of raw_app_meta_data on auth.
 for each row when (old.raw_app_meta_data ->> 'role' is distinct from new.raw_app_meta_data ->> 'role')
 execute function private.handle_new_user_role();
 
--- A person who stops being tutor or parent keeps no access by an old row; a student in somebody's care stays a student.
+-- Whoever stops being a tutor or parent keeps no access through an old row. A student with an active tutor or guardian
+-- stays a student.
 
 create function private.on_role_change()
 returns trigger
@@ -554,18 +557,18 @@ begin
         )
         or exists (select from public.guardianships where student_id = old.user_id and status = 'active')
     ) then
-        raise exception 'a student with an active tutor or guardian keeps the role'
+        raise exception 'a student with an active tutor or guardian cannot change the role'
             using errcode = '23514', hint = 'End the assignments and guardianships first.';
     end if;
     if old.role = 'student' then
-        -- what is paused or only asked for must not come to life for somebody who is no student
+        -- a paused assignment or a pending request must not become active for somebody who is no longer a student
         update public.tutor_student_assignments set status = 'completed'
         where student_id = old.user_id and status = 'paused';
         update public.guardianships set status = 'revoked'
         where student_id = old.user_id and status = 'pending';
     elsif old.role = 'tutor' then
         update public.tutor_student_assignments
-        -- an assignment that had not begun ends on the day it would have
+        -- an assignment that had not begun ends on the day it would have begun: end_date must not precede start_date
         set status = 'completed', end_date = greatest(start_date, private.today())
         where tutor_id = old.user_id and status in ('active', 'paused');
     elsif old.role = 'parent' then
@@ -577,14 +580,14 @@ end
 $$;
 
 comment on function private.on_role_change() is
-    'AFTER UPDATE OF role on profiles: ends the assignments of a former tutor and the guardianships of a former parent; '
-    '23514 for a student with an active assignment or guardianship, paused and pending ones end.';
+    'AFTER UPDATE OF role on profiles: ends the assignments of a former tutor and the guardianships of a former parent. A '
+    'student with an active assignment or guardianship keeps the role (23514); paused and pending ones end.';
 
 create trigger trg_profiles_role after update of role on public.profiles
 for each row when (old.role is distinct from new.role)
 execute function private.on_role_change();
 
--- The same rows the sign-up trigger makes, for an account that somehow lacks them.
+-- Makes the rows that the sign-up trigger makes, for an account that lacks them because the trigger failed.
 
 create function private.ensure_profile()
 returns public.profiles
@@ -600,7 +603,7 @@ begin
     perform private.create_profile(u.id, u.raw_app_meta_data) from auth.users as u where u.id = v_caller;
     select * into v_profile from public.profiles where user_id = v_caller;
     if not found then
-        raise exception 'the account is gone' using errcode = 'PT404';
+        raise exception 'the account no longer exists' using errcode = 'PT404', hint = 'Sign in again.';
     end if;
     return v_profile;
 end
@@ -618,7 +621,7 @@ begin atomic
 end;
 
 comment on function public.ensure_profile() is
-    'The caller''s profile, made if it is missing, with settings and statistics.';
+    'The caller''s profile. Makes it when it is missing, with settings and statistics. PT404 when the account is deleted.';
 
 create function private.touch_last_active()
 returns void
@@ -632,7 +635,7 @@ declare
 begin
     update public.user_stats set last_active = private.clock()
     where user_id = v_caller
-      -- five minutes is fine enough for streaks and keeps the row quiet
+      -- five minutes is precise enough for streaks, and most calls write nothing
       and (last_active is null or last_active <= private.clock() - interval '5 minutes');
 end
 $$;
@@ -649,9 +652,9 @@ begin atomic
 end;
 
 comment on function public.touch_last_active() is
-    'Notes that the caller is here; writes at most once in five minutes.';
+    'Records that the caller is active. Writes at most once in five minutes.';
 
--- The student answers a parent's request; both sides can end it.
+-- The student answers a parent's request. Both sides can end it.
 
 create function private.respond_guardianship(p_id uuid, p_accept boolean)
 returns public.guardianships
@@ -665,18 +668,20 @@ declare
     v_row public.guardianships;
 begin
     if p_id is null or p_accept is null then
-        raise exception 'p_id and p_accept are required' using errcode = '22004';
+        raise exception 'p_id and p_accept must not be null' using errcode = '22004';
     end if;
     select * into v_row from public.guardianships
     where id = p_id and v_caller in (parent_id, student_id) for update;
     if not found then
-        raise exception 'no such guardianship' using errcode = 'PT404';
+        raise exception 'no guardianship of yours has the id in p_id' using errcode = 'PT404';
     end if;
     if v_row.student_id <> v_caller then
-        raise exception 'only the student can answer' using errcode = '42501';
+        raise exception 'only the student can answer this request' using errcode = '42501',
+            hint = 'A parent can end it with revoke_guardianship.';
     end if;
     if v_row.status <> 'pending' then
-        raise exception 'the guardianship is not waiting for an answer' using errcode = '23514';
+        raise exception 'the request was already answered or ended' using errcode = '23514',
+            hint = 'Read its status.';
     end if;
     if p_accept then
         update public.guardianships
@@ -702,7 +707,7 @@ begin atomic
 end;
 
 comment on function public.respond_guardianship(uuid, boolean) is
-    'The student accepts or refuses a pending guardianship; accepting is the consent. 42501 for the parent, PT404 for '
+    'The student accepts or refuses a pending guardianship; accepting it is the consent. 42501 for the parent, PT404 for '
     'others, 23514 when it is not pending.';
 
 create function private.revoke_guardianship(p_id uuid)
@@ -717,12 +722,12 @@ declare
     v_row public.guardianships;
 begin
     if p_id is null then
-        raise exception 'p_id is required' using errcode = '22004';
+        raise exception 'p_id must not be null' using errcode = '22004';
     end if;
     update public.guardianships set status = 'revoked'
     where id = p_id and v_caller in (parent_id, student_id) returning * into v_row;
     if not found then
-        raise exception 'no such guardianship' using errcode = 'PT404';
+        raise exception 'no guardianship of yours has the id in p_id' using errcode = 'PT404';
     end if;
     return v_row;
 end
@@ -740,8 +745,8 @@ begin atomic
 end;
 
 comment on function public.revoke_guardianship(uuid) is
-    'The parent or the student ends a guardianship, asked for or active; access stops at once. Repeating it is harmless. '
-    'PT404 for anybody else.';
+    'The parent or the student ends a pending or active guardianship; access stops at once. Safe to repeat. PT404 for '
+    'anybody else.';
 
 -- Granted to app_admin alone. A token keeps that role after its owner lost it, so the function asks the profile as well;
 -- otherwise a demoted administrator could promote themselves again.

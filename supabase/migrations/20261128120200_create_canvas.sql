@@ -3,26 +3,26 @@
 
 set lock_timeout = '5s';
 
--- Values stand in the order of a life, not of the alphabet.
+-- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.integration_provider as enum ('canvas', 'google_calendar', 'outlook_calendar');
 comment on type public.integration_provider is 'Outside systems a person can connect.';
 
 create type public.integration_status as enum ('pending', 'connected', 'expired', 'revoked', 'error');
 comment on type public.integration_status is
-    'pending: started; connected: tokens work; expired: the grant died, connect again; revoked: disconnected by the '
-    'person; error: the provider refuses for another reason.';
+    'pending: started. connected: tokens work. expired: Canvas no longer accepts the grant; connect again. revoked: '
+    'disconnected by the person. error: the provider refuses for another reason.';
 
 create type public.lms_connection_status as enum ('active', 'disabled');
 comment on type public.lms_connection_status is 'active: people may connect; disabled: no new grants and no sync.';
 
 create type public.assignment_status as enum ('open', 'submitted', 'graded', 'removed');
 comment on type public.assignment_status is
-    'Mirrors Canvas, in any order. open: nothing handed in; submitted: also while review is pending; graded; removed: '
-    'gone from a complete listing, kept because our own work hangs on it.';
+    'Mirrors Canvas, in any order. open: nothing handed in. submitted: also while review is pending. graded. removed: '
+    'missing from a complete listing; kept because headstarts and plans refer to it.';
 
--- One row per school's installation of Canvas, and with it the list of hosts our servers may call at all. Written by staff.
--- The client secret is in private.lms_connection_secrets; LTI has its own tables, for one installation has several keys.
+-- One row per school's installation of Canvas. The rows are also the list of hosts that our servers may call. Staff write
+-- it. The client secret is in private.lms_connection_secrets. LTI has its own tables: one installation has several keys.
 
 create table public.lms_connections (
     id uuid primary key default gen_random_uuid(),
@@ -46,11 +46,11 @@ create table public.lms_connections (
 
 comment on table public.lms_connections is 'An installation of Canvas that people can connect to.';
 comment on column public.lms_connections.id is 'Key.';
-comment on column public.lms_connections.provider is 'Kind of system; today only canvas.';
+comment on column public.lms_connections.provider is 'Kind of system; only canvas is known.';
 comment on column public.lms_connections.instance_domain is 'Lower-case host, or host:port, of the installation.';
 comment on column public.lms_connections.name is 'What people call it, usually the school''s name.';
 comment on column public.lms_connections.status is 'Only active ones are shown and called.';
-comment on column public.lms_connections.oauth_client_id is 'Id of our developer key there; not a secret.';
+comment on column public.lms_connections.oauth_client_id is 'Id of our developer key at the installation; not a secret.';
 comment on column public.lms_connections.settings is 'Settings of this installation, readable by its users.';
 comment on column public.lms_connections.created_at is 'When it was registered.';
 comment on column public.lms_connections.updated_at is 'When the row last changed.';
@@ -61,7 +61,7 @@ for each row execute function private.enforce_transition('status', '>active', 'a
 create trigger trg_lms_connections_updated_at before update on public.lms_connections
 for each row execute function public.set_updated_at();
 
--- The secret half of lms_connections. Encrypted by the functions before it comes here; the key never does.
+-- The secret half of lms_connections. The functions encrypt it before they store it; the key never comes here.
 
 create table private.lms_connection_secrets (
     lms_connection_id uuid primary key,
@@ -91,10 +91,10 @@ set search_path = ''
 as $$
 begin
     if p_lms_connection_id is null or p_secret_enc is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_lms_connection_id and p_secret_enc must not be null' using errcode = '22004';
     end if;
     if not exists (select from public.lms_connections where id = p_lms_connection_id) then
-        raise exception 'no such connection' using errcode = 'PT404';
+        raise exception 'no connection has the id in p_lms_connection_id' using errcode = 'PT404';
     end if;
     insert into private.lms_connection_secrets (lms_connection_id, oauth_client_secret_enc)
     values (p_lms_connection_id, p_secret_enc)
@@ -103,8 +103,8 @@ end
 $$;
 
 comment on function public.svc_put_lms_secret(uuid, text) is
-    'Stores the encrypted client secret of an installation. PT404 without the connection, 23514 for anything that is not '
-    'an envelope.';
+    'Stores the encrypted client secret of an installation. PT404 when the connection does not exist, 23514 when the text '
+    'is not an envelope.';
 
 create function public.svc_get_lms_secret(p_lms_connection_id uuid)
 returns text
@@ -118,8 +118,8 @@ $$;
 
 comment on function public.svc_get_lms_secret(uuid) is 'The encrypted client secret of an installation, or null.';
 
--- One person's grant at one outside system. Written by the functions; tokens are in private.integration_tokens.
--- Reconnecting keeps the row and its id, so that courses stay attached.
+-- One person's grant at one outside system. The functions write it; tokens are in private.integration_tokens.
+-- Connecting again keeps the row and its id, so that courses stay attached.
 
 create table public.integrations (
     id uuid primary key default gen_random_uuid(),
@@ -143,7 +143,7 @@ create table public.integrations (
     constraint integrations_metadata_check check (jsonb_typeof(metadata) = 'object')
 );
 
--- one person at the provider belongs to one account here, until disconnected
+-- a person at the provider is connected to one account here, until it is disconnected
 create unique index uq_integrations_external_user
 on public.integrations (provider, instance_domain, external_user_id)
 where external_user_id is not null and status <> 'revoked';
@@ -155,10 +155,10 @@ comment on column public.integrations.user_id is 'Whose connection.';
 comment on column public.integrations.provider is 'Which kind of system.';
 comment on column public.integrations.lms_connection_id is 'Which installation; required for Canvas.';
 comment on column public.integrations.instance_domain is 'Host of the installation; empty for systems that have only one.';
-comment on column public.integrations.external_user_id is 'The person''s id there; Canvas ids are global.';
+comment on column public.integrations.external_user_id is 'The person''s id at the provider; Canvas ids are global.';
 comment on column public.integrations.status is 'Whether the grant works.';
 comment on column public.integrations.scopes is 'What the person allowed.';
-comment on column public.integrations.metadata is 'Facts about the grant; no token and no other people''s records.';
+comment on column public.integrations.metadata is 'More about the grant; no token and no other people''s records.';
 comment on column public.integrations.created_at is 'When it was first connected.';
 comment on column public.integrations.updated_at is 'When the row last changed.';
 
@@ -175,9 +175,9 @@ for each row execute function private.enforce_transition(
 create trigger trg_integrations_updated_at before update on public.integrations
 for each row execute function public.set_updated_at();
 
--- The tokens behind integrations. Encrypted by the functions (AES-256-GCM, row id and field as associated data).
--- Two guards against a refresh token that dies when used twice: `version` (a stale writer changes nothing) and a short
--- lease for the one process that refreshes. Reading a token leaves a line in the audit log.
+-- The tokens of integrations. The functions encrypt them (AES-256-GCM, row id and field as associated data).
+-- A refresh at Canvas invalidates the previous token, so two at once would lock the person out. Two guards prevent it:
+-- `version` (a stale writer changes nothing) and a short lease for the one process that refreshes. Reading a token is audited.
 
 create table private.integration_tokens (
     integration_id uuid primary key,
@@ -200,11 +200,11 @@ create table private.integration_tokens (
 comment on table private.integration_tokens is 'Access and refresh token of an integration, encrypted.';
 comment on column private.integration_tokens.integration_id is 'Whose tokens.';
 comment on column private.integration_tokens.access_token_enc is 'Envelope v<key number>:<base64url>.';
-comment on column private.integration_tokens.refresh_token_enc is 'Envelope; absent where the provider gave none.';
-comment on column private.integration_tokens.expires_at is 'When the access token dies.';
-comment on column private.integration_tokens.version is 'Counts writes; a writer names the one he read.';
-comment on column private.integration_tokens.refresh_holder is 'Process that is refreshing now.';
-comment on column private.integration_tokens.refresh_until is 'End of its lease; a killed one is replaced after it.';
+comment on column private.integration_tokens.refresh_token_enc is 'Envelope; null where the provider gave none.';
+comment on column private.integration_tokens.expires_at is 'When the access token expires.';
+comment on column private.integration_tokens.version is 'Counts writes; a writer names the version it read.';
+comment on column private.integration_tokens.refresh_holder is 'The process that is refreshing now.';
+comment on column private.integration_tokens.refresh_until is 'End of its lease; afterwards another process may refresh.';
 comment on column private.integration_tokens.created_at is 'When tokens were first stored.';
 comment on column private.integration_tokens.updated_at is 'When the row last changed.';
 
@@ -228,10 +228,10 @@ declare
     v_version int;
 begin
     if p_integration_id is null or p_access_token_enc is null then
-        raise exception 'p_integration_id and p_access_token_enc are required' using errcode = '22004';
+        raise exception 'p_integration_id and p_access_token_enc must not be null' using errcode = '22004';
     end if;
     if not exists (select from public.integrations where id = p_integration_id) then
-        raise exception 'no such integration' using errcode = 'PT404';
+        raise exception 'no integration has the id in p_integration_id' using errcode = 'PT404';
     end if;
     if p_expected_version is null then
         insert into private.integration_tokens as t (integration_id, access_token_enc, refresh_token_enc, expires_at)
@@ -257,8 +257,8 @@ $$;
 
 comment on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) is
     'Stores tokens and returns their new version. Without a refresh token the stored one stays, because Canvas sends it '
-    'only once. With p_expected_version a stale writer, or one whose row is gone, changes nothing and gets null. PT404 '
-    'without the integration, 23514 for anything that is not an envelope.';
+    'only once. With p_expected_version, a stale writer or one whose row is gone changes nothing and gets null. PT404 when '
+    'the integration does not exist, 23514 when a text is not an envelope.';
 
 create function public.svc_get_integration_token(p_integration_id uuid, p_lock boolean default false)
 returns table (
@@ -295,8 +295,8 @@ end
 $$;
 
 comment on function public.svc_get_integration_token(uuid, boolean) is
-    'The encrypted tokens of an integration, or no row; audited. p_lock keeps the row locked to the end of the '
-    'transaction, which over REST is this call: there, use svc_begin_token_refresh.';
+    'The encrypted tokens of an integration, or no row; audited. p_lock keeps the row locked until the transaction ends. '
+    'Over REST that is this call alone; use svc_begin_token_refresh there.';
 
 create function public.svc_delete_integration_token(p_integration_id uuid)
 returns void
@@ -308,7 +308,7 @@ as $$
     delete from private.integration_tokens where integration_id = p_integration_id;
 $$;
 
-comment on function public.svc_delete_integration_token(uuid) is 'Forgets the tokens of an integration; safe to repeat.';
+comment on function public.svc_delete_integration_token(uuid) is 'Deletes the tokens of an integration. Safe to repeat.';
 
 create function public.svc_begin_token_refresh(p_integration_id uuid, p_holder text, p_ttl_s int default 30)
 returns boolean
@@ -319,7 +319,7 @@ set search_path = ''
 as $$
 begin
     if p_integration_id is null or p_holder is null or p_ttl_s is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_integration_id, p_holder and p_ttl_s must not be null' using errcode = '22004';
     end if;
     if p_ttl_s not between 1 and 600 then
         raise exception 'p_ttl_s must be between 1 and 600' using errcode = '22003';
@@ -333,8 +333,8 @@ end
 $$;
 
 comment on function public.svc_begin_token_refresh(uuid, text, int) is
-    'True for the one process that may refresh now, for p_ttl_s seconds; repeating it extends the lease. False: somebody '
-    'else is at it, or there are no tokens: wait and read again.';
+    'True for the one process that may refresh, for p_ttl_s seconds; repeating it extends the lease. False: another process '
+    'holds the lease, or there are no tokens. Then wait and read the tokens again.';
 
 create function public.svc_end_token_refresh(p_integration_id uuid, p_holder text)
 returns boolean
@@ -351,10 +351,10 @@ end
 $$;
 
 comment on function public.svc_end_token_refresh(uuid, text) is
-    'Gives the right to refresh back; false when the caller does not hold it.';
+    'Gives the lease back; false when the caller does not hold it.';
 
--- One row per Canvas authorization that was started. The state itself is known to the browser only; we keep its hash, and
--- who started: a code is exchanged only by that person.
+-- One row per Canvas authorization that was started. Only the browser knows the state; we keep its hash and who started it.
+-- A code is exchanged only for that person.
 
 create table private.oauth_states (
     state_hash text primary key,
@@ -379,13 +379,13 @@ create index idx_oauth_states_expires_at on private.oauth_states (expires_at);
 
 comment on table private.oauth_states is 'A Canvas authorization under way.';
 comment on column private.oauth_states.state_hash is 'SHA-256 of the state parameter.';
-comment on column private.oauth_states.user_id is 'Who started.';
+comment on column private.oauth_states.user_id is 'Who started it.';
 comment on column private.oauth_states.lms_connection_id is 'At which installation.';
 comment on column private.oauth_states.code_verifier_enc is 'PKCE verifier, encrypted, where one is used.';
 comment on column private.oauth_states.redirect_path is 'Where the browser goes afterwards; checked by the functions.';
 comment on column private.oauth_states.created_at is 'When it was started.';
-comment on column private.oauth_states.expires_at is 'From this moment on it is worth nothing; ten minutes.';
-comment on column private.oauth_states.consumed_at is 'When it was used; once only.';
+comment on column private.oauth_states.expires_at is 'When it stops being valid: ten minutes after the start.';
+comment on column private.oauth_states.consumed_at is 'When it was used; it can be used once.';
 
 create function public.svc_create_oauth_state(
     p_state_hash text,
@@ -402,11 +402,12 @@ set search_path = ''
 as $$
 begin
     if p_state_hash is null or p_user_id is null or p_lms_connection_id is null then
-        raise exception 'p_state_hash, p_user_id and p_lms_connection_id are required' using errcode = '22004';
+        raise exception 'p_state_hash, p_user_id and p_lms_connection_id must not be null' using errcode = '22004';
     end if;
     if not exists (select from auth.users where id = p_user_id)
        or not exists (select from public.lms_connections where id = p_lms_connection_id) then
-        raise exception 'no such person or connection' using errcode = 'PT404';
+        raise exception 'no person has the id in p_user_id, or no connection the one in p_lms_connection_id'
+            using errcode = 'PT404';
     end if;
     insert into private.oauth_states (
         state_hash, user_id, lms_connection_id, redirect_path, code_verifier_enc, created_at, expires_at
@@ -419,7 +420,7 @@ end
 $$;
 
 comment on function public.svc_create_oauth_state(text, uuid, uuid, text, text) is
-    'Remembers a started authorization for ten minutes. PT404 without the person or the connection.';
+    'Stores a started authorization for ten minutes. PT404 when the person or the connection does not exist.';
 
 create function public.svc_peek_oauth_state(p_state_hash text)
 returns table (
@@ -448,7 +449,7 @@ as $$
 $$;
 
 comment on function public.svc_peek_oauth_state(text) is
-    'The state as it stands, with outcome ok, used or expired; no row when it is unknown. Consumes nothing.';
+    'The state as it is, with outcome ok, used or expired; no row when it is unknown. Consumes nothing.';
 
 create function public.svc_consume_oauth_state(p_state_hash text, p_user_id uuid)
 returns table (
@@ -469,9 +470,9 @@ declare
     v_state private.oauth_states;
 begin
     if p_state_hash is null or p_user_id is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_state_hash and p_user_id must not be null' using errcode = '22004';
     end if;
-    -- two at once: the second waits here and finds it used
+    -- of two calls at once the second waits here and finds the state used
     select * into v_state from private.oauth_states as s where s.state_hash = p_state_hash for update;
     if not found then
         return;
@@ -496,11 +497,11 @@ end
 $$;
 
 comment on function public.svc_consume_oauth_state(text, uuid) is
-    'Uses a state up, once, for the person who started it: outcome ok with the row. Otherwise nothing is consumed, the '
-    'other columns are null and outcome says not_yours, used or expired; no row when it is unknown.';
+    'Consumes a state, once, for the person who started it: outcome ok with the row. Otherwise nothing is consumed, the '
+    'other columns are null and outcome says not_yours, used or expired. No row when the state is unknown.';
 
--- A Canvas course as one person sees it; two students of one course have two rows. Written by the sync; the person only
--- chooses which ones are worked on. Not the catalogue: that is catalog_courses, linked by the normalised code.
+-- A Canvas course as one person sees it; two students of one course have two rows. Sync writes it; the person only chooses
+-- which courses are synced. The catalogue is another table, catalog_courses, linked by the normalised code.
 
 create table public.courses (
     id uuid primary key default gen_random_uuid(),
@@ -536,15 +537,15 @@ comment on table public.courses is 'A person''s Canvas course.';
 comment on column public.courses.id is 'Key.';
 comment on column public.courses.user_id is 'Whose course.';
 comment on column public.courses.integration_id is 'The grant it came through; a Canvas id means nothing without it.';
-comment on column public.courses.canvas_course_id is 'Id in Canvas; read it as text in JavaScript, it passes 2^53.';
+comment on column public.courses.canvas_course_id is 'Id in Canvas; may exceed 2^53, so read it as text in JavaScript.';
 comment on column public.courses.catalog_course_id is 'The same course in our catalogue, if the code is known there.';
-comment on column public.courses.name is 'Name; the code, or Course <canvas id>, where Canvas has none.';
+comment on column public.courses.name is 'Its name; the code, or Course <canvas id>, where Canvas has none.';
 comment on column public.courses.course_code is 'Code as Canvas gives it.';
 comment on column public.courses.term is 'Name of the term.';
 comment on column public.courses.is_active is 'Synced and shown; the person may switch it off.';
 comment on column public.courses.raw_payload is 'What Canvas sent, without enrolments and other people''s records.';
-comment on column public.courses.content_hash is 'Hash of the fields that count as content; equal means nothing to write.';
-comment on column public.courses.access_restricted is 'Canvas shows only a stub now; the other columns are older.';
+comment on column public.courses.content_hash is 'Hash of the fields that count as content; sync skips an equal one.';
+comment on column public.courses.access_restricted is 'Canvas shows only a stub now; the other columns are from before.';
 comment on column public.courses.workflow_state is 'State in Canvas: available, completed, deleted and others.';
 comment on column public.courses.time_zone is 'IANA name of the course''s zone, for due dates.';
 comment on column public.courses.created_at is 'When sync first saw it.';
@@ -553,8 +554,8 @@ comment on column public.courses.updated_at is 'When the row last changed.';
 create trigger trg_courses_updated_at before update on public.courses
 for each row execute function public.set_updated_at();
 
--- An assignment of a person's Canvas course, with that person's own submission state. Written by the sync, HTML sanitised
--- before it comes here. Canvas deletes; we mark removed, and only after a complete listing without it was confirmed.
+-- An assignment of a person's Canvas course, with that person's own submission state. Sync writes it, with sanitised HTML.
+-- What Canvas deleted is marked removed, and only after a complete listing without it was confirmed.
 
 create table public.assignments (
     id uuid primary key default gen_random_uuid(),
@@ -590,9 +591,9 @@ create table public.assignments (
     constraint assignments_raw_payload_check check (jsonb_typeof(raw_payload) = 'object')
 );
 
--- a person's calendar
+-- for a person's calendar
 create index idx_assignments_user_id on public.assignments (user_id, due_at);
--- what falls due soon, for the automatic headstarts
+-- for the automatic headstarts: what is due soon
 create index idx_assignments_due_at on public.assignments (due_at) where status = 'open';
 create index idx_assignments_course_id on public.assignments (course_id, user_id);
 
@@ -600,23 +601,23 @@ comment on table public.assignments is 'An assignment of a person''s Canvas cour
 comment on column public.assignments.id is 'Key.';
 comment on column public.assignments.user_id is 'Whose assignment.';
 comment on column public.assignments.course_id is 'In which course of that person.';
-comment on column public.assignments.canvas_assignment_id is 'Id in Canvas; read it as text in JavaScript, it passes 2^53.';
+comment on column public.assignments.canvas_assignment_id is 'Id in Canvas; may exceed 2^53, so read it as text in JavaScript.';
 comment on column public.assignments.title is 'Title.';
 comment on column public.assignments.description_html is 'The task, sanitised; null while Canvas locks it for the person.';
 comment on column public.assignments.due_at is 'When it is due for this person.';
 comment on column public.assignments.unlock_at is 'When it opens for this person.';
 comment on column public.assignments.lock_at is 'When it closes for this person.';
-comment on column public.assignments.points_possible is 'Most points it can bring.';
+comment on column public.assignments.points_possible is 'The most points it can bring.';
 comment on column public.assignments.submission_types is 'How it can be handed in, as Canvas names it.';
-comment on column public.assignments.position is 'Place in its group.';
+comment on column public.assignments.position is 'Its position within its group.';
 comment on column public.assignments.canvas_url is 'Its page in Canvas.';
-comment on column public.assignments.published_at is 'When the teacher published it, where Canvas tells.';
-comment on column public.assignments.status is 'Where it stands for this person; follows Canvas.';
+comment on column public.assignments.published_at is 'When the teacher published it, where Canvas says so.';
+comment on column public.assignments.status is 'Its state for this person; follows Canvas.';
 comment on column public.assignments.submission is
     'The person''s own submission: workflow_state, submitted_at, score, late, missing, excused; null where there is none.';
 comment on column public.assignments.raw_payload is 'What Canvas sent, without other people''s records and signed parts.';
-comment on column public.assignments.content_hash is 'Hash of the fields that count as content; equal means nothing to write.';
-comment on column public.assignments.html_hash is 'Hash of the sanitised description; changes when the task itself does.';
+comment on column public.assignments.content_hash is 'Hash of the fields that count as content; sync skips an equal one.';
+comment on column public.assignments.html_hash is 'Hash of the sanitised description; changes when the task changes.';
 comment on column public.assignments.last_synced_at is 'When sync last wrote the row.';
 comment on column public.assignments.created_at is 'When sync first saw it.';
 comment on column public.assignments.updated_at is 'When the row last changed.';
@@ -624,10 +625,10 @@ comment on column public.assignments.updated_at is 'When the row last changed.';
 create trigger trg_assignments_updated_at before update on public.assignments
 for each row execute function public.set_updated_at();
 
--- How far the sync of a course came, for whose turn it is and for whoever looks why a course is not up to date. Written by
--- the sync with each page, one row per course. A killed run lists the course again from its first page: the cursor counts
--- rows and does not name them, so a list begun in the middle could not tell what is gone; links to a later page may have
--- expired by then; and rows whose hash is the same cost no write.
+-- How far the sync of each course has come: decides which course is next, and shows why one is not up to date. Sync writes
+-- it with each page. A killed run lists the course again from its first page. The cursor counts rows and does not name
+-- them, so a listing begun in the middle could not tell what is missing. Links to a later page may have expired by then,
+-- and rows with an unchanged hash cost no write.
 
 create table public.course_sync_state (
     id uuid primary key default gen_random_uuid(),
@@ -647,7 +648,7 @@ create table public.course_sync_state (
 
 create index idx_course_sync_state_user_id on public.course_sync_state (user_id);
 create index idx_course_sync_state_course_id on public.course_sync_state (course_id, user_id);
--- whose turn it is: never polled first
+-- for choosing the next course: those never polled come first
 create index idx_course_sync_state_last_polled_at on public.course_sync_state (last_polled_at nulls first);
 
 comment on table public.course_sync_state is 'Progress of the sync of one course.';
@@ -662,8 +663,8 @@ comment on column public.course_sync_state.updated_at is 'When the row last chan
 create trigger trg_course_sync_state_updated_at before update on public.course_sync_state
 for each row execute function public.set_updated_at();
 
--- A trust root of LTI 1.3. The issuer alone does not identify one: self-hosted Canvas keeps Instructure's issuer string
--- with its own keys, so a platform is the pair of issuer and key set.
+-- A platform of LTI 1.3 whose signatures we trust. The issuer alone does not identify it: self-hosted Canvas keeps
+-- Instructure's issuer string with its own keys, so a platform is the pair of issuer and key set.
 
 create table private.lti_platforms (
     id uuid primary key default gen_random_uuid(),
@@ -678,7 +679,7 @@ create table private.lti_platforms (
     updated_at timestamptz not null default now(),
     constraint lti_platforms_issuer_jwks_url_key unique (issuer, jwks_url),
     constraint lti_platforms_issuer_check check (char_length(issuer) between 1 and 2000),
-    -- plain http only to this machine, which tests and the demo use
+    -- plain http only to a loopback host, for tests and the demo
     constraint lti_platforms_jwks_url_check
     check (jwks_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(jwks_url) <= 2000),
     constraint lti_platforms_auth_url_check
@@ -691,13 +692,13 @@ create table private.lti_platforms (
 
 comment on table private.lti_platforms is 'A learning platform whose launches we can verify.';
 comment on column private.lti_platforms.id is 'Key.';
-comment on column private.lti_platforms.issuer is 'iss of its tokens.';
+comment on column private.lti_platforms.issuer is 'The iss claim of its tokens.';
 comment on column private.lti_platforms.jwks_url is 'Where its public keys are.';
 comment on column private.lti_platforms.auth_url is 'Where a launch is authorized; the browser goes there.';
 comment on column private.lti_platforms.token_url is 'Where we get tokens for its services.';
 comment on column private.lti_platforms.name is 'What people call it.';
 comment on column private.lti_platforms.hosts is 'Hosts that may show us in a frame.';
-comment on column private.lti_platforms.status is 'pending: asked for; active: launches work; disabled: none do.';
+comment on column private.lti_platforms.status is 'pending: asked for. active: launches work. disabled: none do.';
 comment on column private.lti_platforms.created_at is 'When it was registered.';
 comment on column private.lti_platforms.updated_at is 'When the row last changed.';
 
@@ -723,15 +724,15 @@ create table private.lti_registrations (
 comment on table private.lti_registrations is 'Our client at a platform.';
 comment on column private.lti_registrations.id is 'Key.';
 comment on column private.lti_registrations.platform_id is 'At which platform.';
-comment on column private.lti_registrations.client_id is 'The id it gave us; aud of its tokens.';
-comment on column private.lti_registrations.status is 'pending: waits for staff; active; disabled.';
+comment on column private.lti_registrations.client_id is 'The id the platform gave us; the aud claim of its tokens.';
+comment on column private.lti_registrations.status is 'pending: waits for staff. active. disabled.';
 comment on column private.lti_registrations.created_at is 'When it was registered.';
 comment on column private.lti_registrations.updated_at is 'When the row last changed.';
 
 create trigger trg_lti_registrations_updated_at before update on private.lti_registrations
 for each row execute function public.set_updated_at();
 
--- One placement of our tool at a platform, and the school it belongs to. Two schools can share a registration.
+-- One deployment of our tool at a platform, and the school it belongs to. Two schools can share a registration.
 
 create table private.lti_deployments (
     id uuid primary key default gen_random_uuid(),
@@ -752,20 +753,22 @@ create table private.lti_deployments (
 
 create index idx_lti_deployments_lms_connection_id on private.lti_deployments (lms_connection_id);
 
-comment on table private.lti_deployments is 'Our tool as installed in one place of a platform.';
+comment on table private.lti_deployments is 'One installation of our tool at a platform.';
 comment on column private.lti_deployments.id is 'Key.';
 comment on column private.lti_deployments.registration_id is 'Under which client.';
-comment on column private.lti_deployments.deployment_id is 'The platform''s name for it.';
-comment on column private.lti_deployments.lms_connection_id is 'The school''s installation it stands for.';
-comment on column private.lti_deployments.status is 'pending; active: launches work; disabled: refused, also between launch and session.';
+comment on column private.lti_deployments.deployment_id is 'The platform''s id of it.';
+comment on column private.lti_deployments.lms_connection_id is 'The school''s installation of Canvas it belongs to.';
+comment on column private.lti_deployments.status is
+    'pending. active: launches work. disabled: refused, also between launch and session.';
 comment on column private.lti_deployments.created_at is 'When it was registered.';
 comment on column private.lti_deployments.updated_at is 'When the row last changed.';
 
 create trigger trg_lti_deployments_updated_at before update on private.lti_deployments
 for each row execute function public.set_updated_at();
 
--- Who a platform's person is here. The id is reserved before the account is made, so that two first launches at once make
--- one account; hence no foreign key, and a trigger on auth.users in its place. A reservation without account lasts a day.
+-- Which account belongs to a platform's person. The id is reserved before the account is made, so that two first launches
+-- at once make one account. So there is no foreign key; a trigger on auth.users does the cascade. A reservation without an
+-- account lasts a day.
 
 create table private.lti_identities (
     id uuid primary key default gen_random_uuid(),
@@ -781,12 +784,12 @@ create table private.lti_identities (
 
 create index idx_lti_identities_user_id on private.lti_identities (user_id);
 
-comment on table private.lti_identities is 'A platform''s person and the account he has here.';
+comment on table private.lti_identities is 'A platform''s person and the account they have here.';
 comment on column private.lti_identities.id is 'Key.';
 comment on column private.lti_identities.platform_id is 'Which platform.';
-comment on column private.lti_identities.sub is 'The person''s id there.';
-comment on column private.lti_identities.user_id is 'The account, or the id kept free for it; no foreign key on purpose.';
-comment on column private.lti_identities.created_at is 'When the person first came.';
+comment on column private.lti_identities.sub is 'The person''s id at the platform.';
+comment on column private.lti_identities.user_id is 'The account, or the id reserved for it; no foreign key on purpose.';
+comment on column private.lti_identities.created_at is 'When the person first launched.';
 
 create function private.delete_lti_identities()
 returns trigger
@@ -801,13 +804,13 @@ end
 $$;
 
 comment on function private.delete_lti_identities() is
-    'AFTER DELETE on auth.users: the identities go with the account, as a cascade would do it.';
+    'AFTER DELETE on auth.users: deletes the account''s identities, as a cascade would.';
 
 create trigger trg_users_lti_identities after delete on auth.users
 for each row execute function private.delete_lti_identities();
 
--- What a person was in a course of the platform when he last launched from it. Rights of rosters and scores come from
--- here, not from a token, which is stale for up to an hour.
+-- The roles a person had in a course of the platform at the last launch. Rights to rosters and scores come from here, not
+-- from a token, which may be an hour old.
 
 create table private.lti_memberships (
     deployment_id uuid not null,
@@ -829,9 +832,9 @@ comment on column private.lti_memberships.deployment_id is 'Where the launch cam
 comment on column private.lti_memberships.context_id is 'The platform''s id of the course.';
 comment on column private.lti_memberships.user_id is 'Our account.';
 comment on column private.lti_memberships.roles is 'Context role URIs of the launch.';
-comment on column private.lti_memberships.seen_at is 'When the launch was.';
+comment on column private.lti_memberships.seen_at is 'When the person last launched.';
 
--- One row per LTI login under way: ties the launch to the login (state) and to the browser (binding).
+-- One row per LTI login under way. It ties the launch to the login (state) and to the browser (binding).
 
 create table private.lti_states (
     state_hash text primary key,
@@ -857,17 +860,17 @@ create index idx_lti_states_expires_at on private.lti_states (expires_at);
 comment on table private.lti_states is 'An LTI login under way.';
 comment on column private.lti_states.state_hash is 'SHA-256 of the state parameter.';
 comment on column private.lti_states.nonce is 'Must come back inside the token.';
-comment on column private.lti_states.registration_id is 'Whose keys must have signed the token.';
+comment on column private.lti_states.registration_id is 'The registration whose platform must have signed the token.';
 comment on column private.lti_states.deployment_hint is 'Deployment named at login; the token must name the same.';
 comment on column private.lti_states.target_link_uri is 'Page asked for at login; the token must ask for the same.';
 comment on column private.lti_states.binding_hash is 'SHA-256 of the secret this browser keeps.';
 comment on column private.lti_states.storage_target is 'Frame of platform storage, where the platform offers it.';
 comment on column private.lti_states.created_at is 'When the login began.';
-comment on column private.lti_states.expires_at is 'From this moment on it is worth nothing.';
-comment on column private.lti_states.used_at is 'When the launch came; once only.';
+comment on column private.lti_states.expires_at is 'When it stops being valid.';
+comment on column private.lti_states.used_at is 'When the launch came; it can be used once.';
 
--- A verified launch, for the calls that follow from it (deep links, rosters, scores). No name, no address: the claims are
--- stripped of personal data before they come here.
+-- A verified launch, for the calls that follow from it (deep links, rosters, scores). The service removes names, addresses
+-- and other personal data from the claims before it stores them.
 
 create table private.lti_launches (
     id uuid primary key default gen_random_uuid(),
@@ -893,14 +896,14 @@ create index idx_lti_launches_expires_at on private.lti_launches (expires_at);
 comment on table private.lti_launches is 'A launch that was verified.';
 comment on column private.lti_launches.id is 'Key; the front end knows it.';
 comment on column private.lti_launches.identity_id is 'Who launched.';
-comment on column private.lti_launches.deployment_id is 'From where.';
+comment on column private.lti_launches.deployment_id is 'The deployment it came from.';
 comment on column private.lti_launches.context_id is 'The platform''s id of the course, if there was one.';
 comment on column private.lti_launches.message_type is 'LtiResourceLinkRequest or LtiDeepLinkingRequest.';
 comment on column private.lti_launches.claims is 'Claims needed later, without personal data.';
 comment on column private.lti_launches.expires_at is 'When it can no longer be used.';
 comment on column private.lti_launches.created_at is 'When it was verified.';
 
--- The short-lived proof a launch hands to the browser, exchanged once for a session. Only its hash is stored.
+-- The short-lived proof that a launch gives the browser, exchanged once for a session. Only its hash is stored.
 
 create table private.lti_tickets (
     ticket_hash text primary key,
@@ -919,11 +922,11 @@ comment on table private.lti_tickets is 'A launch waiting to become a session.';
 comment on column private.lti_tickets.ticket_hash is 'SHA-256 of the ticket.';
 comment on column private.lti_tickets.launch_id is 'Which launch.';
 comment on column private.lti_tickets.binding_hash is 'SHA-256 of the secret the browser must show.';
-comment on column private.lti_tickets.expires_at is 'From this moment on it is worth nothing.';
-comment on column private.lti_tickets.used_at is 'When it was exchanged; once only.';
+comment on column private.lti_tickets.expires_at is 'When it stops being valid.';
+comment on column private.lti_tickets.used_at is 'When it was exchanged; it can be used once.';
 
--- The keys we sign with towards platforms (deep links, service tokens). A retired key stays published while tokens signed
--- with it can still be around.
+-- The keys we sign with for platforms (deep links, service tokens). A retired key stays published as long as tokens signed
+-- with it may be in use.
 
 create table private.lti_signing_keys (
     kid text primary key,
@@ -940,11 +943,11 @@ comment on table private.lti_signing_keys is 'A key pair of our tool.';
 comment on column private.lti_signing_keys.kid is 'Key id, as published.';
 comment on column private.lti_signing_keys.private_key_enc is 'Envelope v<key number>:<base64url> of the private key.';
 comment on column private.lti_signing_keys.public_jwk is 'The public half, as in our key set.';
-comment on column private.lti_signing_keys.status is 'active: signs; retired: published only.';
+comment on column private.lti_signing_keys.status is 'active: signs. retired: published only.';
 comment on column private.lti_signing_keys.created_at is 'When it was made.';
 
--- The registry of platforms, kept by staff through the service. What staff registers is active at once; dynamic
--- registration, where a platform asks, leaves pending rows that wait for svc_set_lti_status.
+-- The registry of LTI platforms, which staff keep through the service. What staff register is active at once. Dynamic
+-- registration, which a platform starts, leaves pending rows that wait for svc_set_lti_status.
 
 create function public.svc_register_lti_platform(
     p_issuer text,
@@ -963,7 +966,7 @@ declare
     v_id uuid;
 begin
     if p_issuer is null or p_jwks_url is null or p_auth_url is null or p_token_url is null or p_name is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_issuer, p_jwks_url, p_auth_url, p_token_url and p_name must not be null' using errcode = '22004';
     end if;
     insert into private.lti_platforms (issuer, jwks_url, auth_url, token_url, name, status)
     values (p_issuer, p_jwks_url, p_auth_url, p_token_url, p_name, 'active')
@@ -975,8 +978,8 @@ end
 $$;
 
 comment on function public.svc_register_lti_platform(text, text, text, text, text) is
-    'Registers a platform and returns its id; repeating it with the same issuer and key set updates the other addresses '
-    'and leaves the status alone. 23514 for an address that is neither https nor this machine.';
+    'Registers a platform and returns its id. Repeating it with the same issuer and key set updates the other addresses '
+    'and leaves the status as it is. 23514 for an address that is neither https nor a loopback host.';
 
 create function public.svc_register_lti_client(p_platform_id uuid, p_client_id text)
 returns uuid
@@ -989,10 +992,10 @@ declare
     v_id uuid;
 begin
     if p_platform_id is null or p_client_id is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_platform_id and p_client_id must not be null' using errcode = '22004';
     end if;
     if not exists (select from private.lti_platforms where id = p_platform_id) then
-        raise exception 'no such platform' using errcode = 'PT404';
+        raise exception 'no platform has the id in p_platform_id' using errcode = 'PT404';
     end if;
     insert into private.lti_registrations (platform_id, client_id, status)
     values (p_platform_id, p_client_id, 'active')
@@ -1004,7 +1007,8 @@ end
 $$;
 
 comment on function public.svc_register_lti_client(uuid, text) is
-    'Registers our client at a platform and returns the registration''s id; safe to repeat. PT404 without the platform.';
+    'Registers our client at a platform and returns the registration''s id. Safe to repeat. PT404 when the platform does not '
+    'exist.';
 
 create function public.svc_register_lti_deployment(
     p_registration_id uuid,
@@ -1021,28 +1025,30 @@ declare
     v_row private.lti_deployments;
 begin
     if p_registration_id is null or p_deployment_id is null or p_lms_connection_id is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_registration_id, p_deployment_id and p_lms_connection_id must not be null' using errcode = '22004';
     end if;
     if not exists (select from private.lti_registrations where id = p_registration_id)
        or not exists (select from public.lms_connections where id = p_lms_connection_id) then
-        raise exception 'no such registration or connection' using errcode = 'PT404';
+        raise exception 'no registration has the id in p_registration_id, or no connection the one in p_lms_connection_id'
+            using errcode = 'PT404';
     end if;
     insert into private.lti_deployments (registration_id, deployment_id, lms_connection_id, status)
     values (p_registration_id, p_deployment_id, p_lms_connection_id, 'active')
     on conflict (registration_id, deployment_id) do nothing;
     select * into v_row from private.lti_deployments
     where registration_id = p_registration_id and deployment_id = p_deployment_id;
-    -- its teachers and courses hang on the school: it does not move by a repeated call
+    -- teachers and courses of a deployment belong to its school, so a repeated call must not move it to another one
     if v_row.lms_connection_id <> p_lms_connection_id then
-        raise exception 'the deployment belongs to another connection' using errcode = 'PT409';
+        raise exception 'the deployment belongs to another connection' using errcode = 'PT409',
+            hint = 'Check p_lms_connection_id; a deployment cannot move to another school.';
     end if;
     return v_row.id;
 end
 $$;
 
 comment on function public.svc_register_lti_deployment(uuid, text, uuid) is
-    'Registers a deployment for a school''s connection and returns its id; safe to repeat. PT404 without registration or '
-    'connection, PT409 when it already belongs to another connection.';
+    'Registers a deployment for a school''s connection and returns its id. Safe to repeat. PT404 when the registration or '
+    'the connection does not exist, PT409 when the deployment belongs to another connection.';
 
 create function public.svc_set_lti_status(p_kind text, p_id uuid, p_status text)
 returns void
@@ -1053,10 +1059,10 @@ set search_path = ''
 as $$
 begin
     if p_kind is null or p_id is null or p_status is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_kind, p_id and p_status must not be null' using errcode = '22004';
     end if;
     if p_status not in ('pending', 'active', 'disabled') then
-        raise exception 'unknown status' using errcode = '22023';
+        raise exception 'p_status must be pending, active or disabled' using errcode = '22023';
     end if;
     case p_kind
         when 'platform' then
@@ -1066,10 +1072,10 @@ begin
         when 'deployment' then
             update private.lti_deployments set status = p_status where id = p_id;
         else
-            raise exception 'unknown kind' using errcode = '22023';
+            raise exception 'p_kind must be platform, registration or deployment' using errcode = '22023';
     end case;
     if not found then
-        raise exception 'no such %', p_kind using errcode = 'PT404';
+        raise exception 'no % has the id in p_id', p_kind using errcode = 'PT404';
     end if;
     perform private.write_audit(
         'set_status', 'lti_' || p_kind || 's', p_id::text, null, jsonb_build_object('status', p_status)
@@ -1078,18 +1084,18 @@ end
 $$;
 
 comment on function public.svc_set_lti_status(text, uuid, text) is
-    'Switches a platform, registration or deployment to pending, active or disabled; audited. PT404 without the row, '
-    '22023 for an unknown kind or status.';
+    'Sets a platform, registration or deployment to pending, active or disabled; audited. PT404 when the row does not '
+    'exist, 22023 for an unknown kind or status.';
 
--- What canvas-oauth and canvas-sync change in one go. Each REST call is a transaction of its own, so a change over several
--- rows is one function here. All are for the service alone; it checks ownership before it calls.
+-- The writes of canvas-oauth and canvas-sync. Each REST call is a transaction of its own, so a change of several rows is
+-- one function here. They are for the service alone, which checks ownership before it calls.
 --
 --   connect     grant -> integrations + private.integration_tokens + first job
 --   course list -> svc_apply_courses -> (missing ones looked at again) -> svc_mark_course
 --   page of assignments -> svc_apply_assignments, with the cursor -> svc_missing_assignments
 --               -> (looked at again) -> svc_finish_assignments
 --
--- Rows whose hash is the same are not touched: a run without news writes nothing to courses and assignments.
+-- Rows with an unchanged hash are not touched: a run without news writes nothing to courses and assignments.
 
 create function public.svc_connect_integration(
     p_integration_id uuid,
@@ -1113,20 +1119,20 @@ declare
 begin
     if p_integration_id is null or p_user_id is null or p_lms_connection_id is null or p_external_user_id is null
         or p_scopes is null or p_access_token_enc is null then
-        raise exception 'only p_refresh_token_enc and p_expires_at may be null' using errcode = '22004';
+        raise exception 'of the parameters only p_refresh_token_enc and p_expires_at may be null' using errcode = '22004';
     end if;
     select c.instance_domain into v_domain from public.lms_connections as c
     where c.id = p_lms_connection_id and c.provider = 'canvas' and c.status = 'active';
     if not found then
-        raise exception 'no such connection' using errcode = 'PT404';
+        raise exception 'no active connection has the id in p_lms_connection_id' using errcode = 'PT404';
     end if;
-    -- two tabs of one person finish at the same time: one after the other
+    -- two browser tabs of one person may finish at the same time: the lock puts one after the other
     perform from public.profiles as p where p.user_id = p_user_id for no key update;
     select i.id into v_id from public.integrations as i
     where i.user_id = p_user_id and i.provider = 'canvas' and i.instance_domain = v_domain
     for update;
     if v_id <> p_integration_id then
-        -- the envelopes are bound to the id: the caller seals them again for this one
+        -- the envelopes are bound to the integration's id: the caller must seal them again for this one
         return query select v_id, 'other_id'::text, null::uuid;
         return;
     end if;
@@ -1171,9 +1177,9 @@ end
 $$;
 
 comment on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz) is
-    'Stores a grant: the integration connected, its tokens, its first sync enqueued. outcome connected; other_id when the '
-    'person has an integration there under the returned id (seal the tokens for it and call again); in_use when that '
-    'Canvas person is connected by another account: nothing is stored. PT404 without an active connection.';
+    'Stores a grant: connects the integration, stores its tokens, enqueues its first sync. outcome connected; other_id when '
+    'the person already has an integration there under the returned id (seal the tokens for it and call again); in_use when '
+    'another account has connected that Canvas person. Only connected stores anything. PT404 without an active connection.';
 
 create function public.svc_disconnect_integration(p_integration_id uuid)
 returns void
@@ -1189,7 +1195,7 @@ end
 $$;
 
 comment on function public.svc_disconnect_integration(uuid) is
-    'Forgets the tokens and revokes the integration; courses stay. Safe to repeat.';
+    'Deletes the tokens and revokes the integration; courses stay. Safe to repeat.';
 
 create function public.svc_expire_integration(p_integration_id uuid)
 returns boolean
@@ -1222,8 +1228,8 @@ end
 $$;
 
 comment on function public.svc_expire_integration(uuid) is
-    'The grant is dead: a connected integration becomes expired and its owner gets one notification. False, and no second '
-    'notification, when it was not connected.';
+    'Canvas refuses the grant: a connected integration becomes expired and its owner gets one notification. False, and no '
+    'second notification, when it was not connected.';
 
 create function public.svc_apply_courses(p_integration_id uuid, p_courses jsonb)
 returns table (course_id uuid, canvas_course_id bigint, outcome text, is_active boolean, workflow_state text)
@@ -1238,10 +1244,10 @@ declare
 begin
     select user_id into v_user_id from public.integrations where id = p_integration_id;
     if not found then
-        raise exception 'no such integration' using errcode = 'PT404';
+        raise exception 'no integration has the id in p_integration_id' using errcode = 'PT404';
     end if;
     if jsonb_typeof(p_courses) is distinct from 'array' then
-        raise exception 'p_courses must be an array' using errcode = '22023';
+        raise exception 'p_courses must be a JSON array' using errcode = '22023';
     end if;
     return query
     with given as (
@@ -1279,7 +1285,8 @@ begin
         where k.outcome <> 'unchanged'
         order by k.canvas_course_id
         on conflict on constraint courses_integration_id_canvas_course_id_key do update
-        -- a stub says nothing but that it is closed: what we know stays (canvas facts 8)
+        -- Canvas shows a course that is closed to the person as a stub of id and access_restricted_by_date, so what is
+        -- known from before stays
         set name = case when excluded.access_restricted then c.name else excluded.name end,
             course_code = case when excluded.access_restricted then c.course_code else excluded.course_code end,
             term = case when excluded.access_restricted then c.term else excluded.term end,
@@ -1288,7 +1295,7 @@ begin
             raw_payload = case when excluded.access_restricted then c.raw_payload else excluded.raw_payload end,
             content_hash = case when excluded.access_restricted then c.content_hash else excluded.content_hash end,
             catalog_course_id = coalesce(c.catalog_course_id, excluded.catalog_course_id),
-            -- switched off by the deletion, not by the person
+            -- a course that comes back after its deletion is active again; one that the person switched off stays off
             is_active = c.is_active or (c.workflow_state = 'deleted' and not excluded.access_restricted),
             access_restricted = excluded.access_restricted
         returning c.id, c.canvas_course_id, c.is_active, c.workflow_state
@@ -1307,9 +1314,9 @@ end
 $$;
 
 comment on function public.svc_apply_courses(uuid, jsonb) is
-    'Courses of one page of the list, each once: keys canvas_course_id, name, course_code, term, workflow_state, time_zone, '
-    'raw_payload, content_hash, access_restricted. Answers what became of each: inserted, updated, unchanged, restricted. '
-    'A restricted one changes nothing but its flag. PT404 without the integration.';
+    'Stores the courses of one page of the list, each once: keys canvas_course_id, name, course_code, term, workflow_state, '
+    'time_zone, raw_payload, content_hash, access_restricted. Returns the outcome of each: inserted, updated, unchanged or '
+    'restricted. A restricted one changes only its flag. PT404 when the integration does not exist.';
 
 create function public.svc_missing_courses(p_integration_id uuid, p_seen bigint[])
 returns jsonb
@@ -1333,7 +1340,7 @@ as $$
 $$;
 
 comment on function public.svc_missing_courses(uuid, bigint[]) is
-    'Courses that a complete list did not show and that are not yet known to be over: [{course_id, canvas_course_id}].';
+    'Courses that a complete list did not contain and that are not yet known to be over: [{course_id, canvas_course_id}].';
 
 create function public.svc_mark_course(p_course_id uuid, p_workflow_state text default null, p_restricted boolean default false)
 returns boolean
@@ -1357,8 +1364,8 @@ end
 $$;
 
 comment on function public.svc_mark_course(uuid, text, boolean) is
-    'What a second look at a missing course told: completed, deleted (no longer active) or closed to this person. Rows of '
-    'the course stay. False when it was known.';
+    'Stores what a second look at a missing course showed: completed, deleted (no longer active) or closed to this person. '
+    'Rows of the course stay. False when it was known before.';
 
 create function public.svc_apply_assignments(p_course_id uuid, p_assignments jsonb, p_cursor jsonb)
 returns table (seen int, inserted int, updated int, unchanged int, restored int)
@@ -1372,10 +1379,10 @@ declare
 begin
     select c.user_id into v_user_id from public.courses as c where c.id = p_course_id;
     if not found then
-        raise exception 'no such course' using errcode = 'PT404';
+        raise exception 'no course has the id in p_course_id' using errcode = 'PT404';
     end if;
     if jsonb_typeof(p_assignments) is distinct from 'array' then
-        raise exception 'p_assignments must be an array' using errcode = '22023';
+        raise exception 'p_assignments must be a JSON array' using errcode = '22023';
     end if;
     return query
     with given as (
@@ -1449,8 +1456,9 @@ end
 $$;
 
 comment on function public.svc_apply_assignments(uuid, jsonb, jsonb) is
-    'Assignments of one page, each once, as the columns of the table, and the cursor with them. Rows with the same hash are '
-    'not touched; a removed one that is back is restored with the same id. Answers the counts. PT404 without the course.';
+    'Stores the assignments of one page, each once, with the table''s columns as keys, and the cursor with them. Rows with '
+    'an unchanged hash are not touched. A removed one that reappears is restored with the same id. Returns the counts. PT404 '
+    'when the course does not exist.';
 
 create function public.svc_missing_assignments(p_course_id uuid, p_seen bigint[])
 returns bigint[]
@@ -1465,7 +1473,7 @@ as $$
 $$;
 
 comment on function public.svc_missing_assignments(uuid, bigint[]) is
-    'Canvas ids of assignments that are here, not removed, and were not seen in a complete list.';
+    'Canvas ids of stored assignments that are not removed and were not in a complete list.';
 
 create function public.svc_finish_assignments(p_course_id uuid, p_gone bigint[], p_cursor jsonb)
 returns int
@@ -1489,5 +1497,5 @@ end
 $$;
 
 comment on function public.svc_finish_assignments(uuid, bigint[], jsonb) is
-    'The end of a complete list: the confirmed missing ones become removed (the rows stay), the cursor says so. Answers how '
-    'many. Safe to repeat.';
+    'Ends a complete list: confirmed missing assignments become removed (their rows stay), and the cursor records it. '
+    'Returns how many. Safe to repeat.';
