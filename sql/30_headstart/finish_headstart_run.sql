@@ -17,27 +17,28 @@ declare
     v_title text;
 begin
     if p_run_id is null or p_status is null then
-        raise exception 'p_run_id and p_status are required' using errcode = '22004';
+        raise exception 'p_run_id and p_status must not be null' using errcode = '22004';
     end if;
     if p_status not in ('succeeded', 'failed', 'cancelled') then
-        raise exception 'not a final status' using errcode = '22023';
+        raise exception 'p_status must be succeeded, failed or cancelled' using errcode = '22023';
     end if;
     if (p_status = 'succeeded') <> coalesce(jsonb_typeof(p_doc) = 'object', false) then
-        raise exception 'a document belongs to a run that succeeded, and to no other' using errcode = '22023';
+        raise exception 'p_doc must be an object when p_status is succeeded, and null otherwise' using errcode = '22023';
     end if;
     if exists (
         select from jsonb_object_keys(p_doc) as key
         where key not in ('title', 'content_md', 'content_html', 'summary', 'extra')
     ) then
-        raise exception 'unknown key in p_doc' using errcode = '22023';
+        raise exception 'p_doc may only have the keys title, content_md, content_html, summary and extra'
+            using errcode = '22023';
     end if;
 
     select * into v_run from public.headstart_runs where id = p_run_id for update;
     if not found then
-        raise exception 'no such run' using errcode = 'PT404';
+        raise exception 'no run has the id in p_run_id' using errcode = 'PT404';
     end if;
     if v_run.status in ('succeeded', 'failed', 'cancelled') then
-        -- a worker that was killed after the commit and runs again
+        -- a worker that was killed after the commit repeats the call
         select id into v_doc_id from public.headstart_docs where run_id = p_run_id order by created_at desc limit 1;
         return v_doc_id;
     end if;
@@ -85,5 +86,5 @@ $$;
 comment on function public.svc_finish_headstart_run(uuid, text, jsonb, text, jsonb) is
     'Ends a run: succeeded with its document (keys title, content_md, content_html, summary, extra), failed with an error '
     'that begins with a code, or cancelled. The document becomes the only ready one of its assignment, and the student '
-    'gets one notification, none for cancelled. On a finished run nothing changes. Returns the document''s id or null. '
-    'PT404 without the run, 22023 for another status or key, 23514 for a run that cannot end so.';
+    'gets one notification, or none for cancelled. On a finished run nothing changes. Returns the document''s id or null. '
+    'PT404 when the run does not exist, 22023 for another status or key, 23514 for a run that cannot end this way.';

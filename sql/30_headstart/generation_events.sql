@@ -1,6 +1,6 @@
--- The text of a model as it comes, so that generation belongs to a run and not to a connection: a worker appends, HTTP
--- streams tail, and both can be cut and resumed. A stream is a headstart run or an assistant message, named by its id; no
--- foreign key, because the two are different tables. Rows go a day after the stream ended.
+-- The text of a model as it is written. A generation belongs to a run and not to a connection: a worker appends parts, HTTP
+-- streams follow them, and both can break off and resume. A stream is a headstart run or an assistant message, named by its
+-- id. It has no foreign key, because the two are different tables. Rows are deleted a day after the stream ended.
 
 create table private.generation_events (
     stream_id uuid not null,
@@ -14,7 +14,7 @@ create table private.generation_events (
 comment on table private.generation_events is 'Parts of a text while it is being written.';
 comment on column private.generation_events.stream_id is 'The headstart run or assistant message.';
 comment on column private.generation_events.seq is 'Number within the stream; 1, 2, 3 without gaps.';
-comment on column private.generation_events.part is 'The part, as the streams send it.';
+comment on column private.generation_events.part is 'The part, as HTTP streams send it.';
 comment on column private.generation_events.at is 'When it was written.';
 
 create function public.svc_append_generation(p_stream_id uuid, p_from_seq bigint, p_parts jsonb[])
@@ -28,9 +28,9 @@ declare
     v_last bigint;
 begin
     if p_stream_id is null or p_from_seq is null or p_parts is null or array_position(p_parts, null) is not null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_stream_id, p_from_seq, p_parts and its elements must not be null' using errcode = '22004';
     end if;
-    -- one writer at a time; a second worker that believes the run is his finds the number taken
+    -- one writer at a time: a second worker that takes the run for its own finds the number taken
     perform pg_advisory_xact_lock(hashtextextended(p_stream_id::text, 0));
     select coalesce(max(seq), 0) into v_last from private.generation_events where stream_id = p_stream_id;
     if p_from_seq <> v_last + 1 then
@@ -47,7 +47,7 @@ $$;
 
 comment on function public.svc_append_generation(uuid, bigint, jsonb[]) is
     'Appends parts to a stream, the first of them under number p_from_seq (a new stream begins with 1), and returns the '
-    'last number. When p_from_seq is not the next number nothing changes and the answer is null.';
+    'last number. When p_from_seq is not the next number, nothing changes and the result is null.';
 
 create function public.svc_read_generation(p_stream_id uuid, p_after_seq bigint, p_limit int default 500)
 returns table (seq bigint, part jsonb, at timestamptz)

@@ -1,5 +1,5 @@
--- A headstart as the student reads it. Written by the headstart service, HTML sanitised before it comes here; the student
--- may only throw it away. It stays when its run is purged.
+-- A headstart as the student reads it. The headstart service writes it, with sanitised HTML; the student may only delete
+-- it. It stays when its run is purged.
 
 create table public.headstart_docs (
     id uuid primary key default gen_random_uuid(),
@@ -36,10 +36,10 @@ comment on column public.headstart_docs.id is 'Key.';
 comment on column public.headstart_docs.user_id is 'For whom.';
 comment on column public.headstart_docs.assignment_id is 'For which assignment.';
 comment on column public.headstart_docs.run_id is 'The run that wrote it; null once the run is purged.';
-comment on column public.headstart_docs.status is 'Where it stands.';
+comment on column public.headstart_docs.status is 'Its state.';
 comment on column public.headstart_docs.title is 'Title.';
-comment on column public.headstart_docs.content_md is 'The text in markdown, as streamed.';
-comment on column public.headstart_docs.content_html is 'The same, rendered and sanitised.';
+comment on column public.headstart_docs.content_md is 'The text in Markdown, as streamed.';
+comment on column public.headstart_docs.content_html is 'The same text, rendered and sanitised.';
 comment on column public.headstart_docs.summary is 'A few sentences for lists.';
 comment on column public.headstart_docs.extra is
     'Keys plan, key_concepts, questions, resources, time_estimate_minutes, suggested_blocks.';

@@ -1,5 +1,5 @@
--- One attempt to write a headstart for an assignment. Written by the headstart service; the document it produces is a row
--- of headstart_docs and outlives it. One live run per assignment: a second request joins it.
+-- One attempt to write a headstart for an assignment. The headstart service writes it. Its document is a row of
+-- headstart_docs and outlives it. An assignment has one live run; a second request joins it.
 
 create table public.headstart_runs (
     id uuid primary key default gen_random_uuid(),
@@ -30,7 +30,7 @@ create table public.headstart_runs (
 
 create unique index uq_headstart_runs_live on public.headstart_runs (assignment_id)
 where status in ('queued', 'running');
--- the same text for the same reason is written once; a person may ask as often as he likes
+-- an automatic headstart is written once for the same reason and text; people may ask as often as they like
 create unique index uq_headstart_runs_trigger
 on public.headstart_runs (assignment_id, trigger, assignment_hash, prompt_version)
 where trigger <> 'manual';
@@ -41,9 +41,9 @@ comment on table public.headstart_runs is 'An attempt to write a headstart.';
 comment on column public.headstart_runs.id is 'Key; also the stream of its generation events.';
 comment on column public.headstart_runs.user_id is 'For whom.';
 comment on column public.headstart_runs.assignment_id is 'For which assignment.';
-comment on column public.headstart_runs.trigger is 'Why.';
-comment on column public.headstart_runs.status is 'Where it stands.';
-comment on column public.headstart_runs.model is 'The model that wrote.';
+comment on column public.headstart_runs.trigger is 'Why it was started.';
+comment on column public.headstart_runs.status is 'Its state.';
+comment on column public.headstart_runs.model is 'The model that wrote it.';
 comment on column public.headstart_runs.prompt_version is 'Version of the prompt files.';
 comment on column public.headstart_runs.prompt_hash is 'Hash of the prompt files.';
 comment on column public.headstart_runs.assignment_hash is 'Content hash of the assignment as it was read.';
@@ -72,7 +72,7 @@ end
 $$;
 
 comment on function private.stamp_headstart_run() is
-    'BEFORE UPDATE on headstart_runs when status changes: notes when it began or ended.';
+    'BEFORE UPDATE on headstart_runs when status changes: records when it began or ended.';
 
 create trigger trg_headstart_runs_stamp before update of status on public.headstart_runs
 for each row when (old.status is distinct from new.status)

@@ -1,6 +1,6 @@
--- What a worker and the cancelling owner do with a run. Worker and owner may come at the same moment, and so may a worker
--- that was believed dead: each function locks the stream first (as svc_append_generation does), then the run, and a writer
--- proves that he is the current one by the number of the last event he knows.
+-- What a worker, and an owner who cancels, do with a run. They may call at the same moment, and so may an earlier worker
+-- that was thought dead. So each function locks the stream first, as svc_append_generation does, then the run. A writer
+-- passes the number of the last event it knows, which proves that it is the current one.
 
 create function public.svc_begin_headstart_run(
     p_run_id uuid,
@@ -20,18 +20,18 @@ declare
     v_released boolean := false;
 begin
     if p_run_id is null then
-        raise exception 'which run' using errcode = '22004';
+        raise exception 'p_run_id must not be null' using errcode = '22004';
     end if;
     perform pg_advisory_xact_lock(hashtextextended(p_run_id::text, 0));
     select * into v_run from public.headstart_runs where id = p_run_id for update;
     if not found then
-        raise exception 'no such run' using errcode = 'PT404';
+        raise exception 'no run has the id in p_run_id' using errcode = 'PT404';
     end if;
     if v_run.status in ('queued', 'running') then
         update public.headstart_runs
         set status = 'running', model = p_model, prompt_version = p_prompt_version, prompt_hash = p_prompt_hash
         where id = p_run_id;
-        -- the new number also shuts out a worker that held the run before
+        -- the new number also stops a worker that held the run before: its writes name an older one
         perform public.svc_append_generation(
             p_run_id, v_run.seq + 1, array['{"type": "status", "status": "running"}'::jsonb]
         );
@@ -48,9 +48,9 @@ end
 $$;
 
 comment on function public.svc_begin_headstart_run(uuid, text, text, text) is
-    'A worker takes a run: it becomes running, and an event says so. Tells how many calls of the model were made before and '
-    'whether text was released already, which happens when an earlier worker died. A finished run is only looked at. '
-    'PT404 without the run.';
+    'A worker takes a run: it becomes running, and an event says so. Returns how many calls of the model were made before, '
+    'and whether text was released already, which happens when an earlier worker died. A finished run does not change. '
+    'PT404 when the run does not exist.';
 
 create function public.svc_count_headstart_call(p_run_id uuid, p_seq bigint)
 returns int
@@ -63,7 +63,7 @@ declare
     v_attempts int;
 begin
     if p_run_id is null or p_seq is null then
-        raise exception 'which run, at which event' using errcode = '22004';
+        raise exception 'p_run_id and p_seq must not be null' using errcode = '22004';
     end if;
     update public.headstart_runs
     set metrics = jsonb_set(metrics, '{attempts}', to_jsonb(coalesce((metrics ->> 'attempts')::int, 0) + 1))
@@ -74,8 +74,8 @@ end
 $$;
 
 comment on function public.svc_count_headstart_call(uuid, bigint) is
-    'Counts a call of the model before it is made, so that a killed worker cannot forget it. Returns how many there are '
-    'now; null when the run is over or somebody else writes it (p_seq is not its last event).';
+    'Counts a call of the model before it is made, so that the call of a killed worker counts, too. Returns the new count; '
+    'null when the run is over or another worker writes it (p_seq is not its last event).';
 
 create function public.svc_end_headstart_run(
     p_run_id uuid,
@@ -97,15 +97,15 @@ declare
     v_parts jsonb[];
 begin
     if p_run_id is null or p_seq is null or p_status is null then
-        raise exception 'p_run_id, p_seq and p_status are required' using errcode = '22004';
+        raise exception 'p_run_id, p_seq and p_status must not be null' using errcode = '22004';
     end if;
     perform pg_advisory_xact_lock(hashtextextended(p_run_id::text, 0));
     select * into v_run from public.headstart_runs where id = p_run_id for update;
     if not found then
-        raise exception 'no such run' using errcode = 'PT404';
+        raise exception 'no run has the id in p_run_id' using errcode = 'PT404';
     end if;
     if v_run.status = 'cancelled' and p_status = 'cancelled' then
-        -- the owner ended it; the worker adds what it cost
+        -- the owner cancelled it; the worker adds what it cost
         update public.headstart_runs set metrics = p_metrics where id = p_run_id;
         return true;
     end if;
@@ -136,8 +136,8 @@ $$;
 
 comment on function public.svc_end_headstart_run(uuid, bigint, text, jsonb, text, jsonb) is
     'Ends a run and its stream in one transaction: svc_finish_headstart_run, then the last events (doc and finish, or error, '
-    'or abort). False, and nothing changes, when the run is over or p_seq is not its last event. A cancelled run takes the '
-    'metrics of its worker.';
+    'or abort). False, and nothing changes, when the run is over or p_seq is not its last event. A cancelled run still '
+    'takes the metrics of its worker.';
 
 create function public.svc_cancel_headstart_run(p_run_id uuid, p_user_id uuid)
 returns void
@@ -150,15 +150,15 @@ declare
     v_run public.headstart_runs;
 begin
     if p_run_id is null or p_user_id is null then
-        raise exception 'which run, of whom' using errcode = '22004';
+        raise exception 'p_run_id and p_user_id must not be null' using errcode = '22004';
     end if;
     perform pg_advisory_xact_lock(hashtextextended(p_run_id::text, 0));
     select * into v_run from public.headstart_runs where id = p_run_id and user_id = p_user_id for update;
     if not found then
-        raise exception 'no such run' using errcode = 'PT404';
+        raise exception 'no run of this person has the id in p_run_id' using errcode = 'PT404';
     end if;
     if v_run.status not in ('queued', 'running') then
-        raise exception 'the run is over' using errcode = 'PT409';
+        raise exception 'the run has ended and cannot be cancelled' using errcode = 'PT409', hint = 'Read its result.';
     end if;
     perform public.svc_end_headstart_run(
         p_run_id, v_run.seq, 'cancelled', null, 'cancelled: the owner ended it',
@@ -174,5 +174,5 @@ end
 $$;
 
 comment on function public.svc_cancel_headstart_run(uuid, uuid) is
-    'Ends a person''s run at once, with its stream; its job ends too, a running one when its worker looks next. PT404 for a '
-    'foreign or missing run, PT409 for one that is over.';
+    'Cancels a person''s run at once, with its stream. Its job ends, too; a running one when its worker asks next. PT404 for '
+    'a missing run or another person''s, PT409 for one that has ended.';

@@ -15,20 +15,22 @@ declare
     v_trigger public.headstart_trigger;
 begin
     if p_user_id is null or p_assignment_id is null or p_trigger is null then
-        raise exception 'p_user_id, p_assignment_id and p_trigger are required' using errcode = '22004';
+        raise exception 'p_user_id, p_assignment_id and p_trigger must not be null' using errcode = '22004';
     end if;
     if p_trigger <> all (enum_range(null::public.headstart_trigger)::text[]) then
-        raise exception 'unknown trigger' using errcode = '22023';
+        raise exception 'p_trigger must be one of %', array_to_string(enum_range(null::public.headstart_trigger), ', ')
+            using errcode = '22023';
     end if;
     v_trigger := p_trigger::public.headstart_trigger;
-    -- two requests at once: the second waits here and finds the run of the first
+    -- of two requests at once the second waits here and finds the run of the first
     select * into v_assignment from public.assignments
     where id = p_assignment_id and user_id = p_user_id for no key update;
     if not found then
-        raise exception 'no such assignment' using errcode = 'PT404';
+        raise exception 'no assignment of this person has the id in p_assignment_id' using errcode = 'PT404';
     end if;
     if v_assignment.status = 'removed' then
-        raise exception 'the assignment is gone from Canvas' using errcode = 'PT409';
+        raise exception 'the assignment was removed from Canvas' using errcode = 'PT409',
+            hint = 'Sync, then choose another assignment.';
     end if;
 
     created := false;
@@ -39,7 +41,7 @@ begin
         where r.assignment_id = p_assignment_id and r.trigger = v_trigger and r.trigger <> 'manual'
           and r.assignment_hash = v_assignment.content_hash and r.prompt_version = p_prompt_version;
         if found then
-            -- written before for the same reason from the same text: nothing to do
+            -- it was written before, for the same reason and from the same text
             return next;
             return;
         end if;
@@ -54,7 +56,7 @@ begin
         returning id into run_id;
         created := true;
     end if;
-    -- for a joined run too: its live job is joined, and one that was lost is replaced
+    -- a joined run, too: enqueuing joins its live job, and replaces a job that was lost
     select j.job_id into job_id from public.svc_enqueue_job(
         p_type => 'headstart',
         p_payload => jsonb_build_object('run_id', run_id),
@@ -66,7 +68,7 @@ end
 $$;
 
 comment on function public.svc_start_headstart_run(uuid, uuid, text, text) is
-    'Starts a headstart for a person''s assignment and enqueues its job (type headstart, payload {run_id}). A live run of '
-    'the assignment is joined (created false). For triggers other than manual, a run that already exists for the same '
-    'content and p_prompt_version is returned without a job. PT404 for a foreign or missing assignment, PT409 for a '
-    'removed one, 22023 for an unknown trigger.';
+    'Starts a headstart for a person''s assignment and enqueues its job (type headstart, payload {run_id}). Joins a live run '
+    'of the assignment (created false). For triggers other than manual, a run that already exists for the same content and '
+    'p_prompt_version is returned without a job. PT404 for a missing assignment or another person''s, PT409 for a removed '
+    'one, 22023 for an unknown trigger.';

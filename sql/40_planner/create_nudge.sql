@@ -1,4 +1,4 @@
--- Nudges are made here and nowhere else, so that the person's daily cap holds however many workers run.
+-- Nudges are made only here, so that the person's daily quota holds however many workers run.
 
 create function public.svc_create_nudge(
     p_user_id uuid,
@@ -23,20 +23,24 @@ declare
     v_in_app constant boolean := p_channel in ('in_app', 'both');
 begin
     if p_user_id is null or p_type is null or p_channel is null or p_message is null then
-        raise exception 'p_user_id, p_type, p_channel and p_message are required' using errcode = '22004';
+        raise exception 'p_user_id, p_type, p_channel and p_message must not be null' using errcode = '22004';
     end if;
-    if p_type <> all (enum_range(null::public.nudge_type)::text[])
-       or p_channel <> all (enum_range(null::public.nudge_channel)::text[]) then
-        raise exception 'unknown type or channel' using errcode = '22023';
+    if p_type <> all (enum_range(null::public.nudge_type)::text[]) then
+        raise exception 'p_type must be one of %', array_to_string(enum_range(null::public.nudge_type), ', ')
+            using errcode = '22023';
     end if;
-    -- two at once: the second waits here and counts the first
+    if p_channel <> all (enum_range(null::public.nudge_channel)::text[]) then
+        raise exception 'p_channel must be one of %', array_to_string(enum_range(null::public.nudge_channel), ', ')
+            using errcode = '22023';
+    end if;
+    -- of two calls at once the second waits here and counts the first
     select nudge_frequency_cap into v_cap from public.user_settings where user_id = p_user_id for update;
     if not found then
-        raise exception 'no such person' using errcode = 'PT404';
+        raise exception 'no person has the id in p_user_id' using errcode = 'PT404';
     end if;
     select timezone into v_zone from public.profiles where user_id = p_user_id;
     v_day := date_trunc('day', private.clock() at time zone v_zone);
-    -- both ends in local time: the day of a clock change has 23 or 25 hours
+    -- both ends are local times, because the day of a clock change has 23 or 25 hours
     select count(*) into v_count from public.nudges
     where user_id = p_user_id
       and created_at >= v_day at time zone v_zone
@@ -60,9 +64,9 @@ end
 $$;
 
 comment on function public.svc_create_nudge(uuid, text, text, text, text, text[]) is
-    'Makes a nudge unless the person had nudge_frequency_cap of them in his local day: then null. For in_app and both the '
-    'inbox line is written and counts as sent; email alone stays unsent until svc_mark_nudge_sent. PT404 without the '
-    'person, 22023 for an unknown type or channel.';
+    'Makes a nudge and returns its id; null when the person already had nudge_frequency_cap of them on this local day. For '
+    'in_app and both it writes the inbox line, which counts as sent; email alone stays unsent until svc_mark_nudge_sent. '
+    'PT404 when the person does not exist, 22023 for an unknown type or channel.';
 
 create function public.svc_mark_nudge_sent(p_id uuid)
 returns uuid
@@ -75,4 +79,4 @@ as $$
 $$;
 
 comment on function public.svc_mark_nudge_sent(uuid) is
-    'Notes that the mail of a nudge went out; the first time stays. Returns the id, or null when there is no such nudge.';
+    'Records that the mail of a nudge was sent; the first time stays. Returns the id, or null when the nudge does not exist.';

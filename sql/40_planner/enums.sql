@@ -1,4 +1,4 @@
--- Values stand in the order of a life, not of the alphabet.
+-- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.study_block_status as enum ('planned', 'in_progress', 'completed', 'missed', 'cancelled');
 comment on type public.study_block_status is 'What became of a planned block; a missed or cancelled one can be planned again.';
@@ -7,11 +7,11 @@ create type public.notification_type as enum (
     'assignment_new', 'assignment_due', 'headstart_ready', 'headstart_failed', 'lecture_ready', 'lecture_failed',
     'study_block_reminder', 'nudge', 'integration_error', 'billing', 'system'
 );
-comment on type public.notification_type is 'What a notification is about; the front end picks icon and link by it.';
+comment on type public.notification_type is 'What a notification is about; the front end chooses icon and link by it.';
 
 create type public.notification_status as enum ('pending', 'sent', 'dismissed', 'failed');
 comment on type public.notification_status is
-    'pending: to be delivered; sent: in the inbox; dismissed: put away by the person; failed: delivery gave up.';
+    'pending: to be delivered. sent: in the inbox. dismissed: by the person. failed: delivery was given up.';
 
 create type public.nudge_type as enum ('login', 'inactivity', 'cross_subject');
 comment on type public.nudge_type is 'Why a nudge was made: at sign-in, after silence, or to point at another subject.';

@@ -10,7 +10,7 @@ declare
     v_nudge public.nudges;
 begin
     if p_id is null or p_event is null then
-        raise exception 'p_id and p_event are required' using errcode = '22004';
+        raise exception 'p_id and p_event must not be null' using errcode = '22004';
     end if;
     if p_event not in ('opened', 'clicked') then
         raise exception 'p_event must be opened or clicked' using errcode = '22023';
@@ -21,7 +21,7 @@ begin
     where id = p_id and user_id = v_caller
     returning * into v_nudge;
     if not found then
-        raise exception 'no such nudge' using errcode = 'PT404';
+        raise exception 'no nudge of yours has the id in p_id' using errcode = 'PT404';
     end if;
     return v_nudge;
 end
@@ -39,5 +39,5 @@ begin atomic
 end;
 
 comment on function public.mark_nudge(uuid, text) is
-    'Notes that the caller opened or clicked his nudge; the first time stays, and a click counts as opening. PT404 for '
-    'another''s, 22023 for another event.';
+    'Records that the caller opened or clicked a nudge of theirs. The first time stays, and a click counts as opening. PT404 '
+    'for another person''s, 22023 for another event.';

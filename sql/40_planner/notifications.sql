@@ -1,4 +1,4 @@
--- A person's inbox. Written by the services; the person can only put a line away.
+-- A person's inbox. The services write it; the person can only dismiss a line.
 
 create table public.notifications (
     id uuid primary key default gen_random_uuid(),
@@ -24,10 +24,10 @@ create table public.notifications (
 );
 
 create index idx_notifications_user_id on public.notifications (user_id, created_at desc);
--- the inbox proper
+-- for the inbox: newest first, without dismissed lines
 create index idx_notifications_user_id_undismissed on public.notifications (user_id, created_at desc)
 where dismissed_at is null;
--- what waits for delivery
+-- for delivery: what waits
 create index idx_notifications_created_at on public.notifications (created_at) where status = 'pending';
 
 comment on table public.notifications is 'A line of a person''s inbox.';
@@ -35,12 +35,12 @@ comment on column public.notifications.id is 'Key.';
 comment on column public.notifications.user_id is 'Whose inbox.';
 comment on column public.notifications.nudge_id is 'The nudge that caused it.';
 comment on column public.notifications.type is 'What it is about.';
-comment on column public.notifications.status is 'Where it stands; the person may set dismissed.';
+comment on column public.notifications.status is 'Its state; the person may set dismissed.';
 comment on column public.notifications.title is 'One line.';
 comment on column public.notifications.body is 'More, in plain text.';
-comment on column public.notifications.payload is 'Ids for links, such as assignment_id; no text of people.';
+comment on column public.notifications.payload is 'Ids for links, such as assignment_id; nothing that people wrote.';
 comment on column public.notifications.sent_at is 'When it first reached the inbox.';
-comment on column public.notifications.dismissed_at is 'When the person put it away.';
+comment on column public.notifications.dismissed_at is 'When the person dismissed it.';
 comment on column public.notifications.created_at is 'When it was made.';
 
 create function private.stamp_notification()
@@ -60,7 +60,7 @@ end
 $$;
 
 comment on function private.stamp_notification() is
-    'BEFORE INSERT OR UPDATE OF status on notifications: notes when it was sent or put away; the times stay.';
+    'BEFORE INSERT OR UPDATE OF status on notifications: records when it was first sent or dismissed.';
 
 create trigger trg_notifications_stamp before insert or update of status on public.notifications
 for each row execute function private.stamp_notification();

@@ -1,5 +1,6 @@
--- The record of a nudge and what came of it, for caps and engagement figures. The inbox line it causes is a notification:
--- putting that away must not erase this. Written by svc_create_nudge; opened and clicked by the person's mark_nudge.
+-- The record of a nudge and what came of it, for the daily quota and engagement figures. The inbox line it causes is a
+-- notification; dismissing that line must not erase this record. svc_create_nudge writes it, and the person's mark_nudge
+-- sets opened and clicked.
 
 create table public.nudges (
     id uuid primary key default gen_random_uuid(),
@@ -28,13 +29,13 @@ create index idx_nudges_opened on public.nudges (opened_at) where opened_at is n
 comment on table public.nudges is 'A reminder sent to a person, and whether it helped.';
 comment on column public.nudges.id is 'Key.';
 comment on column public.nudges.user_id is 'To whom.';
-comment on column public.nudges.type is 'Why.';
+comment on column public.nudges.type is 'Why it was made.';
 comment on column public.nudges.channel is 'Where it goes.';
 comment on column public.nudges.message is 'What it says.';
-comment on column public.nudges.personalized is 'Written for this person.';
-comment on column public.nudges.sent_at is 'When it went out; no default, for an unsent mail must not count as sent.';
+comment on column public.nudges.personalized is 'Whether it was written for this person.';
+comment on column public.nudges.sent_at is 'When it was sent; no default, because an unsent mail must not count as sent.';
 comment on column public.nudges.opened_at is 'When it was first opened.';
 comment on column public.nudges.clicked_at is 'When it was first followed.';
-comment on column public.nudges.trigger_reason is 'What set it off, for staff.';
+comment on column public.nudges.trigger_reason is 'What caused it, for staff.';
 comment on column public.nudges.suggestions_made is 'What it suggested.';
-comment on column public.nudges.created_at is 'When it was made; counts for the daily cap.';
+comment on column public.nudges.created_at is 'When it was made; counts for the daily quota.';

@@ -1,5 +1,5 @@
--- Time a person sets aside. Written by the person; calendar columns by the calendar service. Blocks may overlap: people
--- plan so, and a calendar does not forbid it either.
+-- Time that a person sets aside for study. The person writes it; the calendar service writes the calendar columns. Blocks
+-- may overlap, as entries of a calendar may.
 
 create table public.study_blocks (
     id uuid primary key default gen_random_uuid(),
@@ -33,12 +33,12 @@ create index idx_study_blocks_assignment_id on public.study_blocks (assignment_i
 comment on table public.study_blocks is 'Time set aside for study.';
 comment on column public.study_blocks.id is 'Key.';
 comment on column public.study_blocks.user_id is 'Whose time.';
-comment on column public.study_blocks.assignment_id is 'What for, if it is for one of the person''s assignments.';
-comment on column public.study_blocks.start_at is 'Begin.';
-comment on column public.study_blocks.end_at is 'End, after the begin.';
+comment on column public.study_blocks.assignment_id is 'The assignment it is for, if any.';
+comment on column public.study_blocks.start_at is 'When it begins.';
+comment on column public.study_blocks.end_at is 'When it ends; after its begin.';
 comment on column public.study_blocks.status is 'What became of it.';
-comment on column public.study_blocks.calendar_provider is 'Calendar that carries the event.';
-comment on column public.study_blocks.calendar_event_id is 'Id of the event there.';
+comment on column public.study_blocks.calendar_provider is 'The calendar that has its event.';
+comment on column public.study_blocks.calendar_event_id is 'Id of the event in that calendar.';
 comment on column public.study_blocks.notes is 'The person''s notes.';
 comment on column public.study_blocks.created_at is 'When it was planned.';
 comment on column public.study_blocks.updated_at is 'When the row last changed.';

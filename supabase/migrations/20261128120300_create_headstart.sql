@@ -3,21 +3,21 @@
 
 set lock_timeout = '5s';
 
--- Values stand in the order of a life, not of the alphabet.
+-- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.headstart_trigger as enum ('manual', 'assignment_published', 'due_soon', 'content_changed');
 comment on type public.headstart_trigger is 'Why a headstart was written: asked for, or because something happened in Canvas.';
 
 create type public.headstart_run_status as enum ('queued', 'running', 'succeeded', 'failed', 'cancelled');
 comment on type public.headstart_run_status is
-    'queued: waits for a worker; running; the rest is final: a second try is a new run.';
+    'queued: waits for a worker. running. The others are final: a second attempt is a new run.';
 
 create type public.headstart_doc_status as enum ('draft', 'ready', 'superseded', 'failed');
 comment on type public.headstart_doc_status is
-    'draft: being written; ready: to be read; superseded: a newer one is ready; failed: never became ready.';
+    'draft: being written. ready: can be read. superseded: a newer one is ready. failed: never became ready.';
 
--- One attempt to write a headstart for an assignment. Written by the headstart service; the document it produces is a row
--- of headstart_docs and outlives it. One live run per assignment: a second request joins it.
+-- One attempt to write a headstart for an assignment. The headstart service writes it. Its document is a row of
+-- headstart_docs and outlives it. An assignment has one live run; a second request joins it.
 
 create table public.headstart_runs (
     id uuid primary key default gen_random_uuid(),
@@ -48,7 +48,7 @@ create table public.headstart_runs (
 
 create unique index uq_headstart_runs_live on public.headstart_runs (assignment_id)
 where status in ('queued', 'running');
--- the same text for the same reason is written once; a person may ask as often as he likes
+-- an automatic headstart is written once for the same reason and text; people may ask as often as they like
 create unique index uq_headstart_runs_trigger
 on public.headstart_runs (assignment_id, trigger, assignment_hash, prompt_version)
 where trigger <> 'manual';
@@ -59,9 +59,9 @@ comment on table public.headstart_runs is 'An attempt to write a headstart.';
 comment on column public.headstart_runs.id is 'Key; also the stream of its generation events.';
 comment on column public.headstart_runs.user_id is 'For whom.';
 comment on column public.headstart_runs.assignment_id is 'For which assignment.';
-comment on column public.headstart_runs.trigger is 'Why.';
-comment on column public.headstart_runs.status is 'Where it stands.';
-comment on column public.headstart_runs.model is 'The model that wrote.';
+comment on column public.headstart_runs.trigger is 'Why it was started.';
+comment on column public.headstart_runs.status is 'Its state.';
+comment on column public.headstart_runs.model is 'The model that wrote it.';
 comment on column public.headstart_runs.prompt_version is 'Version of the prompt files.';
 comment on column public.headstart_runs.prompt_hash is 'Hash of the prompt files.';
 comment on column public.headstart_runs.assignment_hash is 'Content hash of the assignment as it was read.';
@@ -90,7 +90,7 @@ end
 $$;
 
 comment on function private.stamp_headstart_run() is
-    'BEFORE UPDATE on headstart_runs when status changes: notes when it began or ended.';
+    'BEFORE UPDATE on headstart_runs when status changes: records when it began or ended.';
 
 create trigger trg_headstart_runs_stamp before update of status on public.headstart_runs
 for each row when (old.status is distinct from new.status)
@@ -102,8 +102,8 @@ for each row execute function private.enforce_transition(
     'running>succeeded', 'running>failed', 'running>cancelled'
 );
 
--- A headstart as the student reads it. Written by the headstart service, HTML sanitised before it comes here; the student
--- may only throw it away. It stays when its run is purged.
+-- A headstart as the student reads it. The headstart service writes it, with sanitised HTML; the student may only delete
+-- it. It stays when its run is purged.
 
 create table public.headstart_docs (
     id uuid primary key default gen_random_uuid(),
@@ -140,10 +140,10 @@ comment on column public.headstart_docs.id is 'Key.';
 comment on column public.headstart_docs.user_id is 'For whom.';
 comment on column public.headstart_docs.assignment_id is 'For which assignment.';
 comment on column public.headstart_docs.run_id is 'The run that wrote it; null once the run is purged.';
-comment on column public.headstart_docs.status is 'Where it stands.';
+comment on column public.headstart_docs.status is 'Its state.';
 comment on column public.headstart_docs.title is 'Title.';
-comment on column public.headstart_docs.content_md is 'The text in markdown, as streamed.';
-comment on column public.headstart_docs.content_html is 'The same, rendered and sanitised.';
+comment on column public.headstart_docs.content_md is 'The text in Markdown, as streamed.';
+comment on column public.headstart_docs.content_html is 'The same text, rendered and sanitised.';
 comment on column public.headstart_docs.summary is 'A few sentences for lists.';
 comment on column public.headstart_docs.extra is
     'Keys plan, key_concepts, questions, resources, time_estimate_minutes, suggested_blocks.';
@@ -158,9 +158,9 @@ for each row execute function private.enforce_transition(
 create trigger trg_headstart_docs_updated_at before update on public.headstart_docs
 for each row execute function public.set_updated_at();
 
--- The text of a model as it comes, so that generation belongs to a run and not to a connection: a worker appends, HTTP
--- streams tail, and both can be cut and resumed. A stream is a headstart run or an assistant message, named by its id; no
--- foreign key, because the two are different tables. Rows go a day after the stream ended.
+-- The text of a model as it is written. A generation belongs to a run and not to a connection: a worker appends parts, HTTP
+-- streams follow them, and both can break off and resume. A stream is a headstart run or an assistant message, named by its
+-- id. It has no foreign key, because the two are different tables. Rows are deleted a day after the stream ended.
 
 create table private.generation_events (
     stream_id uuid not null,
@@ -174,7 +174,7 @@ create table private.generation_events (
 comment on table private.generation_events is 'Parts of a text while it is being written.';
 comment on column private.generation_events.stream_id is 'The headstart run or assistant message.';
 comment on column private.generation_events.seq is 'Number within the stream; 1, 2, 3 without gaps.';
-comment on column private.generation_events.part is 'The part, as the streams send it.';
+comment on column private.generation_events.part is 'The part, as HTTP streams send it.';
 comment on column private.generation_events.at is 'When it was written.';
 
 create function public.svc_append_generation(p_stream_id uuid, p_from_seq bigint, p_parts jsonb[])
@@ -188,9 +188,9 @@ declare
     v_last bigint;
 begin
     if p_stream_id is null or p_from_seq is null or p_parts is null or array_position(p_parts, null) is not null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_stream_id, p_from_seq, p_parts and its elements must not be null' using errcode = '22004';
     end if;
-    -- one writer at a time; a second worker that believes the run is his finds the number taken
+    -- one writer at a time: a second worker that takes the run for its own finds the number taken
     perform pg_advisory_xact_lock(hashtextextended(p_stream_id::text, 0));
     select coalesce(max(seq), 0) into v_last from private.generation_events where stream_id = p_stream_id;
     if p_from_seq <> v_last + 1 then
@@ -207,7 +207,7 @@ $$;
 
 comment on function public.svc_append_generation(uuid, bigint, jsonb[]) is
     'Appends parts to a stream, the first of them under number p_from_seq (a new stream begins with 1), and returns the '
-    'last number. When p_from_seq is not the next number nothing changes and the answer is null.';
+    'last number. When p_from_seq is not the next number, nothing changes and the result is null.';
 
 create function public.svc_read_generation(p_stream_id uuid, p_after_seq bigint, p_limit int default 500)
 returns table (seq bigint, part jsonb, at timestamptz)
@@ -242,20 +242,22 @@ declare
     v_trigger public.headstart_trigger;
 begin
     if p_user_id is null or p_assignment_id is null or p_trigger is null then
-        raise exception 'p_user_id, p_assignment_id and p_trigger are required' using errcode = '22004';
+        raise exception 'p_user_id, p_assignment_id and p_trigger must not be null' using errcode = '22004';
     end if;
     if p_trigger <> all (enum_range(null::public.headstart_trigger)::text[]) then
-        raise exception 'unknown trigger' using errcode = '22023';
+        raise exception 'p_trigger must be one of %', array_to_string(enum_range(null::public.headstart_trigger), ', ')
+            using errcode = '22023';
     end if;
     v_trigger := p_trigger::public.headstart_trigger;
-    -- two requests at once: the second waits here and finds the run of the first
+    -- of two requests at once the second waits here and finds the run of the first
     select * into v_assignment from public.assignments
     where id = p_assignment_id and user_id = p_user_id for no key update;
     if not found then
-        raise exception 'no such assignment' using errcode = 'PT404';
+        raise exception 'no assignment of this person has the id in p_assignment_id' using errcode = 'PT404';
     end if;
     if v_assignment.status = 'removed' then
-        raise exception 'the assignment is gone from Canvas' using errcode = 'PT409';
+        raise exception 'the assignment was removed from Canvas' using errcode = 'PT409',
+            hint = 'Sync, then choose another assignment.';
     end if;
 
     created := false;
@@ -266,7 +268,7 @@ begin
         where r.assignment_id = p_assignment_id and r.trigger = v_trigger and r.trigger <> 'manual'
           and r.assignment_hash = v_assignment.content_hash and r.prompt_version = p_prompt_version;
         if found then
-            -- written before for the same reason from the same text: nothing to do
+            -- it was written before, for the same reason and from the same text
             return next;
             return;
         end if;
@@ -281,7 +283,7 @@ begin
         returning id into run_id;
         created := true;
     end if;
-    -- for a joined run too: its live job is joined, and one that was lost is replaced
+    -- a joined run, too: enqueuing joins its live job, and replaces a job that was lost
     select j.job_id into job_id from public.svc_enqueue_job(
         p_type => 'headstart',
         p_payload => jsonb_build_object('run_id', run_id),
@@ -293,10 +295,10 @@ end
 $$;
 
 comment on function public.svc_start_headstart_run(uuid, uuid, text, text) is
-    'Starts a headstart for a person''s assignment and enqueues its job (type headstart, payload {run_id}). A live run of '
-    'the assignment is joined (created false). For triggers other than manual, a run that already exists for the same '
-    'content and p_prompt_version is returned without a job. PT404 for a foreign or missing assignment, PT409 for a '
-    'removed one, 22023 for an unknown trigger.';
+    'Starts a headstart for a person''s assignment and enqueues its job (type headstart, payload {run_id}). Joins a live run '
+    'of the assignment (created false). For triggers other than manual, a run that already exists for the same content and '
+    'p_prompt_version is returned without a job. PT404 for a missing assignment or another person''s, PT409 for a removed '
+    'one, 22023 for an unknown trigger.';
 
 create function public.svc_finish_headstart_run(
     p_run_id uuid,
@@ -317,27 +319,28 @@ declare
     v_title text;
 begin
     if p_run_id is null or p_status is null then
-        raise exception 'p_run_id and p_status are required' using errcode = '22004';
+        raise exception 'p_run_id and p_status must not be null' using errcode = '22004';
     end if;
     if p_status not in ('succeeded', 'failed', 'cancelled') then
-        raise exception 'not a final status' using errcode = '22023';
+        raise exception 'p_status must be succeeded, failed or cancelled' using errcode = '22023';
     end if;
     if (p_status = 'succeeded') <> coalesce(jsonb_typeof(p_doc) = 'object', false) then
-        raise exception 'a document belongs to a run that succeeded, and to no other' using errcode = '22023';
+        raise exception 'p_doc must be an object when p_status is succeeded, and null otherwise' using errcode = '22023';
     end if;
     if exists (
         select from jsonb_object_keys(p_doc) as key
         where key not in ('title', 'content_md', 'content_html', 'summary', 'extra')
     ) then
-        raise exception 'unknown key in p_doc' using errcode = '22023';
+        raise exception 'p_doc may only have the keys title, content_md, content_html, summary and extra'
+            using errcode = '22023';
     end if;
 
     select * into v_run from public.headstart_runs where id = p_run_id for update;
     if not found then
-        raise exception 'no such run' using errcode = 'PT404';
+        raise exception 'no run has the id in p_run_id' using errcode = 'PT404';
     end if;
     if v_run.status in ('succeeded', 'failed', 'cancelled') then
-        -- a worker that was killed after the commit and runs again
+        -- a worker that was killed after the commit repeats the call
         select id into v_doc_id from public.headstart_docs where run_id = p_run_id order by created_at desc limit 1;
         return v_doc_id;
     end if;
@@ -385,12 +388,12 @@ $$;
 comment on function public.svc_finish_headstart_run(uuid, text, jsonb, text, jsonb) is
     'Ends a run: succeeded with its document (keys title, content_md, content_html, summary, extra), failed with an error '
     'that begins with a code, or cancelled. The document becomes the only ready one of its assignment, and the student '
-    'gets one notification, none for cancelled. On a finished run nothing changes. Returns the document''s id or null. '
-    'PT404 without the run, 22023 for another status or key, 23514 for a run that cannot end so.';
+    'gets one notification, or none for cancelled. On a finished run nothing changes. Returns the document''s id or null. '
+    'PT404 when the run does not exist, 22023 for another status or key, 23514 for a run that cannot end this way.';
 
--- What a worker and the cancelling owner do with a run. Worker and owner may come at the same moment, and so may a worker
--- that was believed dead: each function locks the stream first (as svc_append_generation does), then the run, and a writer
--- proves that he is the current one by the number of the last event he knows.
+-- What a worker, and an owner who cancels, do with a run. They may call at the same moment, and so may an earlier worker
+-- that was thought dead. So each function locks the stream first, as svc_append_generation does, then the run. A writer
+-- passes the number of the last event it knows, which proves that it is the current one.
 
 create function public.svc_begin_headstart_run(
     p_run_id uuid,
@@ -410,18 +413,18 @@ declare
     v_released boolean := false;
 begin
     if p_run_id is null then
-        raise exception 'which run' using errcode = '22004';
+        raise exception 'p_run_id must not be null' using errcode = '22004';
     end if;
     perform pg_advisory_xact_lock(hashtextextended(p_run_id::text, 0));
     select * into v_run from public.headstart_runs where id = p_run_id for update;
     if not found then
-        raise exception 'no such run' using errcode = 'PT404';
+        raise exception 'no run has the id in p_run_id' using errcode = 'PT404';
     end if;
     if v_run.status in ('queued', 'running') then
         update public.headstart_runs
         set status = 'running', model = p_model, prompt_version = p_prompt_version, prompt_hash = p_prompt_hash
         where id = p_run_id;
-        -- the new number also shuts out a worker that held the run before
+        -- the new number also stops a worker that held the run before: its writes name an older one
         perform public.svc_append_generation(
             p_run_id, v_run.seq + 1, array['{"type": "status", "status": "running"}'::jsonb]
         );
@@ -438,9 +441,9 @@ end
 $$;
 
 comment on function public.svc_begin_headstart_run(uuid, text, text, text) is
-    'A worker takes a run: it becomes running, and an event says so. Tells how many calls of the model were made before and '
-    'whether text was released already, which happens when an earlier worker died. A finished run is only looked at. '
-    'PT404 without the run.';
+    'A worker takes a run: it becomes running, and an event says so. Returns how many calls of the model were made before, '
+    'and whether text was released already, which happens when an earlier worker died. A finished run does not change. '
+    'PT404 when the run does not exist.';
 
 create function public.svc_count_headstart_call(p_run_id uuid, p_seq bigint)
 returns int
@@ -453,7 +456,7 @@ declare
     v_attempts int;
 begin
     if p_run_id is null or p_seq is null then
-        raise exception 'which run, at which event' using errcode = '22004';
+        raise exception 'p_run_id and p_seq must not be null' using errcode = '22004';
     end if;
     update public.headstart_runs
     set metrics = jsonb_set(metrics, '{attempts}', to_jsonb(coalesce((metrics ->> 'attempts')::int, 0) + 1))
@@ -464,8 +467,8 @@ end
 $$;
 
 comment on function public.svc_count_headstart_call(uuid, bigint) is
-    'Counts a call of the model before it is made, so that a killed worker cannot forget it. Returns how many there are '
-    'now; null when the run is over or somebody else writes it (p_seq is not its last event).';
+    'Counts a call of the model before it is made, so that the call of a killed worker counts, too. Returns the new count; '
+    'null when the run is over or another worker writes it (p_seq is not its last event).';
 
 create function public.svc_end_headstart_run(
     p_run_id uuid,
@@ -487,15 +490,15 @@ declare
     v_parts jsonb[];
 begin
     if p_run_id is null or p_seq is null or p_status is null then
-        raise exception 'p_run_id, p_seq and p_status are required' using errcode = '22004';
+        raise exception 'p_run_id, p_seq and p_status must not be null' using errcode = '22004';
     end if;
     perform pg_advisory_xact_lock(hashtextextended(p_run_id::text, 0));
     select * into v_run from public.headstart_runs where id = p_run_id for update;
     if not found then
-        raise exception 'no such run' using errcode = 'PT404';
+        raise exception 'no run has the id in p_run_id' using errcode = 'PT404';
     end if;
     if v_run.status = 'cancelled' and p_status = 'cancelled' then
-        -- the owner ended it; the worker adds what it cost
+        -- the owner cancelled it; the worker adds what it cost
         update public.headstart_runs set metrics = p_metrics where id = p_run_id;
         return true;
     end if;
@@ -526,8 +529,8 @@ $$;
 
 comment on function public.svc_end_headstart_run(uuid, bigint, text, jsonb, text, jsonb) is
     'Ends a run and its stream in one transaction: svc_finish_headstart_run, then the last events (doc and finish, or error, '
-    'or abort). False, and nothing changes, when the run is over or p_seq is not its last event. A cancelled run takes the '
-    'metrics of its worker.';
+    'or abort). False, and nothing changes, when the run is over or p_seq is not its last event. A cancelled run still '
+    'takes the metrics of its worker.';
 
 create function public.svc_cancel_headstart_run(p_run_id uuid, p_user_id uuid)
 returns void
@@ -540,15 +543,15 @@ declare
     v_run public.headstart_runs;
 begin
     if p_run_id is null or p_user_id is null then
-        raise exception 'which run, of whom' using errcode = '22004';
+        raise exception 'p_run_id and p_user_id must not be null' using errcode = '22004';
     end if;
     perform pg_advisory_xact_lock(hashtextextended(p_run_id::text, 0));
     select * into v_run from public.headstart_runs where id = p_run_id and user_id = p_user_id for update;
     if not found then
-        raise exception 'no such run' using errcode = 'PT404';
+        raise exception 'no run of this person has the id in p_run_id' using errcode = 'PT404';
     end if;
     if v_run.status not in ('queued', 'running') then
-        raise exception 'the run is over' using errcode = 'PT409';
+        raise exception 'the run has ended and cannot be cancelled' using errcode = 'PT409', hint = 'Read its result.';
     end if;
     perform public.svc_end_headstart_run(
         p_run_id, v_run.seq, 'cancelled', null, 'cancelled: the owner ended it',
@@ -564,5 +567,5 @@ end
 $$;
 
 comment on function public.svc_cancel_headstart_run(uuid, uuid) is
-    'Ends a person''s run at once, with its stream; its job ends too, a running one when its worker looks next. PT404 for a '
-    'foreign or missing run, PT409 for one that is over.';
+    'Cancels a person''s run at once, with its stream. Its job ends, too; a running one when its worker asks next. PT404 for '
+    'a missing run or another person''s, PT409 for one that has ended.';

@@ -3,7 +3,7 @@
 
 set lock_timeout = '5s';
 
--- Values stand in the order of a life, not of the alphabet.
+-- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.study_block_status as enum ('planned', 'in_progress', 'completed', 'missed', 'cancelled');
 comment on type public.study_block_status is 'What became of a planned block; a missed or cancelled one can be planned again.';
@@ -12,11 +12,11 @@ create type public.notification_type as enum (
     'assignment_new', 'assignment_due', 'headstart_ready', 'headstart_failed', 'lecture_ready', 'lecture_failed',
     'study_block_reminder', 'nudge', 'integration_error', 'billing', 'system'
 );
-comment on type public.notification_type is 'What a notification is about; the front end picks icon and link by it.';
+comment on type public.notification_type is 'What a notification is about; the front end chooses icon and link by it.';
 
 create type public.notification_status as enum ('pending', 'sent', 'dismissed', 'failed');
 comment on type public.notification_status is
-    'pending: to be delivered; sent: in the inbox; dismissed: put away by the person; failed: delivery gave up.';
+    'pending: to be delivered. sent: in the inbox. dismissed: by the person. failed: delivery was given up.';
 
 create type public.nudge_type as enum ('login', 'inactivity', 'cross_subject');
 comment on type public.nudge_type is 'Why a nudge was made: at sign-in, after silence, or to point at another subject.';
@@ -24,8 +24,8 @@ comment on type public.nudge_type is 'Why a nudge was made: at sign-in, after si
 create type public.nudge_channel as enum ('in_app', 'email', 'both');
 comment on type public.nudge_channel is 'Where a nudge goes.';
 
--- Time a person sets aside. Written by the person; calendar columns by the calendar service. Blocks may overlap: people
--- plan so, and a calendar does not forbid it either.
+-- Time that a person sets aside for study. The person writes it; the calendar service writes the calendar columns. Blocks
+-- may overlap, as entries of a calendar may.
 
 create table public.study_blocks (
     id uuid primary key default gen_random_uuid(),
@@ -59,12 +59,12 @@ create index idx_study_blocks_assignment_id on public.study_blocks (assignment_i
 comment on table public.study_blocks is 'Time set aside for study.';
 comment on column public.study_blocks.id is 'Key.';
 comment on column public.study_blocks.user_id is 'Whose time.';
-comment on column public.study_blocks.assignment_id is 'What for, if it is for one of the person''s assignments.';
-comment on column public.study_blocks.start_at is 'Begin.';
-comment on column public.study_blocks.end_at is 'End, after the begin.';
+comment on column public.study_blocks.assignment_id is 'The assignment it is for, if any.';
+comment on column public.study_blocks.start_at is 'When it begins.';
+comment on column public.study_blocks.end_at is 'When it ends; after its begin.';
 comment on column public.study_blocks.status is 'What became of it.';
-comment on column public.study_blocks.calendar_provider is 'Calendar that carries the event.';
-comment on column public.study_blocks.calendar_event_id is 'Id of the event there.';
+comment on column public.study_blocks.calendar_provider is 'The calendar that has its event.';
+comment on column public.study_blocks.calendar_event_id is 'Id of the event in that calendar.';
 comment on column public.study_blocks.notes is 'The person''s notes.';
 comment on column public.study_blocks.created_at is 'When it was planned.';
 comment on column public.study_blocks.updated_at is 'When the row last changed.';
@@ -80,8 +80,9 @@ for each row execute function private.enforce_transition(
 create trigger trg_study_blocks_updated_at before update on public.study_blocks
 for each row execute function public.set_updated_at();
 
--- The record of a nudge and what came of it, for caps and engagement figures. The inbox line it causes is a notification:
--- putting that away must not erase this. Written by svc_create_nudge; opened and clicked by the person's mark_nudge.
+-- The record of a nudge and what came of it, for the daily quota and engagement figures. The inbox line it causes is a
+-- notification; dismissing that line must not erase this record. svc_create_nudge writes it, and the person's mark_nudge
+-- sets opened and clicked.
 
 create table public.nudges (
     id uuid primary key default gen_random_uuid(),
@@ -110,18 +111,18 @@ create index idx_nudges_opened on public.nudges (opened_at) where opened_at is n
 comment on table public.nudges is 'A reminder sent to a person, and whether it helped.';
 comment on column public.nudges.id is 'Key.';
 comment on column public.nudges.user_id is 'To whom.';
-comment on column public.nudges.type is 'Why.';
+comment on column public.nudges.type is 'Why it was made.';
 comment on column public.nudges.channel is 'Where it goes.';
 comment on column public.nudges.message is 'What it says.';
-comment on column public.nudges.personalized is 'Written for this person.';
-comment on column public.nudges.sent_at is 'When it went out; no default, for an unsent mail must not count as sent.';
+comment on column public.nudges.personalized is 'Whether it was written for this person.';
+comment on column public.nudges.sent_at is 'When it was sent; no default, because an unsent mail must not count as sent.';
 comment on column public.nudges.opened_at is 'When it was first opened.';
 comment on column public.nudges.clicked_at is 'When it was first followed.';
-comment on column public.nudges.trigger_reason is 'What set it off, for staff.';
+comment on column public.nudges.trigger_reason is 'What caused it, for staff.';
 comment on column public.nudges.suggestions_made is 'What it suggested.';
-comment on column public.nudges.created_at is 'When it was made; counts for the daily cap.';
+comment on column public.nudges.created_at is 'When it was made; counts for the daily quota.';
 
--- A person's inbox. Written by the services; the person can only put a line away.
+-- A person's inbox. The services write it; the person can only dismiss a line.
 
 create table public.notifications (
     id uuid primary key default gen_random_uuid(),
@@ -147,10 +148,10 @@ create table public.notifications (
 );
 
 create index idx_notifications_user_id on public.notifications (user_id, created_at desc);
--- the inbox proper
+-- for the inbox: newest first, without dismissed lines
 create index idx_notifications_user_id_undismissed on public.notifications (user_id, created_at desc)
 where dismissed_at is null;
--- what waits for delivery
+-- for delivery: what waits
 create index idx_notifications_created_at on public.notifications (created_at) where status = 'pending';
 
 comment on table public.notifications is 'A line of a person''s inbox.';
@@ -158,12 +159,12 @@ comment on column public.notifications.id is 'Key.';
 comment on column public.notifications.user_id is 'Whose inbox.';
 comment on column public.notifications.nudge_id is 'The nudge that caused it.';
 comment on column public.notifications.type is 'What it is about.';
-comment on column public.notifications.status is 'Where it stands; the person may set dismissed.';
+comment on column public.notifications.status is 'Its state; the person may set dismissed.';
 comment on column public.notifications.title is 'One line.';
 comment on column public.notifications.body is 'More, in plain text.';
-comment on column public.notifications.payload is 'Ids for links, such as assignment_id; no text of people.';
+comment on column public.notifications.payload is 'Ids for links, such as assignment_id; nothing that people wrote.';
 comment on column public.notifications.sent_at is 'When it first reached the inbox.';
-comment on column public.notifications.dismissed_at is 'When the person put it away.';
+comment on column public.notifications.dismissed_at is 'When the person dismissed it.';
 comment on column public.notifications.created_at is 'When it was made.';
 
 create function private.stamp_notification()
@@ -183,7 +184,7 @@ end
 $$;
 
 comment on function private.stamp_notification() is
-    'BEFORE INSERT OR UPDATE OF status on notifications: notes when it was sent or put away; the times stay.';
+    'BEFORE INSERT OR UPDATE OF status on notifications: records when it was first sent or dismissed.';
 
 create trigger trg_notifications_stamp before insert or update of status on public.notifications
 for each row execute function private.stamp_notification();
@@ -194,7 +195,7 @@ for each row execute function private.enforce_transition(
     'pending>sent', 'pending>failed', 'pending>dismissed', 'sent>dismissed', 'failed>pending', 'failed>dismissed'
 );
 
--- Nudges are made here and nowhere else, so that the person's daily cap holds however many workers run.
+-- Nudges are made only here, so that the person's daily quota holds however many workers run.
 
 create function public.svc_create_nudge(
     p_user_id uuid,
@@ -219,20 +220,24 @@ declare
     v_in_app constant boolean := p_channel in ('in_app', 'both');
 begin
     if p_user_id is null or p_type is null or p_channel is null or p_message is null then
-        raise exception 'p_user_id, p_type, p_channel and p_message are required' using errcode = '22004';
+        raise exception 'p_user_id, p_type, p_channel and p_message must not be null' using errcode = '22004';
     end if;
-    if p_type <> all (enum_range(null::public.nudge_type)::text[])
-       or p_channel <> all (enum_range(null::public.nudge_channel)::text[]) then
-        raise exception 'unknown type or channel' using errcode = '22023';
+    if p_type <> all (enum_range(null::public.nudge_type)::text[]) then
+        raise exception 'p_type must be one of %', array_to_string(enum_range(null::public.nudge_type), ', ')
+            using errcode = '22023';
     end if;
-    -- two at once: the second waits here and counts the first
+    if p_channel <> all (enum_range(null::public.nudge_channel)::text[]) then
+        raise exception 'p_channel must be one of %', array_to_string(enum_range(null::public.nudge_channel), ', ')
+            using errcode = '22023';
+    end if;
+    -- of two calls at once the second waits here and counts the first
     select nudge_frequency_cap into v_cap from public.user_settings where user_id = p_user_id for update;
     if not found then
-        raise exception 'no such person' using errcode = 'PT404';
+        raise exception 'no person has the id in p_user_id' using errcode = 'PT404';
     end if;
     select timezone into v_zone from public.profiles where user_id = p_user_id;
     v_day := date_trunc('day', private.clock() at time zone v_zone);
-    -- both ends in local time: the day of a clock change has 23 or 25 hours
+    -- both ends are local times, because the day of a clock change has 23 or 25 hours
     select count(*) into v_count from public.nudges
     where user_id = p_user_id
       and created_at >= v_day at time zone v_zone
@@ -256,9 +261,9 @@ end
 $$;
 
 comment on function public.svc_create_nudge(uuid, text, text, text, text, text[]) is
-    'Makes a nudge unless the person had nudge_frequency_cap of them in his local day: then null. For in_app and both the '
-    'inbox line is written and counts as sent; email alone stays unsent until svc_mark_nudge_sent. PT404 without the '
-    'person, 22023 for an unknown type or channel.';
+    'Makes a nudge and returns its id; null when the person already had nudge_frequency_cap of them on this local day. For '
+    'in_app and both it writes the inbox line, which counts as sent; email alone stays unsent until svc_mark_nudge_sent. '
+    'PT404 when the person does not exist, 22023 for an unknown type or channel.';
 
 create function public.svc_mark_nudge_sent(p_id uuid)
 returns uuid
@@ -271,7 +276,7 @@ as $$
 $$;
 
 comment on function public.svc_mark_nudge_sent(uuid) is
-    'Notes that the mail of a nudge went out; the first time stays. Returns the id, or null when there is no such nudge.';
+    'Records that the mail of a nudge was sent; the first time stays. Returns the id, or null when the nudge does not exist.';
 
 create function private.mark_nudge(p_id uuid, p_event text)
 returns public.nudges
@@ -285,7 +290,7 @@ declare
     v_nudge public.nudges;
 begin
     if p_id is null or p_event is null then
-        raise exception 'p_id and p_event are required' using errcode = '22004';
+        raise exception 'p_id and p_event must not be null' using errcode = '22004';
     end if;
     if p_event not in ('opened', 'clicked') then
         raise exception 'p_event must be opened or clicked' using errcode = '22023';
@@ -296,7 +301,7 @@ begin
     where id = p_id and user_id = v_caller
     returning * into v_nudge;
     if not found then
-        raise exception 'no such nudge' using errcode = 'PT404';
+        raise exception 'no nudge of yours has the id in p_id' using errcode = 'PT404';
     end if;
     return v_nudge;
 end
@@ -314,5 +319,5 @@ begin atomic
 end;
 
 comment on function public.mark_nudge(uuid, text) is
-    'Notes that the caller opened or clicked his nudge; the first time stays, and a click counts as opening. PT404 for '
-    'another''s, 22023 for another event.';
+    'Records that the caller opened or clicked a nudge of theirs. The first time stays, and a click counts as opening. PT404 '
+    'for another person''s, 22023 for another event.';
