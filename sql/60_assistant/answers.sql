@@ -1,6 +1,5 @@
--- How the assistant's side of a conversation is written. A question and its empty answer enter together; the worker
--- streams into private.generation_events; svc_finish_answer stores the whole. Nothing is lost when a client
--- disconnects.
+-- How the assistant's answers are written. A question and its empty answer are stored together, the worker streams into
+-- private.generation_events, and svc_finish_answer stores the whole text. So nothing is lost when a client disconnects.
 
 create function public.svc_begin_answer(
     p_thread_id uuid,
@@ -22,17 +21,18 @@ declare
 begin
     if p_thread_id is null or p_teacher_id is null or p_external_id is null or p_content is null
         or p_content_hash is null then
-        raise exception 'thread, teacher, external id, content and its hash are all needed' using errcode = '22004';
+        raise exception 'p_thread_id, p_teacher_id, p_external_id, p_content and p_content_hash must not be null'
+            using errcode = '22004';
     end if;
-    -- one question at a time: the second waits here and then sees the first
+    -- one question at a time: the second waits here, then sees the first
     perform from public.threads where id = p_thread_id and teacher_id = p_teacher_id for update;
     if not found then
-        raise exception 'no such thread' using errcode = 'PT404';
+        raise exception 'no thread of this teacher has the id in p_thread_id' using errcode = 'PT404';
     end if;
 
     select * into v_question from public.messages where thread_id = p_thread_id and external_id = p_external_id;
     if found then
-        -- a question sent over REST has no hash yet; its text decides
+        -- a question sent over REST has no hash yet, so its text is compared
         if v_question.role <> 'user' or (
             v_question.content_hash is null and v_question.content <> p_content
         ) or v_question.content_hash <> p_content_hash then
@@ -69,9 +69,9 @@ end
 $$;
 
 comment on function public.svc_begin_answer(uuid, uuid, text, text, text) is
-    'Stores a question and its empty, streaming answer. outcome: new; existing (asked before: the stored or live '
-    'answer, except after a failed one, which is tried again as new); conflict (other content under this '
-    'external id); busy (another answer of the thread is being written; nothing stored).';
+    'Stores a question and its empty, streaming answer. outcome new; existing when it was asked before (with the stored or '
+    'live answer; after a failed answer it is new again); conflict when the external id has other content; busy when another '
+    'answer of the thread is being written (nothing is stored). PT404 when the teacher has no such thread.';
 
 create function public.svc_finish_answer(
     p_message_id uuid,
@@ -94,16 +94,16 @@ declare
     v_status public.message_status;
 begin
     if p_message_id is null or p_status is null or p_content is null then
-        raise exception 'message, status and content are needed' using errcode = '22004';
+        raise exception 'p_message_id, p_status and p_content must not be null' using errcode = '22004';
     end if;
     if p_status not in ('complete', 'stopped', 'interrupted', 'failed') then
-        raise exception 'an answer cannot end %', p_status using errcode = '22023';
+        raise exception 'p_status must be complete, stopped, interrupted or failed' using errcode = '22023';
     end if;
     select status into v_status from public.messages where id = p_message_id and role = 'assistant' for update;
     if not found then
-        raise exception 'no such answer' using errcode = 'PT404';
+        raise exception 'no answer has the id in p_message_id' using errcode = 'PT404';
     end if;
-    -- a writer that comes late, after the sweep or a second try, changes nothing
+    -- a late writer, after the sweep or a second attempt, changes nothing
     if v_status <> 'streaming' then
         return;
     end if;
@@ -121,4 +121,5 @@ end
 $$;
 
 comment on function public.svc_finish_answer(uuid, text, text, text, jsonb, jsonb, text, text, text) is
-    'Ends a streaming answer as complete, stopped, interrupted or failed with its text; the first end stands.';
+    'Ends a streaming answer as complete, stopped, interrupted or failed, with its text. On an answer that has ended nothing '
+    'changes. PT404 when the answer does not exist, 22023 for another status.';

@@ -1,4 +1,4 @@
--- A class a teacher plans material for. It has no roster on purpose: teachers get no student data from us.
+-- A class that a teacher prepares material for. It has no roster on purpose: teachers get no student data from us.
 
 create table public.classes (
     id uuid primary key default gen_random_uuid(),

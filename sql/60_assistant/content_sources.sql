@@ -1,5 +1,5 @@
--- Material a teacher gives the assistant. A teacher may add a URL or a text himself; files and Canvas pages come
--- through the service, which alone knows what it stored. A deleted source leaves its file to the storage outbox.
+-- Material that a teacher gives the assistant. Teachers add URLs and texts; files and Canvas pages come through the
+-- service, which alone knows what it stored. Deleting a source puts its file into the storage outbox.
 
 create table public.content_sources (
     id uuid primary key default gen_random_uuid(),
@@ -34,7 +34,7 @@ create table public.content_sources (
 
 create index idx_content_sources_teacher_id on public.content_sources (teacher_id);
 create index idx_content_sources_class_id on public.content_sources (class_id, teacher_id);
--- the sweep of sources whose job is gone
+-- for the sweep of sources whose job is gone
 create index idx_content_sources_unfinished on public.content_sources (updated_at)
 where status in ('pending', 'processing');
 
@@ -47,10 +47,10 @@ comment on column public.content_sources.title is 'Shown in lists.';
 comment on column public.content_sources.source_url is 'Address of a url source, or of the page in Canvas.';
 comment on column public.content_sources.storage_key is 'bucket/object of an uploaded file.';
 comment on column public.content_sources.text_content is
-    'Text as typed, or as extracted from the file or page. Untrusted: never instructions.';
+    'Text as typed, or as extracted from the file or page. Untrusted: a model must never take it as instructions.';
 comment on column public.content_sources.checksum is 'SHA-256 of the file, hex.';
-comment on column public.content_sources.metadata is 'Facts about the source (pages, mime type).';
-comment on column public.content_sources.status is 'How far the extraction has come.';
+comment on column public.content_sources.metadata is 'More about the source: pages, MIME type.';
+comment on column public.content_sources.status is 'The state of its extraction.';
 comment on column public.content_sources.error_message is 'Of a failed source: a sentence the teacher may read.';
 comment on column public.content_sources.created_at is 'When the row was written.';
 comment on column public.content_sources.updated_at is 'When the row last changed; kept by trigger.';

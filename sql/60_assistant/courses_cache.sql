@@ -1,5 +1,5 @@
--- Canvas courses of a teacher as last fetched with his own grant, so that the assistant need not ask Canvas at every
--- turn. Written by the job canvas_courses_cache; rows live 24 hours. Enrolments and submissions are stripped before.
+-- Canvas courses of a teacher as last fetched with the teacher's own grant, so that the assistant need not ask Canvas for
+-- each answer. The job canvas_courses_cache writes them, without enrolments and submissions; rows live 24 hours.
 
 create table public.courses_cache (
     id uuid primary key default gen_random_uuid(),
@@ -13,9 +13,9 @@ create table public.courses_cache (
     constraint courses_cache_course_data_check check (jsonb_typeof(course_data) = 'object')
 );
 
--- newest of a teacher
+-- for the newest of a teacher
 create index idx_courses_cache_teacher_id on public.courses_cache (teacher_id, cached_at);
--- retention
+-- for retention
 create index idx_courses_cache_cached_at on public.courses_cache (cached_at);
 
 comment on table public.courses_cache is 'A day''s copy of each teacher''s Canvas courses.';
@@ -38,7 +38,7 @@ end
 $$;
 
 comment on function private.refresh_cached_at() is
-    'BEFORE UPDATE on courses_cache: a default fires on insert only, and an upsert is an update.';
+    'BEFORE UPDATE on courses_cache: sets cached_at. A default acts on insert only, and an upsert may be an update.';
 
 create trigger trg_courses_cache_cached_at before update on public.courses_cache
     for each row execute function private.refresh_cached_at();

@@ -1,5 +1,5 @@
--- What the assistant wrote for a teacher. Written by the job content_generation; the teacher edits, files and approves
--- it. Where it came from (class, source, thread, job) may vanish; the work stays.
+-- What the assistant wrote for a teacher. The job content_generation writes it; the teacher edits and approves it. Its
+-- class, source, thread or job may be deleted; the work stays.
 
 create table public.generated_content (
     id uuid primary key default gen_random_uuid(),
@@ -34,7 +34,7 @@ create table public.generated_content (
     constraint generated_content_prompt_version_check check (char_length(prompt_version) <= 100)
 );
 
--- a teacher's work, newest first
+-- for a teacher's work, newest first
 create index idx_generated_content_teacher_id on public.generated_content (teacher_id, created_at desc);
 create index idx_generated_content_class_id on public.generated_content (class_id, teacher_id);
 create index idx_generated_content_content_source_id on public.generated_content (content_source_id, teacher_id);
@@ -51,9 +51,9 @@ comment on column public.generated_content.thread_id is 'The conversation that a
 comment on column public.generated_content.job_id is 'The job that wrote it.';
 comment on column public.generated_content.kind is 'What it is.';
 comment on column public.generated_content.title is 'Shown in lists.';
-comment on column public.generated_content.content_md is 'The work as markdown.';
+comment on column public.generated_content.content_md is 'The work as Markdown.';
 comment on column public.generated_content.content is 'The work in parts (questions of a quiz, rows of a rubric).';
-comment on column public.generated_content.model is 'Model that wrote it.';
+comment on column public.generated_content.model is 'The model that wrote it.';
 comment on column public.generated_content.prompt_version is 'Version of the prompt file used.';
 comment on column public.generated_content.status is 'draft, approved or archived.';
 comment on column public.generated_content.created_at is 'When the row was written.';

@@ -1,6 +1,6 @@
--- Answers and headstarts whose writer died, and (by private.fail_stuck_rows, 90_platform) other rows whose job is gone.
--- A row keeps its live state while its job may still run again; once no job will, the reader must not wait for ever and
--- the guards against a second live run must open.
+-- Ends answers and headstarts whose writer died, and (by private.fail_stuck_rows, 90_platform) other rows whose job is gone.
+-- A row keeps its live state while its job may still run. Once no job will run, its reader would wait for ever, and the
+-- guard against a second live run would refuse a new one.
 
 create function private.live_job(p_type text, p_key text, p_id uuid)
 returns boolean
@@ -10,7 +10,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    -- the live set is small: finished jobs are never looked at
+    -- few jobs are live, and the index holds only those
     return exists (
         select from public.jobs as j
         join private.job_runtime as r on r.job_id = j.id
@@ -42,7 +42,7 @@ begin
         where m.status = 'streaming' and m.created_at < private.clock() - interval '1 minute'
         for update skip locked
     loop
-        -- a word in the last minute shows that somebody is still writing
+        -- a part of the last minute shows that a worker is still writing
         if exists (
             select from private.generation_events as e
             where e.stream_id = v_row.id and e.at >= private.clock() - interval '1 minute'
@@ -56,7 +56,7 @@ begin
         v_count := v_count + 1;
     end loop;
 
-    -- a job that ended badly says so at once; without any trace of one, an hour must pass
+    -- a failed or cancelled job is proof enough; where no job is found, an hour must have passed
     for v_row in
         select h.id from public.headstart_runs as h
         where h.status in ('queued', 'running')

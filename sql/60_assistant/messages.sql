@@ -1,6 +1,6 @@
--- What was said in a thread. The teacher writes his own lines, over REST or through the chat service; the assistant's
--- lines are written by service functions only (answers.sql). Nobody edits a message. The live text of a running answer
--- is in private.generation_events under the message's id.
+-- The lines of a thread. Teachers write their own, over REST or through the chat service. Only service functions write the
+-- assistant's (answers.sql). Nobody edits a message. The text of a running answer is in private.generation_events under
+-- the message's id.
 
 create table public.messages (
     id uuid primary key default gen_random_uuid(),
@@ -36,32 +36,32 @@ create table public.messages (
     constraint messages_citations_check check (jsonb_typeof(citations) = 'array')
 );
 
--- a thread in order
+-- for a thread in order
 create index idx_messages_thread_id on public.messages (thread_id, seq);
--- the answers to a question
+-- for the answers to a question
 create index idx_messages_parent_id on public.messages (parent_id, thread_id);
--- one answer at a time, and the sweep of answers whose writer died
+-- one answer at a time; also for the sweep of answers whose writer died
 create unique index uq_messages_streaming on public.messages (thread_id) where status = 'streaming';
 
 comment on table public.messages is
-    'Lines of the teachers'' conversations with the assistant. The lines of socratic sessions are another table: '
-    'other owner, other life.';
+    'Lines of the teachers'' conversations with the assistant. Lines of Socratic sessions are in socratic_messages, which '
+    'has other owners and rules.';
 comment on column public.messages.id is 'Identity of the row.';
 comment on column public.messages.thread_id is 'The conversation.';
 comment on column public.messages.seq is 'Order within a thread: rows of one transaction share created_at.';
 comment on column public.messages.role is 'Who speaks.';
 comment on column public.messages.content is 'Markdown; of a streaming answer, what has been stored so far.';
 comment on column public.messages.external_id is
-    'The sender''s own id of a question, so that sending it again changes nothing.';
-comment on column public.messages.status is 'How far the text has come.';
+    'The sender''s own id of the question, so that sending it again changes nothing.';
+comment on column public.messages.status is 'Whether the text is complete.';
 comment on column public.messages.parent_id is
     'Of an answer: the question it answers. A second answer to one question is a regeneration.';
 comment on column public.messages.content_hash is
-    'Hash of the question as the chat service saw it; tells a repeat from another question.';
+    'Hash of the question as the chat service received it; tells a repeat from another question.';
 comment on column public.messages.finish_reason is
-    'Why the model stopped, in its own word (stop, length, content_filter).';
+    'Why the model stopped, as it says: stop, length or content_filter.';
 comment on column public.messages.error_code is 'Of a failed answer: a code of docs/errors.md.';
-comment on column public.messages.model is 'Model that answered.';
+comment on column public.messages.model is 'The model that answered.';
 comment on column public.messages.prompt_version is 'Version of the prompt file used.';
 comment on column public.messages.metrics is 'Counts and cost of the answer; keys as headstart_runs.metrics.';
 comment on column public.messages.citations is 'Sources the answer names, in order.';
@@ -70,7 +70,7 @@ comment on column public.messages.created_at is 'When the row was written.';
 create function private.touch_thread()
 returns trigger
 language plpgsql
--- definer: a teacher may not write threads.updated_at himself
+-- security definer, because teachers may not write threads.updated_at
 security definer
 set search_path = ''
 as $$
@@ -81,7 +81,7 @@ end
 $$;
 
 comment on function private.touch_thread() is
-    'AFTER INSERT on messages: the thread with the newest message comes first in the list.';
+    'AFTER INSERT on messages: sets updated_at of the thread, so that the thread with the newest message is listed first.';
 
 create trigger trg_messages_touch_thread after insert on public.messages
     for each row execute function private.touch_thread();

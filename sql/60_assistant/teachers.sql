@@ -1,5 +1,5 @@
--- A teacher as one Canvas installation knows him. Written by the LTI launch and the Canvas connection; the teacher may
--- only correct his name. The Canvas token is not here: it is that of the teacher's own integration, in `private`.
+-- A teacher at one Canvas installation. The LTI launch and the Canvas connection write it; teachers may only correct their
+-- names. The Canvas token is not here: it belongs to the teacher's integration, in the schema private.
 
 create table public.teachers (
     id uuid primary key,
@@ -20,12 +20,12 @@ create table public.teachers (
 );
 
 comment on table public.teachers is
-    'Teachers, one row per account with role teacher, bound to their Canvas installation.';
+    'Teachers: one row per account with the role teacher, tied to a Canvas installation.';
 comment on column public.teachers.id is
-    'The teacher''s account; no default, so teacher_id = private.caller_id() everywhere below.';
-comment on column public.teachers.lms_connection_id is 'The Canvas installation he teaches at.';
-comment on column public.teachers.canvas_user_id is 'His id there; unique per installation, not in the world.';
-comment on column public.teachers.name is 'Name as Canvas or the teacher gave it.';
+    'The id of the teacher''s account, so policies of this room ask for teacher_id = private.caller_id().';
+comment on column public.teachers.lms_connection_id is 'The Canvas installation of the teacher''s school.';
+comment on column public.teachers.canvas_user_id is 'The teacher''s id in Canvas; unique within the installation.';
+comment on column public.teachers.name is 'The name as Canvas or the teacher gave it.';
 comment on column public.teachers.email is 'Contact address at Canvas; signing in uses auth.users.email.';
 comment on column public.teachers.created_at is 'When the row was written.';
 comment on column public.teachers.updated_at is 'When the row last changed; kept by trigger.';

@@ -1,5 +1,5 @@
--- One conversation of a teacher with the assistant. Written by the teacher over REST; its messages may also come from
--- the chat service.
+-- One conversation of a teacher with the assistant. The teacher writes it over REST; its messages may also come from the
+-- chat service.
 
 create table public.threads (
     id uuid primary key default gen_random_uuid(),
@@ -13,7 +13,7 @@ create table public.threads (
     constraint threads_title_check check (char_length(title) <= 500)
 );
 
--- a teacher's list, newest first
+-- for a teacher's list, newest first
 create index idx_threads_teacher_id on public.threads (teacher_id, updated_at desc);
 
 comment on table public.threads is 'Conversations of teachers with the assistant.';

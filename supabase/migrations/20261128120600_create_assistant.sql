@@ -5,16 +5,16 @@ set lock_timeout = '5s';
 
 create type public.message_role as enum ('user', 'assistant', 'system');
 comment on type public.message_role is
-    'Who speaks: user (a person), assistant (the model), system (a note of the product). Serves the teachers'' '
-    'chat and the socratic sessions alike.';
+    'Who speaks: user (a person), assistant (the model), system (a note of the product). Used by the teachers'' chat and '
+    'by Socratic sessions.';
 
 create type public.message_status as enum ('complete', 'streaming', 'stopped', 'interrupted', 'failed');
 comment on type public.message_status is
-    'complete (whole), streaming (being written), stopped (by the reader), interrupted (the writer died; the '
-    'text so far is kept), failed (no usable answer, see error_code).';
+    'complete. streaming: being written. stopped: by the reader. interrupted: the writer died and the text so far is kept. '
+    'failed: no usable answer, see error_code.';
 
 create type public.class_status as enum ('active', 'archived');
-comment on type public.class_status is 'active (taught now), archived (put away by the teacher; may come back).';
+comment on type public.class_status is 'active: taught now. archived: by the teacher; can become active again.';
 
 create type public.content_source_kind as enum ('upload', 'url', 'canvas_page', 'canvas_file', 'text');
 comment on type public.content_source_kind is
@@ -22,8 +22,7 @@ comment on type public.content_source_kind is
 
 create type public.content_source_status as enum ('pending', 'processing', 'ready', 'failed');
 comment on type public.content_source_status is
-    'pending (waits for its job), processing, ready (text extracted), failed (see error_message; may be tried '
-    'again).';
+    'pending: waits for its job. processing. ready: the text is extracted. failed: see error_message; can be tried again.';
 
 create type public.generated_content_kind as enum (
     'lesson_plan', 'quiz', 'rubric', 'worksheet', 'slides', 'summary', 'other'
@@ -32,10 +31,10 @@ comment on type public.generated_content_kind is 'What the assistant was asked t
 
 create type public.generated_content_status as enum ('draft', 'approved', 'archived');
 comment on type public.generated_content_status is
-    'draft (as the model left it), approved (the teacher stands behind it), archived.';
+    'draft: as the model wrote it. approved: by the teacher. archived.';
 
--- A teacher as one Canvas installation knows him. Written by the LTI launch and the Canvas connection; the teacher may
--- only correct his name. The Canvas token is not here: it is that of the teacher's own integration, in `private`.
+-- A teacher at one Canvas installation. The LTI launch and the Canvas connection write it; teachers may only correct their
+-- names. The Canvas token is not here: it belongs to the teacher's integration, in the schema private.
 
 create table public.teachers (
     id uuid primary key,
@@ -56,12 +55,12 @@ create table public.teachers (
 );
 
 comment on table public.teachers is
-    'Teachers, one row per account with role teacher, bound to their Canvas installation.';
+    'Teachers: one row per account with the role teacher, tied to a Canvas installation.';
 comment on column public.teachers.id is
-    'The teacher''s account; no default, so teacher_id = private.caller_id() everywhere below.';
-comment on column public.teachers.lms_connection_id is 'The Canvas installation he teaches at.';
-comment on column public.teachers.canvas_user_id is 'His id there; unique per installation, not in the world.';
-comment on column public.teachers.name is 'Name as Canvas or the teacher gave it.';
+    'The id of the teacher''s account, so policies of this room ask for teacher_id = private.caller_id().';
+comment on column public.teachers.lms_connection_id is 'The Canvas installation of the teacher''s school.';
+comment on column public.teachers.canvas_user_id is 'The teacher''s id in Canvas; unique within the installation.';
+comment on column public.teachers.name is 'The name as Canvas or the teacher gave it.';
 comment on column public.teachers.email is 'Contact address at Canvas; signing in uses auth.users.email.';
 comment on column public.teachers.created_at is 'When the row was written.';
 comment on column public.teachers.updated_at is 'When the row last changed; kept by trigger.';
@@ -71,8 +70,8 @@ create trigger trg_teachers_role before insert or update of id on public.teacher
 create trigger trg_teachers_updated_at before update on public.teachers
     for each row execute function public.set_updated_at();
 
--- One conversation of a teacher with the assistant. Written by the teacher over REST; its messages may also come from
--- the chat service.
+-- One conversation of a teacher with the assistant. The teacher writes it over REST; its messages may also come from the
+-- chat service.
 
 create table public.threads (
     id uuid primary key default gen_random_uuid(),
@@ -86,7 +85,7 @@ create table public.threads (
     constraint threads_title_check check (char_length(title) <= 500)
 );
 
--- a teacher's list, newest first
+-- for a teacher's list, newest first
 create index idx_threads_teacher_id on public.threads (teacher_id, updated_at desc);
 
 comment on table public.threads is 'Conversations of teachers with the assistant.';
@@ -99,9 +98,9 @@ comment on column public.threads.updated_at is 'When the thread or its newest me
 create trigger trg_threads_updated_at before update on public.threads
     for each row execute function public.set_updated_at();
 
--- What was said in a thread. The teacher writes his own lines, over REST or through the chat service; the assistant's
--- lines are written by service functions only (answers.sql). Nobody edits a message. The live text of a running answer
--- is in private.generation_events under the message's id.
+-- The lines of a thread. Teachers write their own, over REST or through the chat service. Only service functions write the
+-- assistant's (answers.sql). Nobody edits a message. The text of a running answer is in private.generation_events under
+-- the message's id.
 
 create table public.messages (
     id uuid primary key default gen_random_uuid(),
@@ -137,32 +136,32 @@ create table public.messages (
     constraint messages_citations_check check (jsonb_typeof(citations) = 'array')
 );
 
--- a thread in order
+-- for a thread in order
 create index idx_messages_thread_id on public.messages (thread_id, seq);
--- the answers to a question
+-- for the answers to a question
 create index idx_messages_parent_id on public.messages (parent_id, thread_id);
--- one answer at a time, and the sweep of answers whose writer died
+-- one answer at a time; also for the sweep of answers whose writer died
 create unique index uq_messages_streaming on public.messages (thread_id) where status = 'streaming';
 
 comment on table public.messages is
-    'Lines of the teachers'' conversations with the assistant. The lines of socratic sessions are another table: '
-    'other owner, other life.';
+    'Lines of the teachers'' conversations with the assistant. Lines of Socratic sessions are in socratic_messages, which '
+    'has other owners and rules.';
 comment on column public.messages.id is 'Identity of the row.';
 comment on column public.messages.thread_id is 'The conversation.';
 comment on column public.messages.seq is 'Order within a thread: rows of one transaction share created_at.';
 comment on column public.messages.role is 'Who speaks.';
 comment on column public.messages.content is 'Markdown; of a streaming answer, what has been stored so far.';
 comment on column public.messages.external_id is
-    'The sender''s own id of a question, so that sending it again changes nothing.';
-comment on column public.messages.status is 'How far the text has come.';
+    'The sender''s own id of the question, so that sending it again changes nothing.';
+comment on column public.messages.status is 'Whether the text is complete.';
 comment on column public.messages.parent_id is
     'Of an answer: the question it answers. A second answer to one question is a regeneration.';
 comment on column public.messages.content_hash is
-    'Hash of the question as the chat service saw it; tells a repeat from another question.';
+    'Hash of the question as the chat service received it; tells a repeat from another question.';
 comment on column public.messages.finish_reason is
-    'Why the model stopped, in its own word (stop, length, content_filter).';
+    'Why the model stopped, as it says: stop, length or content_filter.';
 comment on column public.messages.error_code is 'Of a failed answer: a code of docs/errors.md.';
-comment on column public.messages.model is 'Model that answered.';
+comment on column public.messages.model is 'The model that answered.';
 comment on column public.messages.prompt_version is 'Version of the prompt file used.';
 comment on column public.messages.metrics is 'Counts and cost of the answer; keys as headstart_runs.metrics.';
 comment on column public.messages.citations is 'Sources the answer names, in order.';
@@ -171,7 +170,7 @@ comment on column public.messages.created_at is 'When the row was written.';
 create function private.touch_thread()
 returns trigger
 language plpgsql
--- definer: a teacher may not write threads.updated_at himself
+-- security definer, because teachers may not write threads.updated_at
 security definer
 set search_path = ''
 as $$
@@ -182,13 +181,13 @@ end
 $$;
 
 comment on function private.touch_thread() is
-    'AFTER INSERT on messages: the thread with the newest message comes first in the list.';
+    'AFTER INSERT on messages: sets updated_at of the thread, so that the thread with the newest message is listed first.';
 
 create trigger trg_messages_touch_thread after insert on public.messages
     for each row execute function private.touch_thread();
 
--- Canvas courses of a teacher as last fetched with his own grant, so that the assistant need not ask Canvas at every
--- turn. Written by the job canvas_courses_cache; rows live 24 hours. Enrolments and submissions are stripped before.
+-- Canvas courses of a teacher as last fetched with the teacher's own grant, so that the assistant need not ask Canvas for
+-- each answer. The job canvas_courses_cache writes them, without enrolments and submissions; rows live 24 hours.
 
 create table public.courses_cache (
     id uuid primary key default gen_random_uuid(),
@@ -202,9 +201,9 @@ create table public.courses_cache (
     constraint courses_cache_course_data_check check (jsonb_typeof(course_data) = 'object')
 );
 
--- newest of a teacher
+-- for the newest of a teacher
 create index idx_courses_cache_teacher_id on public.courses_cache (teacher_id, cached_at);
--- retention
+-- for retention
 create index idx_courses_cache_cached_at on public.courses_cache (cached_at);
 
 comment on table public.courses_cache is 'A day''s copy of each teacher''s Canvas courses.';
@@ -227,12 +226,12 @@ end
 $$;
 
 comment on function private.refresh_cached_at() is
-    'BEFORE UPDATE on courses_cache: a default fires on insert only, and an upsert is an update.';
+    'BEFORE UPDATE on courses_cache: sets cached_at. A default acts on insert only, and an upsert may be an update.';
 
 create trigger trg_courses_cache_cached_at before update on public.courses_cache
     for each row execute function private.refresh_cached_at();
 
--- A class a teacher plans material for. It has no roster on purpose: teachers get no student data from us.
+-- A class that a teacher prepares material for. It has no roster on purpose: teachers get no student data from us.
 
 create table public.classes (
     id uuid primary key default gen_random_uuid(),
@@ -277,8 +276,8 @@ create trigger trg_classes_status before insert or update of status on public.cl
 create trigger trg_classes_updated_at before update on public.classes
     for each row execute function public.set_updated_at();
 
--- Material a teacher gives the assistant. A teacher may add a URL or a text himself; files and Canvas pages come
--- through the service, which alone knows what it stored. A deleted source leaves its file to the storage outbox.
+-- Material that a teacher gives the assistant. Teachers add URLs and texts; files and Canvas pages come through the
+-- service, which alone knows what it stored. Deleting a source puts its file into the storage outbox.
 
 create table public.content_sources (
     id uuid primary key default gen_random_uuid(),
@@ -313,7 +312,7 @@ create table public.content_sources (
 
 create index idx_content_sources_teacher_id on public.content_sources (teacher_id);
 create index idx_content_sources_class_id on public.content_sources (class_id, teacher_id);
--- the sweep of sources whose job is gone
+-- for the sweep of sources whose job is gone
 create index idx_content_sources_unfinished on public.content_sources (updated_at)
 where status in ('pending', 'processing');
 
@@ -326,10 +325,10 @@ comment on column public.content_sources.title is 'Shown in lists.';
 comment on column public.content_sources.source_url is 'Address of a url source, or of the page in Canvas.';
 comment on column public.content_sources.storage_key is 'bucket/object of an uploaded file.';
 comment on column public.content_sources.text_content is
-    'Text as typed, or as extracted from the file or page. Untrusted: never instructions.';
+    'Text as typed, or as extracted from the file or page. Untrusted: a model must never take it as instructions.';
 comment on column public.content_sources.checksum is 'SHA-256 of the file, hex.';
-comment on column public.content_sources.metadata is 'Facts about the source (pages, mime type).';
-comment on column public.content_sources.status is 'How far the extraction has come.';
+comment on column public.content_sources.metadata is 'More about the source: pages, MIME type.';
+comment on column public.content_sources.status is 'The state of its extraction.';
 comment on column public.content_sources.error_message is 'Of a failed source: a sentence the teacher may read.';
 comment on column public.content_sources.created_at is 'When the row was written.';
 comment on column public.content_sources.updated_at is 'When the row last changed; kept by trigger.';
@@ -344,8 +343,8 @@ create trigger trg_content_sources_storage after delete on public.content_source
 create trigger trg_content_sources_updated_at before update on public.content_sources
     for each row execute function public.set_updated_at();
 
--- What the assistant wrote for a teacher. Written by the job content_generation; the teacher edits, files and approves
--- it. Where it came from (class, source, thread, job) may vanish; the work stays.
+-- What the assistant wrote for a teacher. The job content_generation writes it; the teacher edits and approves it. Its
+-- class, source, thread or job may be deleted; the work stays.
 
 create table public.generated_content (
     id uuid primary key default gen_random_uuid(),
@@ -380,7 +379,7 @@ create table public.generated_content (
     constraint generated_content_prompt_version_check check (char_length(prompt_version) <= 100)
 );
 
--- a teacher's work, newest first
+-- for a teacher's work, newest first
 create index idx_generated_content_teacher_id on public.generated_content (teacher_id, created_at desc);
 create index idx_generated_content_class_id on public.generated_content (class_id, teacher_id);
 create index idx_generated_content_content_source_id on public.generated_content (content_source_id, teacher_id);
@@ -397,9 +396,9 @@ comment on column public.generated_content.thread_id is 'The conversation that a
 comment on column public.generated_content.job_id is 'The job that wrote it.';
 comment on column public.generated_content.kind is 'What it is.';
 comment on column public.generated_content.title is 'Shown in lists.';
-comment on column public.generated_content.content_md is 'The work as markdown.';
+comment on column public.generated_content.content_md is 'The work as Markdown.';
 comment on column public.generated_content.content is 'The work in parts (questions of a quiz, rows of a rubric).';
-comment on column public.generated_content.model is 'Model that wrote it.';
+comment on column public.generated_content.model is 'The model that wrote it.';
 comment on column public.generated_content.prompt_version is 'Version of the prompt file used.';
 comment on column public.generated_content.status is 'draft, approved or archived.';
 comment on column public.generated_content.created_at is 'When the row was written.';
@@ -429,9 +428,8 @@ $$;
 comment on function private.my_threads() is
     'Ids of the caller''s threads. An array, so that a policy on messages can drive an index.';
 
--- How the assistant's side of a conversation is written. A question and its empty answer enter together; the worker
--- streams into private.generation_events; svc_finish_answer stores the whole. Nothing is lost when a client
--- disconnects.
+-- How the assistant's answers are written. A question and its empty answer are stored together, the worker streams into
+-- private.generation_events, and svc_finish_answer stores the whole text. So nothing is lost when a client disconnects.
 
 create function public.svc_begin_answer(
     p_thread_id uuid,
@@ -453,17 +451,18 @@ declare
 begin
     if p_thread_id is null or p_teacher_id is null or p_external_id is null or p_content is null
         or p_content_hash is null then
-        raise exception 'thread, teacher, external id, content and its hash are all needed' using errcode = '22004';
+        raise exception 'p_thread_id, p_teacher_id, p_external_id, p_content and p_content_hash must not be null'
+            using errcode = '22004';
     end if;
-    -- one question at a time: the second waits here and then sees the first
+    -- one question at a time: the second waits here, then sees the first
     perform from public.threads where id = p_thread_id and teacher_id = p_teacher_id for update;
     if not found then
-        raise exception 'no such thread' using errcode = 'PT404';
+        raise exception 'no thread of this teacher has the id in p_thread_id' using errcode = 'PT404';
     end if;
 
     select * into v_question from public.messages where thread_id = p_thread_id and external_id = p_external_id;
     if found then
-        -- a question sent over REST has no hash yet; its text decides
+        -- a question sent over REST has no hash yet, so its text is compared
         if v_question.role <> 'user' or (
             v_question.content_hash is null and v_question.content <> p_content
         ) or v_question.content_hash <> p_content_hash then
@@ -500,9 +499,9 @@ end
 $$;
 
 comment on function public.svc_begin_answer(uuid, uuid, text, text, text) is
-    'Stores a question and its empty, streaming answer. outcome: new; existing (asked before: the stored or live '
-    'answer, except after a failed one, which is tried again as new); conflict (other content under this '
-    'external id); busy (another answer of the thread is being written; nothing stored).';
+    'Stores a question and its empty, streaming answer. outcome new; existing when it was asked before (with the stored or '
+    'live answer; after a failed answer it is new again); conflict when the external id has other content; busy when another '
+    'answer of the thread is being written (nothing is stored). PT404 when the teacher has no such thread.';
 
 create function public.svc_finish_answer(
     p_message_id uuid,
@@ -525,16 +524,16 @@ declare
     v_status public.message_status;
 begin
     if p_message_id is null or p_status is null or p_content is null then
-        raise exception 'message, status and content are needed' using errcode = '22004';
+        raise exception 'p_message_id, p_status and p_content must not be null' using errcode = '22004';
     end if;
     if p_status not in ('complete', 'stopped', 'interrupted', 'failed') then
-        raise exception 'an answer cannot end %', p_status using errcode = '22023';
+        raise exception 'p_status must be complete, stopped, interrupted or failed' using errcode = '22023';
     end if;
     select status into v_status from public.messages where id = p_message_id and role = 'assistant' for update;
     if not found then
-        raise exception 'no such answer' using errcode = 'PT404';
+        raise exception 'no answer has the id in p_message_id' using errcode = 'PT404';
     end if;
-    -- a writer that comes late, after the sweep or a second try, changes nothing
+    -- a late writer, after the sweep or a second attempt, changes nothing
     if v_status <> 'streaming' then
         return;
     end if;
@@ -552,11 +551,12 @@ end
 $$;
 
 comment on function public.svc_finish_answer(uuid, text, text, text, jsonb, jsonb, text, text, text) is
-    'Ends a streaming answer as complete, stopped, interrupted or failed with its text; the first end stands.';
+    'Ends a streaming answer as complete, stopped, interrupted or failed, with its text. On an answer that has ended nothing '
+    'changes. PT404 when the answer does not exist, 22023 for another status.';
 
--- Answers and headstarts whose writer died, and (by private.fail_stuck_rows, 90_platform) other rows whose job is gone.
--- A row keeps its live state while its job may still run again; once no job will, the reader must not wait for ever and
--- the guards against a second live run must open.
+-- Ends answers and headstarts whose writer died, and (by private.fail_stuck_rows, 90_platform) other rows whose job is gone.
+-- A row keeps its live state while its job may still run. Once no job will run, its reader would wait for ever, and the
+-- guard against a second live run would refuse a new one.
 
 create function private.live_job(p_type text, p_key text, p_id uuid)
 returns boolean
@@ -566,7 +566,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    -- the live set is small: finished jobs are never looked at
+    -- few jobs are live, and the index holds only those
     return exists (
         select from public.jobs as j
         join private.job_runtime as r on r.job_id = j.id
@@ -598,7 +598,7 @@ begin
         where m.status = 'streaming' and m.created_at < private.clock() - interval '1 minute'
         for update skip locked
     loop
-        -- a word in the last minute shows that somebody is still writing
+        -- a part of the last minute shows that a worker is still writing
         if exists (
             select from private.generation_events as e
             where e.stream_id = v_row.id and e.at >= private.clock() - interval '1 minute'
@@ -612,7 +612,7 @@ begin
         v_count := v_count + 1;
     end loop;
 
-    -- a job that ended badly says so at once; without any trace of one, an hour must pass
+    -- a failed or cancelled job is proof enough; where no job is found, an hour must have passed
     for v_row in
         select h.id from public.headstart_runs as h
         where h.status in ('queued', 'running')
