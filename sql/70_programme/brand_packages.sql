@@ -1,5 +1,5 @@
--- What the brand agent made of a week: themes, numbers and texts to show the work with. Written by the job
--- brand_package; the week's owner reads.
+-- What the brand agent made of a week: themes, numbers and texts for presenting the work. The job brand_package writes it;
+-- the week's owner reads it.
 
 create table public.brand_packages (
     id uuid primary key default gen_random_uuid(),
@@ -25,10 +25,10 @@ create table public.brand_packages (
 
 create index idx_brand_packages_week_id on public.brand_packages (week_id);
 
-comment on table public.brand_packages is 'Material to show a week''s work with, written by the brand agent.';
+comment on table public.brand_packages is 'Material for presenting a week''s work, written by the brand agent.';
 comment on column public.brand_packages.id is 'Identity of the row.';
 comment on column public.brand_packages.week_id is 'The week.';
-comment on column public.brand_packages.mode is 'Kind of package; an open list.';
+comment on column public.brand_packages.mode is 'The kind of package; any text.';
 comment on column public.brand_packages.content_themes is 'Themes to write about.';
 comment on column public.brand_packages.kpi_metrics is 'Numbers to show.';
 comment on column public.brand_packages.social_content_suggestions is 'Posts to make.';

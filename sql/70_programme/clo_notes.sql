@@ -1,4 +1,4 @@
--- What the learning-objectives agent wrote about a week. Written by the job week_notes; the week's owner reads.
+-- What the agent for learning objectives (clo) wrote about a week. The job week_notes writes it; the week's owner reads it.
 
 create table public.clo_notes (
     id uuid primary key default gen_random_uuid(),

@@ -1,4 +1,4 @@
--- What the engineering agent wrote about a week's code. Written by the job week_notes; the week's owner reads.
+-- What the engineering agent wrote about a week's code. The job week_notes writes it; the week's owner reads it.
 
 create table public.engineer_notes (
     id uuid primary key default gen_random_uuid(),
@@ -29,11 +29,11 @@ create index idx_engineer_notes_week_id on public.engineer_notes (week_id);
 comment on table public.engineer_notes is 'Notes on a week''s code, written by the engineer agent.';
 comment on column public.engineer_notes.id is 'Identity of the row.';
 comment on column public.engineer_notes.week_id is 'The week.';
-comment on column public.engineer_notes.repository_url is 'The repository looked at.';
-comment on column public.engineer_notes.analysis_summary is 'The finding in prose, markdown.';
+comment on column public.engineer_notes.repository_url is 'The repository that was read.';
+comment on column public.engineer_notes.analysis_summary is 'The findings as Markdown text.';
 comment on column public.engineer_notes.code_quality_score is '0 (poor) to 100.';
-comment on column public.engineer_notes.recommendations is 'What to change, in order of weight.';
-comment on column public.engineer_notes.technical_debt_items is 'Debts found.';
+comment on column public.engineer_notes.recommendations is 'What to change, the most important first.';
+comment on column public.engineer_notes.technical_debt_items is 'Technical debt that was found.';
 comment on column public.engineer_notes.best_practices_followed is 'What is done well.';
 comment on column public.engineer_notes.areas_for_improvement is 'What to learn next.';
 comment on column public.engineer_notes.content is 'Anything else the agent wrote.';

@@ -1,5 +1,5 @@
--- A number measured in a week of the programme. Written by the service; delta and trend are derived, so that they never
--- contradict the values beside them.
+-- A number measured in a week of the programme. The service writes it. A trigger derives delta and trend, so that they
+-- agree with the values.
 
 create table public.kpi_metrics (
     id uuid primary key default gen_random_uuid(),
@@ -25,7 +25,7 @@ create table public.kpi_metrics (
 );
 
 create index idx_kpi_metrics_week_id on public.kpi_metrics (week_id, user_id);
--- the course of one metric
+-- for the values of one metric over time
 create index idx_kpi_metrics_user_id on public.kpi_metrics (user_id, metric_name, recorded_at desc);
 
 comment on table public.kpi_metrics is 'Measured values of a person''s weeks, with change and direction.';
@@ -33,7 +33,7 @@ comment on column public.kpi_metrics.id is 'Identity of the row.';
 comment on column public.kpi_metrics.week_id is 'The week.';
 comment on column public.kpi_metrics.user_id is 'Whose week.';
 comment on column public.kpi_metrics.metric_name is 'What is measured.';
-comment on column public.kpi_metrics.metric_category is 'Group of the metric; an open list.';
+comment on column public.kpi_metrics.metric_category is 'The group of the metric; any text.';
 comment on column public.kpi_metrics.current_value is 'The value now.';
 comment on column public.kpi_metrics.target_value is 'The value wanted.';
 comment on column public.kpi_metrics.previous_value is 'The value before.';
@@ -60,8 +60,8 @@ end
 $$;
 
 comment on function private.derive_kpi() is
-    'BEFORE INSERT OR UPDATE on kpi_metrics: with a previous value the delta is the difference, whatever was '
-    'sent; with a delta the trend is its sign; otherwise both stay as given.';
+    'BEFORE INSERT OR UPDATE on kpi_metrics: with a previous value, delta becomes the difference; with a delta, trend '
+    'becomes its sign. Otherwise both stay as they were sent.';
 
 create trigger trg_kpi_metrics_derive before insert or update on public.kpi_metrics
     for each row execute function private.derive_kpi();

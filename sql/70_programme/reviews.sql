@@ -1,5 +1,4 @@
--- A code review of a public GitHub repository that a learner asked for. He inserts the request; the job code_review
--- writes the rest.
+-- A code review of a public GitHub repository. A learner inserts the request; the job code_review writes the rest.
 
 create table public.reviews (
     id uuid primary key default gen_random_uuid(),
@@ -26,10 +25,10 @@ create table public.reviews (
     constraint reviews_error_message_check check (char_length(error_message) <= 500)
 );
 
--- a learner's list, newest first
+-- for a learner's list, newest first
 create index idx_reviews_user_id on public.reviews (user_id, created_at desc);
 create index idx_reviews_week_id on public.reviews (week_id, user_id);
--- what waits or runs, oldest first
+-- for what waits or runs, oldest first
 create index idx_reviews_unfinished on public.reviews (created_at) where status in ('pending', 'running');
 
 comment on table public.reviews is 'Code reviews that learners asked for.';
@@ -38,7 +37,7 @@ comment on column public.reviews.week_id is 'The week it counts for, if any.';
 comment on column public.reviews.user_id is 'Who asked.';
 comment on column public.reviews.github_url is 'The repository: https://github.com/owner/name, and below.';
 comment on column public.reviews.depth is 'How much to read.';
-comment on column public.reviews.status is 'Where the review stands.';
+comment on column public.reviews.status is 'Its state.';
 comment on column public.reviews.result_json is 'The review, once completed.';
 comment on column public.reviews.error_message is 'Of a failed review: a sentence the learner may read.';
 comment on column public.reviews.started_at is 'When the job began; kept by trigger.';
@@ -49,7 +48,7 @@ comment on column public.reviews.updated_at is 'When the row last changed; kept 
 create function private.stamp_review()
 returns trigger
 language plpgsql
--- definer: the clock lives in private, which the learner may not name
+-- security definer, because the clock is in the schema private, on which learners have no usage
 security definer
 set search_path = ''
 as $$
@@ -69,8 +68,8 @@ end
 $$;
 
 comment on function private.stamp_review() is
-    'BEFORE a change of status on reviews: running sets started_at, an end sets completed_at, and a second try '
-    'starts clean.';
+    'BEFORE a change of status on reviews: running sets started_at, an end sets completed_at, and a return to pending '
+    'clears both and the error.';
 
 create trigger trg_reviews_stamp before update of status on public.reviews
     for each row when (old.status is distinct from new.status) execute function private.stamp_review();

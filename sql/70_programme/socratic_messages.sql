@@ -1,5 +1,5 @@
--- What was said in a socratic session. The learner writes his own lines while it is open; the agent's are the
--- service's. Nobody edits a line.
+-- The lines of a Socratic session. Learners write their own while it is open; the service writes the agent's. Nobody edits
+-- a line.
 
 create table public.socratic_messages (
     id uuid primary key default gen_random_uuid(),
@@ -22,10 +22,10 @@ create table public.socratic_messages (
     constraint socratic_messages_metadata_check check (jsonb_typeof(metadata) = 'object')
 );
 
--- a session in order
+-- for a session in order
 create index idx_socratic_messages_session_id on public.socratic_messages (session_id, seq);
 
-comment on table public.socratic_messages is 'Lines of socratic dialogues.';
+comment on table public.socratic_messages is 'Lines of Socratic dialogues.';
 comment on column public.socratic_messages.id is 'Identity of the row.';
 comment on column public.socratic_messages.session_id is 'The dialogue.';
 comment on column public.socratic_messages.seq is 'Order within a session.';
@@ -34,6 +34,6 @@ comment on column public.socratic_messages.content is 'What was said, as text.';
 comment on column public.socratic_messages.audio_url is 'Where the spoken line is stored.';
 comment on column public.socratic_messages.transcript is 'Of a spoken line: what was understood.';
 comment on column public.socratic_messages.has_transcript is 'Whether a transcript is there.';
-comment on column public.socratic_messages.metadata is 'Facts about the line that need no column.';
+comment on column public.socratic_messages.metadata is 'More about the line that needs no column.';
 comment on column public.socratic_messages.occurred_at is 'When it was said.';
 comment on column public.socratic_messages.created_at is 'When the row was written.';

@@ -1,5 +1,5 @@
--- A dialogue in which the agent asks and the learner finds. Opened, renamed and closed by the learner; counts and
--- insights are the service's. Open while ended_at is null, and never opened again.
+-- A dialogue in which the agent asks and the learner finds the answers. The learner opens, renames and closes it; the
+-- service writes counts and insights. It is open while ended_at is null, and is never opened again.
 
 create table public.socratic_sessions (
     id uuid primary key default gen_random_uuid(),
@@ -25,10 +25,10 @@ create table public.socratic_sessions (
     constraint socratic_sessions_session_metadata_check check (jsonb_typeof(session_metadata) = 'object')
 );
 
--- a learner's list, newest first
+-- for a learner's list, newest first
 create index idx_socratic_sessions_user_id on public.socratic_sessions (user_id, started_at desc);
 create index idx_socratic_sessions_week_id on public.socratic_sessions (week_id, user_id);
--- is there an open one?
+-- for finding open ones
 create index idx_socratic_sessions_open on public.socratic_sessions (user_id) where ended_at is null;
 
 comment on table public.socratic_sessions is 'Socratic dialogues of a learner with the agent.';
@@ -41,7 +41,7 @@ comment on column public.socratic_sessions.ended_at is 'When the learner closed 
 comment on column public.socratic_sessions.total_questions is 'Questions the agent asked.';
 comment on column public.socratic_sessions.insights_generated is 'What the learner found out.';
 comment on column public.socratic_sessions.voice_enabled is 'Whether it is spoken.';
-comment on column public.socratic_sessions.session_metadata is 'Facts about the dialogue that need no column.';
+comment on column public.socratic_sessions.session_metadata is 'More about the dialogue that needs no column.';
 comment on column public.socratic_sessions.created_at is 'When the row was written.';
 comment on column public.socratic_sessions.updated_at is 'When the row last changed; kept by trigger.';
 
@@ -52,14 +52,15 @@ set search_path = ''
 as $$
 begin
     if old.ended_at is not null and new.ended_at is distinct from old.ended_at then
-        raise exception 'this session has ended' using errcode = '23514';
+        raise exception 'the session has ended and cannot be opened again' using errcode = '23514',
+            hint = 'Start a new session.';
     end if;
     return new;
 end
 $$;
 
 comment on function private.keep_session_ended() is
-    'BEFORE UPDATE OF ended_at on socratic_sessions: an ended dialogue stays ended, at that time.';
+    'BEFORE UPDATE OF ended_at on socratic_sessions: refuses to change the end of an ended dialogue (23514).';
 
 create trigger trg_socratic_sessions_ended before update of ended_at on public.socratic_sessions
     for each row execute function private.keep_session_ended();

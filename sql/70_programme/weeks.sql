@@ -1,5 +1,5 @@
--- A week of somebody's learning programme. Written by its owner; notes, sessions and metrics hang below it and go with
--- it.
+-- A week of a person's learning programme. Its owner writes it. Notes, sessions and metrics belong to it and are deleted
+-- with it.
 
 create table public.weeks (
     id uuid primary key default gen_random_uuid(),
@@ -32,7 +32,7 @@ comment on column public.weeks.user_id is 'Whose programme.';
 comment on column public.weeks.week_number is 'Number within the programme, from 1.';
 comment on column public.weeks.start_date is 'First day.';
 comment on column public.weeks.end_date is 'Last day, inclusive.';
-comment on column public.weeks.status is 'Where the week stands.';
+comment on column public.weeks.status is 'Its state.';
 comment on column public.weeks.focus_area is 'What the week is about.';
 comment on column public.weeks.estimated_hours is 'Hours planned.';
 comment on column public.weeks.actual_hours is 'Hours spent.';

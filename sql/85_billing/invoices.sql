@@ -1,5 +1,5 @@
--- Invoices as Stripe tells them, written by svc_apply_stripe_event. One that comes before its subscription waits with
--- Stripe's id and is linked later. A deleted invoice leaves its amounts in private.billing_archive.
+-- A mirror of Stripe's invoices, written by svc_apply_stripe_event. An invoice that comes before its subscription keeps
+-- Stripe's id and is linked later. Deleting an invoice puts its amounts into private.billing_archive.
 
 create table public.invoices (
     id uuid primary key default gen_random_uuid(),
@@ -33,7 +33,7 @@ create table public.invoices (
 );
 
 create index idx_invoices_subscription_id on public.invoices (subscription_id);
--- invoices that wait for their subscription
+-- for invoices that wait for their subscription
 create index idx_invoices_unlinked on public.invoices (stripe_subscription_id) where subscription_id is null;
 
 comment on table public.invoices is 'Invoices of subscriptions.';
@@ -42,13 +42,13 @@ comment on column public.invoices.subscription_id is
     'The subscription; null until it is known, or for a single sale.';
 comment on column public.invoices.stripe_invoice_id is 'Stripe''s id.';
 comment on column public.invoices.stripe_subscription_id is 'Stripe''s id of the subscription.';
-comment on column public.invoices.amount_due is 'Amount asked, in the currency''s smallest unit.';
+comment on column public.invoices.amount_due is 'Amount due, in the currency''s smallest unit.';
 comment on column public.invoices.amount_paid is 'Amount paid.';
-comment on column public.invoices.amount_remaining is 'Amount still open.';
+comment on column public.invoices.amount_remaining is 'Amount not yet paid.';
 comment on column public.invoices.currency is 'ISO 4217, lower case as Stripe writes it.';
-comment on column public.invoices.status is 'State as Stripe last told it.';
-comment on column public.invoices.invoice_date is 'Day it was finalised, UTC; before that, made.';
-comment on column public.invoices.due_date is 'Day it falls due, UTC; null when Stripe charges by itself.';
+comment on column public.invoices.status is 'Its state in the newest event.';
+comment on column public.invoices.invoice_date is 'The UTC day it was finalised; of a draft, the day it was made.';
+comment on column public.invoices.due_date is 'The UTC day it is due; null when Stripe charges automatically.';
 comment on column public.invoices.pdf_url is 'Stripe''s PDF.';
 comment on column public.invoices.hosted_invoice_url is 'Stripe''s page.';
 comment on column public.invoices.last_event_at is 'Time of the newest event applied; an older one is ignored.';
@@ -81,7 +81,7 @@ end
 $$;
 
 comment on function private.archive_invoice() is
-    'BEFORE DELETE on invoices, cascades included: accounting outlives the account.';
+    'BEFORE DELETE on invoices, cascades included: copies the amounts into private.billing_archive for accounting.';
 
 create trigger trg_invoices_archive before delete on public.invoices
     for each row execute function private.archive_invoice();

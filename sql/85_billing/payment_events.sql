@@ -1,5 +1,5 @@
--- Every event Stripe sent us, once. The row is proof against replay, so it outlives the person and is never deleted;
--- its payload is emptied 90 days after it was processed. Nobody reaches it by the API.
+-- Every event Stripe sent us, once. A stored event refuses its replay, so the row outlives the account and is never
+-- deleted. Its payload is emptied 90 days after it was processed. Nobody can read it over the API.
 
 create table public.payment_events (
     id uuid primary key default gen_random_uuid(),
@@ -28,28 +28,28 @@ create table public.payment_events (
 );
 
 create index idx_payment_events_user_id on public.payment_events (user_id);
--- what still waits
+-- for events that wait
 create index idx_payment_events_unprocessed on public.payment_events (received_at) where not processed;
--- which person a customer of Stripe is
+-- for finding the person of a Stripe customer
 create index idx_payment_events_checkout on public.payment_events ((payload #>> '{data,object,customer}'))
 where event_type = 'checkout.session.completed';
--- retention
+-- for retention
 create index idx_payment_events_processed_at on public.payment_events (processed_at)
 where processed and payload <> '{}';
 
-comment on table public.payment_events is 'Events of Stripe, stored before anything else is done with them.';
+comment on table public.payment_events is 'Events of Stripe, stored before they are applied.';
 comment on column public.payment_events.id is 'Identity of the row.';
-comment on column public.payment_events.user_id is 'The person, as soon as the event could be tied to one.';
+comment on column public.payment_events.user_id is 'The person, once the event could be linked to one.';
 comment on column public.payment_events.stripe_event_id is 'Stripe''s id of the event.';
 comment on column public.payment_events.event_type is 'Stripe''s type.';
-comment on column public.payment_events.payload is 'The event as it came.';
-comment on column public.payment_events.livemode is 'Real money or a test.';
+comment on column public.payment_events.payload is 'The event as Stripe sent it.';
+comment on column public.payment_events.livemode is 'True for real money, false for a test.';
 comment on column public.payment_events.api_version is 'Stripe''s API version that shaped the payload.';
 comment on column public.payment_events.event_created is 'When it happened at Stripe, to the second.';
-comment on column public.payment_events.processed is 'Whether it was dealt with; never undone.';
+comment on column public.payment_events.processed is 'Whether it was applied or ignored; stays true.';
 comment on column public.payment_events.error_message is 'Why it was ignored or still waits.';
 comment on column public.payment_events.received_at is 'When it reached us.';
-comment on column public.payment_events.processed_at is 'When it was dealt with.';
+comment on column public.payment_events.processed_at is 'When it was applied or ignored.';
 comment on column public.payment_events.created_at is 'When the row was written.';
 
 create function private.keep_event_processed()
@@ -59,13 +59,14 @@ set search_path = ''
 as $$
 begin
     if not new.processed or new.processed_at is distinct from old.processed_at then
-        raise exception 'this event is processed' using errcode = '23514';
+        raise exception 'the event was processed before: processed and processed_at cannot change' using errcode = '23514';
     end if;
     return new;
 end
 $$;
 
-comment on function private.keep_event_processed() is 'BEFORE UPDATE of a processed event: processed once.';
+comment on function private.keep_event_processed() is
+    'BEFORE UPDATE on payment_events: refuses to make a processed event unprocessed (23514).';
 
 create trigger trg_payment_events_processed before update on public.payment_events
     for each row when (old.processed) execute function private.keep_event_processed();

@@ -1,7 +1,7 @@
--- From a stored event to subscriptions and invoices. Stripe sends in no order and more than once, with a time of one
--- second's resolution: an older event is ignored, of two in one second the later to arrive wins, a final state is never
--- left. Payloads of old and new API versions are read (current periods moved to the items, an invoice's subscription to
--- its parent). Every call locks what it is about, so two workers cannot cross.
+-- Applies stored events to subscriptions and invoices. Stripe sends events in any order and more than once, with times of
+-- one second's resolution. So an older event is ignored, of two in one second the later to arrive wins, and a final state
+-- is never left. Payloads of old and new API versions are read: the current period moved to the items, an invoice's
+-- subscription to its parent. Every call locks the rows it is about, so that two workers do not mix two events.
 
 create function private.stripe_time(p_value jsonb)
 returns timestamptz
@@ -12,7 +12,7 @@ as $$
     select case when jsonb_typeof(p_value) = 'number' then to_timestamp((p_value #>> '{}')::double precision) end;
 $$;
 
-comment on function private.stripe_time(jsonb) is 'Stripe''s seconds since 1970 as a time; null for anything else.';
+comment on function private.stripe_time(jsonb) is 'Seconds since 1970, as Stripe sends them, as a time; null for anything else.';
 
 create function private.stripe_id(p_value jsonb)
 returns text
@@ -41,7 +41,7 @@ end
 $$;
 
 comment on function private.known_person(text) is
-    'The person of this id as text, or null: metadata may hold anything.';
+    'The id of the profile that the text names, or null: metadata of Stripe may hold anything.';
 
 create function private.apply_stripe_subscription(p_event public.payment_events)
 returns text
@@ -54,7 +54,7 @@ declare
     v_object constant jsonb := p_event.payload #> '{data,object}';
     v_id constant text := v_object ->> 'id';
     v_customer constant text := private.stripe_id(v_object -> 'customer');
-    -- Stripe keeps the last state in the object of a deletion
+    -- the object of a deletion event still has the state from before it
     v_status constant text := case p_event.event_type
         when 'customer.subscription.deleted' then 'canceled' else v_object ->> 'status'
     end;
@@ -158,7 +158,7 @@ end
 $$;
 
 comment on function private.apply_stripe_subscription(public.payment_events) is
-    'Applies a customer.subscription.* event: applied, stale, ignored, or unlinked while person or plan is '
+    'Applies a customer.subscription.* event. Returns applied, stale, ignored, or unlinked while the person or the plan is '
     'unknown.';
 
 create function private.apply_stripe_invoice(p_event public.payment_events)
@@ -180,7 +180,7 @@ declare
     v_row public.invoices;
     v_subscription public.subscriptions;
 begin
-    -- a preview has no id
+    -- the preview of an upcoming invoice has no id
     if v_id is null then
         return 'ignored';
     end if;
@@ -189,7 +189,7 @@ begin
         where id = p_event.id;
         return 'ignored';
     end if;
-    -- the subscription's lock first, as in its own events: it may be linking this invoice just now
+    -- lock the subscription first, as its own events do: one of them may be linking this invoice at this moment
     if v_stripe_subscription_id is not null then
         perform pg_advisory_xact_lock(hashtextextended('stripe ' || v_stripe_subscription_id, 0));
         select * into v_subscription from public.subscriptions
@@ -214,7 +214,7 @@ begin
         v_subscription.id,
         v_id,
         v_stripe_subscription_id,
-        -- a credit makes the amount negative: nothing is due
+        -- a credit makes the amount negative; then nothing is due
         greatest(coalesce((v_object ->> 'amount_due')::bigint, 0), 0),
         greatest(coalesce((v_object ->> 'amount_paid')::bigint, 0), 0),
         greatest(coalesce((v_object ->> 'amount_remaining')::bigint, 0), 0),
@@ -249,8 +249,7 @@ end
 $$;
 
 comment on function private.apply_stripe_invoice(public.payment_events) is
-    'Applies an invoice.* event: applied, stale or ignored. Without its subscription the invoice waits to be '
-    'linked.';
+    'Applies an invoice.* event. Returns applied, stale or ignored. An invoice without its subscription waits to be linked.';
 
 create function private.apply_stripe_checkout(p_event public.payment_events)
 returns text
@@ -273,7 +272,7 @@ begin
         return 'ignored';
     end if;
     update public.payment_events set user_id = v_user_id where id = p_event.id;
-    -- events of this customer that came before anybody knew who he is
+    -- events of this customer that came before the person was known
     for v_waiting in
         select stripe_event_id from public.payment_events
         where not processed
@@ -288,7 +287,7 @@ end
 $$;
 
 comment on function private.apply_stripe_checkout(public.payment_events) is
-    'Learns from checkout.session.completed which person a customer is, and applies what waited for it.';
+    'Links a Stripe customer to a person by checkout.session.completed, and applies the events that waited for it.';
 
 create function public.svc_record_payment_event(
     p_stripe_event_id text,
@@ -306,7 +305,7 @@ set search_path = ''
 as $$
 begin
     if num_nulls(p_stripe_event_id, p_event_type, p_payload, p_event_created, p_livemode) > 0 then
-        raise exception 'id, type, payload, time and mode of the event are needed' using errcode = '22004';
+        raise exception 'of the parameters only p_api_version may be null' using errcode = '22004';
     end if;
     insert into public.payment_events (
         stripe_event_id, event_type, payload, event_created, livemode, api_version
@@ -318,7 +317,7 @@ end
 $$;
 
 comment on function public.svc_record_payment_event(text, text, jsonb, timestamptz, boolean, text) is
-    'Stores an event whose signature was verified: true if it is new, false on a replay.';
+    'Stores an event whose signature was verified. True when it is new, false on a replay.';
 
 create function public.svc_apply_stripe_event(p_stripe_event_id text)
 returns text
@@ -332,11 +331,11 @@ declare
     v_outcome text;
 begin
     if p_stripe_event_id is null then
-        raise exception 'which event?' using errcode = '22004';
+        raise exception 'p_stripe_event_id must not be null' using errcode = '22004';
     end if;
     select * into v_event from public.payment_events where stripe_event_id = p_stripe_event_id for update;
     if not found then
-        raise exception 'no such event' using errcode = 'PT404';
+        raise exception 'no stored event has the id in p_stripe_event_id' using errcode = 'PT404';
     end if;
     if v_event.processed then
         return 'done';
@@ -347,7 +346,7 @@ begin
         when v_event.event_type = 'checkout.session.completed' then private.apply_stripe_checkout(v_event)
         else 'ignored'
     end;
-    -- an unlinked event stays open: it is tried again when somebody knows more
+    -- an unlinked event stays open: a later event may name its person or plan
     if v_outcome <> 'unlinked' then
         update public.payment_events set
             processed = true,
@@ -360,6 +359,5 @@ end
 $$;
 
 comment on function public.svc_apply_stripe_event(text) is
-    'Applies a stored event: applied; stale (an older one, or its subject is in a final state); ignored (not our '
-    'business); unlinked (person or plan unknown yet, stays open); done (applied before). PT404 for an unknown '
-    'event.';
+    'Applies a stored event. Returns applied; stale (older than the last one, or the state is final); ignored (of no use '
+    'here); unlinked (person or plan not known yet, stays open); done (applied before). PT404 for an unknown event.';

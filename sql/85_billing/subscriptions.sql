@@ -1,5 +1,5 @@
--- Who has which plan. A mirror of Stripe, written by svc_apply_stripe_event: the newest event wins, and Stripe's final
--- states are never left, because its ids are not used again. A free plan has no Stripe ids.
+-- Who has which plan. A mirror of Stripe, written by svc_apply_stripe_event: the newest event wins. Stripe's final states
+-- are never left, because Stripe does not use an id again. A free plan has no Stripe ids.
 
 create table public.subscriptions (
     id uuid primary key default gen_random_uuid(),
@@ -36,13 +36,13 @@ comment on column public.subscriptions.user_id is 'The customer.';
 comment on column public.subscriptions.plan_id is 'The plan.';
 comment on column public.subscriptions.stripe_subscription_id is 'Stripe''s id; null for a free plan.';
 comment on column public.subscriptions.stripe_customer_id is 'Stripe''s id of the customer; null for a free plan.';
-comment on column public.subscriptions.status is 'State as Stripe last told it.';
+comment on column public.subscriptions.status is 'Its state in the newest event.';
 comment on column public.subscriptions.current_period_start is 'Start of the paid period; the earliest of its items.';
 comment on column public.subscriptions.current_period_end is 'End of the paid period; the latest of its items.';
 comment on column public.subscriptions.trial_start is 'Start of the trial.';
 comment on column public.subscriptions.trial_end is 'End of the trial.';
 comment on column public.subscriptions.cancel_at_period_end is
-    'Whether it is set to end, in either way Stripe tells it.';
+    'Whether it will end; Stripe says so by cancel_at_period_end or by cancel_at.';
 comment on column public.subscriptions.canceled_at is 'When it was cancelled.';
 comment on column public.subscriptions.last_event_at is 'Time of the newest event applied; an older one is ignored.';
 comment on column public.subscriptions.created_at is 'When the row was written.';

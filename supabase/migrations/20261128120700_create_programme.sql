@@ -5,21 +5,20 @@ set lock_timeout = '5s';
 
 create type public.week_status as enum ('planned', 'active', 'completed', 'archived');
 comment on type public.week_status is
-    'planned (ahead), active (being worked on), completed (done; may be reopened), archived (put away for good).';
+    'planned. active: being worked on. completed: done; can become active again. archived: final.';
 
 create type public.kpi_trend as enum ('up', 'down', 'stable');
-comment on type public.kpi_trend is 'Direction of a metric: the sign of its delta.';
+comment on type public.kpi_trend is 'The direction of a metric: the sign of its delta.';
 
 create type public.review_depth as enum ('quick', 'standard', 'deep');
 comment on type public.review_depth is 'How much of the repository a code review reads.';
 
 create type public.review_status as enum ('pending', 'running', 'completed', 'failed');
 comment on type public.review_status is
-    'pending (waits for its job), running, completed (result_json is there), failed (see error_message; may be '
-    'tried again).';
+    'pending: waits for its job. running. completed: result_json is there. failed: see error_message; can be tried again.';
 
--- A week of somebody's learning programme. Written by its owner; notes, sessions and metrics hang below it and go with
--- it.
+-- A week of a person's learning programme. Its owner writes it. Notes, sessions and metrics belong to it and are deleted
+-- with it.
 
 create table public.weeks (
     id uuid primary key default gen_random_uuid(),
@@ -52,7 +51,7 @@ comment on column public.weeks.user_id is 'Whose programme.';
 comment on column public.weeks.week_number is 'Number within the programme, from 1.';
 comment on column public.weeks.start_date is 'First day.';
 comment on column public.weeks.end_date is 'Last day, inclusive.';
-comment on column public.weeks.status is 'Where the week stands.';
+comment on column public.weeks.status is 'Its state.';
 comment on column public.weeks.focus_area is 'What the week is about.';
 comment on column public.weeks.estimated_hours is 'Hours planned.';
 comment on column public.weeks.actual_hours is 'Hours spent.';
@@ -68,7 +67,7 @@ create trigger trg_weeks_status before insert or update of status on public.week
 create trigger trg_weeks_updated_at before update on public.weeks
     for each row execute function public.set_updated_at();
 
--- What the learning-objectives agent wrote about a week. Written by the job week_notes; the week's owner reads.
+-- What the agent for learning objectives (clo) wrote about a week. The job week_notes writes it; the week's owner reads it.
 
 create table public.clo_notes (
     id uuid primary key default gen_random_uuid(),
@@ -110,7 +109,7 @@ comment on column public.clo_notes.updated_at is 'When the row last changed; kep
 create trigger trg_clo_notes_updated_at before update on public.clo_notes
     for each row execute function public.set_updated_at();
 
--- What the engineering agent wrote about a week's code. Written by the job week_notes; the week's owner reads.
+-- What the engineering agent wrote about a week's code. The job week_notes writes it; the week's owner reads it.
 
 create table public.engineer_notes (
     id uuid primary key default gen_random_uuid(),
@@ -141,11 +140,11 @@ create index idx_engineer_notes_week_id on public.engineer_notes (week_id);
 comment on table public.engineer_notes is 'Notes on a week''s code, written by the engineer agent.';
 comment on column public.engineer_notes.id is 'Identity of the row.';
 comment on column public.engineer_notes.week_id is 'The week.';
-comment on column public.engineer_notes.repository_url is 'The repository looked at.';
-comment on column public.engineer_notes.analysis_summary is 'The finding in prose, markdown.';
+comment on column public.engineer_notes.repository_url is 'The repository that was read.';
+comment on column public.engineer_notes.analysis_summary is 'The findings as Markdown text.';
 comment on column public.engineer_notes.code_quality_score is '0 (poor) to 100.';
-comment on column public.engineer_notes.recommendations is 'What to change, in order of weight.';
-comment on column public.engineer_notes.technical_debt_items is 'Debts found.';
+comment on column public.engineer_notes.recommendations is 'What to change, the most important first.';
+comment on column public.engineer_notes.technical_debt_items is 'Technical debt that was found.';
 comment on column public.engineer_notes.best_practices_followed is 'What is done well.';
 comment on column public.engineer_notes.areas_for_improvement is 'What to learn next.';
 comment on column public.engineer_notes.content is 'Anything else the agent wrote.';
@@ -155,8 +154,8 @@ comment on column public.engineer_notes.updated_at is 'When the row last changed
 create trigger trg_engineer_notes_updated_at before update on public.engineer_notes
     for each row execute function public.set_updated_at();
 
--- A dialogue in which the agent asks and the learner finds. Opened, renamed and closed by the learner; counts and
--- insights are the service's. Open while ended_at is null, and never opened again.
+-- A dialogue in which the agent asks and the learner finds the answers. The learner opens, renames and closes it; the
+-- service writes counts and insights. It is open while ended_at is null, and is never opened again.
 
 create table public.socratic_sessions (
     id uuid primary key default gen_random_uuid(),
@@ -182,10 +181,10 @@ create table public.socratic_sessions (
     constraint socratic_sessions_session_metadata_check check (jsonb_typeof(session_metadata) = 'object')
 );
 
--- a learner's list, newest first
+-- for a learner's list, newest first
 create index idx_socratic_sessions_user_id on public.socratic_sessions (user_id, started_at desc);
 create index idx_socratic_sessions_week_id on public.socratic_sessions (week_id, user_id);
--- is there an open one?
+-- for finding open ones
 create index idx_socratic_sessions_open on public.socratic_sessions (user_id) where ended_at is null;
 
 comment on table public.socratic_sessions is 'Socratic dialogues of a learner with the agent.';
@@ -198,7 +197,7 @@ comment on column public.socratic_sessions.ended_at is 'When the learner closed 
 comment on column public.socratic_sessions.total_questions is 'Questions the agent asked.';
 comment on column public.socratic_sessions.insights_generated is 'What the learner found out.';
 comment on column public.socratic_sessions.voice_enabled is 'Whether it is spoken.';
-comment on column public.socratic_sessions.session_metadata is 'Facts about the dialogue that need no column.';
+comment on column public.socratic_sessions.session_metadata is 'More about the dialogue that needs no column.';
 comment on column public.socratic_sessions.created_at is 'When the row was written.';
 comment on column public.socratic_sessions.updated_at is 'When the row last changed; kept by trigger.';
 
@@ -209,22 +208,23 @@ set search_path = ''
 as $$
 begin
     if old.ended_at is not null and new.ended_at is distinct from old.ended_at then
-        raise exception 'this session has ended' using errcode = '23514';
+        raise exception 'the session has ended and cannot be opened again' using errcode = '23514',
+            hint = 'Start a new session.';
     end if;
     return new;
 end
 $$;
 
 comment on function private.keep_session_ended() is
-    'BEFORE UPDATE OF ended_at on socratic_sessions: an ended dialogue stays ended, at that time.';
+    'BEFORE UPDATE OF ended_at on socratic_sessions: refuses to change the end of an ended dialogue (23514).';
 
 create trigger trg_socratic_sessions_ended before update of ended_at on public.socratic_sessions
     for each row execute function private.keep_session_ended();
 create trigger trg_socratic_sessions_updated_at before update on public.socratic_sessions
     for each row execute function public.set_updated_at();
 
--- What was said in a socratic session. The learner writes his own lines while it is open; the agent's are the
--- service's. Nobody edits a line.
+-- The lines of a Socratic session. Learners write their own while it is open; the service writes the agent's. Nobody edits
+-- a line.
 
 create table public.socratic_messages (
     id uuid primary key default gen_random_uuid(),
@@ -247,10 +247,10 @@ create table public.socratic_messages (
     constraint socratic_messages_metadata_check check (jsonb_typeof(metadata) = 'object')
 );
 
--- a session in order
+-- for a session in order
 create index idx_socratic_messages_session_id on public.socratic_messages (session_id, seq);
 
-comment on table public.socratic_messages is 'Lines of socratic dialogues.';
+comment on table public.socratic_messages is 'Lines of Socratic dialogues.';
 comment on column public.socratic_messages.id is 'Identity of the row.';
 comment on column public.socratic_messages.session_id is 'The dialogue.';
 comment on column public.socratic_messages.seq is 'Order within a session.';
@@ -259,12 +259,12 @@ comment on column public.socratic_messages.content is 'What was said, as text.';
 comment on column public.socratic_messages.audio_url is 'Where the spoken line is stored.';
 comment on column public.socratic_messages.transcript is 'Of a spoken line: what was understood.';
 comment on column public.socratic_messages.has_transcript is 'Whether a transcript is there.';
-comment on column public.socratic_messages.metadata is 'Facts about the line that need no column.';
+comment on column public.socratic_messages.metadata is 'More about the line that needs no column.';
 comment on column public.socratic_messages.occurred_at is 'When it was said.';
 comment on column public.socratic_messages.created_at is 'When the row was written.';
 
--- What the brand agent made of a week: themes, numbers and texts to show the work with. Written by the job
--- brand_package; the week's owner reads.
+-- What the brand agent made of a week: themes, numbers and texts for presenting the work. The job brand_package writes it;
+-- the week's owner reads it.
 
 create table public.brand_packages (
     id uuid primary key default gen_random_uuid(),
@@ -290,10 +290,10 @@ create table public.brand_packages (
 
 create index idx_brand_packages_week_id on public.brand_packages (week_id);
 
-comment on table public.brand_packages is 'Material to show a week''s work with, written by the brand agent.';
+comment on table public.brand_packages is 'Material for presenting a week''s work, written by the brand agent.';
 comment on column public.brand_packages.id is 'Identity of the row.';
 comment on column public.brand_packages.week_id is 'The week.';
-comment on column public.brand_packages.mode is 'Kind of package; an open list.';
+comment on column public.brand_packages.mode is 'The kind of package; any text.';
 comment on column public.brand_packages.content_themes is 'Themes to write about.';
 comment on column public.brand_packages.kpi_metrics is 'Numbers to show.';
 comment on column public.brand_packages.social_content_suggestions is 'Posts to make.';
@@ -306,8 +306,8 @@ comment on column public.brand_packages.updated_at is 'When the row last changed
 create trigger trg_brand_packages_updated_at before update on public.brand_packages
     for each row execute function public.set_updated_at();
 
--- A number measured in a week of the programme. Written by the service; delta and trend are derived, so that they never
--- contradict the values beside them.
+-- A number measured in a week of the programme. The service writes it. A trigger derives delta and trend, so that they
+-- agree with the values.
 
 create table public.kpi_metrics (
     id uuid primary key default gen_random_uuid(),
@@ -333,7 +333,7 @@ create table public.kpi_metrics (
 );
 
 create index idx_kpi_metrics_week_id on public.kpi_metrics (week_id, user_id);
--- the course of one metric
+-- for the values of one metric over time
 create index idx_kpi_metrics_user_id on public.kpi_metrics (user_id, metric_name, recorded_at desc);
 
 comment on table public.kpi_metrics is 'Measured values of a person''s weeks, with change and direction.';
@@ -341,7 +341,7 @@ comment on column public.kpi_metrics.id is 'Identity of the row.';
 comment on column public.kpi_metrics.week_id is 'The week.';
 comment on column public.kpi_metrics.user_id is 'Whose week.';
 comment on column public.kpi_metrics.metric_name is 'What is measured.';
-comment on column public.kpi_metrics.metric_category is 'Group of the metric; an open list.';
+comment on column public.kpi_metrics.metric_category is 'The group of the metric; any text.';
 comment on column public.kpi_metrics.current_value is 'The value now.';
 comment on column public.kpi_metrics.target_value is 'The value wanted.';
 comment on column public.kpi_metrics.previous_value is 'The value before.';
@@ -368,14 +368,13 @@ end
 $$;
 
 comment on function private.derive_kpi() is
-    'BEFORE INSERT OR UPDATE on kpi_metrics: with a previous value the delta is the difference, whatever was '
-    'sent; with a delta the trend is its sign; otherwise both stay as given.';
+    'BEFORE INSERT OR UPDATE on kpi_metrics: with a previous value, delta becomes the difference; with a delta, trend '
+    'becomes its sign. Otherwise both stay as they were sent.';
 
 create trigger trg_kpi_metrics_derive before insert or update on public.kpi_metrics
     for each row execute function private.derive_kpi();
 
--- A code review of a public GitHub repository that a learner asked for. He inserts the request; the job code_review
--- writes the rest.
+-- A code review of a public GitHub repository. A learner inserts the request; the job code_review writes the rest.
 
 create table public.reviews (
     id uuid primary key default gen_random_uuid(),
@@ -402,10 +401,10 @@ create table public.reviews (
     constraint reviews_error_message_check check (char_length(error_message) <= 500)
 );
 
--- a learner's list, newest first
+-- for a learner's list, newest first
 create index idx_reviews_user_id on public.reviews (user_id, created_at desc);
 create index idx_reviews_week_id on public.reviews (week_id, user_id);
--- what waits or runs, oldest first
+-- for what waits or runs, oldest first
 create index idx_reviews_unfinished on public.reviews (created_at) where status in ('pending', 'running');
 
 comment on table public.reviews is 'Code reviews that learners asked for.';
@@ -414,7 +413,7 @@ comment on column public.reviews.week_id is 'The week it counts for, if any.';
 comment on column public.reviews.user_id is 'Who asked.';
 comment on column public.reviews.github_url is 'The repository: https://github.com/owner/name, and below.';
 comment on column public.reviews.depth is 'How much to read.';
-comment on column public.reviews.status is 'Where the review stands.';
+comment on column public.reviews.status is 'Its state.';
 comment on column public.reviews.result_json is 'The review, once completed.';
 comment on column public.reviews.error_message is 'Of a failed review: a sentence the learner may read.';
 comment on column public.reviews.started_at is 'When the job began; kept by trigger.';
@@ -425,7 +424,7 @@ comment on column public.reviews.updated_at is 'When the row last changed; kept 
 create function private.stamp_review()
 returns trigger
 language plpgsql
--- definer: the clock lives in private, which the learner may not name
+-- security definer, because the clock is in the schema private, on which learners have no usage
 security definer
 set search_path = ''
 as $$
@@ -445,8 +444,8 @@ end
 $$;
 
 comment on function private.stamp_review() is
-    'BEFORE a change of status on reviews: running sets started_at, an end sets completed_at, and a second try '
-    'starts clean.';
+    'BEFORE a change of status on reviews: running sets started_at, an end sets completed_at, and a return to pending '
+    'clears both and the error.';
 
 create trigger trg_reviews_stamp before update of status on public.reviews
     for each row when (old.status is distinct from new.status) execute function private.stamp_review();

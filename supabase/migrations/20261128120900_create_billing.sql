@@ -4,16 +4,16 @@
 set lock_timeout = '5s';
 
 create type public.plan_name as enum ('free', 'basic', 'pro', 'enterprise');
-comment on type public.plan_name is 'The plans there are, smallest first.';
+comment on type public.plan_name is 'The plans, smallest first.';
 
 create type public.subscription_status as enum (
     'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused'
 );
 comment on type public.subscription_status is
-    'Stripe''s states and spelling. incomplete_expired and canceled are final.';
+    'States as Stripe names and spells them. incomplete_expired and canceled are final.';
 
 create type public.invoice_status as enum ('draft', 'open', 'paid', 'uncollectible', 'void');
-comment on type public.invoice_status is 'Stripe''s states and spelling. paid and void are final.';
+comment on type public.invoice_status is 'States as Stripe names them. paid and void are final.';
 
 -- What can be bought. Kept by staff. A plan somebody ever subscribed to cannot be deleted, only taken off sale.
 
@@ -69,8 +69,8 @@ comment on column public.plans.updated_at is 'When the row last changed; kept by
 create trigger trg_plans_updated_at before update on public.plans
     for each row execute function public.set_updated_at();
 
--- Who has which plan. A mirror of Stripe, written by svc_apply_stripe_event: the newest event wins, and Stripe's final
--- states are never left, because its ids are not used again. A free plan has no Stripe ids.
+-- Who has which plan. A mirror of Stripe, written by svc_apply_stripe_event: the newest event wins. Stripe's final states
+-- are never left, because Stripe does not use an id again. A free plan has no Stripe ids.
 
 create table public.subscriptions (
     id uuid primary key default gen_random_uuid(),
@@ -107,13 +107,13 @@ comment on column public.subscriptions.user_id is 'The customer.';
 comment on column public.subscriptions.plan_id is 'The plan.';
 comment on column public.subscriptions.stripe_subscription_id is 'Stripe''s id; null for a free plan.';
 comment on column public.subscriptions.stripe_customer_id is 'Stripe''s id of the customer; null for a free plan.';
-comment on column public.subscriptions.status is 'State as Stripe last told it.';
+comment on column public.subscriptions.status is 'Its state in the newest event.';
 comment on column public.subscriptions.current_period_start is 'Start of the paid period; the earliest of its items.';
 comment on column public.subscriptions.current_period_end is 'End of the paid period; the latest of its items.';
 comment on column public.subscriptions.trial_start is 'Start of the trial.';
 comment on column public.subscriptions.trial_end is 'End of the trial.';
 comment on column public.subscriptions.cancel_at_period_end is
-    'Whether it is set to end, in either way Stripe tells it.';
+    'Whether it will end; Stripe says so by cancel_at_period_end or by cancel_at.';
 comment on column public.subscriptions.canceled_at is 'When it was cancelled.';
 comment on column public.subscriptions.last_event_at is 'Time of the newest event applied; an older one is ignored.';
 comment on column public.subscriptions.created_at is 'When the row was written.';
@@ -122,8 +122,8 @@ comment on column public.subscriptions.updated_at is 'When the row last changed;
 create trigger trg_subscriptions_updated_at before update on public.subscriptions
     for each row execute function public.set_updated_at();
 
--- What accounting must keep when a person goes: amounts and Stripe's ids, nobody's name. Written by the trigger of
--- invoices alone.
+-- What accounting must keep when an account is deleted: amounts and Stripe's ids, without names. Only the trigger of
+-- invoices writes it.
 
 create table private.billing_archive (
     id bigint primary key generated always as identity,
@@ -140,20 +140,20 @@ create table private.billing_archive (
     constraint billing_archive_stripe_invoice_id_key unique (stripe_invoice_id)
 );
 
-comment on table private.billing_archive is 'Invoices of accounts that are gone, without a person.';
+comment on table private.billing_archive is 'Invoices of deleted accounts, without the person.';
 comment on column private.billing_archive.id is 'Identity of the row.';
 comment on column private.billing_archive.stripe_invoice_id is 'Stripe''s id of the invoice.';
 comment on column private.billing_archive.stripe_subscription_id is 'Stripe''s id of the subscription.';
-comment on column private.billing_archive.amount_due is 'Amount asked, in the currency''s smallest unit.';
+comment on column private.billing_archive.amount_due is 'Amount due, in the currency''s smallest unit.';
 comment on column private.billing_archive.amount_paid is 'Amount paid.';
-comment on column private.billing_archive.amount_remaining is 'Amount still open.';
+comment on column private.billing_archive.amount_remaining is 'Amount not yet paid.';
 comment on column private.billing_archive.currency is 'ISO 4217, lower case.';
 comment on column private.billing_archive.status is 'State when it was archived.';
 comment on column private.billing_archive.invoice_date is 'Day of the invoice.';
-comment on column private.billing_archive.archived_at is 'When the invoice left its table.';
+comment on column private.billing_archive.archived_at is 'When the invoice was deleted.';
 
--- Invoices as Stripe tells them, written by svc_apply_stripe_event. One that comes before its subscription waits with
--- Stripe's id and is linked later. A deleted invoice leaves its amounts in private.billing_archive.
+-- A mirror of Stripe's invoices, written by svc_apply_stripe_event. An invoice that comes before its subscription keeps
+-- Stripe's id and is linked later. Deleting an invoice puts its amounts into private.billing_archive.
 
 create table public.invoices (
     id uuid primary key default gen_random_uuid(),
@@ -187,7 +187,7 @@ create table public.invoices (
 );
 
 create index idx_invoices_subscription_id on public.invoices (subscription_id);
--- invoices that wait for their subscription
+-- for invoices that wait for their subscription
 create index idx_invoices_unlinked on public.invoices (stripe_subscription_id) where subscription_id is null;
 
 comment on table public.invoices is 'Invoices of subscriptions.';
@@ -196,13 +196,13 @@ comment on column public.invoices.subscription_id is
     'The subscription; null until it is known, or for a single sale.';
 comment on column public.invoices.stripe_invoice_id is 'Stripe''s id.';
 comment on column public.invoices.stripe_subscription_id is 'Stripe''s id of the subscription.';
-comment on column public.invoices.amount_due is 'Amount asked, in the currency''s smallest unit.';
+comment on column public.invoices.amount_due is 'Amount due, in the currency''s smallest unit.';
 comment on column public.invoices.amount_paid is 'Amount paid.';
-comment on column public.invoices.amount_remaining is 'Amount still open.';
+comment on column public.invoices.amount_remaining is 'Amount not yet paid.';
 comment on column public.invoices.currency is 'ISO 4217, lower case as Stripe writes it.';
-comment on column public.invoices.status is 'State as Stripe last told it.';
-comment on column public.invoices.invoice_date is 'Day it was finalised, UTC; before that, made.';
-comment on column public.invoices.due_date is 'Day it falls due, UTC; null when Stripe charges by itself.';
+comment on column public.invoices.status is 'Its state in the newest event.';
+comment on column public.invoices.invoice_date is 'The UTC day it was finalised; of a draft, the day it was made.';
+comment on column public.invoices.due_date is 'The UTC day it is due; null when Stripe charges automatically.';
 comment on column public.invoices.pdf_url is 'Stripe''s PDF.';
 comment on column public.invoices.hosted_invoice_url is 'Stripe''s page.';
 comment on column public.invoices.last_event_at is 'Time of the newest event applied; an older one is ignored.';
@@ -235,15 +235,15 @@ end
 $$;
 
 comment on function private.archive_invoice() is
-    'BEFORE DELETE on invoices, cascades included: accounting outlives the account.';
+    'BEFORE DELETE on invoices, cascades included: copies the amounts into private.billing_archive for accounting.';
 
 create trigger trg_invoices_archive before delete on public.invoices
     for each row execute function private.archive_invoice();
 create trigger trg_invoices_updated_at before update on public.invoices
     for each row execute function public.set_updated_at();
 
--- Every event Stripe sent us, once. The row is proof against replay, so it outlives the person and is never deleted;
--- its payload is emptied 90 days after it was processed. Nobody reaches it by the API.
+-- Every event Stripe sent us, once. A stored event refuses its replay, so the row outlives the account and is never
+-- deleted. Its payload is emptied 90 days after it was processed. Nobody can read it over the API.
 
 create table public.payment_events (
     id uuid primary key default gen_random_uuid(),
@@ -272,28 +272,28 @@ create table public.payment_events (
 );
 
 create index idx_payment_events_user_id on public.payment_events (user_id);
--- what still waits
+-- for events that wait
 create index idx_payment_events_unprocessed on public.payment_events (received_at) where not processed;
--- which person a customer of Stripe is
+-- for finding the person of a Stripe customer
 create index idx_payment_events_checkout on public.payment_events ((payload #>> '{data,object,customer}'))
 where event_type = 'checkout.session.completed';
--- retention
+-- for retention
 create index idx_payment_events_processed_at on public.payment_events (processed_at)
 where processed and payload <> '{}';
 
-comment on table public.payment_events is 'Events of Stripe, stored before anything else is done with them.';
+comment on table public.payment_events is 'Events of Stripe, stored before they are applied.';
 comment on column public.payment_events.id is 'Identity of the row.';
-comment on column public.payment_events.user_id is 'The person, as soon as the event could be tied to one.';
+comment on column public.payment_events.user_id is 'The person, once the event could be linked to one.';
 comment on column public.payment_events.stripe_event_id is 'Stripe''s id of the event.';
 comment on column public.payment_events.event_type is 'Stripe''s type.';
-comment on column public.payment_events.payload is 'The event as it came.';
-comment on column public.payment_events.livemode is 'Real money or a test.';
+comment on column public.payment_events.payload is 'The event as Stripe sent it.';
+comment on column public.payment_events.livemode is 'True for real money, false for a test.';
 comment on column public.payment_events.api_version is 'Stripe''s API version that shaped the payload.';
 comment on column public.payment_events.event_created is 'When it happened at Stripe, to the second.';
-comment on column public.payment_events.processed is 'Whether it was dealt with; never undone.';
+comment on column public.payment_events.processed is 'Whether it was applied or ignored; stays true.';
 comment on column public.payment_events.error_message is 'Why it was ignored or still waits.';
 comment on column public.payment_events.received_at is 'When it reached us.';
-comment on column public.payment_events.processed_at is 'When it was dealt with.';
+comment on column public.payment_events.processed_at is 'When it was applied or ignored.';
 comment on column public.payment_events.created_at is 'When the row was written.';
 
 create function private.keep_event_processed()
@@ -303,13 +303,14 @@ set search_path = ''
 as $$
 begin
     if not new.processed or new.processed_at is distinct from old.processed_at then
-        raise exception 'this event is processed' using errcode = '23514';
+        raise exception 'the event was processed before: processed and processed_at cannot change' using errcode = '23514';
     end if;
     return new;
 end
 $$;
 
-comment on function private.keep_event_processed() is 'BEFORE UPDATE of a processed event: processed once.';
+comment on function private.keep_event_processed() is
+    'BEFORE UPDATE on payment_events: refuses to make a processed event unprocessed (23514).';
 
 create trigger trg_payment_events_processed before update on public.payment_events
     for each row when (old.processed) execute function private.keep_event_processed();
@@ -330,10 +331,10 @@ $$;
 
 comment on function private.my_subscriptions() is 'Ids of the caller''s subscriptions, past ones too.';
 
--- From a stored event to subscriptions and invoices. Stripe sends in no order and more than once, with a time of one
--- second's resolution: an older event is ignored, of two in one second the later to arrive wins, a final state is never
--- left. Payloads of old and new API versions are read (current periods moved to the items, an invoice's subscription to
--- its parent). Every call locks what it is about, so two workers cannot cross.
+-- Applies stored events to subscriptions and invoices. Stripe sends events in any order and more than once, with times of
+-- one second's resolution. So an older event is ignored, of two in one second the later to arrive wins, and a final state
+-- is never left. Payloads of old and new API versions are read: the current period moved to the items, an invoice's
+-- subscription to its parent. Every call locks the rows it is about, so that two workers do not mix two events.
 
 create function private.stripe_time(p_value jsonb)
 returns timestamptz
@@ -344,7 +345,7 @@ as $$
     select case when jsonb_typeof(p_value) = 'number' then to_timestamp((p_value #>> '{}')::double precision) end;
 $$;
 
-comment on function private.stripe_time(jsonb) is 'Stripe''s seconds since 1970 as a time; null for anything else.';
+comment on function private.stripe_time(jsonb) is 'Seconds since 1970, as Stripe sends them, as a time; null for anything else.';
 
 create function private.stripe_id(p_value jsonb)
 returns text
@@ -373,7 +374,7 @@ end
 $$;
 
 comment on function private.known_person(text) is
-    'The person of this id as text, or null: metadata may hold anything.';
+    'The id of the profile that the text names, or null: metadata of Stripe may hold anything.';
 
 create function private.apply_stripe_subscription(p_event public.payment_events)
 returns text
@@ -386,7 +387,7 @@ declare
     v_object constant jsonb := p_event.payload #> '{data,object}';
     v_id constant text := v_object ->> 'id';
     v_customer constant text := private.stripe_id(v_object -> 'customer');
-    -- Stripe keeps the last state in the object of a deletion
+    -- the object of a deletion event still has the state from before it
     v_status constant text := case p_event.event_type
         when 'customer.subscription.deleted' then 'canceled' else v_object ->> 'status'
     end;
@@ -490,7 +491,7 @@ end
 $$;
 
 comment on function private.apply_stripe_subscription(public.payment_events) is
-    'Applies a customer.subscription.* event: applied, stale, ignored, or unlinked while person or plan is '
+    'Applies a customer.subscription.* event. Returns applied, stale, ignored, or unlinked while the person or the plan is '
     'unknown.';
 
 create function private.apply_stripe_invoice(p_event public.payment_events)
@@ -512,7 +513,7 @@ declare
     v_row public.invoices;
     v_subscription public.subscriptions;
 begin
-    -- a preview has no id
+    -- the preview of an upcoming invoice has no id
     if v_id is null then
         return 'ignored';
     end if;
@@ -521,7 +522,7 @@ begin
         where id = p_event.id;
         return 'ignored';
     end if;
-    -- the subscription's lock first, as in its own events: it may be linking this invoice just now
+    -- lock the subscription first, as its own events do: one of them may be linking this invoice at this moment
     if v_stripe_subscription_id is not null then
         perform pg_advisory_xact_lock(hashtextextended('stripe ' || v_stripe_subscription_id, 0));
         select * into v_subscription from public.subscriptions
@@ -546,7 +547,7 @@ begin
         v_subscription.id,
         v_id,
         v_stripe_subscription_id,
-        -- a credit makes the amount negative: nothing is due
+        -- a credit makes the amount negative; then nothing is due
         greatest(coalesce((v_object ->> 'amount_due')::bigint, 0), 0),
         greatest(coalesce((v_object ->> 'amount_paid')::bigint, 0), 0),
         greatest(coalesce((v_object ->> 'amount_remaining')::bigint, 0), 0),
@@ -581,8 +582,7 @@ end
 $$;
 
 comment on function private.apply_stripe_invoice(public.payment_events) is
-    'Applies an invoice.* event: applied, stale or ignored. Without its subscription the invoice waits to be '
-    'linked.';
+    'Applies an invoice.* event. Returns applied, stale or ignored. An invoice without its subscription waits to be linked.';
 
 create function private.apply_stripe_checkout(p_event public.payment_events)
 returns text
@@ -605,7 +605,7 @@ begin
         return 'ignored';
     end if;
     update public.payment_events set user_id = v_user_id where id = p_event.id;
-    -- events of this customer that came before anybody knew who he is
+    -- events of this customer that came before the person was known
     for v_waiting in
         select stripe_event_id from public.payment_events
         where not processed
@@ -620,7 +620,7 @@ end
 $$;
 
 comment on function private.apply_stripe_checkout(public.payment_events) is
-    'Learns from checkout.session.completed which person a customer is, and applies what waited for it.';
+    'Links a Stripe customer to a person by checkout.session.completed, and applies the events that waited for it.';
 
 create function public.svc_record_payment_event(
     p_stripe_event_id text,
@@ -638,7 +638,7 @@ set search_path = ''
 as $$
 begin
     if num_nulls(p_stripe_event_id, p_event_type, p_payload, p_event_created, p_livemode) > 0 then
-        raise exception 'id, type, payload, time and mode of the event are needed' using errcode = '22004';
+        raise exception 'of the parameters only p_api_version may be null' using errcode = '22004';
     end if;
     insert into public.payment_events (
         stripe_event_id, event_type, payload, event_created, livemode, api_version
@@ -650,7 +650,7 @@ end
 $$;
 
 comment on function public.svc_record_payment_event(text, text, jsonb, timestamptz, boolean, text) is
-    'Stores an event whose signature was verified: true if it is new, false on a replay.';
+    'Stores an event whose signature was verified. True when it is new, false on a replay.';
 
 create function public.svc_apply_stripe_event(p_stripe_event_id text)
 returns text
@@ -664,11 +664,11 @@ declare
     v_outcome text;
 begin
     if p_stripe_event_id is null then
-        raise exception 'which event?' using errcode = '22004';
+        raise exception 'p_stripe_event_id must not be null' using errcode = '22004';
     end if;
     select * into v_event from public.payment_events where stripe_event_id = p_stripe_event_id for update;
     if not found then
-        raise exception 'no such event' using errcode = 'PT404';
+        raise exception 'no stored event has the id in p_stripe_event_id' using errcode = 'PT404';
     end if;
     if v_event.processed then
         return 'done';
@@ -679,7 +679,7 @@ begin
         when v_event.event_type = 'checkout.session.completed' then private.apply_stripe_checkout(v_event)
         else 'ignored'
     end;
-    -- an unlinked event stays open: it is tried again when somebody knows more
+    -- an unlinked event stays open: a later event may name its person or plan
     if v_outcome <> 'unlinked' then
         update public.payment_events set
             processed = true,
@@ -692,6 +692,5 @@ end
 $$;
 
 comment on function public.svc_apply_stripe_event(text) is
-    'Applies a stored event: applied; stale (an older one, or its subject is in a final state); ignored (not our '
-    'business); unlinked (person or plan unknown yet, stays open); done (applied before). PT404 for an unknown '
-    'event.';
+    'Applies a stored event. Returns applied; stale (older than the last one, or the state is final); ignored (of no use '
+    'here); unlinked (person or plan not known yet, stays open); done (applied before). PT404 for an unknown event.';
