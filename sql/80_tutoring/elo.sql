@@ -1,5 +1,5 @@
--- Ratings. A fixed K of 32 for students and 8 for items; integers, rounded half away from zero, once, at the end;
--- everything between 100 and 3000. Lock order: practice assignment, rating, item; so no two calls can wait in a circle.
+-- Elo ratings. K is 32 for students and 8 for items. Ratings are integers from 100 to 3000, rounded once, at the end, half
+-- away from zero. Lock order: practice assignment, rating, item; otherwise two calls could deadlock.
 
 create function private.elo_expected(p_rating int, p_question_rating int)
 returns numeric
@@ -11,7 +11,7 @@ as $$
 $$;
 
 comment on function private.elo_expected(int, int) is
-    'Chance in (0, 1) that a student of this rating answers a question of that rating.';
+    'The chance, between 0 and 1, that a student of the first rating answers a question of the second.';
 
 create function private.elo_moved(p_rating int, p_change numeric)
 returns int
@@ -23,7 +23,7 @@ as $$
 $$;
 
 comment on function private.elo_moved(int, numeric) is
-    'A rating after a change, rounded half away from zero and kept within 100 to 3000.';
+    'A rating after a change, rounded half away from zero and kept from 100 to 3000.';
 
 create function private.check_score(p_performance_score numeric)
 returns void
@@ -32,15 +32,15 @@ immutable
 set search_path = ''
 as $$
 begin
-    -- NaN is greater than every number
+    -- NaN counts as greater than every number, so the second comparison refuses it
     if p_performance_score < 0 or p_performance_score > 1 then
-        raise exception 'a score is between 0 and 1' using errcode = '22003';
+        raise exception 'p_performance_score must be between 0 and 1' using errcode = '22003';
     end if;
 end
 $$;
 
 comment on function private.check_score(numeric) is
-    '22003 unless the score lies in [0, 1]; looked at before any rounding.';
+    'Raises 22003 unless the score is between 0 and 1, before any rounding.';
 
 create function public.update_student_rating(
     p_student_id uuid,
@@ -58,12 +58,13 @@ declare
     v_rating int;
 begin
     if num_nulls(p_student_id, p_subject_id, p_question_rating, p_performance_score) > 0 then
-        raise exception 'student, subject, question rating and score are all needed' using errcode = '22004';
+        raise exception 'p_student_id, p_subject_id, p_question_rating and p_performance_score must not be null'
+            using errcode = '22004';
     end if;
     perform private.check_score(p_performance_score);
     insert into public.student_ratings (student_id, subject_id) values (p_student_id, p_subject_id)
     on conflict (student_id, subject_id) do nothing;
-    -- parallel calls queue here: each starts from what the one before stored
+    -- parallel calls wait here, so that each begins with what the one before stored
     select rating into v_rating from public.student_ratings
     where student_id = p_student_id and subject_id = p_subject_id for update;
     v_rating := private.elo_moved(
@@ -76,8 +77,8 @@ end
 $$;
 
 comment on function public.update_student_rating(uuid, uuid, int, numeric) is
-    'Moves a student''s rating in a subject by one scored answer and returns it. A first answer starts from '
-    '1000. 22004 for a missing argument, 22003 for a score outside [0, 1].';
+    'Changes a student''s rating in a subject by one scored answer and returns it. A first answer begins with 1000. 22004 for '
+    'a missing argument, 22003 for a score outside 0 to 1.';
 
 create function public.complete_practice_assignment(p_assignment_id uuid, p_performance_score numeric)
 returns public.practice_assignments
@@ -93,13 +94,13 @@ declare
     v_question int;
 begin
     if p_assignment_id is null or p_performance_score is null then
-        raise exception 'assignment and score are needed' using errcode = '22004';
+        raise exception 'p_assignment_id and p_performance_score must not be null' using errcode = '22004';
     end if;
     select * into v_practice from public.practice_assignments where id = p_assignment_id for update;
     if not found then
-        raise exception 'no such practice assignment' using errcode = 'PT404';
+        raise exception 'no practice assignment has the id in p_assignment_id' using errcode = 'PT404';
     end if;
-    -- done before: no second rating
+    -- it was completed before and is not rated twice
     if v_practice.completed then
         return v_practice;
     end if;
@@ -142,5 +143,5 @@ end
 $$;
 
 comment on function public.complete_practice_assignment(uuid, numeric) is
-    'Ends a practice assignment with a score, once: rates student and bank item from the ratings before, and '
+    'Completes a practice assignment with a score, once: rates student and bank item, both by the ratings before, and '
     'returns the row. A second call returns it unchanged. Without a subject nothing is rated.';

@@ -1,4 +1,4 @@
--- What a student wants to reach. Set by himself or by a tutor; progress (percentage, streak, xp) is the service's.
+-- What a student wants to achieve. The student or a tutor sets it; the service writes progress (percentage, streak, xp).
 
 create table public.goals (
     id uuid primary key default gen_random_uuid(),
@@ -30,7 +30,7 @@ create table public.goals (
 );
 
 create index idx_goals_student on public.goals (student_id, status);
--- goals that fall due
+-- for goals that are due
 create index idx_goals_status on public.goals (status, target_completion_date);
 -- the newest of everybody: staff, tutors of hundreds
 create index idx_goals_created on public.goals (created_at);
@@ -42,15 +42,15 @@ create index idx_goals_tutoring_key on public.goals ((uuid_send(student_id) || u
 comment on table public.goals is 'Goals of students.';
 comment on column public.goals.id is 'Identity of the row.';
 comment on column public.goals.student_id is 'The student.';
-comment on column public.goals.created_by is 'Who set it: the student or a tutor; null when he has gone.';
+comment on column public.goals.created_by is 'Who set it: the student or a tutor; null when that account is deleted.';
 comment on column public.goals.subject_id is 'The subject; null for a goal across subjects.';
-comment on column public.goals.goal_type is 'Kind of goal; an open list.';
+comment on column public.goals.goal_type is 'The kind of goal; any text.';
 comment on column public.goals.title is 'The goal in a few words.';
 comment on column public.goals.description is 'The goal at length.';
-comment on column public.goals.target_completion_date is 'Day to reach it by.';
-comment on column public.goals.status is 'Where it stands.';
-comment on column public.goals.completion_percentage is 'How much is reached, 0 to 100.';
-comment on column public.goals.current_streak is 'Days in a row worked on it.';
+comment on column public.goals.target_completion_date is 'The day by which to achieve it.';
+comment on column public.goals.status is 'Its state.';
+comment on column public.goals.completion_percentage is 'How much is achieved, 0 to 100.';
+comment on column public.goals.current_streak is 'Consecutive days of work on it.';
 comment on column public.goals.xp_earned is 'Points earned by it.';
 comment on column public.goals.completed_at is 'When it was completed; kept by trigger, cleared when reopened.';
 comment on column public.goals.created_at is 'When the row was written.';
@@ -59,7 +59,7 @@ comment on column public.goals.updated_at is 'When the row last changed; kept by
 create function private.stamp_goal()
 returns trigger
 language plpgsql
--- definer: the clock lives in private, which a student may not name
+-- security definer, because the clock is in the schema private, on which students have no usage
 security definer
 set search_path = ''
 as $$
@@ -70,7 +70,7 @@ end
 $$;
 
 comment on function private.stamp_goal() is
-    'BEFORE a change of status on goals: completed_at is set on entering completed and cleared on leaving it.';
+    'BEFORE a change of status on goals: sets completed_at when the goal becomes completed, clears it afterwards.';
 
 create trigger trg_goals_stamp before update of status on public.goals
     for each row when (old.status is distinct from new.status) execute function private.stamp_goal();

@@ -1,5 +1,5 @@
--- What a tutor corrected, before and after. Written by apply_override only, in the same transaction as the correction;
--- nobody changes or deletes it. It stays with the student when the tutor or the target goes.
+-- What a tutor corrected, before and after. Only apply_override writes it, in the same transaction as the correction.
+-- Nobody changes or deletes it. It stays when the tutor's account or the corrected row is deleted.
 
 create table public.overrides (
     id uuid primary key default gen_random_uuid(),
@@ -51,15 +51,17 @@ create index idx_overrides_qa_interaction on public.overrides (qa_interaction_id
 -- one-subject tutors
 create index idx_overrides_tutoring_key on public.overrides ((uuid_send(student_id) || uuid_send(subject_id)));
 
-comment on table public.overrides is 'Corrections tutors made to what the companion wrote.';
+comment on table public.overrides is 'Corrections by tutors of what the companion wrote.';
 comment on column public.overrides.id is 'Identity of the row.';
-comment on column public.overrides.tutor_id is 'Who corrected; null when he has gone.';
+comment on column public.overrides.tutor_id is 'Who corrected it; null when that account is deleted.';
 comment on column public.overrides.student_id is 'Whose row was corrected.';
 comment on column public.overrides.override_type is 'What kind of row.';
-comment on column public.overrides.action is 'What the tutor did, in his own word.';
-comment on column public.overrides.summary_id is 'The summary; or';
-comment on column public.overrides.practice_assignment_id is 'the practice assignment; or';
-comment on column public.overrides.qa_interaction_id is 'the answered question. Null when the target has gone.';
+comment on column public.overrides.action is 'What the tutor did, in the tutor''s words.';
+comment on column public.overrides.summary_id is 'The corrected summary; null when it is deleted or the target is another.';
+comment on column public.overrides.practice_assignment_id is
+    'The corrected practice assignment; null when it is deleted or the target is another.';
+comment on column public.overrides.qa_interaction_id is
+    'The corrected answer; null when it is deleted or the target is another.';
 comment on column public.overrides.original_content is 'The corrected keys as they were.';
 comment on column public.overrides.new_content is 'The same keys as they are now.';
 comment on column public.overrides.reason is 'Why.';
@@ -67,7 +69,7 @@ comment on column public.overrides.subject_id is 'The target''s subject, for ana
 comment on column public.overrides.difficulty_level is 'The target''s difficulty before, for analytics.';
 comment on column public.overrides.created_at is 'When the row was written.';
 
--- the two point at each other: either side may go first
+-- an override and its target point at each other, so either can be deleted first
 alter table public.summaries
 add constraint summaries_override_id_fkey foreign key (override_id) references public.overrides (id) on delete set null;
 alter table public.practice_assignments
@@ -87,14 +89,15 @@ declare
     v_student_id uuid;
 begin
     if num_nonnulls(new.summary_id, new.practice_assignment_id, new.qa_interaction_id) <> 1 then
-        raise exception 'an override has exactly one target' using errcode = '23514';
+        raise exception 'exactly one of summary_id, practice_assignment_id and qa_interaction_id must be given'
+            using errcode = '23514';
     end if;
     select student_id into v_student_id from public.summaries where id = new.summary_id
     union all
     select student_id from public.practice_assignments where id = new.practice_assignment_id
     union all
     select student_id from public.qa_interactions where id = new.qa_interaction_id;
-    -- without a target the foreign key speaks
+    -- when the target does not exist, the foreign key raises the error
     if found and v_student_id <> new.student_id then
         raise exception 'the target belongs to another student' using errcode = '23514';
     end if;
@@ -103,8 +106,8 @@ end
 $$;
 
 comment on function private.check_override_target() is
-    'BEFORE INSERT on overrides: exactly one target, of the same student. Later it may go, hence no check '
-    'constraint.';
+    'BEFORE INSERT on overrides: requires exactly one target, of the same student (23514). A check constraint would forbid '
+    'deleting the target later.';
 
 create trigger trg_overrides_audit after insert or update or delete on public.overrides
     for each row execute function private.audit(

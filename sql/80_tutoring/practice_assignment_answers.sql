@@ -1,4 +1,4 @@
--- The model's answer to a question it wrote, apart from it: the student reads it only once he is done.
+-- The model's answer to a question it wrote, in a table of its own: students read it only after they completed the question.
 
 create table public.practice_assignment_answers (
     practice_assignment_id uuid primary key,

@@ -1,5 +1,5 @@
--- A practice question put to a student: an item of the bank, or a question the model wrote for him. Assigned by a tutor
--- or the service, completed once by complete_practice_assignment, corrected by apply_override.
+-- A practice question given to a student: an item of the bank, or a question the model wrote. A tutor or the service
+-- assigns it, complete_practice_assignment completes it once, and apply_override corrects it.
 
 create table public.practice_assignments (
     id uuid primary key default gen_random_uuid(),
@@ -46,7 +46,7 @@ create table public.practice_assignments (
 create index idx_pa_student on public.practice_assignments (student_id, subject_id, completed);
 create index idx_pa_source on public.practice_assignments (source, assigned_at);
 create index idx_pa_flagged on public.practice_assignments (assigned_at) where flagged;
--- what a student still has to do
+-- for what a student still has to do
 create index idx_pa_completed on public.practice_assignments (student_id, assigned_at) where not completed;
 -- the newest of everybody: staff, tutors of hundreds
 create index idx_practice_assignments_assigned_at on public.practice_assignments (assigned_at);
@@ -57,32 +57,32 @@ create index idx_practice_assignments_override_id on public.practice_assignments
 create index idx_pa_tutoring_key
 on public.practice_assignments ((uuid_send(student_id) || uuid_send(subject_id)));
 
-comment on table public.practice_assignments is 'Practice questions put to students, and how they did.';
+comment on table public.practice_assignments is 'Practice questions given to students, and their results.';
 comment on column public.practice_assignments.id is 'Identity of the row.';
 comment on column public.practice_assignments.student_id is 'The student.';
 comment on column public.practice_assignments.source is 'Where the question comes from.';
 comment on column public.practice_assignments.bank_item_id is 'The item of the bank.';
-comment on column public.practice_assignments.bank_item_version is 'The version of it that was asked.';
+comment on column public.practice_assignments.bank_item_version is 'The version of the item that was asked.';
 comment on column public.practice_assignments.ai_question_text is 'The question of the model.';
 comment on column public.practice_assignments.flagged is
-    'Waits for a tutor''s look; questions of the model start so.';
+    'Waits for a tutor''s review; questions of the model begin flagged.';
 comment on column public.practice_assignments.subject_id is 'The subject; without one nothing is rated.';
 comment on column public.practice_assignments.difficulty_level is '1 to 10.';
 comment on column public.practice_assignments.goal_tags is 'Goals it serves.';
 comment on column public.practice_assignments.student_rating_before is 'The student''s rating before completion.';
-comment on column public.practice_assignments.student_rating_after is 'And after it.';
+comment on column public.practice_assignments.student_rating_after is 'The student''s rating after completion.';
 comment on column public.practice_assignments.performance_score is '0 to 1; set on completion.';
-comment on column public.practice_assignments.completed is 'Done; never undone.';
+comment on column public.practice_assignments.completed is 'Whether it is done; stays true.';
 comment on column public.practice_assignments.completed_at is 'When it was done.';
 comment on column public.practice_assignments.overridden is 'Whether a tutor corrected it.';
 comment on column public.practice_assignments.override_id is 'The latest correction.';
-comment on column public.practice_assignments.assigned_at is 'When it was put to the student.';
+comment on column public.practice_assignments.assigned_at is 'When it was given to the student.';
 comment on column public.practice_assignments.created_at is 'When the row was written.';
 
 create function private.practice_assignment_defaults()
 returns trigger
 language plpgsql
--- definer: the item must be found whatever the caller may see
+-- security definer, because the item must be found whatever the caller may see
 security definer
 set search_path = ''
 as $$
@@ -92,12 +92,13 @@ begin
     if new.source = 'ai_generated' then
         new.flagged := true;
     elsif new.bank_item_id is not null then
-        -- the lock keeps the version true until we are done
+        -- the lock keeps the version from changing before the row is stored
         select * into v_item from public.practice_bank_items where id = new.bank_item_id for share;
-        -- without an item the foreign key speaks
+        -- when there is no item, the foreign key raises the error
         if found then
             if not v_item.is_active then
-                raise exception 'this item is retired' using errcode = '23514';
+                raise exception 'the bank item is no longer active' using errcode = '23514',
+                    hint = 'Choose an active item of the bank.';
             end if;
             new.subject_id := v_item.subject_id;
             new.difficulty_level := v_item.difficulty_level;
@@ -112,8 +113,8 @@ end
 $$;
 
 comment on function private.practice_assignment_defaults() is
-    'BEFORE INSERT on practice_assignments: subject, level, version and (if none are given) goal tags are the '
-    'item''s; a retired item is refused; a question of the model starts flagged.';
+    'BEFORE INSERT on practice_assignments: copies subject, level, version and (if none are given) goal tags from the item. '
+    'Refuses an inactive item (23514). A question of the model begins flagged.';
 
 create function private.keep_practice_completed()
 returns trigger
@@ -123,14 +124,14 @@ as $$
 begin
     if (new.completed, new.completed_at, new.performance_score)
         is distinct from (old.completed, old.completed_at, old.performance_score) then
-        raise exception 'this practice is completed' using errcode = '23514';
+        raise exception 'the practice is completed: its time and score cannot change' using errcode = '23514';
     end if;
     return new;
 end
 $$;
 
 comment on function private.keep_practice_completed() is
-    'BEFORE UPDATE of a completed practice assignment: completed once, with that score.';
+    'BEFORE UPDATE of a completed practice assignment: refuses to change completion, time or score (23514).';
 
 create trigger trg_practice_assignments_completed before update on public.practice_assignments
     for each row when (old.completed) execute function private.keep_practice_completed();

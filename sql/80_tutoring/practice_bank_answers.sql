@@ -1,4 +1,4 @@
--- The answer to a bank item, apart from it: a student may read it only after he completed the item.
+-- The answer to a bank item, in a table of its own: students may read it only after they completed the item.
 
 create table public.practice_bank_answers (
     item_id uuid primary key,
@@ -23,7 +23,7 @@ comment on column public.practice_bank_answers.updated_at is 'When the row last 
 create function private.raise_item_version()
 returns trigger
 language plpgsql
--- definer: an author may not write the version himself
+-- security definer, because authors may not write the version
 security definer
 set search_path = ''
 as $$
@@ -33,7 +33,7 @@ begin
 end
 $$;
 
-comment on function private.raise_item_version() is 'AFTER a change of an answer: what is asked is another version.';
+comment on function private.raise_item_version() is 'AFTER a change of an answer: raises the version of its item.';
 
 create trigger trg_practice_bank_answers_version after update of answer_text, explanation
     on public.practice_bank_answers

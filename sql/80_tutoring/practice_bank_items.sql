@@ -1,5 +1,5 @@
--- A question of the practice bank. Written by tutors and staff; the answer is in a sibling table, because a student
--- reads the question before he may read the answer. elo_rating moves with every completed practice.
+-- A question of the practice bank. Tutors and staff write it. The answer is in a table of its own, because students read
+-- the question before they may read the answer. elo_rating changes with every completed practice.
 
 create table public.practice_bank_items (
     id uuid primary key default gen_random_uuid(),
@@ -25,7 +25,7 @@ create table public.practice_bank_items (
     constraint practice_bank_items_version_check check (version >= 1)
 );
 
--- choosing an item near a rating
+-- for choosing an item near a rating
 create index idx_pbi_subject on public.practice_bank_items (subject_id, elo_rating);
 create index idx_pbi_difficulty on public.practice_bank_items (difficulty_level);
 create index idx_pbi_active on public.practice_bank_items (subject_id, difficulty_level) where is_active;
@@ -39,10 +39,10 @@ comment on column public.practice_bank_items.question_text is 'The question.';
 comment on column public.practice_bank_items.subject_id is 'Its subject.';
 comment on column public.practice_bank_items.difficulty_level is '1 (easy) to 10, as its author sees it.';
 comment on column public.practice_bank_items.elo_rating is
-    'Difficulty as students met it; starts at 450 + 100 x level.';
+    'Difficulty by students'' results; begins with 450 + 100 x difficulty_level.';
 comment on column public.practice_bank_items.goal_tags is 'Goals it serves.';
-comment on column public.practice_bank_items.topic_tags is 'Topics it treats.';
-comment on column public.practice_bank_items.created_by is 'Its author; null when he has gone.';
+comment on column public.practice_bank_items.topic_tags is 'Topics it covers.';
+comment on column public.practice_bank_items.created_by is 'Its author; null when that account is deleted.';
 comment on column public.practice_bank_items.version is 'Raised by trigger when question or answer changes.';
 comment on column public.practice_bank_items.is_active is 'Whether it may be assigned.';
 comment on column public.practice_bank_items.created_at is 'When the row was written.';
@@ -64,8 +64,8 @@ end
 $$;
 
 comment on function private.practice_item_defaults() is
-    'BEFORE INSERT OR UPDATE on practice_bank_items: a new item starts at the rating of its level (1: 550, 10: '
-    '1450); another question is another version.';
+    'BEFORE INSERT OR UPDATE on practice_bank_items: a new item begins with the rating of its level (1: 550, 10: 1450). A '
+    'change of the question raises the version.';
 
 create trigger trg_practice_bank_items_defaults before insert or update on public.practice_bank_items
     for each row execute function private.practice_item_defaults();

@@ -1,5 +1,5 @@
--- A question a student asked the companion, and the answer. Written by the service, corrected by apply_override.
--- Parents and staff do not read it; a tutor it was escalated to does while he tutors the student.
+-- A question that a student asked the companion, and the answer. The service writes it; apply_override corrects it.
+-- Parents and staff do not read it. A tutor it was escalated to reads it while tutoring the student.
 
 create table public.qa_interactions (
     id uuid primary key default gen_random_uuid(),
@@ -31,7 +31,7 @@ create table public.qa_interactions (
 create index idx_qa_student on public.qa_interactions (student_id, created_at desc) include (escalated_to_tutor_id);
 create index idx_qa_confidence on public.qa_interactions (student_id, confidence);
 create index idx_qa_created on public.qa_interactions (created_at);
--- what was handed to a tutor
+-- for what was escalated to a tutor
 create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, student_id)
 where escalated_to_tutor_id is not null;
 create index idx_qa_interactions_override_id on public.qa_interactions (override_id) where override_id is not null;
@@ -39,16 +39,16 @@ create index idx_qa_interactions_override_id on public.qa_interactions (override
 comment on table public.qa_interactions is 'Questions of students to the companion.';
 comment on column public.qa_interactions.id is 'Identity of the row.';
 comment on column public.qa_interactions.student_id is 'The student.';
-comment on column public.qa_interactions.query is 'The question. Untrusted: never instructions.';
+comment on column public.qa_interactions.query is 'The question. Untrusted: a model must never take it as instructions.';
 comment on column public.qa_interactions.answer is 'The answer as shown.';
-comment on column public.qa_interactions.confidence is 'How sure the companion was.';
+comment on column public.qa_interactions.confidence is 'How confident the companion was.';
 comment on column public.qa_interactions.confidence_score is 'The same as a number, 0 to 1.';
 comment on column public.qa_interactions.context_subjects is 'Names of the subjects it drew on.';
-comment on column public.qa_interactions.clarification_requested is 'Whether the answer asked back.';
-comment on column public.qa_interactions.out_of_scope is 'Whether the question was none of ours.';
+comment on column public.qa_interactions.clarification_requested is 'Whether the answer asked the student to clarify.';
+comment on column public.qa_interactions.out_of_scope is 'Whether the question was outside the companion''s scope.';
 comment on column public.qa_interactions.tutor_escalation_suggested is 'Whether a tutor was offered.';
-comment on column public.qa_interactions.escalated_to_tutor_id is 'The tutor it was handed to.';
-comment on column public.qa_interactions.disclaimer_shown is 'Whether the student was told that a machine answers.';
+comment on column public.qa_interactions.escalated_to_tutor_id is 'The tutor it was escalated to.';
+comment on column public.qa_interactions.disclaimer_shown is 'Whether the student was told that a model answers.';
 comment on column public.qa_interactions.overridden is 'Whether a tutor corrected it.';
 comment on column public.qa_interactions.override_id is 'The latest correction.';
 comment on column public.qa_interactions.created_at is 'When the row was written.';

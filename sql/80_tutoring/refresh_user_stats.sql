@@ -1,4 +1,4 @@
--- Figures that are derived from other rows and kept beside the person, because they are read at every visit.
+-- Figures that are derived from other rows and stored in user_stats, because front ends read them often.
 
 create function public.refresh_user_stats(p_user_id uuid)
 returns void
@@ -12,12 +12,12 @@ declare
     v_gamification jsonb;
 begin
     if p_user_id is null then
-        raise exception 'whose figures?' using errcode = '22004';
+        raise exception 'p_user_id must not be null' using errcode = '22004';
     end if;
-    -- two refreshes of one person take turns, so that the later one stores the later figures
+    -- two refreshes of one person run one after the other, so that the later one stores the later figures
     perform from public.user_stats where user_id = p_user_id for update;
     if not found then
-        raise exception 'no such person' using errcode = 'PT404';
+        raise exception 'no person has the id in p_user_id' using errcode = 'PT404';
     end if;
 
     select jsonb_build_object(

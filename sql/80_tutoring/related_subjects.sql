@@ -1,4 +1,4 @@
--- Which subject leads on to which. Directional: from algebra to calculus does not mean back. Kept by staff.
+-- Which subject leads to which. A link has a direction: algebra leads to calculus, not the other way. Staff write it.
 
 create table public.related_subjects (
     subject_id uuid not null,
@@ -16,6 +16,6 @@ create table public.related_subjects (
 create index idx_related_subjects_related_subject_id on public.related_subjects (related_subject_id);
 
 comment on table public.related_subjects is 'Directed links between subjects, for suggestions across subjects.';
-comment on column public.related_subjects.subject_id is 'The subject one comes from.';
-comment on column public.related_subjects.related_subject_id is 'The subject one may go on to.';
+comment on column public.related_subjects.subject_id is 'The subject that leads on.';
+comment on column public.related_subjects.related_subject_id is 'The subject it leads to.';
 comment on column public.related_subjects.created_at is 'When the row was written.';

@@ -1,5 +1,5 @@
--- What was said in a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the
--- key of a stored file. Reached only by svc functions; every reading is audited.
+-- The transcript of a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the key
+-- of a stored file. Only svc functions read and write it; every reading is audited.
 
 create table private.session_transcripts (
     session_id uuid primary key,
@@ -37,7 +37,7 @@ end
 $$;
 
 comment on function private.mark_transcript() is
-    'AFTER INSERT OR DELETE on session_transcripts: the session tells whether it has one.';
+    'AFTER INSERT OR DELETE on session_transcripts: sets transcript_available of the session.';
 
 create trigger trg_session_transcripts_mark after insert or delete on private.session_transcripts
     for each row execute function private.mark_transcript();
@@ -56,11 +56,11 @@ set search_path = ''
 as $$
 begin
     if p_session_id is null or num_nonnulls(p_transcript_enc, p_storage_key) = 0 then
-        raise exception 'a session and a transcript or its file are needed' using errcode = '22004';
+        raise exception 'p_session_id, and p_transcript_enc or p_storage_key, must not be null' using errcode = '22004';
     end if;
     perform from public.tutoring_sessions where id = p_session_id for key share;
     if not found then
-        raise exception 'no such session' using errcode = 'PT404';
+        raise exception 'no session has the id in p_session_id' using errcode = 'PT404';
     end if;
     insert into private.session_transcripts (session_id, transcript_enc, transcript_storage_key)
     values (p_session_id, p_transcript_enc, p_storage_key)
@@ -71,13 +71,13 @@ end
 $$;
 
 comment on function public.svc_put_transcript(uuid, text, text) is
-    'Stores or replaces the encrypted transcript of a session; a file that is replaced goes to the storage '
-    'outbox.';
+    'Stores or replaces the encrypted transcript of a session. A replaced file is put into the storage outbox. PT404 when '
+    'the session does not exist.';
 
 create function public.svc_get_transcript(p_session_id uuid)
 returns table (transcript_enc text, transcript_storage_key text, updated_at timestamptz)
 language plpgsql
--- volatile: it leaves a line in the audit log
+-- volatile, because it writes to the audit log
 volatile
 security definer
 set search_path = ''
@@ -97,4 +97,4 @@ end
 $$;
 
 comment on function public.svc_get_transcript(uuid) is
-    'The encrypted transcript of a session, or nothing. The reading is audited.';
+    'The encrypted transcript of a session, or no row. The reading is audited.';

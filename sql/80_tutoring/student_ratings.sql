@@ -1,4 +1,4 @@
--- How strong a student is in a subject, on the Elo scale. Written by update_student_rating only.
+-- A student's strength in a subject, on the Elo scale. Only update_student_rating and complete_practice_assignment write it.
 
 create table public.student_ratings (
     id uuid primary key default gen_random_uuid(),
@@ -26,4 +26,4 @@ comment on column public.student_ratings.id is 'Identity of the row.';
 comment on column public.student_ratings.student_id is 'The student.';
 comment on column public.student_ratings.subject_id is 'The subject.';
 comment on column public.student_ratings.rating is 'Elo points, 100 to 3000.';
-comment on column public.student_ratings.last_updated is 'When it last moved.';
+comment on column public.student_ratings.last_updated is 'When it last changed.';

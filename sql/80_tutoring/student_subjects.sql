@@ -1,4 +1,4 @@
--- The subjects a student says he studies. His own list: no right follows from it.
+-- The subjects that students say they study. It is their own list; no right follows from it.
 
 create table public.student_subjects (
     student_id uuid not null default private.caller_id(),

@@ -1,4 +1,4 @@
--- The subjects taught. Kept by staff, read by everybody.
+-- The subjects that are taught. Staff write them; everybody signed in reads them.
 
 create table public.subjects (
     id uuid primary key default gen_random_uuid(),
@@ -17,7 +17,7 @@ create index idx_subjects_category on public.subjects (category);
 
 comment on table public.subjects is 'Subjects of tutoring and practice.';
 comment on column public.subjects.id is 'Identity of the row.';
-comment on column public.subjects.name is 'Name, unique.';
-comment on column public.subjects.category is 'Group of subjects; an open list.';
+comment on column public.subjects.name is 'Its name, unique.';
+comment on column public.subjects.category is 'The group it belongs to; any text.';
 comment on column public.subjects.description is 'What the subject covers.';
 comment on column public.subjects.created_at is 'When the row was written.';

@@ -1,6 +1,5 @@
--- What the companion wrote about a session, for student, parents and tutors. Written by the job session_summary,
--- corrected only by apply_override. Author and subject are those of the session, copied by trigger, so that the policy
--- needs no join.
+-- What the companion wrote about a session, for student, parents and tutors. The job session_summary writes it; only
+-- apply_override corrects it. A trigger copies tutor and subject from the session, so that the policy needs no join.
 
 create table public.summaries (
     id uuid primary key default gen_random_uuid(),
@@ -41,12 +40,12 @@ comment on table public.summaries is 'Summaries of tutoring sessions.';
 comment on column public.summaries.id is 'Identity of the row.';
 comment on column public.summaries.session_id is 'The session.';
 comment on column public.summaries.student_id is 'The session''s student.';
-comment on column public.summaries.tutor_id is 'The session''s tutor; null when he has gone.';
+comment on column public.summaries.tutor_id is 'The session''s tutor; null when that account is deleted.';
 comment on column public.summaries.subject_id is 'The session''s subject; copied and kept equal by trigger.';
 comment on column public.summaries.narrative is 'The summary as prose.';
 comment on column public.summaries.next_steps is 'What to do next, in order.';
-comment on column public.summaries.subjects_covered is 'Names of what was touched.';
-comment on column public.summaries.summary_type is 'How much it rests on.';
+comment on column public.summaries.subjects_covered is 'Names of the subjects it mentions.';
+comment on column public.summaries.summary_type is 'What it was written from.';
 comment on column public.summaries.overridden is 'Whether a tutor corrected it.';
 comment on column public.summaries.override_id is 'The latest correction.';
 comment on column public.summaries.created_at is 'When the row was written.';
@@ -61,9 +60,9 @@ as $$
 declare
     v_session record;
 begin
-    -- the lock makes a change of the session's subject wait for us, or us for it
+    -- the lock puts this and a change of the session's subject one after the other
     select tutor_id, subject_id into v_session from public.tutoring_sessions where id = new.session_id for share;
-    -- without a session the foreign key speaks
+    -- when there is no session, the foreign key raises the error
     if found then
         new.subject_id := v_session.subject_id;
         if tg_op = 'INSERT' then
@@ -75,8 +74,8 @@ end
 $$;
 
 comment on function private.copy_session_to_summary() is
-    'BEFORE INSERT, or UPDATE of session or subject, on summaries: the subject is the session''s, and on insert '
-    'so is the tutor.';
+    'BEFORE INSERT, or UPDATE of session or subject, on summaries: copies the subject from the session, and on insert the '
+    'tutor, too.';
 
 create trigger trg_summaries_session before insert or update of session_id, subject_id on public.summaries
     for each row execute function private.copy_session_to_summary();
@@ -95,7 +94,7 @@ end
 $$;
 
 comment on function private.copy_subject_to_summaries() is
-    'AFTER a change of subject on tutoring_sessions: its summaries follow.';
+    'AFTER a change of subject on tutoring_sessions: copies it to the session''s summaries.';
 
 create trigger trg_tutoring_sessions_summaries after update of subject_id on public.tutoring_sessions
     for each row when (old.subject_id is distinct from new.subject_id)

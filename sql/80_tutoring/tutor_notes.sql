@@ -1,5 +1,5 @@
--- A tutor's private notes on a session or on an assignment, encrypted by the service. Only their author reads them, by
--- way of svc functions; every reading is audited. They go with the tutor, the student, the session or the assignment.
+-- A tutor's private notes on a session or an assignment, encrypted by the service. Only their author reads them, through svc
+-- functions; every reading is audited. They are deleted with the tutor, the student, the session or the assignment.
 
 create table private.tutor_notes (
     id uuid primary key default gen_random_uuid(),
@@ -31,8 +31,8 @@ comment on table private.tutor_notes is 'Encrypted notes of tutors, for their au
 comment on column private.tutor_notes.id is 'Identity of the row.';
 comment on column private.tutor_notes.tutor_id is 'The author.';
 comment on column private.tutor_notes.student_id is 'The student they are about.';
-comment on column private.tutor_notes.session_id is 'The session they are about; or';
-comment on column private.tutor_notes.assignment_id is 'the assignment they are about. Exactly one of the two.';
+comment on column private.tutor_notes.session_id is 'The session they are about, unless assignment_id is set.';
+comment on column private.tutor_notes.assignment_id is 'The assignment they are about, unless session_id is set.';
 comment on column private.tutor_notes.body_enc is 'The notes as an envelope v<key>:<base64url>.';
 comment on column private.tutor_notes.created_at is 'When the row was written.';
 comment on column private.tutor_notes.updated_at is 'When the row last changed; kept by trigger.';
@@ -58,10 +58,10 @@ declare
     v_id uuid;
 begin
     if p_tutor_id is null or p_student_id is null or p_body_enc is null then
-        raise exception 'tutor, student and body are needed' using errcode = '22004';
+        raise exception 'p_tutor_id, p_student_id and p_body_enc must not be null' using errcode = '22004';
     end if;
     if num_nonnulls(p_session_id, p_assignment_id) <> 1 then
-        raise exception 'a note is about one session or one assignment' using errcode = '22023';
+        raise exception 'exactly one of p_session_id and p_assignment_id must be given' using errcode = '22023';
     end if;
     if not exists (
         select from public.tutoring_sessions as s
@@ -70,7 +70,8 @@ begin
         select from public.tutor_student_assignments as a
         where a.id = p_assignment_id and a.student_id = p_student_id and a.tutor_id = p_tutor_id
     ) then
-        raise exception 'no such session or assignment of this tutor and student' using errcode = 'PT404';
+        raise exception 'this tutor and student have no session or assignment with the id in p_session_id or p_assignment_id'
+            using errcode = 'PT404';
     end if;
     insert into private.tutor_notes as n (id, tutor_id, student_id, session_id, assignment_id, body_enc)
     values (
@@ -83,22 +84,22 @@ begin
         and n.assignment_id is not distinct from excluded.assignment_id
     returning id into v_id;
     if v_id is null then
-        raise exception 'no such note of this tutor' using errcode = 'PT404';
+        raise exception 'no note of this tutor about this session or assignment has the id in p_id' using errcode = 'PT404';
     end if;
     return v_id;
 end
 $$;
 
 comment on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid) is
-    'Stores a note, or replaces the body of the author''s note p_id; returns its id. The caller chooses p_id for '
-    'a new note, because the envelope is bound to it.';
+    'Stores a note, or replaces the body of the author''s note p_id, and returns its id. The caller chooses p_id for a new '
+    'note, because the envelope is bound to it. PT404 when the session, the assignment or the note is not this tutor''s.';
 
 create function public.svc_list_tutor_notes(p_tutor_id uuid, p_student_id uuid)
 returns table (
     id uuid, session_id uuid, assignment_id uuid, body_enc text, created_at timestamptz, updated_at timestamptz
 )
 language plpgsql
--- volatile: it leaves a line in the audit log
+-- volatile, because it writes to the audit log
 volatile
 security definer
 set search_path = ''
@@ -106,7 +107,7 @@ as $$
 #variable_conflict use_column
 begin
     if p_tutor_id is null or p_student_id is null then
-        raise exception 'tutor and student are needed' using errcode = '22004';
+        raise exception 'p_tutor_id and p_student_id must not be null' using errcode = '22004';
     end if;
     perform private.write_audit(
         'read', 'tutor_notes', null, p_student_id, jsonb_build_object('tutor_id', p_tutor_id)
@@ -136,4 +137,4 @@ end
 $$;
 
 comment on function public.svc_delete_tutor_note(uuid, uuid) is
-    'Deletes a note of this author; false when there is none.';
+    'Deletes a note of this author; false when the author has no such note.';

@@ -1,5 +1,5 @@
--- Who tutors whom, in one subject or (subject_id null) in all. This table is what every right of a tutor rests on; it
--- is kept by staff and audited. Notes of the tutor are not here but in private.tutor_notes, encrypted.
+-- Who tutors whom, in one subject or (subject_id null) in all. Every right of a tutor follows from this table. Staff write
+-- it, and every change is audited. The tutor's notes are in private.tutor_notes, encrypted.
 
 create table public.tutor_student_assignments (
     id uuid primary key default gen_random_uuid(),
@@ -19,7 +19,7 @@ create table public.tutor_student_assignments (
     foreign key (student_id) references public.profiles (user_id) on delete cascade,
     constraint tutor_student_assignments_subject_id_fkey
     foreign key (subject_id) references public.subjects (id) on delete restrict,
-    -- one assignment for all subjects as well as one per subject
+    -- a null subject_id counts as a value: one assignment for all subjects beside one for each subject
     constraint tutor_student_assignments_tutor_id_student_id_subject_id_key
     unique nulls not distinct (tutor_id, student_id, subject_id),
     constraint tutor_student_assignments_self_check check (tutor_id <> student_id),
@@ -33,22 +33,22 @@ include (subject_id, start_date, end_date) where status = 'active';
 create index idx_tsa_tutor_subject on public.tutor_student_assignments (tutor_id, student_id, subject_id)
 include (start_date, end_date) where status = 'active' and subject_id is not null;
 create index idx_tsa_student on public.tutor_student_assignments (student_id, status);
--- the daily end of assignments
+-- for the daily end of assignments
 create index idx_tsa_status on public.tutor_student_assignments (status, end_date);
 create index idx_tutor_student_assignments_subject_id on public.tutor_student_assignments (subject_id);
 
 comment on table public.tutor_student_assignments is
-    'Which tutor may see and shape which student''s learning, in which subject, and when.';
+    'Which tutor may see and change which student''s learning, in which subject, and when.';
 comment on column public.tutor_student_assignments.id is 'Identity of the row.';
-comment on column public.tutor_student_assignments.tutor_id is 'The tutor; his account must have role tutor.';
-comment on column public.tutor_student_assignments.student_id is 'The student; his account must have role student.';
+comment on column public.tutor_student_assignments.tutor_id is 'The tutor; an account with the role tutor.';
+comment on column public.tutor_student_assignments.student_id is 'The student; an account with the role student.';
 comment on column public.tutor_student_assignments.subject_id is
-    'The one subject it covers; null covers all, rows without subject included.';
+    'The one subject it covers; null covers all, rows without a subject included.';
 comment on column public.tutor_student_assignments.assigned_at is 'When it was made.';
 comment on column public.tutor_student_assignments.status is 'active, paused or completed.';
 comment on column public.tutor_student_assignments.start_date is
-    'First day it counts, UTC; null: from the beginning.';
-comment on column public.tutor_student_assignments.end_date is 'Last day it counts, UTC, inclusive; null: open.';
+    'The first UTC day on which it gives access; null: from the beginning.';
+comment on column public.tutor_student_assignments.end_date is 'The last UTC day on which it gives access; null: no end.';
 comment on column public.tutor_student_assignments.created_at is 'When the row was written.';
 comment on column public.tutor_student_assignments.updated_at is 'When the row last changed; kept by trigger.';
 

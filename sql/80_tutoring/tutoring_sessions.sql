@@ -1,5 +1,5 @@
--- A tutoring session, planned or held. Kept by the tutor; it stays with the student when the tutor goes. Transcript and
--- notes are in `private`, encrypted.
+-- A tutoring session, planned or held. The tutor writes it; it stays when the tutor's account is deleted. Transcript and
+-- notes are in the schema private, encrypted.
 
 create table public.tutoring_sessions (
     id uuid primary key default gen_random_uuid(),
@@ -24,7 +24,7 @@ create table public.tutoring_sessions (
 );
 
 create index idx_sessions_student on public.tutoring_sessions (student_id, subject_id);
--- a student's page, newest first
+-- for a student's page, newest first
 create index idx_tutoring_sessions_student_date on public.tutoring_sessions (student_id, session_date);
 create index idx_sessions_tutor on public.tutoring_sessions (tutor_id);
 create index idx_sessions_date on public.tutoring_sessions (session_date);
@@ -33,13 +33,13 @@ create index idx_tutoring_sessions_subject_id on public.tutoring_sessions (subje
 create index idx_sessions_tutoring_key
 on public.tutoring_sessions ((uuid_send(student_id) || uuid_send(subject_id)));
 
-comment on table public.tutoring_sessions is 'Tutoring sessions; named so because there are three kinds of session.';
+comment on table public.tutoring_sessions is 'Tutoring sessions; Socratic sessions and those of Auth are other tables.';
 comment on column public.tutoring_sessions.id is 'Identity of the row.';
 comment on column public.tutoring_sessions.student_id is 'The student.';
-comment on column public.tutoring_sessions.tutor_id is 'The tutor; null when he has gone.';
+comment on column public.tutoring_sessions.tutor_id is 'The tutor; null when that account is deleted.';
 comment on column public.tutoring_sessions.session_date is
-    'When it takes place; one in the future is not counted as held.';
-comment on column public.tutoring_sessions.duration_minutes is 'Length.';
+    'When it takes place; a session in the future does not count as held.';
+comment on column public.tutoring_sessions.duration_minutes is 'Its length in minutes.';
 comment on column public.tutoring_sessions.subject_id is 'The subject, if it had one.';
 comment on column public.tutoring_sessions.transcript_available is 'Whether a transcript is stored; kept by trigger.';
 comment on column public.tutoring_sessions.topics_covered is 'What was worked on.';

@@ -1,4 +1,4 @@
--- Analytics, computed when read. All run with the reader's rights: a view shows what his policies show, nothing more.
+-- Analytics, computed when read. All run with the reader's rights: a view shows what the reader's policies show.
 
 create view public.v_student_progress with (security_invoker = true) as
 select
@@ -10,7 +10,7 @@ select
     g.xp_earned,
     g.status,
     g.target_completion_date,
-    -- scalar, each by itself: joined together, sessions and practice would multiply each other
+    -- scalar subqueries, because a join of sessions with practice would multiply the counts
     (
         select count(*) from public.tutoring_sessions as x
         where x.student_id = g.student_id
@@ -30,16 +30,16 @@ left join public.subjects as s on s.id = g.subject_id
 where g.status = 'active';
 
 comment on view public.v_student_progress is
-    'One row per active goal with what was done for it: sessions held, practice completed, average rating, in '
-    'the goal''s subject or, without one, in all. Whoever sees the goal sees every row counted.';
+    'One row per active goal with the work on it: sessions held, practice completed and average rating, in the goal''s '
+    'subject or, without one, in all. Whoever sees the goal sees every row that is counted.';
 comment on column public.v_student_progress.student_id is 'The student.';
 comment on column public.v_student_progress.goal_id is 'The active goal.';
 comment on column public.v_student_progress.subject_name is 'Its subject; null for a goal across subjects.';
-comment on column public.v_student_progress.completion_percentage is 'How much is reached, 0 to 100.';
-comment on column public.v_student_progress.current_streak is 'Days in a row worked on it.';
+comment on column public.v_student_progress.completion_percentage is 'How much is achieved, 0 to 100.';
+comment on column public.v_student_progress.current_streak is 'Consecutive days of work on it.';
 comment on column public.v_student_progress.xp_earned is 'Points earned by it.';
 comment on column public.v_student_progress.status is 'Always active.';
-comment on column public.v_student_progress.target_completion_date is 'Day to reach it by.';
+comment on column public.v_student_progress.target_completion_date is 'The day by which to achieve it.';
 comment on column public.v_student_progress.sessions_count is 'Sessions held so far.';
 comment on column public.v_student_progress.practice_items_completed is 'Practice completed.';
 comment on column public.v_student_progress.average_rating is 'Mean rating, two digits; null without any.';
@@ -59,15 +59,15 @@ left join public.subjects as s on s.id = o.subject_id
 group by o.override_type, o.subject_id, s.name, o.difficulty_level, (o.created_at at time zone 'UTC')::date;
 
 comment on view public.v_override_analytics is
-    'Overrides per day (UTC), type, subject and difficulty. A tutor sees those of his students and his own; '
-    'staff see all. Tutors who have gone are not counted.';
+    'Overrides per UTC day, type, subject and difficulty. Tutors see those of their students and their own; staff see all. '
+    'Deleted accounts of tutors are not counted.';
 comment on column public.v_override_analytics.override_type is 'What was corrected.';
 comment on column public.v_override_analytics.subject_id is 'Its subject.';
 comment on column public.v_override_analytics.subject_name is 'Name of the subject; names may repeat, ids do not.';
 comment on column public.v_override_analytics.difficulty_level is 'Difficulty before the correction.';
-comment on column public.v_override_analytics.override_count is 'Corrections.';
-comment on column public.v_override_analytics.unique_tutors is 'Different tutors who corrected.';
-comment on column public.v_override_analytics.unique_students is 'Different students corrected for.';
+comment on column public.v_override_analytics.override_count is 'The number of corrections.';
+comment on column public.v_override_analytics.unique_tutors is 'The number of different tutors who corrected.';
+comment on column public.v_override_analytics.unique_students is 'The number of different students concerned.';
 comment on column public.v_override_analytics.override_date is 'Day, UTC.';
 
 create view public.v_confidence_distribution with (security_invoker = true) as
@@ -83,8 +83,8 @@ from (
 ) as c;
 
 comment on view public.v_confidence_distribution is
-    'How sure the companion''s answers were, per student and level; a level without answers has no row. Whole '
-    'for the student and a tutor in all subjects, partial for a tutor who only had questions handed to him.';
+    'How confident the companion''s answers were, per student and level; a level without answers has no row. Complete for '
+    'the student and for tutors of all subjects; other tutors see only the questions that were escalated to them.';
 comment on column public.v_confidence_distribution.student_id is 'The student.';
 comment on column public.v_confidence_distribution.confidence is 'The level.';
 comment on column public.v_confidence_distribution.count is 'Answers of that level.';

@@ -5,29 +5,29 @@ set lock_timeout = '5s';
 
 create type public.tutor_assignment_status as enum ('active', 'paused', 'completed');
 comment on type public.tutor_assignment_status is
-    'active (the tutor sees the student''s work, between the dates), paused (he sees only who the student is), '
-    'completed.';
+    'active: the tutor sees the student''s work, between the dates. paused: the tutor sees only the student''s profile. '
+    'completed: the tutor sees nothing.';
 
 create type public.goal_status as enum ('active', 'completed', 'paused', 'cancelled');
 comment on type public.goal_status is
-    'active (being worked on), completed, paused, cancelled; the last three may become active again.';
+    'active: being worked on. completed, paused and cancelled can become active again.';
 
 create type public.summary_type as enum ('normal', 'brief', 'missing_transcript');
 comment on type public.summary_type is
-    'normal (from a whole transcript), brief (from little), missing_transcript (from notes alone).';
+    'normal: from a complete transcript. brief: from a short one. missing_transcript: from notes alone.';
 
 create type public.practice_source as enum ('bank', 'ai_generated');
 comment on type public.practice_source is
     'Where a practice question comes from: the reviewed bank, or written by the model for this student.';
 
 create type public.qa_confidence as enum ('High', 'Medium', 'Low');
-comment on type public.qa_confidence is 'How sure the companion was of an answer.';
+comment on type public.qa_confidence is 'How confident the companion was of an answer.';
 
 create type public.override_type as enum ('summary', 'practice', 'qa_answer');
 comment on type public.override_type is
     'What a tutor corrected: a session summary, a practice question, an answer to a question.';
 
--- The subjects taught. Kept by staff, read by everybody.
+-- The subjects that are taught. Staff write them; everybody signed in reads them.
 
 create table public.subjects (
     id uuid primary key default gen_random_uuid(),
@@ -46,12 +46,12 @@ create index idx_subjects_category on public.subjects (category);
 
 comment on table public.subjects is 'Subjects of tutoring and practice.';
 comment on column public.subjects.id is 'Identity of the row.';
-comment on column public.subjects.name is 'Name, unique.';
-comment on column public.subjects.category is 'Group of subjects; an open list.';
+comment on column public.subjects.name is 'Its name, unique.';
+comment on column public.subjects.category is 'The group it belongs to; any text.';
 comment on column public.subjects.description is 'What the subject covers.';
 comment on column public.subjects.created_at is 'When the row was written.';
 
--- Which subject leads on to which. Directional: from algebra to calculus does not mean back. Kept by staff.
+-- Which subject leads to which. A link has a direction: algebra leads to calculus, not the other way. Staff write it.
 
 create table public.related_subjects (
     subject_id uuid not null,
@@ -69,11 +69,11 @@ create table public.related_subjects (
 create index idx_related_subjects_related_subject_id on public.related_subjects (related_subject_id);
 
 comment on table public.related_subjects is 'Directed links between subjects, for suggestions across subjects.';
-comment on column public.related_subjects.subject_id is 'The subject one comes from.';
-comment on column public.related_subjects.related_subject_id is 'The subject one may go on to.';
+comment on column public.related_subjects.subject_id is 'The subject that leads on.';
+comment on column public.related_subjects.related_subject_id is 'The subject it leads to.';
 comment on column public.related_subjects.created_at is 'When the row was written.';
 
--- The subjects a student says he studies. His own list: no right follows from it.
+-- The subjects that students say they study. It is their own list; no right follows from it.
 
 create table public.student_subjects (
     student_id uuid not null default private.caller_id(),
@@ -94,8 +94,8 @@ comment on column public.student_subjects.student_id is 'The student.';
 comment on column public.student_subjects.subject_id is 'The subject.';
 comment on column public.student_subjects.created_at is 'When the row was written.';
 
--- Who tutors whom, in one subject or (subject_id null) in all. This table is what every right of a tutor rests on; it
--- is kept by staff and audited. Notes of the tutor are not here but in private.tutor_notes, encrypted.
+-- Who tutors whom, in one subject or (subject_id null) in all. Every right of a tutor follows from this table. Staff write
+-- it, and every change is audited. The tutor's notes are in private.tutor_notes, encrypted.
 
 create table public.tutor_student_assignments (
     id uuid primary key default gen_random_uuid(),
@@ -115,7 +115,7 @@ create table public.tutor_student_assignments (
     foreign key (student_id) references public.profiles (user_id) on delete cascade,
     constraint tutor_student_assignments_subject_id_fkey
     foreign key (subject_id) references public.subjects (id) on delete restrict,
-    -- one assignment for all subjects as well as one per subject
+    -- a null subject_id counts as a value: one assignment for all subjects beside one for each subject
     constraint tutor_student_assignments_tutor_id_student_id_subject_id_key
     unique nulls not distinct (tutor_id, student_id, subject_id),
     constraint tutor_student_assignments_self_check check (tutor_id <> student_id),
@@ -129,22 +129,22 @@ include (subject_id, start_date, end_date) where status = 'active';
 create index idx_tsa_tutor_subject on public.tutor_student_assignments (tutor_id, student_id, subject_id)
 include (start_date, end_date) where status = 'active' and subject_id is not null;
 create index idx_tsa_student on public.tutor_student_assignments (student_id, status);
--- the daily end of assignments
+-- for the daily end of assignments
 create index idx_tsa_status on public.tutor_student_assignments (status, end_date);
 create index idx_tutor_student_assignments_subject_id on public.tutor_student_assignments (subject_id);
 
 comment on table public.tutor_student_assignments is
-    'Which tutor may see and shape which student''s learning, in which subject, and when.';
+    'Which tutor may see and change which student''s learning, in which subject, and when.';
 comment on column public.tutor_student_assignments.id is 'Identity of the row.';
-comment on column public.tutor_student_assignments.tutor_id is 'The tutor; his account must have role tutor.';
-comment on column public.tutor_student_assignments.student_id is 'The student; his account must have role student.';
+comment on column public.tutor_student_assignments.tutor_id is 'The tutor; an account with the role tutor.';
+comment on column public.tutor_student_assignments.student_id is 'The student; an account with the role student.';
 comment on column public.tutor_student_assignments.subject_id is
-    'The one subject it covers; null covers all, rows without subject included.';
+    'The one subject it covers; null covers all, rows without a subject included.';
 comment on column public.tutor_student_assignments.assigned_at is 'When it was made.';
 comment on column public.tutor_student_assignments.status is 'active, paused or completed.';
 comment on column public.tutor_student_assignments.start_date is
-    'First day it counts, UTC; null: from the beginning.';
-comment on column public.tutor_student_assignments.end_date is 'Last day it counts, UTC, inclusive; null: open.';
+    'The first UTC day on which it gives access; null: from the beginning.';
+comment on column public.tutor_student_assignments.end_date is 'The last UTC day on which it gives access; null: no end.';
 comment on column public.tutor_student_assignments.created_at is 'When the row was written.';
 comment on column public.tutor_student_assignments.updated_at is 'When the row last changed; kept by trigger.';
 
@@ -501,7 +501,7 @@ comment on function private.tutor_role(uuid) is
     'The database role of a tutor''s tokens: app_wide_tutor above 250 students, app_subject_tutor when he tutors '
     'anybody in one subject only, else authenticated. It decides how rows are found, never which.';
 
--- What a student wants to reach. Set by himself or by a tutor; progress (percentage, streak, xp) is the service's.
+-- What a student wants to achieve. The student or a tutor sets it; the service writes progress (percentage, streak, xp).
 
 create table public.goals (
     id uuid primary key default gen_random_uuid(),
@@ -533,7 +533,7 @@ create table public.goals (
 );
 
 create index idx_goals_student on public.goals (student_id, status);
--- goals that fall due
+-- for goals that are due
 create index idx_goals_status on public.goals (status, target_completion_date);
 -- the newest of everybody: staff, tutors of hundreds
 create index idx_goals_created on public.goals (created_at);
@@ -545,15 +545,15 @@ create index idx_goals_tutoring_key on public.goals ((uuid_send(student_id) || u
 comment on table public.goals is 'Goals of students.';
 comment on column public.goals.id is 'Identity of the row.';
 comment on column public.goals.student_id is 'The student.';
-comment on column public.goals.created_by is 'Who set it: the student or a tutor; null when he has gone.';
+comment on column public.goals.created_by is 'Who set it: the student or a tutor; null when that account is deleted.';
 comment on column public.goals.subject_id is 'The subject; null for a goal across subjects.';
-comment on column public.goals.goal_type is 'Kind of goal; an open list.';
+comment on column public.goals.goal_type is 'The kind of goal; any text.';
 comment on column public.goals.title is 'The goal in a few words.';
 comment on column public.goals.description is 'The goal at length.';
-comment on column public.goals.target_completion_date is 'Day to reach it by.';
-comment on column public.goals.status is 'Where it stands.';
-comment on column public.goals.completion_percentage is 'How much is reached, 0 to 100.';
-comment on column public.goals.current_streak is 'Days in a row worked on it.';
+comment on column public.goals.target_completion_date is 'The day by which to achieve it.';
+comment on column public.goals.status is 'Its state.';
+comment on column public.goals.completion_percentage is 'How much is achieved, 0 to 100.';
+comment on column public.goals.current_streak is 'Consecutive days of work on it.';
 comment on column public.goals.xp_earned is 'Points earned by it.';
 comment on column public.goals.completed_at is 'When it was completed; kept by trigger, cleared when reopened.';
 comment on column public.goals.created_at is 'When the row was written.';
@@ -562,7 +562,7 @@ comment on column public.goals.updated_at is 'When the row last changed; kept by
 create function private.stamp_goal()
 returns trigger
 language plpgsql
--- definer: the clock lives in private, which a student may not name
+-- security definer, because the clock is in the schema private, on which students have no usage
 security definer
 set search_path = ''
 as $$
@@ -573,7 +573,7 @@ end
 $$;
 
 comment on function private.stamp_goal() is
-    'BEFORE a change of status on goals: completed_at is set on entering completed and cleared on leaving it.';
+    'BEFORE a change of status on goals: sets completed_at when the goal becomes completed, clears it afterwards.';
 
 create trigger trg_goals_stamp before update of status on public.goals
     for each row when (old.status is distinct from new.status) execute function private.stamp_goal();
@@ -585,8 +585,8 @@ create trigger trg_goals_status before insert or update of status on public.goal
 create trigger trg_goals_updated_at before update on public.goals
     for each row execute function public.set_updated_at();
 
--- A tutoring session, planned or held. Kept by the tutor; it stays with the student when the tutor goes. Transcript and
--- notes are in `private`, encrypted.
+-- A tutoring session, planned or held. The tutor writes it; it stays when the tutor's account is deleted. Transcript and
+-- notes are in the schema private, encrypted.
 
 create table public.tutoring_sessions (
     id uuid primary key default gen_random_uuid(),
@@ -611,7 +611,7 @@ create table public.tutoring_sessions (
 );
 
 create index idx_sessions_student on public.tutoring_sessions (student_id, subject_id);
--- a student's page, newest first
+-- for a student's page, newest first
 create index idx_tutoring_sessions_student_date on public.tutoring_sessions (student_id, session_date);
 create index idx_sessions_tutor on public.tutoring_sessions (tutor_id);
 create index idx_sessions_date on public.tutoring_sessions (session_date);
@@ -620,13 +620,13 @@ create index idx_tutoring_sessions_subject_id on public.tutoring_sessions (subje
 create index idx_sessions_tutoring_key
 on public.tutoring_sessions ((uuid_send(student_id) || uuid_send(subject_id)));
 
-comment on table public.tutoring_sessions is 'Tutoring sessions; named so because there are three kinds of session.';
+comment on table public.tutoring_sessions is 'Tutoring sessions; Socratic sessions and those of Auth are other tables.';
 comment on column public.tutoring_sessions.id is 'Identity of the row.';
 comment on column public.tutoring_sessions.student_id is 'The student.';
-comment on column public.tutoring_sessions.tutor_id is 'The tutor; null when he has gone.';
+comment on column public.tutoring_sessions.tutor_id is 'The tutor; null when that account is deleted.';
 comment on column public.tutoring_sessions.session_date is
-    'When it takes place; one in the future is not counted as held.';
-comment on column public.tutoring_sessions.duration_minutes is 'Length.';
+    'When it takes place; a session in the future does not count as held.';
+comment on column public.tutoring_sessions.duration_minutes is 'Its length in minutes.';
 comment on column public.tutoring_sessions.subject_id is 'The subject, if it had one.';
 comment on column public.tutoring_sessions.transcript_available is 'Whether a transcript is stored; kept by trigger.';
 comment on column public.tutoring_sessions.topics_covered is 'What was worked on.';
@@ -638,8 +638,8 @@ create trigger trg_tutoring_sessions_role before insert or update of tutor_id, s
 create trigger trg_tutoring_sessions_updated_at before update on public.tutoring_sessions
     for each row execute function public.set_updated_at();
 
--- What was said in a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the
--- key of a stored file. Reached only by svc functions; every reading is audited.
+-- The transcript of a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the key
+-- of a stored file. Only svc functions read and write it; every reading is audited.
 
 create table private.session_transcripts (
     session_id uuid primary key,
@@ -677,7 +677,7 @@ end
 $$;
 
 comment on function private.mark_transcript() is
-    'AFTER INSERT OR DELETE on session_transcripts: the session tells whether it has one.';
+    'AFTER INSERT OR DELETE on session_transcripts: sets transcript_available of the session.';
 
 create trigger trg_session_transcripts_mark after insert or delete on private.session_transcripts
     for each row execute function private.mark_transcript();
@@ -696,11 +696,11 @@ set search_path = ''
 as $$
 begin
     if p_session_id is null or num_nonnulls(p_transcript_enc, p_storage_key) = 0 then
-        raise exception 'a session and a transcript or its file are needed' using errcode = '22004';
+        raise exception 'p_session_id, and p_transcript_enc or p_storage_key, must not be null' using errcode = '22004';
     end if;
     perform from public.tutoring_sessions where id = p_session_id for key share;
     if not found then
-        raise exception 'no such session' using errcode = 'PT404';
+        raise exception 'no session has the id in p_session_id' using errcode = 'PT404';
     end if;
     insert into private.session_transcripts (session_id, transcript_enc, transcript_storage_key)
     values (p_session_id, p_transcript_enc, p_storage_key)
@@ -711,13 +711,13 @@ end
 $$;
 
 comment on function public.svc_put_transcript(uuid, text, text) is
-    'Stores or replaces the encrypted transcript of a session; a file that is replaced goes to the storage '
-    'outbox.';
+    'Stores or replaces the encrypted transcript of a session. A replaced file is put into the storage outbox. PT404 when '
+    'the session does not exist.';
 
 create function public.svc_get_transcript(p_session_id uuid)
 returns table (transcript_enc text, transcript_storage_key text, updated_at timestamptz)
 language plpgsql
--- volatile: it leaves a line in the audit log
+-- volatile, because it writes to the audit log
 volatile
 security definer
 set search_path = ''
@@ -737,10 +737,10 @@ end
 $$;
 
 comment on function public.svc_get_transcript(uuid) is
-    'The encrypted transcript of a session, or nothing. The reading is audited.';
+    'The encrypted transcript of a session, or no row. The reading is audited.';
 
--- A tutor's private notes on a session or on an assignment, encrypted by the service. Only their author reads them, by
--- way of svc functions; every reading is audited. They go with the tutor, the student, the session or the assignment.
+-- A tutor's private notes on a session or an assignment, encrypted by the service. Only their author reads them, through svc
+-- functions; every reading is audited. They are deleted with the tutor, the student, the session or the assignment.
 
 create table private.tutor_notes (
     id uuid primary key default gen_random_uuid(),
@@ -772,8 +772,8 @@ comment on table private.tutor_notes is 'Encrypted notes of tutors, for their au
 comment on column private.tutor_notes.id is 'Identity of the row.';
 comment on column private.tutor_notes.tutor_id is 'The author.';
 comment on column private.tutor_notes.student_id is 'The student they are about.';
-comment on column private.tutor_notes.session_id is 'The session they are about; or';
-comment on column private.tutor_notes.assignment_id is 'the assignment they are about. Exactly one of the two.';
+comment on column private.tutor_notes.session_id is 'The session they are about, unless assignment_id is set.';
+comment on column private.tutor_notes.assignment_id is 'The assignment they are about, unless session_id is set.';
 comment on column private.tutor_notes.body_enc is 'The notes as an envelope v<key>:<base64url>.';
 comment on column private.tutor_notes.created_at is 'When the row was written.';
 comment on column private.tutor_notes.updated_at is 'When the row last changed; kept by trigger.';
@@ -799,10 +799,10 @@ declare
     v_id uuid;
 begin
     if p_tutor_id is null or p_student_id is null or p_body_enc is null then
-        raise exception 'tutor, student and body are needed' using errcode = '22004';
+        raise exception 'p_tutor_id, p_student_id and p_body_enc must not be null' using errcode = '22004';
     end if;
     if num_nonnulls(p_session_id, p_assignment_id) <> 1 then
-        raise exception 'a note is about one session or one assignment' using errcode = '22023';
+        raise exception 'exactly one of p_session_id and p_assignment_id must be given' using errcode = '22023';
     end if;
     if not exists (
         select from public.tutoring_sessions as s
@@ -811,7 +811,8 @@ begin
         select from public.tutor_student_assignments as a
         where a.id = p_assignment_id and a.student_id = p_student_id and a.tutor_id = p_tutor_id
     ) then
-        raise exception 'no such session or assignment of this tutor and student' using errcode = 'PT404';
+        raise exception 'this tutor and student have no session or assignment with the id in p_session_id or p_assignment_id'
+            using errcode = 'PT404';
     end if;
     insert into private.tutor_notes as n (id, tutor_id, student_id, session_id, assignment_id, body_enc)
     values (
@@ -824,22 +825,22 @@ begin
         and n.assignment_id is not distinct from excluded.assignment_id
     returning id into v_id;
     if v_id is null then
-        raise exception 'no such note of this tutor' using errcode = 'PT404';
+        raise exception 'no note of this tutor about this session or assignment has the id in p_id' using errcode = 'PT404';
     end if;
     return v_id;
 end
 $$;
 
 comment on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid) is
-    'Stores a note, or replaces the body of the author''s note p_id; returns its id. The caller chooses p_id for '
-    'a new note, because the envelope is bound to it.';
+    'Stores a note, or replaces the body of the author''s note p_id, and returns its id. The caller chooses p_id for a new '
+    'note, because the envelope is bound to it. PT404 when the session, the assignment or the note is not this tutor''s.';
 
 create function public.svc_list_tutor_notes(p_tutor_id uuid, p_student_id uuid)
 returns table (
     id uuid, session_id uuid, assignment_id uuid, body_enc text, created_at timestamptz, updated_at timestamptz
 )
 language plpgsql
--- volatile: it leaves a line in the audit log
+-- volatile, because it writes to the audit log
 volatile
 security definer
 set search_path = ''
@@ -847,7 +848,7 @@ as $$
 #variable_conflict use_column
 begin
     if p_tutor_id is null or p_student_id is null then
-        raise exception 'tutor and student are needed' using errcode = '22004';
+        raise exception 'p_tutor_id and p_student_id must not be null' using errcode = '22004';
     end if;
     perform private.write_audit(
         'read', 'tutor_notes', null, p_student_id, jsonb_build_object('tutor_id', p_tutor_id)
@@ -877,11 +878,10 @@ end
 $$;
 
 comment on function public.svc_delete_tutor_note(uuid, uuid) is
-    'Deletes a note of this author; false when there is none.';
+    'Deletes a note of this author; false when the author has no such note.';
 
--- What the companion wrote about a session, for student, parents and tutors. Written by the job session_summary,
--- corrected only by apply_override. Author and subject are those of the session, copied by trigger, so that the policy
--- needs no join.
+-- What the companion wrote about a session, for student, parents and tutors. The job session_summary writes it; only
+-- apply_override corrects it. A trigger copies tutor and subject from the session, so that the policy needs no join.
 
 create table public.summaries (
     id uuid primary key default gen_random_uuid(),
@@ -922,12 +922,12 @@ comment on table public.summaries is 'Summaries of tutoring sessions.';
 comment on column public.summaries.id is 'Identity of the row.';
 comment on column public.summaries.session_id is 'The session.';
 comment on column public.summaries.student_id is 'The session''s student.';
-comment on column public.summaries.tutor_id is 'The session''s tutor; null when he has gone.';
+comment on column public.summaries.tutor_id is 'The session''s tutor; null when that account is deleted.';
 comment on column public.summaries.subject_id is 'The session''s subject; copied and kept equal by trigger.';
 comment on column public.summaries.narrative is 'The summary as prose.';
 comment on column public.summaries.next_steps is 'What to do next, in order.';
-comment on column public.summaries.subjects_covered is 'Names of what was touched.';
-comment on column public.summaries.summary_type is 'How much it rests on.';
+comment on column public.summaries.subjects_covered is 'Names of the subjects it mentions.';
+comment on column public.summaries.summary_type is 'What it was written from.';
 comment on column public.summaries.overridden is 'Whether a tutor corrected it.';
 comment on column public.summaries.override_id is 'The latest correction.';
 comment on column public.summaries.created_at is 'When the row was written.';
@@ -942,9 +942,9 @@ as $$
 declare
     v_session record;
 begin
-    -- the lock makes a change of the session's subject wait for us, or us for it
+    -- the lock puts this and a change of the session's subject one after the other
     select tutor_id, subject_id into v_session from public.tutoring_sessions where id = new.session_id for share;
-    -- without a session the foreign key speaks
+    -- when there is no session, the foreign key raises the error
     if found then
         new.subject_id := v_session.subject_id;
         if tg_op = 'INSERT' then
@@ -956,8 +956,8 @@ end
 $$;
 
 comment on function private.copy_session_to_summary() is
-    'BEFORE INSERT, or UPDATE of session or subject, on summaries: the subject is the session''s, and on insert '
-    'so is the tutor.';
+    'BEFORE INSERT, or UPDATE of session or subject, on summaries: copies the subject from the session, and on insert the '
+    'tutor, too.';
 
 create trigger trg_summaries_session before insert or update of session_id, subject_id on public.summaries
     for each row execute function private.copy_session_to_summary();
@@ -976,7 +976,7 @@ end
 $$;
 
 comment on function private.copy_subject_to_summaries() is
-    'AFTER a change of subject on tutoring_sessions: its summaries follow.';
+    'AFTER a change of subject on tutoring_sessions: copies it to the session''s summaries.';
 
 create trigger trg_tutoring_sessions_summaries after update of subject_id on public.tutoring_sessions
     for each row when (old.subject_id is distinct from new.subject_id)
@@ -984,8 +984,8 @@ create trigger trg_tutoring_sessions_summaries after update of subject_id on pub
 create trigger trg_summaries_updated_at before update on public.summaries
     for each row execute function public.set_updated_at();
 
--- A question of the practice bank. Written by tutors and staff; the answer is in a sibling table, because a student
--- reads the question before he may read the answer. elo_rating moves with every completed practice.
+-- A question of the practice bank. Tutors and staff write it. The answer is in a table of its own, because students read
+-- the question before they may read the answer. elo_rating changes with every completed practice.
 
 create table public.practice_bank_items (
     id uuid primary key default gen_random_uuid(),
@@ -1011,7 +1011,7 @@ create table public.practice_bank_items (
     constraint practice_bank_items_version_check check (version >= 1)
 );
 
--- choosing an item near a rating
+-- for choosing an item near a rating
 create index idx_pbi_subject on public.practice_bank_items (subject_id, elo_rating);
 create index idx_pbi_difficulty on public.practice_bank_items (difficulty_level);
 create index idx_pbi_active on public.practice_bank_items (subject_id, difficulty_level) where is_active;
@@ -1025,10 +1025,10 @@ comment on column public.practice_bank_items.question_text is 'The question.';
 comment on column public.practice_bank_items.subject_id is 'Its subject.';
 comment on column public.practice_bank_items.difficulty_level is '1 (easy) to 10, as its author sees it.';
 comment on column public.practice_bank_items.elo_rating is
-    'Difficulty as students met it; starts at 450 + 100 x level.';
+    'Difficulty by students'' results; begins with 450 + 100 x difficulty_level.';
 comment on column public.practice_bank_items.goal_tags is 'Goals it serves.';
-comment on column public.practice_bank_items.topic_tags is 'Topics it treats.';
-comment on column public.practice_bank_items.created_by is 'Its author; null when he has gone.';
+comment on column public.practice_bank_items.topic_tags is 'Topics it covers.';
+comment on column public.practice_bank_items.created_by is 'Its author; null when that account is deleted.';
 comment on column public.practice_bank_items.version is 'Raised by trigger when question or answer changes.';
 comment on column public.practice_bank_items.is_active is 'Whether it may be assigned.';
 comment on column public.practice_bank_items.created_at is 'When the row was written.';
@@ -1050,15 +1050,15 @@ end
 $$;
 
 comment on function private.practice_item_defaults() is
-    'BEFORE INSERT OR UPDATE on practice_bank_items: a new item starts at the rating of its level (1: 550, 10: '
-    '1450); another question is another version.';
+    'BEFORE INSERT OR UPDATE on practice_bank_items: a new item begins with the rating of its level (1: 550, 10: 1450). A '
+    'change of the question raises the version.';
 
 create trigger trg_practice_bank_items_defaults before insert or update on public.practice_bank_items
     for each row execute function private.practice_item_defaults();
 create trigger trg_practice_bank_items_updated_at before update on public.practice_bank_items
     for each row execute function public.set_updated_at();
 
--- The answer to a bank item, apart from it: a student may read it only after he completed the item.
+-- The answer to a bank item, in a table of its own: students may read it only after they completed the item.
 
 create table public.practice_bank_answers (
     item_id uuid primary key,
@@ -1083,7 +1083,7 @@ comment on column public.practice_bank_answers.updated_at is 'When the row last 
 create function private.raise_item_version()
 returns trigger
 language plpgsql
--- definer: an author may not write the version himself
+-- security definer, because authors may not write the version
 security definer
 set search_path = ''
 as $$
@@ -1093,7 +1093,7 @@ begin
 end
 $$;
 
-comment on function private.raise_item_version() is 'AFTER a change of an answer: what is asked is another version.';
+comment on function private.raise_item_version() is 'AFTER a change of an answer: raises the version of its item.';
 
 create trigger trg_practice_bank_answers_version after update of answer_text, explanation
     on public.practice_bank_answers
@@ -1104,8 +1104,8 @@ create trigger trg_practice_bank_answers_version after update of answer_text, ex
 create trigger trg_practice_bank_answers_updated_at before update on public.practice_bank_answers
     for each row execute function public.set_updated_at();
 
--- A practice question put to a student: an item of the bank, or a question the model wrote for him. Assigned by a tutor
--- or the service, completed once by complete_practice_assignment, corrected by apply_override.
+-- A practice question given to a student: an item of the bank, or a question the model wrote. A tutor or the service
+-- assigns it, complete_practice_assignment completes it once, and apply_override corrects it.
 
 create table public.practice_assignments (
     id uuid primary key default gen_random_uuid(),
@@ -1152,7 +1152,7 @@ create table public.practice_assignments (
 create index idx_pa_student on public.practice_assignments (student_id, subject_id, completed);
 create index idx_pa_source on public.practice_assignments (source, assigned_at);
 create index idx_pa_flagged on public.practice_assignments (assigned_at) where flagged;
--- what a student still has to do
+-- for what a student still has to do
 create index idx_pa_completed on public.practice_assignments (student_id, assigned_at) where not completed;
 -- the newest of everybody: staff, tutors of hundreds
 create index idx_practice_assignments_assigned_at on public.practice_assignments (assigned_at);
@@ -1163,32 +1163,32 @@ create index idx_practice_assignments_override_id on public.practice_assignments
 create index idx_pa_tutoring_key
 on public.practice_assignments ((uuid_send(student_id) || uuid_send(subject_id)));
 
-comment on table public.practice_assignments is 'Practice questions put to students, and how they did.';
+comment on table public.practice_assignments is 'Practice questions given to students, and their results.';
 comment on column public.practice_assignments.id is 'Identity of the row.';
 comment on column public.practice_assignments.student_id is 'The student.';
 comment on column public.practice_assignments.source is 'Where the question comes from.';
 comment on column public.practice_assignments.bank_item_id is 'The item of the bank.';
-comment on column public.practice_assignments.bank_item_version is 'The version of it that was asked.';
+comment on column public.practice_assignments.bank_item_version is 'The version of the item that was asked.';
 comment on column public.practice_assignments.ai_question_text is 'The question of the model.';
 comment on column public.practice_assignments.flagged is
-    'Waits for a tutor''s look; questions of the model start so.';
+    'Waits for a tutor''s review; questions of the model begin flagged.';
 comment on column public.practice_assignments.subject_id is 'The subject; without one nothing is rated.';
 comment on column public.practice_assignments.difficulty_level is '1 to 10.';
 comment on column public.practice_assignments.goal_tags is 'Goals it serves.';
 comment on column public.practice_assignments.student_rating_before is 'The student''s rating before completion.';
-comment on column public.practice_assignments.student_rating_after is 'And after it.';
+comment on column public.practice_assignments.student_rating_after is 'The student''s rating after completion.';
 comment on column public.practice_assignments.performance_score is '0 to 1; set on completion.';
-comment on column public.practice_assignments.completed is 'Done; never undone.';
+comment on column public.practice_assignments.completed is 'Whether it is done; stays true.';
 comment on column public.practice_assignments.completed_at is 'When it was done.';
 comment on column public.practice_assignments.overridden is 'Whether a tutor corrected it.';
 comment on column public.practice_assignments.override_id is 'The latest correction.';
-comment on column public.practice_assignments.assigned_at is 'When it was put to the student.';
+comment on column public.practice_assignments.assigned_at is 'When it was given to the student.';
 comment on column public.practice_assignments.created_at is 'When the row was written.';
 
 create function private.practice_assignment_defaults()
 returns trigger
 language plpgsql
--- definer: the item must be found whatever the caller may see
+-- security definer, because the item must be found whatever the caller may see
 security definer
 set search_path = ''
 as $$
@@ -1198,12 +1198,13 @@ begin
     if new.source = 'ai_generated' then
         new.flagged := true;
     elsif new.bank_item_id is not null then
-        -- the lock keeps the version true until we are done
+        -- the lock keeps the version from changing before the row is stored
         select * into v_item from public.practice_bank_items where id = new.bank_item_id for share;
-        -- without an item the foreign key speaks
+        -- when there is no item, the foreign key raises the error
         if found then
             if not v_item.is_active then
-                raise exception 'this item is retired' using errcode = '23514';
+                raise exception 'the bank item is no longer active' using errcode = '23514',
+                    hint = 'Choose an active item of the bank.';
             end if;
             new.subject_id := v_item.subject_id;
             new.difficulty_level := v_item.difficulty_level;
@@ -1218,8 +1219,8 @@ end
 $$;
 
 comment on function private.practice_assignment_defaults() is
-    'BEFORE INSERT on practice_assignments: subject, level, version and (if none are given) goal tags are the '
-    'item''s; a retired item is refused; a question of the model starts flagged.';
+    'BEFORE INSERT on practice_assignments: copies subject, level, version and (if none are given) goal tags from the item. '
+    'Refuses an inactive item (23514). A question of the model begins flagged.';
 
 create function private.keep_practice_completed()
 returns trigger
@@ -1229,14 +1230,14 @@ as $$
 begin
     if (new.completed, new.completed_at, new.performance_score)
         is distinct from (old.completed, old.completed_at, old.performance_score) then
-        raise exception 'this practice is completed' using errcode = '23514';
+        raise exception 'the practice is completed: its time and score cannot change' using errcode = '23514';
     end if;
     return new;
 end
 $$;
 
 comment on function private.keep_practice_completed() is
-    'BEFORE UPDATE of a completed practice assignment: completed once, with that score.';
+    'BEFORE UPDATE of a completed practice assignment: refuses to change completion, time or score (23514).';
 
 create trigger trg_practice_assignments_completed before update on public.practice_assignments
     for each row when (old.completed) execute function private.keep_practice_completed();
@@ -1280,7 +1281,7 @@ $$;
 comment on function private.my_completed_items() is
     'Bank items the caller has completed, so that he may read their answers.';
 
--- The model's answer to a question it wrote, apart from it: the student reads it only once he is done.
+-- The model's answer to a question it wrote, in a table of its own: students read it only after they completed the question.
 
 create table public.practice_assignment_answers (
     practice_assignment_id uuid primary key,
@@ -1300,7 +1301,7 @@ comment on column public.practice_assignment_answers.ai_answer_text is 'The answ
 comment on column public.practice_assignment_answers.ai_explanation is 'Why it is right.';
 comment on column public.practice_assignment_answers.created_at is 'When the row was written.';
 
--- How strong a student is in a subject, on the Elo scale. Written by update_student_rating only.
+-- A student's strength in a subject, on the Elo scale. Only update_student_rating and complete_practice_assignment write it.
 
 create table public.student_ratings (
     id uuid primary key default gen_random_uuid(),
@@ -1328,10 +1329,10 @@ comment on column public.student_ratings.id is 'Identity of the row.';
 comment on column public.student_ratings.student_id is 'The student.';
 comment on column public.student_ratings.subject_id is 'The subject.';
 comment on column public.student_ratings.rating is 'Elo points, 100 to 3000.';
-comment on column public.student_ratings.last_updated is 'When it last moved.';
+comment on column public.student_ratings.last_updated is 'When it last changed.';
 
--- A question a student asked the companion, and the answer. Written by the service, corrected by apply_override.
--- Parents and staff do not read it; a tutor it was escalated to does while he tutors the student.
+-- A question that a student asked the companion, and the answer. The service writes it; apply_override corrects it.
+-- Parents and staff do not read it. A tutor it was escalated to reads it while tutoring the student.
 
 create table public.qa_interactions (
     id uuid primary key default gen_random_uuid(),
@@ -1363,7 +1364,7 @@ create table public.qa_interactions (
 create index idx_qa_student on public.qa_interactions (student_id, created_at desc) include (escalated_to_tutor_id);
 create index idx_qa_confidence on public.qa_interactions (student_id, confidence);
 create index idx_qa_created on public.qa_interactions (created_at);
--- what was handed to a tutor
+-- for what was escalated to a tutor
 create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, student_id)
 where escalated_to_tutor_id is not null;
 create index idx_qa_interactions_override_id on public.qa_interactions (override_id) where override_id is not null;
@@ -1371,22 +1372,22 @@ create index idx_qa_interactions_override_id on public.qa_interactions (override
 comment on table public.qa_interactions is 'Questions of students to the companion.';
 comment on column public.qa_interactions.id is 'Identity of the row.';
 comment on column public.qa_interactions.student_id is 'The student.';
-comment on column public.qa_interactions.query is 'The question. Untrusted: never instructions.';
+comment on column public.qa_interactions.query is 'The question. Untrusted: a model must never take it as instructions.';
 comment on column public.qa_interactions.answer is 'The answer as shown.';
-comment on column public.qa_interactions.confidence is 'How sure the companion was.';
+comment on column public.qa_interactions.confidence is 'How confident the companion was.';
 comment on column public.qa_interactions.confidence_score is 'The same as a number, 0 to 1.';
 comment on column public.qa_interactions.context_subjects is 'Names of the subjects it drew on.';
-comment on column public.qa_interactions.clarification_requested is 'Whether the answer asked back.';
-comment on column public.qa_interactions.out_of_scope is 'Whether the question was none of ours.';
+comment on column public.qa_interactions.clarification_requested is 'Whether the answer asked the student to clarify.';
+comment on column public.qa_interactions.out_of_scope is 'Whether the question was outside the companion''s scope.';
 comment on column public.qa_interactions.tutor_escalation_suggested is 'Whether a tutor was offered.';
-comment on column public.qa_interactions.escalated_to_tutor_id is 'The tutor it was handed to.';
-comment on column public.qa_interactions.disclaimer_shown is 'Whether the student was told that a machine answers.';
+comment on column public.qa_interactions.escalated_to_tutor_id is 'The tutor it was escalated to.';
+comment on column public.qa_interactions.disclaimer_shown is 'Whether the student was told that a model answers.';
 comment on column public.qa_interactions.overridden is 'Whether a tutor corrected it.';
 comment on column public.qa_interactions.override_id is 'The latest correction.';
 comment on column public.qa_interactions.created_at is 'When the row was written.';
 
--- What a tutor corrected, before and after. Written by apply_override only, in the same transaction as the correction;
--- nobody changes or deletes it. It stays with the student when the tutor or the target goes.
+-- What a tutor corrected, before and after. Only apply_override writes it, in the same transaction as the correction.
+-- Nobody changes or deletes it. It stays when the tutor's account or the corrected row is deleted.
 
 create table public.overrides (
     id uuid primary key default gen_random_uuid(),
@@ -1438,15 +1439,17 @@ create index idx_overrides_qa_interaction on public.overrides (qa_interaction_id
 -- one-subject tutors
 create index idx_overrides_tutoring_key on public.overrides ((uuid_send(student_id) || uuid_send(subject_id)));
 
-comment on table public.overrides is 'Corrections tutors made to what the companion wrote.';
+comment on table public.overrides is 'Corrections by tutors of what the companion wrote.';
 comment on column public.overrides.id is 'Identity of the row.';
-comment on column public.overrides.tutor_id is 'Who corrected; null when he has gone.';
+comment on column public.overrides.tutor_id is 'Who corrected it; null when that account is deleted.';
 comment on column public.overrides.student_id is 'Whose row was corrected.';
 comment on column public.overrides.override_type is 'What kind of row.';
-comment on column public.overrides.action is 'What the tutor did, in his own word.';
-comment on column public.overrides.summary_id is 'The summary; or';
-comment on column public.overrides.practice_assignment_id is 'the practice assignment; or';
-comment on column public.overrides.qa_interaction_id is 'the answered question. Null when the target has gone.';
+comment on column public.overrides.action is 'What the tutor did, in the tutor''s words.';
+comment on column public.overrides.summary_id is 'The corrected summary; null when it is deleted or the target is another.';
+comment on column public.overrides.practice_assignment_id is
+    'The corrected practice assignment; null when it is deleted or the target is another.';
+comment on column public.overrides.qa_interaction_id is
+    'The corrected answer; null when it is deleted or the target is another.';
 comment on column public.overrides.original_content is 'The corrected keys as they were.';
 comment on column public.overrides.new_content is 'The same keys as they are now.';
 comment on column public.overrides.reason is 'Why.';
@@ -1454,7 +1457,7 @@ comment on column public.overrides.subject_id is 'The target''s subject, for ana
 comment on column public.overrides.difficulty_level is 'The target''s difficulty before, for analytics.';
 comment on column public.overrides.created_at is 'When the row was written.';
 
--- the two point at each other: either side may go first
+-- an override and its target point at each other, so either can be deleted first
 alter table public.summaries
 add constraint summaries_override_id_fkey foreign key (override_id) references public.overrides (id) on delete set null;
 alter table public.practice_assignments
@@ -1474,14 +1477,15 @@ declare
     v_student_id uuid;
 begin
     if num_nonnulls(new.summary_id, new.practice_assignment_id, new.qa_interaction_id) <> 1 then
-        raise exception 'an override has exactly one target' using errcode = '23514';
+        raise exception 'exactly one of summary_id, practice_assignment_id and qa_interaction_id must be given'
+            using errcode = '23514';
     end if;
     select student_id into v_student_id from public.summaries where id = new.summary_id
     union all
     select student_id from public.practice_assignments where id = new.practice_assignment_id
     union all
     select student_id from public.qa_interactions where id = new.qa_interaction_id;
-    -- without a target the foreign key speaks
+    -- when the target does not exist, the foreign key raises the error
     if found and v_student_id <> new.student_id then
         raise exception 'the target belongs to another student' using errcode = '23514';
     end if;
@@ -1490,8 +1494,8 @@ end
 $$;
 
 comment on function private.check_override_target() is
-    'BEFORE INSERT on overrides: exactly one target, of the same student. Later it may go, hence no check '
-    'constraint.';
+    'BEFORE INSERT on overrides: requires exactly one target, of the same student (23514). A check constraint would forbid '
+    'deleting the target later.';
 
 create trigger trg_overrides_audit after insert or update or delete on public.overrides
     for each row execute function private.audit(
@@ -1501,8 +1505,8 @@ create trigger trg_overrides_audit after insert or update or delete on public.ov
 create trigger trg_overrides_target before insert on public.overrides
     for each row execute function private.check_override_target();
 
--- Ratings. A fixed K of 32 for students and 8 for items; integers, rounded half away from zero, once, at the end;
--- everything between 100 and 3000. Lock order: practice assignment, rating, item; so no two calls can wait in a circle.
+-- Elo ratings. K is 32 for students and 8 for items. Ratings are integers from 100 to 3000, rounded once, at the end, half
+-- away from zero. Lock order: practice assignment, rating, item; otherwise two calls could deadlock.
 
 create function private.elo_expected(p_rating int, p_question_rating int)
 returns numeric
@@ -1514,7 +1518,7 @@ as $$
 $$;
 
 comment on function private.elo_expected(int, int) is
-    'Chance in (0, 1) that a student of this rating answers a question of that rating.';
+    'The chance, between 0 and 1, that a student of the first rating answers a question of the second.';
 
 create function private.elo_moved(p_rating int, p_change numeric)
 returns int
@@ -1526,7 +1530,7 @@ as $$
 $$;
 
 comment on function private.elo_moved(int, numeric) is
-    'A rating after a change, rounded half away from zero and kept within 100 to 3000.';
+    'A rating after a change, rounded half away from zero and kept from 100 to 3000.';
 
 create function private.check_score(p_performance_score numeric)
 returns void
@@ -1535,15 +1539,15 @@ immutable
 set search_path = ''
 as $$
 begin
-    -- NaN is greater than every number
+    -- NaN counts as greater than every number, so the second comparison refuses it
     if p_performance_score < 0 or p_performance_score > 1 then
-        raise exception 'a score is between 0 and 1' using errcode = '22003';
+        raise exception 'p_performance_score must be between 0 and 1' using errcode = '22003';
     end if;
 end
 $$;
 
 comment on function private.check_score(numeric) is
-    '22003 unless the score lies in [0, 1]; looked at before any rounding.';
+    'Raises 22003 unless the score is between 0 and 1, before any rounding.';
 
 create function public.update_student_rating(
     p_student_id uuid,
@@ -1561,12 +1565,13 @@ declare
     v_rating int;
 begin
     if num_nulls(p_student_id, p_subject_id, p_question_rating, p_performance_score) > 0 then
-        raise exception 'student, subject, question rating and score are all needed' using errcode = '22004';
+        raise exception 'p_student_id, p_subject_id, p_question_rating and p_performance_score must not be null'
+            using errcode = '22004';
     end if;
     perform private.check_score(p_performance_score);
     insert into public.student_ratings (student_id, subject_id) values (p_student_id, p_subject_id)
     on conflict (student_id, subject_id) do nothing;
-    -- parallel calls queue here: each starts from what the one before stored
+    -- parallel calls wait here, so that each begins with what the one before stored
     select rating into v_rating from public.student_ratings
     where student_id = p_student_id and subject_id = p_subject_id for update;
     v_rating := private.elo_moved(
@@ -1579,8 +1584,8 @@ end
 $$;
 
 comment on function public.update_student_rating(uuid, uuid, int, numeric) is
-    'Moves a student''s rating in a subject by one scored answer and returns it. A first answer starts from '
-    '1000. 22004 for a missing argument, 22003 for a score outside [0, 1].';
+    'Changes a student''s rating in a subject by one scored answer and returns it. A first answer begins with 1000. 22004 for '
+    'a missing argument, 22003 for a score outside 0 to 1.';
 
 create function public.complete_practice_assignment(p_assignment_id uuid, p_performance_score numeric)
 returns public.practice_assignments
@@ -1596,13 +1601,13 @@ declare
     v_question int;
 begin
     if p_assignment_id is null or p_performance_score is null then
-        raise exception 'assignment and score are needed' using errcode = '22004';
+        raise exception 'p_assignment_id and p_performance_score must not be null' using errcode = '22004';
     end if;
     select * into v_practice from public.practice_assignments where id = p_assignment_id for update;
     if not found then
-        raise exception 'no such practice assignment' using errcode = 'PT404';
+        raise exception 'no practice assignment has the id in p_assignment_id' using errcode = 'PT404';
     end if;
-    -- done before: no second rating
+    -- it was completed before and is not rated twice
     if v_practice.completed then
         return v_practice;
     end if;
@@ -1645,7 +1650,7 @@ end
 $$;
 
 comment on function public.complete_practice_assignment(uuid, numeric) is
-    'Ends a practice assignment with a score, once: rates student and bank item from the ratings before, and '
+    'Completes a practice assignment with a score, once: rates student and bank item, both by the ratings before, and '
     'returns the row. A second call returns it unchanged. Without a subject nothing is rated.';
 
 -- A tutor corrects what the companion wrote. Snapshot, override and correction are one transaction; readers see the new
@@ -1901,7 +1906,7 @@ comment on function public.apply_override(text, uuid, text, jsonb, text) is
     'and records the override. For active tutors of the student in the row''s subject; 42501 otherwise, 22023 '
     'for empty or other keys, 23514 for a completed practice, PT404 for an unknown target.';
 
--- Figures that are derived from other rows and kept beside the person, because they are read at every visit.
+-- Figures that are derived from other rows and stored in user_stats, because front ends read them often.
 
 create function public.refresh_user_stats(p_user_id uuid)
 returns void
@@ -1915,12 +1920,12 @@ declare
     v_gamification jsonb;
 begin
     if p_user_id is null then
-        raise exception 'whose figures?' using errcode = '22004';
+        raise exception 'p_user_id must not be null' using errcode = '22004';
     end if;
-    -- two refreshes of one person take turns, so that the later one stores the later figures
+    -- two refreshes of one person run one after the other, so that the later one stores the later figures
     perform from public.user_stats where user_id = p_user_id for update;
     if not found then
-        raise exception 'no such person' using errcode = 'PT404';
+        raise exception 'no person has the id in p_user_id' using errcode = 'PT404';
     end if;
 
     select jsonb_build_object(
@@ -1962,7 +1967,7 @@ comment on function public.refresh_user_stats(uuid) is
     'Recomputes override_count, confidence_distribution and nudge_engagement (percentages, 0 for none) of '
     'analytics, and xp and streaks of gamification; other keys stay.';
 
--- Analytics, computed when read. All run with the reader's rights: a view shows what his policies show, nothing more.
+-- Analytics, computed when read. All run with the reader's rights: a view shows what the reader's policies show.
 
 create view public.v_student_progress with (security_invoker = true) as
 select
@@ -1974,7 +1979,7 @@ select
     g.xp_earned,
     g.status,
     g.target_completion_date,
-    -- scalar, each by itself: joined together, sessions and practice would multiply each other
+    -- scalar subqueries, because a join of sessions with practice would multiply the counts
     (
         select count(*) from public.tutoring_sessions as x
         where x.student_id = g.student_id
@@ -1994,16 +1999,16 @@ left join public.subjects as s on s.id = g.subject_id
 where g.status = 'active';
 
 comment on view public.v_student_progress is
-    'One row per active goal with what was done for it: sessions held, practice completed, average rating, in '
-    'the goal''s subject or, without one, in all. Whoever sees the goal sees every row counted.';
+    'One row per active goal with the work on it: sessions held, practice completed and average rating, in the goal''s '
+    'subject or, without one, in all. Whoever sees the goal sees every row that is counted.';
 comment on column public.v_student_progress.student_id is 'The student.';
 comment on column public.v_student_progress.goal_id is 'The active goal.';
 comment on column public.v_student_progress.subject_name is 'Its subject; null for a goal across subjects.';
-comment on column public.v_student_progress.completion_percentage is 'How much is reached, 0 to 100.';
-comment on column public.v_student_progress.current_streak is 'Days in a row worked on it.';
+comment on column public.v_student_progress.completion_percentage is 'How much is achieved, 0 to 100.';
+comment on column public.v_student_progress.current_streak is 'Consecutive days of work on it.';
 comment on column public.v_student_progress.xp_earned is 'Points earned by it.';
 comment on column public.v_student_progress.status is 'Always active.';
-comment on column public.v_student_progress.target_completion_date is 'Day to reach it by.';
+comment on column public.v_student_progress.target_completion_date is 'The day by which to achieve it.';
 comment on column public.v_student_progress.sessions_count is 'Sessions held so far.';
 comment on column public.v_student_progress.practice_items_completed is 'Practice completed.';
 comment on column public.v_student_progress.average_rating is 'Mean rating, two digits; null without any.';
@@ -2023,15 +2028,15 @@ left join public.subjects as s on s.id = o.subject_id
 group by o.override_type, o.subject_id, s.name, o.difficulty_level, (o.created_at at time zone 'UTC')::date;
 
 comment on view public.v_override_analytics is
-    'Overrides per day (UTC), type, subject and difficulty. A tutor sees those of his students and his own; '
-    'staff see all. Tutors who have gone are not counted.';
+    'Overrides per UTC day, type, subject and difficulty. Tutors see those of their students and their own; staff see all. '
+    'Deleted accounts of tutors are not counted.';
 comment on column public.v_override_analytics.override_type is 'What was corrected.';
 comment on column public.v_override_analytics.subject_id is 'Its subject.';
 comment on column public.v_override_analytics.subject_name is 'Name of the subject; names may repeat, ids do not.';
 comment on column public.v_override_analytics.difficulty_level is 'Difficulty before the correction.';
-comment on column public.v_override_analytics.override_count is 'Corrections.';
-comment on column public.v_override_analytics.unique_tutors is 'Different tutors who corrected.';
-comment on column public.v_override_analytics.unique_students is 'Different students corrected for.';
+comment on column public.v_override_analytics.override_count is 'The number of corrections.';
+comment on column public.v_override_analytics.unique_tutors is 'The number of different tutors who corrected.';
+comment on column public.v_override_analytics.unique_students is 'The number of different students concerned.';
 comment on column public.v_override_analytics.override_date is 'Day, UTC.';
 
 create view public.v_confidence_distribution with (security_invoker = true) as
@@ -2047,8 +2052,8 @@ from (
 ) as c;
 
 comment on view public.v_confidence_distribution is
-    'How sure the companion''s answers were, per student and level; a level without answers has no row. Whole '
-    'for the student and a tutor in all subjects, partial for a tutor who only had questions handed to him.';
+    'How confident the companion''s answers were, per student and level; a level without answers has no row. Complete for '
+    'the student and for tutors of all subjects; other tutors see only the questions that were escalated to them.';
 comment on column public.v_confidence_distribution.student_id is 'The student.';
 comment on column public.v_confidence_distribution.confidence is 'The level.';
 comment on column public.v_confidence_distribution.count is 'Answers of that level.';
