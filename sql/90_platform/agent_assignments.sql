@@ -1,4 +1,4 @@
--- Which agent worked on what: a socratic session, a job or a week, exactly one of them. Written by the service.
+-- Which agent worked on what: a Socratic session, a job or a week, exactly one of them. The service writes it.
 
 create table public.agent_assignments (
     id uuid primary key default gen_random_uuid(),
@@ -27,9 +27,9 @@ create index idx_agent_assignments_week_id on public.agent_assignments (week_id)
 comment on table public.agent_assignments is 'Work given to agents.';
 comment on column public.agent_assignments.id is 'Identity of the row.';
 comment on column public.agent_assignments.agent_id is 'The agent.';
-comment on column public.agent_assignments.socratic_session_id is 'The dialogue; or';
-comment on column public.agent_assignments.job_id is 'the job; or';
-comment on column public.agent_assignments.week_id is 'the week.';
+comment on column public.agent_assignments.socratic_session_id is 'The dialogue, if the work was on one.';
+comment on column public.agent_assignments.job_id is 'The job, if the work was on one.';
+comment on column public.agent_assignments.week_id is 'The week, if the work was on one.';
 comment on column public.agent_assignments.assigned_at is 'When it was given the work.';
 comment on column public.agent_assignments.completed_at is 'When it was done.';
 

@@ -1,4 +1,4 @@
--- What an agent is told. Staff only: a prompt that users can read is a prompt they can turn.
+-- Prompts and model settings of an agent. Staff only: whoever can read a prompt finds ways around it.
 
 create table public.agent_configs (
     agent_id uuid primary key,

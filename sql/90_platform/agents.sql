@@ -1,5 +1,5 @@
--- The agents of the product, as people see them. What they are told (prompts, model settings) is in agent_configs, for
--- staff alone. Kept by staff.
+-- The agents of the product, as people see them. Staff write it. Prompts and model settings are in agent_configs, for staff
+-- alone.
 
 create type public.agent_type as enum (
     'clo', 'engineer', 'socratic', 'brand', 'headstart', 'assistant', 'tutor_companion'
@@ -29,7 +29,7 @@ comment on column public.agents.id is 'Identity of the row.';
 comment on column public.agents.type is 'What it is for.';
 comment on column public.agents.name is 'Name.';
 comment on column public.agents.description is 'What it does, for people.';
-comment on column public.agents.is_active is 'Whether it works now.';
+comment on column public.agents.is_active is 'Whether it is in use.';
 comment on column public.agents.version is 'Version of this agent.';
 comment on column public.agents.created_at is 'When the row was written.';
 comment on column public.agents.updated_at is 'When the row last changed; kept by trigger.';

@@ -1,6 +1,6 @@
--- Who did what to whose record. Written by private.write_audit and the triggers that use it; added to and read, never
--- changed, and deleted after seven years by svc_purge_expired alone. No foreign keys: it outlives the people. It holds
--- ids and states, never a student's text nor a secret.
+-- Who did what to whose record. private.write_audit and the triggers that use it write lines; nobody changes them, and only
+-- svc_purge_expired deletes them, after seven years. There are no foreign keys, because lines outlive accounts. The log
+-- holds ids and states, never what a student wrote nor a secret.
 
 create table private.audit_log (
     id bigint primary key generated always as identity,
@@ -20,10 +20,10 @@ create table private.audit_log (
     constraint audit_log_detail_check check (jsonb_typeof(detail) = 'object')
 );
 
--- everything about a person, in order
+-- for everything about a person, in order
 create index idx_audit_log_subject on private.audit_log (subject_user_id, occurred_at);
 create index idx_audit_log_entity on private.audit_log (entity, entity_id);
--- the newest lines, and retention
+-- for the newest lines, and for retention
 create index idx_audit_log_occurred_at on private.audit_log (occurred_at);
 
 comment on table private.audit_log is 'The audit log.';
@@ -46,13 +46,13 @@ begin
     if tg_op = 'DELETE' and current_setting('app.purging_audit_log', true) = 'yes' then
         return old;
     end if;
-    raise exception 'the audit log is not changed' using errcode = '42501';
+    raise exception 'the audit log cannot be changed' using errcode = '42501';
 end
 $$;
 
 comment on function private.keep_audit_log() is
-    'BEFORE UPDATE, DELETE or TRUNCATE on audit_log: refused, except the purge of svc_purge_expired, which says '
-    'so in a setting of its transaction.';
+    'BEFORE UPDATE, DELETE or TRUNCATE on audit_log: refuses it (42501), except the purge of svc_purge_expired, which '
+    'announces itself by a setting of its transaction.';
 
 create trigger trg_audit_log_keep before update or delete on private.audit_log
     for each row execute function private.keep_audit_log();
@@ -80,10 +80,10 @@ as $$
 begin
     perform private.require_admin();
     if p_limit is null then
-        raise exception 'how many lines?' using errcode = '22004';
+        raise exception 'p_limit must not be null' using errcode = '22004';
     end if;
     if p_limit not between 1 and 1000 then
-        raise exception 'from 1 to 1000 lines' using errcode = '22003';
+        raise exception 'p_limit must be between 1 and 1000' using errcode = '22003';
     end if;
     return query
     select
@@ -95,7 +95,7 @@ begin
 end
 $$;
 
-comment on function private.admin_list_audit(uuid, int) is 'What public.admin_list_audit does.';
+comment on function private.admin_list_audit(uuid, int) is 'Behind public.admin_list_audit().';
 
 create function public.admin_list_audit(p_subject_user_id uuid default null, p_limit int default 100)
 returns table (

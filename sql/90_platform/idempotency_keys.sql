@@ -1,5 +1,5 @@
--- Answers kept for a day, so that a client who did not hear one may ask again with the same key. Reached by the two
--- functions below, which the services call around a request.
+-- Answers kept for a day, so that a client who missed one may ask again with the same key. Services call the two functions
+-- below before and after a request.
 
 create table private.idempotency_keys (
     user_id uuid not null,
@@ -19,19 +19,19 @@ create table private.idempotency_keys (
     constraint idempotency_keys_status_check check (status between 100 and 599)
 );
 
--- retention
+-- for retention
 create index idx_idempotency_keys_expires_at on private.idempotency_keys (expires_at);
 
-comment on table private.idempotency_keys is 'Requests with an Idempotency-Key, and what they were answered.';
+comment on table private.idempotency_keys is 'Requests with an Idempotency-Key, and their answers.';
 comment on column private.idempotency_keys.user_id is 'Who asked.';
 comment on column private.idempotency_keys.route is 'What was asked: method and path.';
 comment on column private.idempotency_keys.key is 'The client''s key.';
 comment on column private.idempotency_keys.request_hash is
-    'Hash of the body; the same key with another body is a mistake.';
+    'Hash of the body; the same key with another body is refused.';
 comment on column private.idempotency_keys.status is 'HTTP status of the answer; null while the first request runs.';
 comment on column private.idempotency_keys.response is 'Body of the answer.';
 comment on column private.idempotency_keys.started_at is 'When the request began.';
-comment on column private.idempotency_keys.expires_at is 'When the key may be used anew.';
+comment on column private.idempotency_keys.expires_at is 'When the key may be used for another request.';
 
 create function public.svc_begin_idempotent(p_user_id uuid, p_route text, p_key text, p_request_hash text)
 returns table (outcome text, status int, response jsonb)
@@ -46,7 +46,7 @@ declare
     v_now constant timestamptz := private.clock();
 begin
     if num_nulls(p_user_id, p_route, p_key, p_request_hash) > 0 then
-        raise exception 'person, route, key and hash are needed' using errcode = '22004';
+        raise exception 'p_user_id, p_route, p_key and p_request_hash must not be null' using errcode = '22004';
     end if;
     insert into private.idempotency_keys (user_id, route, key, request_hash, started_at, expires_at)
     values (p_user_id, p_route, p_key, p_request_hash, v_now, v_now + interval '24 hours')
@@ -58,7 +58,7 @@ begin
 
     select * into v_row from private.idempotency_keys as k
     where k.user_id = p_user_id and k.route = p_route and k.key = p_key for update;
-    -- forgotten since, expired, or given up by a request that never came back
+    -- deleted meanwhile, expired, or abandoned by a request that never ended
     if not found or v_row.expires_at <= v_now
         or v_row.status is null and v_row.started_at <= v_now - interval '2 minutes' then
         insert into private.idempotency_keys (user_id, route, key, request_hash, started_at, expires_at)
@@ -81,8 +81,8 @@ end
 $$;
 
 comment on function public.svc_begin_idempotent(uuid, text, text, text) is
-    'Opens a request with an Idempotency-Key. outcome: new (do it); replay (answer with status and response); '
-    'in_flight (the first still runs); mismatch (same key, other body). A key lives 24 hours; one in flight for '
+    'Opens a request with an Idempotency-Key. outcome new: do it. replay: answer with status and response. in_flight: the '
+    'first request still runs. mismatch: the key was used with another body. A key lives 24 hours; one that is in flight for '
     '2 minutes counts as abandoned.';
 
 create function public.svc_finish_idempotent(
@@ -100,7 +100,7 @@ set search_path = ''
 as $$
 begin
     if num_nulls(p_user_id, p_route, p_key) > 0 then
-        raise exception 'person, route and key are needed' using errcode = '22004';
+        raise exception 'p_user_id, p_route and p_key must not be null' using errcode = '22004';
     end if;
     if p_status is null then
         delete from private.idempotency_keys
@@ -113,5 +113,5 @@ end
 $$;
 
 comment on function public.svc_finish_idempotent(uuid, text, text, int, jsonb) is
-    'Remembers the answer of an open request; without a status forgets the request, so that it may be tried '
-    'again. A remembered answer stands.';
+    'Stores the answer of an open request. Without p_status it deletes the request, so that it may be sent again. A stored '
+    'answer does not change.';

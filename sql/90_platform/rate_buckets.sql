@@ -1,5 +1,5 @@
--- Requests counted per bucket (a person or an address, and a route) and window of time. Reached by svc_take_rate only;
--- svc_purge_expired sweeps past windows.
+-- Requests counted per bucket (a person or an address, and a route) and window of time. Only svc_take_rate counts;
+-- svc_purge_expired deletes past windows.
 
 create table private.rate_buckets (
     bucket text not null,
@@ -11,14 +11,14 @@ create table private.rate_buckets (
     constraint rate_buckets_bucket_check check (char_length(bucket) between 1 and 300)
 );
 
--- retention
+-- for retention
 create index idx_rate_buckets_window_end on private.rate_buckets (window_end);
 
 comment on table private.rate_buckets is 'Counters of rate limits.';
 comment on column private.rate_buckets.bucket is 'What is counted.';
 comment on column private.rate_buckets.window_start is 'Start of the window.';
 comment on column private.rate_buckets.window_end is 'End of the window.';
-comment on column private.rate_buckets.count is 'Requests let through.';
+comment on column private.rate_buckets.count is 'Requests that were allowed.';
 
 create function public.svc_take_rate(p_bucket text, p_limit int, p_window_s int)
 returns table (allowed boolean, retry_after_s int)
@@ -33,15 +33,15 @@ declare
     v_end timestamptz;
 begin
     if num_nulls(p_bucket, p_limit, p_window_s) > 0 then
-        raise exception 'bucket, limit and window are needed' using errcode = '22004';
+        raise exception 'p_bucket, p_limit and p_window_s must not be null' using errcode = '22004';
     end if;
     if p_limit < 0 or p_window_s not between 1 and 86400 then
-        raise exception 'a limit of at least 0 in 1 to 86400 seconds' using errcode = '22003';
+        raise exception 'p_limit must be at least 0, and p_window_s between 1 and 86400' using errcode = '22003';
     end if;
     v_start := to_timestamp(floor(extract(epoch from v_now) / p_window_s) * p_window_s);
     v_end := v_start + make_interval(secs => p_window_s);
     if p_limit > 0 then
-        -- counting and looking are one statement: parallel requests cannot both take the last place
+        -- one statement counts and compares, so that two parallel requests cannot both be the last one allowed
         insert into private.rate_buckets as b (bucket, window_start, window_end, count)
         values (p_bucket, v_start, v_end, 1)
         on conflict (bucket, window_start) do update set count = b.count + 1 where b.count < p_limit;
@@ -55,5 +55,5 @@ end
 $$;
 
 comment on function public.svc_take_rate(text, int, int) is
-    'Takes one of p_limit places of a bucket in the current window of p_window_s seconds; when there is none, '
-    'says in how many seconds to come back.';
+    'Counts a request of a bucket, of which p_limit are allowed in each window of p_window_s seconds. When it is not '
+    'allowed, says in how many seconds to ask again.';

@@ -1,5 +1,5 @@
--- Outbox of files to delete: SQL can delete a row, not the file it names. Filled by private.enqueue_storage_deletion in
--- the transaction that deletes the row; emptied by the job storage_cleanup, which calls the two functions below.
+-- Outbox of files to delete: SQL can delete a row, not the file it names. private.enqueue_storage_deletion fills it in the
+-- transaction that deletes the row. The job storage_cleanup empties it with the two functions below.
 
 create table private.storage_deletions (
     id bigint primary key generated always as identity,
@@ -17,21 +17,21 @@ create table private.storage_deletions (
     constraint storage_deletions_last_error_check check (char_length(last_error) <= 500)
 );
 
--- a file waits once, however often it is given up
+-- a file waits once, however many rows named it
 create unique index uq_storage_deletions_storage_key on private.storage_deletions (storage_key) where done_at is null;
 create index idx_storage_deletions_enqueued_at on private.storage_deletions (enqueued_at) where done_at is null;
--- retention
+-- for retention
 create index idx_storage_deletions_done_at on private.storage_deletions (done_at) where done_at is not null;
 
-comment on table private.storage_deletions is 'Files that lost their row and wait to be deleted.';
+comment on table private.storage_deletions is 'Files without a row, which wait to be deleted.';
 comment on column private.storage_deletions.id is 'Identity of the row.';
 comment on column private.storage_deletions.storage_key is 'bucket/object of the file.';
-comment on column private.storage_deletions.reason is 'The table and statement that gave it up.';
+comment on column private.storage_deletions.reason is 'The table and statement that removed its row.';
 comment on column private.storage_deletions.attempts is 'How often it was handed out for deletion.';
-comment on column private.storage_deletions.last_error is 'What went wrong last.';
+comment on column private.storage_deletions.last_error is 'The error of the last attempt.';
 comment on column private.storage_deletions.enqueued_at is 'When the file lost its row.';
-comment on column private.storage_deletions.next_attempt_at is 'Not handed out before; moved on at every attempt.';
-comment on column private.storage_deletions.done_at is 'When the file was gone.';
+comment on column private.storage_deletions.next_attempt_at is 'Not handed out before; later with every attempt.';
+comment on column private.storage_deletions.done_at is 'When the file was deleted.';
 
 create function public.svc_claim_storage_deletions(p_limit int)
 returns table (id bigint, storage_key text, reason text, attempts int)
@@ -43,10 +43,10 @@ as $$
 #variable_conflict use_column
 begin
     if p_limit is null then
-        raise exception 'how many?' using errcode = '22004';
+        raise exception 'p_limit must not be null' using errcode = '22004';
     end if;
     if p_limit < 1 then
-        raise exception 'at least one' using errcode = '22003';
+        raise exception 'p_limit must be at least 1' using errcode = '22003';
     end if;
     return query
     with due as (
@@ -58,7 +58,7 @@ begin
     )
     update private.storage_deletions as d set
         attempts = d.attempts + 1,
-        -- lease and back-off in one: nobody else gets it before, and a dead worker gives it back by itself
+        -- this time is lease and back-off at once: no other worker gets the file before, and any worker may afterwards
         next_attempt_at = private.clock() + make_interval(secs => least(3600, 30 * 2 ^ least(d.attempts, 10)))
     from due
     where d.id = due.id
@@ -79,7 +79,7 @@ set search_path = ''
 as $$
 begin
     if p_id is null then
-        raise exception 'which file?' using errcode = '22004';
+        raise exception 'p_id must not be null' using errcode = '22004';
     end if;
     update private.storage_deletions set
         done_at = case when p_error is null then private.clock() end,
@@ -89,5 +89,4 @@ end
 $$;
 
 comment on function public.svc_finish_storage_deletion(bigint, text) is
-    'Without an error the file is gone (or was already); with one it is tried again later. A second call changes '
-    'nothing.';
+    'Ends an attempt: without p_error the file is deleted, with one it is tried again later. A second call changes nothing.';

@@ -3,9 +3,9 @@
 
 set lock_timeout = '5s';
 
--- Who did what to whose record. Written by private.write_audit and the triggers that use it; added to and read, never
--- changed, and deleted after seven years by svc_purge_expired alone. No foreign keys: it outlives the people. It holds
--- ids and states, never a student's text nor a secret.
+-- Who did what to whose record. private.write_audit and the triggers that use it write lines; nobody changes them, and only
+-- svc_purge_expired deletes them, after seven years. There are no foreign keys, because lines outlive accounts. The log
+-- holds ids and states, never what a student wrote nor a secret.
 
 create table private.audit_log (
     id bigint primary key generated always as identity,
@@ -25,10 +25,10 @@ create table private.audit_log (
     constraint audit_log_detail_check check (jsonb_typeof(detail) = 'object')
 );
 
--- everything about a person, in order
+-- for everything about a person, in order
 create index idx_audit_log_subject on private.audit_log (subject_user_id, occurred_at);
 create index idx_audit_log_entity on private.audit_log (entity, entity_id);
--- the newest lines, and retention
+-- for the newest lines, and for retention
 create index idx_audit_log_occurred_at on private.audit_log (occurred_at);
 
 comment on table private.audit_log is 'The audit log.';
@@ -51,13 +51,13 @@ begin
     if tg_op = 'DELETE' and current_setting('app.purging_audit_log', true) = 'yes' then
         return old;
     end if;
-    raise exception 'the audit log is not changed' using errcode = '42501';
+    raise exception 'the audit log cannot be changed' using errcode = '42501';
 end
 $$;
 
 comment on function private.keep_audit_log() is
-    'BEFORE UPDATE, DELETE or TRUNCATE on audit_log: refused, except the purge of svc_purge_expired, which says '
-    'so in a setting of its transaction.';
+    'BEFORE UPDATE, DELETE or TRUNCATE on audit_log: refuses it (42501), except the purge of svc_purge_expired, which '
+    'announces itself by a setting of its transaction.';
 
 create trigger trg_audit_log_keep before update or delete on private.audit_log
     for each row execute function private.keep_audit_log();
@@ -85,10 +85,10 @@ as $$
 begin
     perform private.require_admin();
     if p_limit is null then
-        raise exception 'how many lines?' using errcode = '22004';
+        raise exception 'p_limit must not be null' using errcode = '22004';
     end if;
     if p_limit not between 1 and 1000 then
-        raise exception 'from 1 to 1000 lines' using errcode = '22003';
+        raise exception 'p_limit must be between 1 and 1000' using errcode = '22003';
     end if;
     return query
     select
@@ -100,7 +100,7 @@ begin
 end
 $$;
 
-comment on function private.admin_list_audit(uuid, int) is 'What public.admin_list_audit does.';
+comment on function private.admin_list_audit(uuid, int) is 'Behind public.admin_list_audit().';
 
 create function public.admin_list_audit(p_subject_user_id uuid default null, p_limit int default 100)
 returns table (
@@ -124,8 +124,8 @@ end;
 comment on function public.admin_list_audit(uuid, int) is
     'The newest lines of the audit log, about one person or all; 1 to 1000 of them. Staff only, 42501 otherwise.';
 
--- Outbox of files to delete: SQL can delete a row, not the file it names. Filled by private.enqueue_storage_deletion in
--- the transaction that deletes the row; emptied by the job storage_cleanup, which calls the two functions below.
+-- Outbox of files to delete: SQL can delete a row, not the file it names. private.enqueue_storage_deletion fills it in the
+-- transaction that deletes the row. The job storage_cleanup empties it with the two functions below.
 
 create table private.storage_deletions (
     id bigint primary key generated always as identity,
@@ -143,21 +143,21 @@ create table private.storage_deletions (
     constraint storage_deletions_last_error_check check (char_length(last_error) <= 500)
 );
 
--- a file waits once, however often it is given up
+-- a file waits once, however many rows named it
 create unique index uq_storage_deletions_storage_key on private.storage_deletions (storage_key) where done_at is null;
 create index idx_storage_deletions_enqueued_at on private.storage_deletions (enqueued_at) where done_at is null;
--- retention
+-- for retention
 create index idx_storage_deletions_done_at on private.storage_deletions (done_at) where done_at is not null;
 
-comment on table private.storage_deletions is 'Files that lost their row and wait to be deleted.';
+comment on table private.storage_deletions is 'Files without a row, which wait to be deleted.';
 comment on column private.storage_deletions.id is 'Identity of the row.';
 comment on column private.storage_deletions.storage_key is 'bucket/object of the file.';
-comment on column private.storage_deletions.reason is 'The table and statement that gave it up.';
+comment on column private.storage_deletions.reason is 'The table and statement that removed its row.';
 comment on column private.storage_deletions.attempts is 'How often it was handed out for deletion.';
-comment on column private.storage_deletions.last_error is 'What went wrong last.';
+comment on column private.storage_deletions.last_error is 'The error of the last attempt.';
 comment on column private.storage_deletions.enqueued_at is 'When the file lost its row.';
-comment on column private.storage_deletions.next_attempt_at is 'Not handed out before; moved on at every attempt.';
-comment on column private.storage_deletions.done_at is 'When the file was gone.';
+comment on column private.storage_deletions.next_attempt_at is 'Not handed out before; later with every attempt.';
+comment on column private.storage_deletions.done_at is 'When the file was deleted.';
 
 create function public.svc_claim_storage_deletions(p_limit int)
 returns table (id bigint, storage_key text, reason text, attempts int)
@@ -169,10 +169,10 @@ as $$
 #variable_conflict use_column
 begin
     if p_limit is null then
-        raise exception 'how many?' using errcode = '22004';
+        raise exception 'p_limit must not be null' using errcode = '22004';
     end if;
     if p_limit < 1 then
-        raise exception 'at least one' using errcode = '22003';
+        raise exception 'p_limit must be at least 1' using errcode = '22003';
     end if;
     return query
     with due as (
@@ -184,7 +184,7 @@ begin
     )
     update private.storage_deletions as d set
         attempts = d.attempts + 1,
-        -- lease and back-off in one: nobody else gets it before, and a dead worker gives it back by itself
+        -- this time is lease and back-off at once: no other worker gets the file before, and any worker may afterwards
         next_attempt_at = private.clock() + make_interval(secs => least(3600, 30 * 2 ^ least(d.attempts, 10)))
     from due
     where d.id = due.id
@@ -205,7 +205,7 @@ set search_path = ''
 as $$
 begin
     if p_id is null then
-        raise exception 'which file?' using errcode = '22004';
+        raise exception 'p_id must not be null' using errcode = '22004';
     end if;
     update private.storage_deletions set
         done_at = case when p_error is null then private.clock() end,
@@ -215,11 +215,10 @@ end
 $$;
 
 comment on function public.svc_finish_storage_deletion(bigint, text) is
-    'Without an error the file is gone (or was already); with one it is tried again later. A second call changes '
-    'nothing.';
+    'Ends an attempt: without p_error the file is deleted, with one it is tried again later. A second call changes nothing.';
 
--- Answers kept for a day, so that a client who did not hear one may ask again with the same key. Reached by the two
--- functions below, which the services call around a request.
+-- Answers kept for a day, so that a client who missed one may ask again with the same key. Services call the two functions
+-- below before and after a request.
 
 create table private.idempotency_keys (
     user_id uuid not null,
@@ -239,19 +238,19 @@ create table private.idempotency_keys (
     constraint idempotency_keys_status_check check (status between 100 and 599)
 );
 
--- retention
+-- for retention
 create index idx_idempotency_keys_expires_at on private.idempotency_keys (expires_at);
 
-comment on table private.idempotency_keys is 'Requests with an Idempotency-Key, and what they were answered.';
+comment on table private.idempotency_keys is 'Requests with an Idempotency-Key, and their answers.';
 comment on column private.idempotency_keys.user_id is 'Who asked.';
 comment on column private.idempotency_keys.route is 'What was asked: method and path.';
 comment on column private.idempotency_keys.key is 'The client''s key.';
 comment on column private.idempotency_keys.request_hash is
-    'Hash of the body; the same key with another body is a mistake.';
+    'Hash of the body; the same key with another body is refused.';
 comment on column private.idempotency_keys.status is 'HTTP status of the answer; null while the first request runs.';
 comment on column private.idempotency_keys.response is 'Body of the answer.';
 comment on column private.idempotency_keys.started_at is 'When the request began.';
-comment on column private.idempotency_keys.expires_at is 'When the key may be used anew.';
+comment on column private.idempotency_keys.expires_at is 'When the key may be used for another request.';
 
 create function public.svc_begin_idempotent(p_user_id uuid, p_route text, p_key text, p_request_hash text)
 returns table (outcome text, status int, response jsonb)
@@ -266,7 +265,7 @@ declare
     v_now constant timestamptz := private.clock();
 begin
     if num_nulls(p_user_id, p_route, p_key, p_request_hash) > 0 then
-        raise exception 'person, route, key and hash are needed' using errcode = '22004';
+        raise exception 'p_user_id, p_route, p_key and p_request_hash must not be null' using errcode = '22004';
     end if;
     insert into private.idempotency_keys (user_id, route, key, request_hash, started_at, expires_at)
     values (p_user_id, p_route, p_key, p_request_hash, v_now, v_now + interval '24 hours')
@@ -278,7 +277,7 @@ begin
 
     select * into v_row from private.idempotency_keys as k
     where k.user_id = p_user_id and k.route = p_route and k.key = p_key for update;
-    -- forgotten since, expired, or given up by a request that never came back
+    -- deleted meanwhile, expired, or abandoned by a request that never ended
     if not found or v_row.expires_at <= v_now
         or v_row.status is null and v_row.started_at <= v_now - interval '2 minutes' then
         insert into private.idempotency_keys (user_id, route, key, request_hash, started_at, expires_at)
@@ -301,8 +300,8 @@ end
 $$;
 
 comment on function public.svc_begin_idempotent(uuid, text, text, text) is
-    'Opens a request with an Idempotency-Key. outcome: new (do it); replay (answer with status and response); '
-    'in_flight (the first still runs); mismatch (same key, other body). A key lives 24 hours; one in flight for '
+    'Opens a request with an Idempotency-Key. outcome new: do it. replay: answer with status and response. in_flight: the '
+    'first request still runs. mismatch: the key was used with another body. A key lives 24 hours; one that is in flight for '
     '2 minutes counts as abandoned.';
 
 create function public.svc_finish_idempotent(
@@ -320,7 +319,7 @@ set search_path = ''
 as $$
 begin
     if num_nulls(p_user_id, p_route, p_key) > 0 then
-        raise exception 'person, route and key are needed' using errcode = '22004';
+        raise exception 'p_user_id, p_route and p_key must not be null' using errcode = '22004';
     end if;
     if p_status is null then
         delete from private.idempotency_keys
@@ -333,11 +332,11 @@ end
 $$;
 
 comment on function public.svc_finish_idempotent(uuid, text, text, int, jsonb) is
-    'Remembers the answer of an open request; without a status forgets the request, so that it may be tried '
-    'again. A remembered answer stands.';
+    'Stores the answer of an open request. Without p_status it deletes the request, so that it may be sent again. A stored '
+    'answer does not change.';
 
--- Requests counted per bucket (a person or an address, and a route) and window of time. Reached by svc_take_rate only;
--- svc_purge_expired sweeps past windows.
+-- Requests counted per bucket (a person or an address, and a route) and window of time. Only svc_take_rate counts;
+-- svc_purge_expired deletes past windows.
 
 create table private.rate_buckets (
     bucket text not null,
@@ -349,14 +348,14 @@ create table private.rate_buckets (
     constraint rate_buckets_bucket_check check (char_length(bucket) between 1 and 300)
 );
 
--- retention
+-- for retention
 create index idx_rate_buckets_window_end on private.rate_buckets (window_end);
 
 comment on table private.rate_buckets is 'Counters of rate limits.';
 comment on column private.rate_buckets.bucket is 'What is counted.';
 comment on column private.rate_buckets.window_start is 'Start of the window.';
 comment on column private.rate_buckets.window_end is 'End of the window.';
-comment on column private.rate_buckets.count is 'Requests let through.';
+comment on column private.rate_buckets.count is 'Requests that were allowed.';
 
 create function public.svc_take_rate(p_bucket text, p_limit int, p_window_s int)
 returns table (allowed boolean, retry_after_s int)
@@ -371,15 +370,15 @@ declare
     v_end timestamptz;
 begin
     if num_nulls(p_bucket, p_limit, p_window_s) > 0 then
-        raise exception 'bucket, limit and window are needed' using errcode = '22004';
+        raise exception 'p_bucket, p_limit and p_window_s must not be null' using errcode = '22004';
     end if;
     if p_limit < 0 or p_window_s not between 1 and 86400 then
-        raise exception 'a limit of at least 0 in 1 to 86400 seconds' using errcode = '22003';
+        raise exception 'p_limit must be at least 0, and p_window_s between 1 and 86400' using errcode = '22003';
     end if;
     v_start := to_timestamp(floor(extract(epoch from v_now) / p_window_s) * p_window_s);
     v_end := v_start + make_interval(secs => p_window_s);
     if p_limit > 0 then
-        -- counting and looking are one statement: parallel requests cannot both take the last place
+        -- one statement counts and compares, so that two parallel requests cannot both be the last one allowed
         insert into private.rate_buckets as b (bucket, window_start, window_end, count)
         values (p_bucket, v_start, v_end, 1)
         on conflict (bucket, window_start) do update set count = b.count + 1 where b.count < p_limit;
@@ -393,8 +392,8 @@ end
 $$;
 
 comment on function public.svc_take_rate(text, int, int) is
-    'Takes one of p_limit places of a bucket in the current window of p_window_s seconds; when there is none, '
-    'says in how many seconds to come back.';
+    'Counts a request of a bucket, of which p_limit are allowed in each window of p_window_s seconds. When it is not '
+    'allowed, says in how many seconds to ask again.';
 
 create type public.job_type as enum (
     'canvas_sync', 'canvas_courses_cache', 'headstart', 'chat_answer', 'content_generation', 'lecture_download',
@@ -2309,8 +2308,8 @@ $$;
 comment on function private.purge_jobs() is
     'Forgets jobs 30 days after success or cancellation, 90 after failure; at most 5000 a call.';
 
--- The agents of the product, as people see them. What they are told (prompts, model settings) is in agent_configs, for
--- staff alone. Kept by staff.
+-- The agents of the product, as people see them. Staff write it. Prompts and model settings are in agent_configs, for staff
+-- alone.
 
 create type public.agent_type as enum (
     'clo', 'engineer', 'socratic', 'brand', 'headstart', 'assistant', 'tutor_companion'
@@ -2340,7 +2339,7 @@ comment on column public.agents.id is 'Identity of the row.';
 comment on column public.agents.type is 'What it is for.';
 comment on column public.agents.name is 'Name.';
 comment on column public.agents.description is 'What it does, for people.';
-comment on column public.agents.is_active is 'Whether it works now.';
+comment on column public.agents.is_active is 'Whether it is in use.';
 comment on column public.agents.version is 'Version of this agent.';
 comment on column public.agents.created_at is 'When the row was written.';
 comment on column public.agents.updated_at is 'When the row last changed; kept by trigger.';
@@ -2348,7 +2347,7 @@ comment on column public.agents.updated_at is 'When the row last changed; kept b
 create trigger trg_agents_updated_at before update on public.agents
     for each row execute function public.set_updated_at();
 
--- What an agent is told. Staff only: a prompt that users can read is a prompt they can turn.
+-- Prompts and model settings of an agent. Staff only: whoever can read a prompt finds ways around it.
 
 create table public.agent_configs (
     agent_id uuid primary key,
@@ -2369,7 +2368,7 @@ comment on column public.agent_configs.updated_at is 'When the row last changed;
 create trigger trg_agent_configs_updated_at before update on public.agent_configs
     for each row execute function public.set_updated_at();
 
--- Which agent worked on what: a socratic session, a job or a week, exactly one of them. Written by the service.
+-- Which agent worked on what: a Socratic session, a job or a week, exactly one of them. The service writes it.
 
 create table public.agent_assignments (
     id uuid primary key default gen_random_uuid(),
@@ -2398,9 +2397,9 @@ create index idx_agent_assignments_week_id on public.agent_assignments (week_id)
 comment on table public.agent_assignments is 'Work given to agents.';
 comment on column public.agent_assignments.id is 'Identity of the row.';
 comment on column public.agent_assignments.agent_id is 'The agent.';
-comment on column public.agent_assignments.socratic_session_id is 'The dialogue; or';
-comment on column public.agent_assignments.job_id is 'the job; or';
-comment on column public.agent_assignments.week_id is 'the week.';
+comment on column public.agent_assignments.socratic_session_id is 'The dialogue, if the work was on one.';
+comment on column public.agent_assignments.job_id is 'The job, if the work was on one.';
+comment on column public.agent_assignments.week_id is 'The week, if the work was on one.';
 comment on column public.agent_assignments.assigned_at is 'When it was given the work.';
 comment on column public.agent_assignments.completed_at is 'When it was done.';
 
