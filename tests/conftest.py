@@ -13,6 +13,7 @@ import pytest
 
 from scripts.native.stack import Options, Stack
 
+MAILS_AS_RECORDED = {"GOTRUE_SMTP_MAX_FREQUENCY": "1m"}  # the server's own default; the stack's is shorter
 os.environ.setdefault("XDG_CACHE_HOME", str(Path(__file__).parents[1] / ".stack" / "xdg"))
 
 
@@ -29,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The platform with its functions and no worker: tests run jobs when they want them run."""
-    with Stack(Options(without=frozenset({"worker"}), quiet=True)) as running:
+    with Stack(Options(without=frozenset({"worker"}), auth=MAILS_AS_RECORDED, quiet=True)) as running:
         yield running
 
 

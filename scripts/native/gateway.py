@@ -54,6 +54,7 @@ EXPOSED_HEADERS = (
     "Content-Range, Range, Content-Location, Location, Link, X-Total-Count, X-Request-Id, X-Sb-Error-Code, Retry-After"
 )
 SMALL_BODY_BYTES = 64 * 1024
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 NOT_BUILT = {
     "/storage/v1": "Storage comes with the documents service",
     "/realtime/v1": "Realtime is not part of the native stack",
@@ -68,6 +69,7 @@ class Config:
     rest: str
     auth: str
     functions: str
+    mail: str
     publishable_key: str
     secret_key: str
     anon_token: str
@@ -192,6 +194,8 @@ class Gateway:
         path, config = request.path, self.config
         functions = path.startswith("/functions/v1/") or path == "/functions/v1"
         try:
+            if path == "/mail" or path.startswith("/mail/"):
+                return await self._mail(request, request_id)
             if request.method == "OPTIONS" and not functions:
                 return self._preflight(request)
             if functions:
@@ -219,6 +223,13 @@ class Gateway:
             self._allow_origin(request, response.headers, functions)
             return response
 
+    async def _mail(self, request: web.Request, request_id: str) -> web.StreamResponse:
+        """The mail box holds links that sign in: no other origin reads it, nor a name that was made to lead here."""
+        if request.url.host not in LOOPBACK_HOSTS:
+            raise Refused(403, "forbidden", "The mail box answers on this machine alone.")
+        headers = self._forwarded(request, request_id, None)
+        return await self._proxy(request, self.config.mail + request.raw_path, headers, self._session)
+
     @staticmethod
     def _preflight(request: web.Request) -> web.Response:
         asked = request.headers.get("Access-Control-Request-Headers", "*")
@@ -236,7 +247,7 @@ class Gateway:
     @staticmethod
     def _allow_origin(request: web.Request, headers: CIMultiDict[str], functions: bool) -> None:
         """REST and Auth answer any origin, as the platform does: their lock is the token, not a cookie."""
-        if "Origin" in request.headers and not functions:
+        if "Origin" in request.headers and not functions and not request.path.startswith("/mail"):
             headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
             headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
             headers.popall("Access-Control-Allow-Credentials", None)

@@ -30,6 +30,7 @@ from scripts.native.keys import Keys
 from scripts.native.processes import Keeper, Part, PartFailed, Watchdog
 
 AUTH_SCHEMA = paths.REPO / "tests" / "standins" / "auth" / "schema.sql"
+LOOPBACK_REDIRECTS = "http://127.0.0.1:*,http://127.0.0.1:*/**,http://localhost:*,http://localhost:*/**"
 CACHE_KEPT = 4
 LOGS_KEPT = 10
 
@@ -82,6 +83,7 @@ class Options:
 
     without: frozenset[str] = frozenset()  # of: functions, worker, model
     settings: Mapping[str, str] = field(default_factory=dict)  # for functions and worker
+    auth: Mapping[str, str] = field(default_factory=dict)  # GOTRUE_*: for Auth, over what auth_environment says
     postgres: Mapping[str, str] = field(default_factory=dict)  # server settings
     data: Path | None = None  # a folder to keep the database in; None: throw-away
     gateway_port: int = 0
@@ -147,6 +149,9 @@ class Stack:
             "SUPABASE_DB_URL": self.db_url,
             "SUPABASE_JWKS_URL": f"{self.url}/auth/v1/.well-known/jwks.json",
             "FUNCTIONS_URL": self.functions_url,
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(self.smtp_port),
+            "STACK_MAIL_URL": f"{self.url}/mail",
             "STACK_AUTH_URL": self.auth_url,
             "STACK_REST_URL": self.rest_url,
             "STACK_LOG_DIR": str(self.log_dir),
@@ -201,7 +206,8 @@ class Stack:
         self.gateway_port = self.options.gateway_port or postgres.free_port()
         self.auth_port, self.rest_port = postgres.free_port(), postgres.free_port()
         self.functions_port = postgres.free_port()
-        parts = [self._postgrest(), self._auth(), self._gateway()]
+        self.smtp_port, self.mail_port = postgres.free_port(), postgres.free_port()
+        parts = [self._postgrest(), self._mail(), self._auth(), self._gateway()]
         if "model" not in self.options.without and not self._model_is_configured():
             parts.append(self._model_standin())
         if "functions" not in self.options.without:
@@ -271,10 +277,16 @@ class Stack:
         return self._part("postgrest", [str(postgrest_binary())], environment, f"http://127.0.0.1:{admin}/ready")
 
     def _auth(self) -> Part:
-        environment = {**os.environ, **auth_environment(self.server, self.keys, self.auth_port, self.url)}
+        settings = auth_environment(self.server, self.keys, self.auth_port, self.url, self.smtp_port)
+        environment = {**os.environ, **settings, **self.options.auth}
         real = real_auth()
         command = [str(real), "serve"] if real else [sys.executable, "-m", "tests.standins.auth"]
         return self._part("auth", command, environment, f"{self.auth_url}/health")
+
+    def _mail(self) -> Part:
+        ports = ["--smtp-port", str(self.smtp_port), "--http-port", str(self.mail_port)]
+        ready = f"http://127.0.0.1:{self.mail_port}/mail"
+        return self._part("mail", [sys.executable, "-m", "tests.standins.mail", *ports], os.environ, ready)
 
     def _gateway(self) -> Part:
         file = self.home / "gateway.json"
@@ -283,6 +295,7 @@ class Stack:
             "rest": self.rest_url,
             "auth": self.auth_url,
             "functions": f"http://127.0.0.1:{self.functions_port}",
+            "mail": f"http://127.0.0.1:{self.mail_port}",
             "publishable_key": self.keys.publishable_key,
             "secret_key": self.keys.secret_key,
             "anon_token": self._anon_token,
@@ -361,14 +374,15 @@ class Stack:
         return [p for p in self.parts if p.name not in kept and p.process is not None and p.process.poll() is not None]
 
 
-def auth_environment(server: postgres.Server, keys: Keys, port: int, origin: str) -> dict[str, str]:
-    """What Auth is told, the real server and the stand-in alike (native stack facts, "Supabase Auth")."""
+def auth_environment(server: postgres.Server, keys: Keys, port: int, origin: str, smtp_port: int) -> dict[str, str]:
+    """What Auth is told, the real server and the stand-in alike. Where people may be sent back to can be chosen by
+    GOTRUE_SITE_URL and GOTRUE_URI_ALLOW_LIST; by default any port of this machine is allowed."""
     return {
         "GOTRUE_DB_DRIVER": "postgres",
         "DATABASE_URL": server.url("supabase_auth_admin"),
         "DB_NAMESPACE": "auth",
-        "GOTRUE_SITE_URL": "http://127.0.0.1:3000",
-        "GOTRUE_URI_ALLOW_LIST": "http://127.0.0.1:3000/**,http://localhost:3000/**",
+        "GOTRUE_SITE_URL": os.environ.get("GOTRUE_SITE_URL") or "http://127.0.0.1:3000",
+        "GOTRUE_URI_ALLOW_LIST": os.environ.get("GOTRUE_URI_ALLOW_LIST") or LOOPBACK_REDIRECTS,
         "API_EXTERNAL_URL": f"{origin}/auth/v1",
         "GOTRUE_API_HOST": "127.0.0.1",
         "GOTRUE_API_PORT": str(port),
@@ -387,6 +401,11 @@ def auth_environment(server: postgres.Server, keys: Keys, port: int, origin: str
         "GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_ENABLED": "true",
         "GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_URI": "pg-functions://postgres/private/custom_access_token",
         "GOTRUE_SECURITY_REFRESH_TOKEN_REUSE_INTERVAL": "10",  # as hosted projects have it; the server's own is 0
+        "GOTRUE_SMTP_HOST": "127.0.0.1",
+        "GOTRUE_SMTP_PORT": str(smtp_port),
+        "GOTRUE_SMTP_ADMIN_EMAIL": "auth@headstart.test",
+        "GOTRUE_SMTP_SENDER_NAME": "Headstart",
+        "GOTRUE_SMTP_MAX_FREQUENCY": "1s",  # nobody waits a minute for the second mail of a local trial
         "GOTRUE_RATE_LIMIT_ANONYMOUS_USERS": "100000",
         "GOTRUE_RATE_LIMIT_TOKEN_REFRESH": "100000",
         "GOTRUE_RATE_LIMIT_VERIFY": "100000",
@@ -464,7 +483,7 @@ def migrate_real_auth(server: postgres.Server, database: str = "postgres") -> No
 
     :raise PostgresFailed: with Auth's own words
     """
-    environment = {**os.environ, **auth_environment(server, Keys.fresh(), 0, "http://127.0.0.1")}
+    environment = {**os.environ, **auth_environment(server, Keys.fresh(), 0, "http://127.0.0.1", 0)}
     environment["DATABASE_URL"] = server.url("supabase_auth_admin", database)
     binary = real_auth()
     assert binary is not None

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-import subprocess
 
 import httpx
 from supabase import ClientOptions, create_client
 
-from scripts.native.paths import REPO
 from scripts.native.stack import Stack
+from tests.support.javascript import run_js
 
 PASSWORD = "correct-horse-7"
 
 WITH_SUPABASE_JS = """
-import { createClient } from '@supabase/supabase-js'
-const [email, password] = process.argv.slice(-2)
-const options = { auth: { persistSession: false, autoRefreshToken: false } }
-const client = createClient(process.env.SUPABASE_URL, process.env.SUPABASE_PUBLISHABLE_KEY, options)
-const must = ({ data, error }) => { if (error) { throw error } return data }
+const [email, password] = given
 const { user } = must(await client.auth.signUp({ email, password, options: { data: { role: 'admin' } } }))
 must(await client.auth.signInWithPassword({ email, password }))
 const own = must(await client.from('profiles').select('*').single())
@@ -29,8 +22,7 @@ const named = must(await client.from('profiles').select('display_name').single()
 const refused = await client.from('profiles').update({ role: 'admin' }).eq('user_id', user.id)
 must(await client.auth.signOut())
 const out = await client.from('profiles').select('*')
-console.log(JSON.stringify({ id: user.id, own, named, refused: refused.error, out: out.error ?? out.data }))
-process.exit(0)
+say({ id: user.id, own, named, refused: refused.error, out: out.error ?? out.data })
 """
 
 
@@ -49,21 +41,9 @@ def test_supabase_py_signs_up_signs_in_and_reads_its_own_profile(stack: Stack) -
 
 def test_supabase_js_does_the_same(stack: Stack, node: str) -> None:
     email = f"js-{secrets.token_hex(5)}@example.test"
-    # the script comes by standard input, so that it resolves packages from the repository
-    done = subprocess.run(
-        [node, "--no-warnings", "--input-type=module", "-", email, PASSWORD],
-        input=WITH_SUPABASE_JS,
-        cwd=REPO,
-        env={**os.environ, **stack.exports()},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
+    seen = run_js(node, stack, WITH_SUPABASE_JS, email, PASSWORD)
     assert seen["own"]["user_id"] == seen["id"]
-    assert seen["own"]["role"] == "student", "what a person writes about himself gives no rights"
+    assert seen["own"]["role"] == "student", "what people write about themselves gives no rights"
     assert seen["named"] == {"display_name": "Ada"}
     assert seen["refused"]["code"] == "42501"
     assert seen["out"]["code"] == "42501" if isinstance(seen["out"], dict) else seen["out"] == []

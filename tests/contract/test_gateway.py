@@ -190,7 +190,7 @@ def lone_gateway(tmp_path: Path) -> Iterator[str]:
     dead = f"http://127.0.0.1:{postgres.free_port()}"
     port = postgres.free_port()
     functions = f"http://127.0.0.1:{server.server_port}"
-    config = Config(port, dead, dead, functions, "sb_publishable_a", "sb_secret_b", "anon", "service")
+    config = Config(port, dead, dead, functions, dead, "sb_publishable_a", "sb_secret_b", "anon", "service")
     file = tmp_path / "gateway.json"
     file.write_text(json.dumps(config.__dict__))
     url = f"http://127.0.0.1:{port}"

@@ -49,7 +49,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="module")
 def settings(stack: Stack) -> dict[str, str]:
     """The stack's own settings, for another port."""
-    return auth_environment(stack.server, stack.keys, free_port(), stack.url)
+    own = auth_environment(stack.server, stack.keys, free_port(), stack.url, stack.smtp_port)
+    return own | dict(stack.options.auth)
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +273,31 @@ def test_doors_that_are_closed_by_settings(stack: Stack, settings: dict[str, str
         weak = auth.call("PUT", "/user", {"password": "short"}, session["access_token"])
         assert weak.json()["weak_password"]["reasons"] == ["length"]
         assert auth.call("GET", "/settings").json()["disable_signup"] is True
+    finally:
+        auth.http.close()
+        stop(process)
+
+
+def test_where_links_may_lead_can_be_chosen(stack: Stack, settings: dict[str, str]) -> None:
+    allowed = "https://app.example.edu/**,https://*.preview.example.edu/login"
+    process, auth = with_settings(settings, stack.service_token, GOTRUE_URI_ALLOW_LIST=allowed)
+    try:
+        email = new_address()
+        auth.sign_up(email)
+        for wanted, is_allowed in [
+            ("https://app.example.edu/a/b?c=d", True),
+            ("https://app.example.edu/", True),
+            ("https://pr-7.preview.example.edu/login", True),
+            ("https://a.b.preview.example.edu/login", False),
+            ("https://evil.example/https://app.example.edu/", False),
+            ("https://app.example.edu.evil.example/", False),
+            ("https://app.example.edu@evil.example/", False),
+            ("http://app.example.edu/", False),
+            ("\thttps://app.example.edu/", False),
+            ("http://localhost:5173/", False),
+        ]:
+            link = auth.link("magiclink", email, redirect_to=wanted)
+            assert (link["redirect_to"] == wanted) == is_allowed, wanted
     finally:
         auth.http.close()
         stop(process)
