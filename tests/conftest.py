@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from scripts.native.paths import REPO
 from scripts.native.stack import Options, Stack
+from tests.support.offline import sitecustomize as offline
 
 MAILS_AS_RECORDED = {"GOTRUE_SMTP_MAX_FREQUENCY": "1m"}  # the server's own default; the stack's is shorter
-os.environ.setdefault("XDG_CACHE_HOME", str(Path(__file__).parents[1] / ".stack" / "xdg"))
+os.environ.setdefault("XDG_CACHE_HOME", str(REPO / ".stack" / "xdg"))
+# programs that tests start obey the same guard of the network as this process, which obeys since the import above
+os.environ["PYTHONPATH"] = os.pathsep.join([offline.HERE, str(REPO)])
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -21,6 +21,8 @@ from scripts.native.keys import Keys
 from scripts.native.paths import python
 from scripts.native.processes import Part
 from scripts.native.stack import Stack
+from tests.support.processes import bare_environment
+from tests.support.waiting import listens, wait_until
 
 
 @pytest.fixture
@@ -195,15 +197,10 @@ def lone_gateway(tmp_path: Path) -> Iterator[str]:
     file.write_text(json.dumps(config.__dict__))
     url = f"http://127.0.0.1:{port}"
     command = [python(), "-m", "scripts.native.gateway", str(file)]
-    part = Part("gateway", command, {"PYTHONPATH": "."}, tmp_path / "gateway.log", None)
+    part = Part("gateway", command, bare_environment(), tmp_path / "gateway.log", None)
     part.spawn()
     try:
-        for _ in range(200):
-            try:
-                httpx.get(f"{url}/nowhere")
-                break
-            except httpx.ConnectError:
-                time.sleep(0.05)
+        wait_until(lambda: listens(port))
         yield url
     finally:
         part.end()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -14,6 +13,7 @@ import pytest
 
 from scripts.native.paths import REPO
 from tests.support.processes import hear_interrupts
+from tests.support.waiting import wait_until
 
 BARE = "functions,worker,model"
 EXPORTED = (
@@ -43,12 +43,8 @@ def stack_run(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 def wait_for_file(file: Path, seconds: float = 60) -> str:
     """The content of a file as soon as it has one."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if file.exists() and file.read_text().endswith("\n"):
-            return file.read_text()
-        time.sleep(0.05)
-    raise AssertionError(f"{file} did not appear")
+    wait_until(lambda: file.exists() and file.read_text().endswith("\n"), seconds)
+    return file.read_text()
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:

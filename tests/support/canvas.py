@@ -14,7 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from functions.canvas_sync.jobs import register
-from functions.shared.clock import SystemClock
 from functions.shared.crypto import Envelope
 from functions.shared.database import Database, rpc
 from functions.shared.http import Http
@@ -22,6 +21,7 @@ from functions.shared.jobs import HandlerRegistry, Job, JobContext, JobFailure
 from functions.shared.settings import load_settings
 from scripts.native.stack import Stack
 from tests.standins.canvas import PLAIN, CanvasStandIn, approve
+from tests.support.clocks import SkippingClock
 
 PASSWORD = "correct horse battery staple"
 
@@ -148,7 +148,7 @@ class Runner:
     def run(self, job_id: str, lease_s: int = 60) -> Ended:
         """Runs the job to its end and writes the end down as a worker does."""
         job = self.claim(job_id, lease_s)
-        clock = SystemClock()
+        clock = SkippingClock()
         progress: list[Mapping[str, Any]] = []
         context = JobContext(
             job=job,

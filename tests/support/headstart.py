@@ -14,7 +14,6 @@ import httpx
 import psycopg
 
 from functions.headstart.jobs import write_headstart
-from functions.shared.clock import SystemClock
 from functions.shared.crypto import Envelope
 from functions.shared.database import Database
 from functions.shared.http import Http
@@ -22,6 +21,7 @@ from functions.shared.jobs import Job, JobCancelled, JobContext, JobFailure, Lea
 from functions.shared.settings import load_settings
 from tests.support import rows
 from tests.support.canvas import Student
+from tests.support.clocks import SkippingClock
 
 LONG_AGO = "2026-01-01T00:00:00+00:00"
 
@@ -43,7 +43,7 @@ def start(person: Student, assignment_id: str) -> dict[str, Any]:
 
 def handle(environment: Mapping[str, str], run_id: str, user_id: str) -> str:
     """Runs the handler of the run's job once; the status, the failure's code, ``cancelled`` or ``lost``."""
-    settings, clock = load_settings(environment), SystemClock()
+    settings, clock = load_settings(environment), SkippingClock()
     database, http = Database(settings), Http.of(settings)
     job = Job(str(uuid.uuid4()), "headstart", user_id, None, {"run_id": run_id}, 0, 3, 600, "", LONG_AGO, 0)
     context = JobContext(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 
@@ -11,3 +12,8 @@ def hear_interrupts() -> None:
     A shell lets its background jobs ignore SIGINT, and children inherit that (POSIX, Shell 2.11).
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def bare_environment() -> dict[str, str]:
+    """No setting of anybody's: only what keeps a Python program offline."""
+    return {"PYTHONPATH": os.environ["PYTHONPATH"]}

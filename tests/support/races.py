@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+
+from tests.support.waiting import wait_until
 
 Connection = psycopg.Connection[Any]
 
@@ -49,13 +50,8 @@ class Ring:
 
     def wait_until_blocked(self, session: Connection) -> None:
         """Returns when ``session`` waits for somebody's lock; fails after ten seconds."""
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            row = self.owner.execute("select pg_blocking_pids(%s) <> '{}'", (session.info.backend_pid,)).fetchone()
-            if row and row[0]:
-                return
-            time.sleep(0.01)
-        raise AssertionError("the second session never waited for the first")
+        blocked = "select 1 where pg_blocking_pids(%s) <> '{}'"
+        wait_until(lambda: self.owner.execute(blocked, (session.info.backend_pid,)).fetchone())
 
     def close(self) -> None:
         """Ends the sessions and removes what was committed."""

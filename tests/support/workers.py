@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
@@ -16,6 +14,7 @@ import psycopg
 from scripts.native.paths import REPO
 from scripts.native.stack import Stack
 from tests.support.job_handlers import TYPE
+from tests.support.waiting import wait_until
 
 
 class WorkerProcess:
@@ -56,14 +55,6 @@ class WorkerProcess:
         found = re.search(r'"port": (\d+)', self.logged())
         assert found, self.logged()
         return httpx.get(f"http://127.0.0.1:{found[1]}{path}", timeout=5)
-
-
-def wait_until(true: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Returns when ``true()`` is; fails when it never was."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, f"not within {seconds} s"
-        time.sleep(0.02)
 
 
 def statuses(db_url: str) -> dict[str, int]:

@@ -31,13 +31,15 @@ def stored_nothing(db: Connection, person: Student) -> bool:
     return counts == (0,)
 
 
-def test_the_whole_way(stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, db: Connection) -> None:
-    url = httpx.URL(start(ann, connection_id))
+def test_the_whole_way(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student, db: Connection
+) -> None:
+    url = httpx.URL(start(person, connection_id))
     assert url.params["scope"].split() == list(oauth.SCOPES)
     assert url.params["redirect_uri"] == f"{stack.functions_url}/canvas-oauth/callback"
     fragment = come_back(stack, str(url), "student2")
     assert set(fragment) == {"state", "code"}
-    answer = ann.functions.post("/canvas-oauth/complete", json=fragment)
+    answer = person.functions.post("/canvas-oauth/complete", json=fragment)
     assert answer.status_code == 200, answer.text
     integration = answer.json()["integration"]
     assert integration == {
@@ -47,8 +49,8 @@ def test_the_whole_way(stack: Stack, canvas: CanvasStandIn, connection_id: str, 
         "external_user_id": "102",
         "scopes": list(oauth.SCOPES),
     }
-    assert [row["id"] for row in ann.rows("integrations")] == [integration["id"]]
-    job = ann.rows("jobs", id=f"eq.{answer.json()['job_id']}")[0]
+    assert [row["id"] for row in person.rows("integrations")] == [integration["id"]]
+    job = person.rows("jobs", id=f"eq.{answer.json()['job_id']}")[0]
     assert (job["type"], job["status"]) == ("canvas_sync", "queued")
     sealed = db.execute(
         "select access_token_enc, refresh_token_enc from private.integration_tokens where integration_id = %s",
@@ -60,9 +62,9 @@ def test_the_whole_way(stack: Stack, canvas: CanvasStandIn, connection_id: str, 
     assert not any(secret in text for text in sealed for secret in (grant.access_token, grant.refresh_token))
 
 
-def test_no_secret_reaches_a_log(stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student) -> None:
-    fragment = come_back(stack, start(ann, connection_id), "student3")
-    assert ann.functions.post("/canvas-oauth/complete", json=fragment).status_code == 200
+def test_no_secret_reaches_a_log(stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student) -> None:
+    fragment = come_back(stack, start(person, connection_id), "student3")
+    assert person.functions.post("/canvas-oauth/complete", json=fragment).status_code == 200
     grant = canvas.world.grants[-1]
     logs = "".join(file.read_text(errors="replace") for file in Path(stack.log_dir).glob("*.log"))
     assert "canvas-oauth" in logs
@@ -71,36 +73,36 @@ def test_no_secret_reaches_a_log(stack: Stack, canvas: CanvasStandIn, connection
 
 
 def test_connecting_again_keeps_the_integration_and_replaces_the_tokens(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student
 ) -> None:
-    first = connect(stack, ann, connection_id)
+    first = connect(stack, person, connection_id)
     old = canvas.world.grants[-1]
-    second = connect(stack, ann, connection_id)
+    second = connect(stack, person, connection_id)
     assert second["integration"]["id"] == first["integration"]["id"]
     assert second["job_id"] == first["job_id"], "the first sync still waits and is joined"
     assert old.revoked, "the grant that is no longer used is given back"
     assert not canvas.world.grants[-1].revoked
-    assert len(ann.rows("integrations")) == 1
+    assert len(person.rows("integrations")) == 1
 
 
 @pytest.mark.parametrize("body", ["{}", '{"lms_connection_id":"x"}', '{"lms_connection_id":null}'])
-def test_a_start_without_a_connection_is_refused(stack: Stack, ann: Student, body: str) -> None:
-    answer = ann.functions.post("/canvas-oauth/start", content=body, headers={"Content-Type": "application/json"})
+def test_a_start_without_a_connection_is_refused(stack: Stack, person: Student, body: str) -> None:
+    answer = person.functions.post("/canvas-oauth/start", content=body, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
 
 
-def test_an_unknown_key_is_refused(ann: Student, connection_id: str) -> None:
-    answer = ann.functions.post("/canvas-oauth/start", json={"lms_connection_id": connection_id, "redirect": "x"})
+def test_an_unknown_key_is_refused(person: Student, connection_id: str) -> None:
+    answer = person.functions.post("/canvas-oauth/start", json={"lms_connection_id": connection_id, "redirect": "x"})
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
 
 
-def test_unknown_and_disabled_installations_look_the_same(stack: Stack, ann: Student, connection_id: str) -> None:
+def test_unknown_and_disabled_installations_look_the_same(stack: Stack, person: Student, connection_id: str) -> None:
     headers = {"Authorization": f"Bearer {stack.service_token}"}
     httpx.patch(
         f"{stack.rest_url}/lms_connections?id=eq.{connection_id}", json={"status": "disabled"}, headers=headers
     ).raise_for_status()
     for given in (connection_id, str(uuid.uuid4())):
-        answer = ann.functions.post("/canvas-oauth/start", json={"lms_connection_id": given})
+        answer = person.functions.post("/canvas-oauth/start", json={"lms_connection_id": given})
         assert (answer.status_code, answer.json()["code"]) == (404, "lms_connection_not_found")
 
 
@@ -117,16 +119,18 @@ def test_unknown_and_disabled_installations_look_the_same(stack: Stack, ann: Stu
         "http://127.0.0.1:3000/a\nb",
     ],
 )
-def test_only_listed_front_ends_are_sent_to(ann: Student, connection_id: str, target: str) -> None:
-    answer = ann.functions.post("/canvas-oauth/start", json={"lms_connection_id": connection_id, "redirect_to": target})
+def test_only_listed_front_ends_are_sent_to(person: Student, connection_id: str, target: str) -> None:
+    answer = person.functions.post(
+        "/canvas-oauth/start", json={"lms_connection_id": connection_id, "redirect_to": target}
+    )
     assert (answer.status_code, answer.json()["code"]) == (422, "redirect_not_allowed")
 
 
 @pytest.mark.parametrize("front_end", ["http://127.0.0.1:3000", "http://localhost:5173"])
 def test_the_front_end_gets_the_code_behind_the_hash(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, front_end: str
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student, front_end: str
 ) -> None:
-    url = start(ann, connection_id, redirect_to=f"{front_end}/settings?tab=canvas")
+    url = start(person, connection_id, redirect_to=f"{front_end}/settings?tab=canvas")
     answer = httpx.get(f"{stack.functions_url}/canvas-oauth/callback", params=approve(url, "student1"))
     assert answer.status_code == 303
     assert answer.headers["location"].startswith(f"{front_end}/settings?tab=canvas#state=")
@@ -135,13 +139,13 @@ def test_the_front_end_gets_the_code_behind_the_hash(
 
 
 def test_a_denial_reaches_the_front_end(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, db: Connection
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student, db: Connection
 ) -> None:
     canvas.world.switches.approve = "deny"
-    fragment = come_back(stack, start(ann, connection_id))
+    fragment = come_back(stack, start(person, connection_id))
     assert fragment["error"] == "access_denied"
     assert "code" not in fragment
-    assert stored_nothing(db, ann)
+    assert stored_nothing(db, person)
 
 
 @pytest.mark.parametrize("query", [{}, {"state": "never-issued", "code": "x"}, {"state": "", "error": "access_denied"}])
@@ -153,9 +157,9 @@ def test_a_callback_nobody_waits_for_is_a_page(stack: Stack, query: dict[str, st
 
 
 def test_the_callback_uses_nothing_up_and_reflects_nothing(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student
 ) -> None:
-    state = parse_qs(urlsplit(start(ann, connection_id)).query)["state"][0]
+    state = parse_qs(urlsplit(start(person, connection_id)).query)["state"][0]
     url = f"{stack.functions_url}/canvas-oauth/callback"
     hostile = httpx.get(url, params={"state": state, "error": "<script>\r\nX: y"})
     assert hostile.headers["location"].endswith("error=invalid_request")
@@ -164,20 +168,20 @@ def test_the_callback_uses_nothing_up_and_reflects_nothing(
 
 
 def test_a_strangers_state_lands_nowhere(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, ben: Student, db: Connection
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student, stranger: Student, db: Connection
 ) -> None:
-    fragment = come_back(stack, start(ann, connection_id))
-    answer = ben.functions.post("/canvas-oauth/complete", json=fragment)
+    fragment = come_back(stack, start(person, connection_id))
+    answer = stranger.functions.post("/canvas-oauth/complete", json=fragment)
     assert (answer.status_code, answer.json()["code"]) == (403, "state_not_yours")
-    assert stored_nothing(db, ben)
+    assert stored_nothing(db, stranger)
     assert not canvas.world.requests("/login/oauth2/token"), "the code was not even shown to Canvas"
-    assert ann.functions.post("/canvas-oauth/complete", json=fragment).status_code == 200, "and is still hers"
+    assert person.functions.post("/canvas-oauth/complete", json=fragment).status_code == 200, "and is still hers"
 
 
-def test_a_state_is_good_once(stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student) -> None:
-    fragment = come_back(stack, start(ann, connection_id))
+def test_a_state_is_good_once(stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student) -> None:
+    fragment = come_back(stack, start(person, connection_id))
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: ann.functions.post("/canvas-oauth/complete", json=fragment), range(4)))
+        answers = list(pool.map(lambda _: person.functions.post("/canvas-oauth/complete", json=fragment), range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
     assert {answer.json().get("code") for answer in answers} == {None, "state_used"}
     assert len(canvas.world.requests("/login/oauth2/token")) == 1
@@ -186,29 +190,29 @@ def test_a_state_is_good_once(stack: Stack, canvas: CanvasStandIn, connection_id
 
 
 def test_a_lost_answer_can_be_asked_for_again(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student
 ) -> None:
-    fragment = come_back(stack, start(ann, connection_id))
+    fragment = come_back(stack, start(person, connection_id))
     headers = {"Idempotency-Key": uuid.uuid4().hex}
-    first = ann.functions.post("/canvas-oauth/complete", json=fragment, headers=headers)
-    again = ann.functions.post("/canvas-oauth/complete", json=fragment, headers=headers)
+    first = person.functions.post("/canvas-oauth/complete", json=fragment, headers=headers)
+    again = person.functions.post("/canvas-oauth/complete", json=fragment, headers=headers)
     assert (again.status_code, again.json()) == (200, first.json())
 
 
 def test_a_state_grows_old(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, db: Connection
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student, db: Connection
 ) -> None:
-    fragment = come_back(stack, start(ann, connection_id))
-    db.execute("update private.oauth_states set expires_at = now() where user_id = %s", (ann.user_id,))
+    fragment = come_back(stack, start(person, connection_id))
+    db.execute("update private.oauth_states set expires_at = now() where user_id = %s", (person.user_id,))
     db.commit()
-    answer = ann.functions.post("/canvas-oauth/complete", json=fragment)
+    answer = person.functions.post("/canvas-oauth/complete", json=fragment)
     assert (answer.status_code, answer.json()["code"]) == (410, "state_expired")
     assert httpx.get(f"{stack.functions_url}/canvas-oauth/callback", params=fragment).status_code == 410
-    assert stored_nothing(db, ann)
+    assert stored_nothing(db, person)
 
 
-def test_an_invented_state_is_unknown(ann: Student) -> None:
-    answer = ann.functions.post("/canvas-oauth/complete", json={"state": "invented", "code": "c"})
+def test_an_invented_state_is_unknown(person: Student) -> None:
+    answer = person.functions.post("/canvas-oauth/complete", json={"state": "invented", "code": "c"})
     assert (answer.status_code, answer.json()["code"]) == (400, "state_unknown")
 
 
@@ -228,52 +232,54 @@ def test_what_canvas_refuses_is_stored_nowhere(
     stack: Stack,
     canvas: CanvasStandIn,
     connection_id: str,
-    ann: Student,
+    person: Student,
     db: Connection,
     fault: dict[str, Any] | None,
     status: int,
     code: str,
 ) -> None:
-    fragment = come_back(stack, start(ann, connection_id))
+    fragment = come_back(stack, start(person, connection_id))
     if fault is None:
         fragment["code"] = "forged"
     else:
         canvas.world.add_fault(path="/login/oauth2/token", **fault)
-    answer = ann.functions.post("/canvas-oauth/complete", json=fragment)
+    answer = person.functions.post("/canvas-oauth/complete", json=fragment)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert ("retry-after" in answer.headers) == (status == 503)
-    assert stored_nothing(db, ann)
+    assert stored_nothing(db, person)
 
 
 def test_a_wrong_client_secret_is_not_blamed_on_the_student(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, db: Connection
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student, db: Connection
 ) -> None:
-    fragment = come_back(stack, start(ann, connection_id))
+    fragment = come_back(stack, start(person, connection_id))
     canvas.world.client_secret = "changed at Canvas"
-    answer = ann.functions.post("/canvas-oauth/complete", json=fragment)
+    answer = person.functions.post("/canvas-oauth/complete", json=fragment)
     assert (answer.status_code, answer.json()["code"]) == (502, "canvas_bad_answer")
-    assert stored_nothing(db, ann)
+    assert stored_nothing(db, person)
 
 
 def test_one_canvas_person_belongs_to_one_account(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, ben: Student, db: Connection
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student, stranger: Student, db: Connection
 ) -> None:
-    connect(stack, ann, connection_id, "student1")
-    fragment = come_back(stack, start(ben, connection_id), "student1")
-    answer = ben.functions.post("/canvas-oauth/complete", json=fragment)
+    connect(stack, person, connection_id, "student1")
+    fragment = come_back(stack, start(stranger, connection_id), "student1")
+    answer = stranger.functions.post("/canvas-oauth/complete", json=fragment)
     assert (answer.status_code, answer.json()["code"]) == (409, "canvas_account_in_use")
-    assert stored_nothing(db, ben)
+    assert stored_nothing(db, stranger)
     assert canvas.world.grants[-1].revoked, "the grant nobody keeps is given back"
     assert not canvas.world.grants[-2].revoked, "hers stays"
-    integration = ann.rows("integrations")[0]["id"]
-    assert ann.functions.delete(f"/canvas-oauth/integrations/{integration}").status_code == 204
-    assert connect(stack, ben, connection_id, "student1")["integration"]["external_user_id"] == "101"
+    integration = person.rows("integrations")[0]["id"]
+    assert person.functions.delete(f"/canvas-oauth/integrations/{integration}").status_code == 204
+    assert connect(stack, stranger, connection_id, "student1")["integration"]["external_user_id"] == "101"
 
 
 def test_two_people_at_once_cannot_share_a_canvas_person(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student, ben: Student
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student, stranger: Student
 ) -> None:
-    fragments = [(person, come_back(stack, start(person, connection_id), "student4")) for person in (ann, ben)]
+    fragments = [
+        (someone, come_back(stack, start(someone, connection_id), "student4")) for someone in (person, stranger)
+    ]
     with ThreadPoolExecutor(2) as pool:
         answers = list(
             pool.map(lambda given: given[0].functions.post("/canvas-oauth/complete", json=given[1]), fragments)
@@ -282,11 +288,11 @@ def test_two_people_at_once_cannot_share_a_canvas_person(
 
 
 def test_two_tabs_of_one_person_make_one_integration(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, ann: Student
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student
 ) -> None:
-    fragments = [come_back(stack, start(ann, connection_id)) for _ in range(3)]
+    fragments = [come_back(stack, start(person, connection_id)) for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda given: ann.functions.post("/canvas-oauth/complete", json=given), fragments))
+        answers = list(pool.map(lambda given: person.functions.post("/canvas-oauth/complete", json=given), fragments))
     assert [answer.status_code for answer in answers] == [200, 200, 200], [answer.text for answer in answers]
     assert len({answer.json()["integration"]["id"] for answer in answers}) == 1
     assert len({answer.json()["job_id"] for answer in answers}) == 1

@@ -10,18 +10,7 @@ import pytest
 
 from scripts.native.stack import Stack
 from tests.standins.canvas import CanvasStandIn
-from tests.support.canvas import Ended, Runner, Student, connect, registered, student
-
-
-@pytest.fixture
-def canvas() -> Iterator[CanvasStandIn]:
-    with CanvasStandIn(seed=1) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
-def connection_id(stack: Stack, canvas: CanvasStandIn) -> str:
-    return registered(stack, canvas)
+from tests.support.canvas import Ended, Runner, Student, connect, student
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +19,6 @@ def runner(stack: Stack) -> Iterator[Runner]:
     given = Runner({**stack.service_environment(), "CANVAS_GIVE_UP_SECONDS": "0.7"})
     yield given
     given.close()
-
-
-@pytest.fixture
-def ben(stack: Stack) -> Iterator[Student]:
-    with student(stack) as person:
-        yield person
 
 
 @dataclass

@@ -97,12 +97,14 @@ def test_the_same_idempotency_key_starts_once(synced: Connected) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
 
 
-def test_other_peoples_things_do_not_exist(stack: Stack, synced: Connected, connection_id: str, ben: Student) -> None:
+def test_other_peoples_things_do_not_exist(
+    stack: Stack, synced: Connected, connection_id: str, stranger: Student
+) -> None:
     job_id = synced.start()
     course = synced.course(1001)["id"]
-    connect(stack, ben, connection_id, "student2")
+    connect(stack, stranger, connection_id, "student2")
     for given in (job_id, str(uuid.uuid4())):
-        looked = ben.functions.get(f"/canvas-sync/runs/{given}")
+        looked = stranger.functions.get(f"/canvas-sync/runs/{given}")
         assert (looked.status_code, looked.json()["code"]) == (404, "not_found")
     for body in (
         {"integration_id": synced.integration_id},
@@ -110,12 +112,12 @@ def test_other_peoples_things_do_not_exist(stack: Stack, synced: Connected, conn
         {"course_ids": [course]},
         {"course_ids": [str(uuid.uuid4())]},
     ):
-        answer = ben.functions.post("/canvas-sync/runs", json=body)
+        answer = stranger.functions.post("/canvas-sync/runs", json=body)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), body
 
 
-def test_without_a_connection_there_is_nothing_to_run(ben: Student) -> None:
-    answer = ben.functions.post("/canvas-sync/runs", json={})
+def test_without_a_connection_there_is_nothing_to_run(stranger: Student) -> None:
+    answer = stranger.functions.post("/canvas-sync/runs", json={})
     assert (answer.status_code, answer.json()["code"]) == (409, "integration_not_connected")
     assert "canvas-oauth/start" in answer.json()["hint"]
 

@@ -277,12 +277,12 @@ def test_ids_beyond_javascript_stay_exact(synced: Connected, db: Connection) -> 
 
 
 def test_two_students_of_one_course_have_rows_of_their_own(
-    stack: Stack, synced: Connected, connection_id: str, ben: Student
+    stack: Stack, synced: Connected, connection_id: str, stranger: Student
 ) -> None:
-    done = connect(stack, ben, connection_id, "student2")
+    done = connect(stack, stranger, connection_id, "student2")
     assert synced.runner.run(done["job_id"]).failure is None
     mine = {row["canvas_course_id"]: row["id"] for row in synced.person.rows("courses")}
-    his = {row["canvas_course_id"]: row["id"] for row in ben.rows("courses")}
+    his = {row["canvas_course_id"]: row["id"] for row in stranger.rows("courses")}
     assert set(mine) & set(his)
     assert not set(mine.values()) & set(his.values())
 

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 import pytest
 
-from functions.shared.llm.structured import _rungs
 from scripts.native.stack import Stack
 from tests.standins.model import ModelStandIn
-from tests.support.canvas import Student, student
+from tests.support.canvas import Student
 from tests.support.headstart import assignment, handle, start
 
 MODEL = "standin-normal"
-
-
-@pytest.fixture
-def model() -> Iterator[ModelStandIn]:
-    with ModelStandIn() as stand_in:
-        yield stand_in
-    _rungs.clear()
-
-
-@pytest.fixture
-def person(stack: Stack) -> Iterator[Student]:
-    with student(stack) as found:
-        yield found
-
-
-@pytest.fixture
-def stranger(stack: Stack) -> Iterator[Student]:
-    with student(stack) as found:
-        yield found
 
 
 @dataclass
@@ -55,7 +34,7 @@ class Desk:
             "OPENAI_BASE_URL": self.model.url,
             "OPENAI_API_KEY": "test",
             "OPENAI_MODEL": MODEL,
-            "MODEL_READ_TIMEOUT_SECONDS": "2",
+            "MODEL_READ_TIMEOUT_SECONDS": "1",
             "MODEL_DEADLINE_SECONDS": "15",
             "MODEL_PRICES": f'{{"{MODEL}": {{"input": "1.25", "cached_input": "0.125", "output": 10}}}}',
             **changes,

@@ -7,19 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 
 from tests.functions.headstart.conftest import Desk
 from tests.support.headstart import follow, handle
-
-
-def until(happened: Callable[[], object], seconds: float = 20) -> None:
-    """Waits for something that must happen."""
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
+from tests.support.waiting import wait_until
 
 
 def released(desk: Desk, run_id: str) -> bool:
@@ -43,13 +34,13 @@ def test_cancelling_stops_the_model_and_keeps_what_was_written(desk: Desk) -> No
     outcome: list[str] = []
     thread = threading.Thread(target=lambda: outcome.append(desk.handle(run_id)))
     thread.start()
-    until(lambda: released(desk, run_id))
+    wait_until(lambda: released(desk, run_id))
     assert desk.person.functions.post(f"/headstart/runs/{run_id}/cancel").status_code == 202
     stream = follow(desk.person.functions, run_id)
     assert (stream.types[-1], stream.done) == ("abort", True)
     thread.join(timeout=5)
     assert outcome == ["cancelled"]
-    until(lambda: desk.model.hung_up == 1, 5)
+    wait_until(lambda: desk.model.hung_up == 1, 5)
     run = desk.run(run_id)
     assert (run["status"], run["docs"]) == ("cancelled", [])
     assert run["metrics"]["attempts"] == 1
@@ -63,7 +54,7 @@ def test_cancelling_takes_effect_while_the_model_is_silent(desk: Desk) -> None:
     run_id = desk.start()
     thread = threading.Thread(target=desk.handle, args=(run_id,), kwargs={"MODEL_READ_TIMEOUT_SECONDS": "60"})
     thread.start()
-    until(lambda: desk.model.requests)
+    wait_until(lambda: desk.model.requests)
     desk.person.functions.post(f"/headstart/runs/{run_id}/cancel")
     thread.join(timeout=5)
     assert not thread.is_alive()
@@ -73,7 +64,7 @@ def test_a_worker_killed_before_any_text_is_followed_by_another(desk: Desk) -> N
     desk.model.say("hang")
     run_id = desk.start()
     first = worker(desk, run_id)
-    until(lambda: desk.model.requests)
+    wait_until(lambda: desk.model.requests)
     kill(first)
     assert desk.handle(run_id) == "succeeded"
     run = desk.run(run_id)
@@ -87,7 +78,7 @@ def test_a_worker_killed_in_the_middle_leaves_an_interrupted_run(desk: Desk) -> 
     desk.model.say(default="slow", pause_seconds=0.2)
     run_id = desk.start()
     first = worker(desk, run_id)
-    until(lambda: released(desk, run_id))
+    wait_until(lambda: released(desk, run_id))
     kill(first)
     before = [event for event in desk.events(run_id) if event["type"] == "text-delta"]
     assert desk.handle(run_id) == "interrupted"
@@ -110,7 +101,7 @@ def test_three_calls_are_the_limit_over_all_workers(desk: Desk) -> None:
     run_id = desk.start()
     for calls in (1, 2, 3):
         process = worker(desk, run_id)
-        until(lambda calls=calls: len(desk.model.requests) == calls)  # type: ignore[misc]
+        wait_until(lambda calls=calls: len(desk.model.requests) == calls)  # type: ignore[misc]
         kill(process)
     assert desk.handle(run_id) == "interrupted"
     assert len(desk.model.requests) == desk.run(run_id)["metrics"]["attempts"] == 3
@@ -132,7 +123,7 @@ def test_a_worker_that_was_believed_dead_cannot_write_on(desk: Desk) -> None:
 
     thread = threading.Thread(target=lambda: outcome.append(desk.handle(run_id)))
     thread.start()
-    until(lambda: desk.model.requests)
+    wait_until(lambda: desk.model.requests)
     assert desk.handle(run_id) in ("succeeded", "interrupted")
     events = desk.events(run_id)
     thread.join(timeout=20)

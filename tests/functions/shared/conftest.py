@@ -8,7 +8,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 
 from functions.shared.settings import Settings, load_settings
 from scripts.native.keys import Keys
+from tests.support.clocks import HeldClock
 
 Handler = Callable[[BaseHTTPRequestHandler], None]
 
@@ -132,25 +132,6 @@ def claims(settings: Settings) -> dict[str, Any]:
         "iat": now,
         "exp": now + 3600,
     }
-
-
-class HeldClock:
-    """Time that moves only when somebody sleeps or a test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> datetime:
-        """The held time as a date."""
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        """The held time."""
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        """Moves it."""
-        self.seconds += seconds
 
 
 @pytest.fixture

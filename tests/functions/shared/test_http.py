@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -23,14 +23,6 @@ from functions.shared.http import (
     is_public,
 )
 from tests.functions.shared.conftest import Handler, Loopback, hang_up, reply
-
-
-@pytest.fixture
-def http() -> Iterator[Http]:
-    """As in local work: loopback may be called."""
-    client = Http(local=True)
-    yield client
-    client.close()
 
 
 @pytest.mark.parametrize(

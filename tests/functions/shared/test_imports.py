@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from tests.support.processes import bare_environment
+
 REPO = Path(__file__).parents[3]
 FUNCTIONS = REPO / "functions"
 MODULES = sorted(FUNCTIONS.rglob("*.py"))
@@ -128,5 +130,6 @@ def test_a_worker_loads_no_flask() -> None:
         "assert len(all_handlers().types) > 1\n"
         f"print(sorted({FLASK!r} & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=REPO, env={}, capture_output=True, text=True, timeout=60)
+    command, environment = [sys.executable, "-c", script], bare_environment()
+    done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

@@ -11,7 +11,7 @@ from functions.shared.database import Database
 from functions.shared.http import Http
 from functions.shared.jobs import HandlerRegistry, Job, JobCancelled, JobContext, JobFailure
 from functions.shared.settings import Settings
-from tests.functions.shared.conftest import HeldClock
+from tests.support.clocks import HeldClock
 
 ROW = {
     "job_id": "7b7e7d5e-0000-4000-8000-000000000001",

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.shared.settings import InvalidSetting, MissingSetting, SettingError, load_settings
+from tests.support.processes import bare_environment
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 LOCAL = {
@@ -142,7 +143,7 @@ def test_whatever_stands_there_either_works_or_is_named(env: dict[str, str]) -> 
 
 
 def test_importing_needs_no_environment_and_no_network() -> None:
-    """Every module of functions is imported with an empty environment and with sockets taken away."""
+    """Every module of functions is imported without settings and with sockets taken away."""
     modules = [
         ".".join(file.relative_to(Path(__file__).parents[3]).with_suffix("").parts).removesuffix(".__init__")
         for file in (Path(__file__).parents[3] / "functions").rglob("*.py")
@@ -154,7 +155,6 @@ def test_importing_needs_no_environment_and_no_network() -> None:
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
         f"for name in {sorted(modules)!r}: importlib.import_module(name)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(__file__).parents[3], env={}, capture_output=True, text=True
-    )
+    command, environment = [sys.executable, "-c", script], bare_environment()
+    done = subprocess.run(command, cwd=Path(__file__).parents[3], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -2,54 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from functions.shared.canvas import oauth
 from functions.shared.canvas.transport import Counters, Transport
 from functions.shared.http import Http
 from tests.standins.canvas import CanvasStandIn
-
-
-class FakeTime:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        """Moves the clock."""
-        self.slept.append(seconds)
-        self.now += seconds
-
-    def monotonic(self) -> float:
-        """The time."""
-        return self.now
+from tests.support.clocks import HeldClock
 
 
 @pytest.fixture
-def canvas() -> Iterator[CanvasStandIn]:
-    with CanvasStandIn(seed=1) as stand_in:
-        yield stand_in
+def clock() -> HeldClock:
+    """A clock that stands still."""
+    return HeldClock()
 
 
 @pytest.fixture
-def http() -> Iterator[Http]:
-    client = Http(local=True)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def time() -> FakeTime:
-    return FakeTime()
-
-
-@pytest.fixture
-def transport(canvas: CanvasStandIn, http: Http, time: FakeTime) -> Transport:
-    return Transport(http, canvas.url, 10.0, Counters(), time.sleep, time.monotonic)
+def transport(canvas: CanvasStandIn, http: Http, clock: HeldClock) -> Transport:
+    return Transport(http, canvas.url, 10.0, Counters(), clock.sleep, clock.monotonic)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from functions.shared.canvas.transport import (
 )
 from functions.shared.http import Answer, Http
 from tests.standins.canvas import CanvasStandIn
+from tests.support.clocks import HeldClock
 
 COURSES = "/api/v1/courses"
 
@@ -68,52 +69,59 @@ def test_a_short_fault_is_retried(canvas: CanvasStandIn, transport: Transport, t
     ],
 )
 def test_a_lasting_fault_is_given_up_after_the_set_time(
-    canvas: CanvasStandIn, transport: Transport, token: str, time: Any, fault: dict[str, Any], error: type[Exception]
+    canvas: CanvasStandIn,
+    transport: Transport,
+    token: str,
+    clock: HeldClock,
+    fault: dict[str, Any],
+    error: type[Exception],
 ) -> None:
     canvas.world.add_fault(path="/courses", **fault)
     with pytest.raises(error) as caught:
         every(transport, token)
     assert type(caught.value) is error
-    assert 5 < time.now <= 10
+    assert 5 < sum(clock.slept) <= 10
     assert 4 < transport.counters.requests < 40
 
 
 def test_a_canvas_that_is_wholly_down_costs_the_give_up_time_a_few_times_only(
-    canvas: CanvasStandIn, transport: Transport, token: str, time: Any
+    canvas: CanvasStandIn, transport: Transport, token: str, clock: HeldClock
 ) -> None:
     canvas.world.add_fault(kind="status", path="/courses", status=503)
     for _ in range(40):
         with pytest.raises(CanvasUnavailable):
             every(transport, token)
-    assert time.now < 80
+    assert sum(clock.slept) < 80
 
 
-def test_nobody_listening_is_unavailable(http: Http, time: Any) -> None:
+def test_nobody_listening_is_unavailable(http: Http, clock: HeldClock) -> None:
     with CanvasStandIn() as gone:
         pass
-    transport = Transport(http, gone.url, 10.0, sleep=time.sleep, clock=time.monotonic)
+    transport = Transport(http, gone.url, 10.0, sleep=clock.sleep, clock=clock.monotonic)
     with pytest.raises(CanvasUnavailable):
         every(transport, "any")
 
 
 @pytest.mark.parametrize("status", [403, 429])
 def test_throttle_refusals_are_waited_out(
-    canvas: CanvasStandIn, transport: Transport, token: str, time: Any, status: int
+    canvas: CanvasStandIn, transport: Transport, token: str, clock: HeldClock, status: int
 ) -> None:
     canvas.world.switches.throttle_status = status
     canvas.world.add_fault(kind="throttle", path="/courses", times=9)
     assert every(transport, token, per_page="100")
     assert transport.counters.throttled == 9
-    assert len(time.slept) == 9
-    assert all(0.5 <= pause <= 5 for pause in time.slept)
-    assert time.now > 30, "waited for at least half a minute in all before any giving up"
+    assert len(clock.slept) == 9
+    assert all(0.5 <= pause <= 5 for pause in clock.slept)
+    assert sum(clock.slept) > 30, "waited for at least half a minute in all before any giving up"
 
 
-def test_throttling_without_end_is_given_up(canvas: CanvasStandIn, transport: Transport, token: str, time: Any) -> None:
+def test_throttling_without_end_is_given_up(
+    canvas: CanvasStandIn, transport: Transport, token: str, clock: HeldClock
+) -> None:
     canvas.world.add_fault(kind="throttle", path="/courses")
     with pytest.raises(CanvasUnavailable):
         every(transport, token)
-    assert MAX_THROTTLED_SECONDS <= time.now <= MAX_THROTTLED_SECONDS + 5
+    assert MAX_THROTTLED_SECONDS <= sum(clock.slept) <= MAX_THROTTLED_SECONDS + 5
 
 
 def test_a_full_bucket_refuses_and_leaks(canvas: CanvasStandIn, http: Http, token: str) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from functions.shared.clock import SystemClock
 from functions.shared.llm.client import ModelClient
-from functions.shared.llm.structured import _rungs
 from functions.shared.llm.usage import Budget
 from functions.shared.settings import Settings, load_settings
 from tests.standins.model import ModelStandIn
+from tests.support.clocks import SkippingClock
 
 BASE = {
     "APP_ENV": "local",
@@ -21,18 +20,11 @@ BASE = {
     "SUPABASE_SECRET_KEY": "sb_secret_test",
     "ENCRYPTION_KEYS": "1:" + base64.urlsafe_b64encode(bytes(32)).decode(),
     "OPENAI_API_KEY": "test",
-    "MODEL_READ_TIMEOUT_SECONDS": "1",
+    "MODEL_READ_TIMEOUT_SECONDS": "0.5",
     "MODEL_PRICES": '{"standin-normal": {"input": "1.25", "cached_input": "0.125", "output": 10}}',
 }
 
 MakeSettings = Callable[..., Settings]
-
-
-@pytest.fixture
-def model() -> Iterator[ModelStandIn]:
-    with ModelStandIn() as stand_in:
-        yield stand_in
-    _rungs.clear()
 
 
 @pytest.fixture
@@ -56,5 +48,5 @@ def client(settings: MakeSettings) -> ModelClient:
 @pytest.fixture
 def budget() -> Budget:
     """Three calls within five seconds."""
-    clock = SystemClock()
+    clock = SkippingClock()
     return Budget(clock, 3, clock.monotonic() + 5)

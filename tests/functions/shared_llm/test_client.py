@@ -15,6 +15,7 @@ from functions.shared.settings import load_settings
 from scripts.native.postgres import free_port
 from tests.functions.shared_llm.conftest import BASE, MakeSettings
 from tests.standins.model import ModelStandIn
+from tests.support.waiting import wait_until
 
 ASK = [{"role": "user", "content": "What drives photosynthesis in plants?"}]
 
@@ -153,10 +154,7 @@ def test_a_reader_that_stops_closes_the_connection_upstream(
     pieces = ModelClient(settings()).text(ASK, budget)
     assert next(pieces).startswith("word")
     pieces.close()
-    until = time.monotonic() + 5
-    while not model.hung_up and time.monotonic() < until:
-        time.sleep(0.05)
-    assert model.hung_up == 1
+    wait_until(lambda: model.hung_up == 1, 5)
 
 
 def test_a_provider_that_tells_no_usage_is_estimated(settings: MakeSettings, budget: Budget) -> None:

@@ -139,8 +139,8 @@ def test_ids_can_be_asked_for_as_text(http: httpx.Client) -> None:
 
 
 def test_the_bucket_fills_with_requests_in_flight(canvas: CanvasStandIn, http: httpx.Client) -> None:
-    canvas.world.switches.latency_seconds = 0.2
-    canvas.world.add_fault(kind="slow", seconds=0.3)
+    # three requests at once fill it, so that a busy machine that starts them one by one still has enough in flight
+    canvas.world.switches.latency_seconds, canvas.world.switches.high_water = 0.2, 120.0
 
     def one(_: int) -> int:
         return http.get("/api/v1/courses").status_code
@@ -150,7 +150,7 @@ def test_the_bucket_fills_with_requests_in_flight(canvas: CanvasStandIn, http: h
     assert set(statuses) == {200, 403}
     calm = http.get("/api/v1/courses")
     assert float(calm.headers["x-request-cost"]) > 0
-    assert float(calm.headers["x-rate-limit-remaining"]) > 300
+    assert float(calm.headers["x-rate-limit-remaining"]) > 60
 
 
 def test_other_reads(canvas: CanvasStandIn, http: httpx.Client) -> None:

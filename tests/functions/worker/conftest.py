@@ -15,7 +15,8 @@ from scripts.native.stack import Stack
 from tests.support import queue
 from tests.support.bad_line import BadLine
 from tests.support.job_handlers import TYPE
-from tests.support.workers import WorkerProcess, wait_until
+from tests.support.waiting import wait_until
+from tests.support.workers import WorkerProcess
 
 
 class Desk:

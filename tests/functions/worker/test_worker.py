@@ -19,7 +19,8 @@ from scripts.native.stack import Stack
 from tests.functions.worker.conftest import Desk, Hire
 from tests.support.bad_line import BadLine
 from tests.support.people import persona
-from tests.support.workers import statuses, wait_until
+from tests.support.waiting import wait_until
+from tests.support.workers import statuses
 
 
 def test_a_job_is_done_and_its_result_kept(desk: Desk, hire: Hire) -> None:

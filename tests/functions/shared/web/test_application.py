@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +29,9 @@ from functions.shared.web.openapi import PUBLIC
 from functions.shared.web.schemas import Request, UtcTime
 from scripts.native.keys import Keys
 from scripts.native.postgres import free_port
-from tests.functions.shared.conftest import HeldClock
+from tests.support.clocks import HeldClock
+from tests.support.processes import bare_environment
+from tests.support.waiting import listens, wait_until
 
 REPO = Path(__file__).parents[4]
 BASE = "/functions/v1"
@@ -375,6 +376,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     keys, port = Keys.fresh(), free_port()
     env = {
         "PATH": "/usr/bin:/bin",
+        **bare_environment(),
         "APP_ENV": "local",
         "SUPABASE_URL": f"http://127.0.0.1:{free_port()}",
         "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
@@ -388,12 +390,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=REPO, env=env, stdout=out, stderr=subprocess.STDOUT)
     try:
-        for _ in range(200):
-            try:
-                httpx.get(f"http://127.0.0.1:{port}{BASE}/healthz")
-                break
-            except httpx.TransportError:
-                time.sleep(0.05)
+        wait_until(lambda: listens(port))
         yield Served(f"http://127.0.0.1:{port}", keys)
     finally:
         process.terminate()
@@ -463,7 +460,7 @@ def test_a_broken_request_line_is_no_crash(served: Served) -> None:
 
 def test_a_missing_setting_stops_gunicorn_with_its_name(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gunicorn", "--config", "functions/gunicorn.conf.py", "functions.app:create_app()"]
-    env = {"PATH": "/usr/bin:/bin", "APP_ENV": "local", "SUPABASE_URL": ""}
+    env = {"PATH": "/usr/bin:/bin", "APP_ENV": "local", "SUPABASE_URL": "", **bare_environment()}
     done = subprocess.run(command, cwd=REPO, env=env, capture_output=True, text=True, timeout=30)
     assert done.returncode != 0
     assert done.stderr.strip() == "SUPABASE_URL is not set (see docs/environment.md)"

@@ -27,8 +27,9 @@ from functions.shared.web.application import create_service
 from functions.shared.web.callers import current_caller, require_administration
 from scripts.native.keys import Keys
 from scripts.native.stack import Stack
-from tests.functions.shared.conftest import Handler, HeldClock, Loopback, hang_up, reply
+from tests.functions.shared.conftest import Handler, Loopback, hang_up, reply
 from tests.support.canvas import sign_in, student
+from tests.support.clocks import HeldClock
 
 Claims = dict[str, Any]
 

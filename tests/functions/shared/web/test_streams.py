@@ -14,7 +14,7 @@ from functions.shared.settings import Settings
 from functions.shared.web.application import create_service
 from functions.shared.web.openapi import PUBLIC
 from functions.shared.web.streams import event_stream, tail
-from tests.functions.shared.conftest import HeldClock
+from tests.support.clocks import HeldClock
 
 STORED = [
     Event(1, {"type": "status", "status": "running"}),
