@@ -155,7 +155,7 @@ def test_the_log_never_holds_a_query_string_or_a_key(http: httpx.Client, stack: 
 
 
 class Upstream(BaseHTTPRequestHandler):
-    """A part behind the gateway that tells what it got and sends its answer in two halves."""
+    """A part behind the gateway that records its requests and sends its answer in two halves."""
 
     seen: ClassVar[dict[str, str]] = {}
     go_on: ClassVar[threading.Event] = threading.Event()
@@ -219,7 +219,7 @@ def test_bodies_stream_both_ways(lone_gateway: str) -> None:
         assert next(parts) == "got 3000000;", "the first half arrives while the second is not yet written"
         Upstream.go_on.set()
         assert "".join(parts) == "end"
-    assert Upstream.seen["x-forwarded-for"] == "127.0.0.1", "a caller cannot lend himself another address"
+    assert Upstream.seen["x-forwarded-for"] == "127.0.0.1", "callers cannot choose their address"
 
 
 @pytest.mark.parametrize("path", ["/rest/v1/profiles", "/auth/v1/health"])

@@ -1,4 +1,4 @@
-"""A line to the platform that misbehaves when told to: refuses, breaks, or loses the answers of calls carried out."""
+"""A connection to the platform with faults on demand: it refuses, breaks off, or loses answers of calls that ran."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class BadLine:
             request_queue_size = 128
 
             def handle_error(self, *_: Any) -> None:
-                """A killed worker's half-written request is no news."""
+                """A killed worker's unfinished request is expected."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"

@@ -99,7 +99,7 @@ def come_back(stack: Stack, authorize_url: str, login: str = "student1") -> dict
 
 
 def connect(stack: Stack, person: Student, connection_id: str, login: str = "student1") -> dict[str, Any]:
-    """The whole dance; the answer of ``complete``."""
+    """Start, consent and completion; the answer of ``complete``."""
     fragment = come_back(stack, start(person, connection_id), login)
     answer = person.functions.post("/canvas-oauth/complete", json=fragment)
     assert answer.status_code == 200, answer.text
@@ -111,7 +111,7 @@ def connect(stack: Stack, person: Student, connection_id: str, login: str = "stu
 
 @dataclass
 class Ended:
-    """What became of one run of the handler."""
+    """The outcome of one run of the handler."""
 
     result: Mapping[str, Any] | None
     failure: JobFailure | None

@@ -1,4 +1,4 @@
-"""State machines tried whole: every state a row may be born in, and every pair of states."""
+"""State machines tested completely: every initial state of a row, and every pair of states."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Connection = psycopg.Connection[Any]
 def outcomes(
     db: Connection, table: str, states: list[str], born: Callable[[str], Any], key: str = "id"
 ) -> tuple[set[str], set[str]]:
-    """What the database allows: the states a row may be born in, and the changes it lets pass, as ``from>to``.
+    """What the database allows: the initial states of a row, and the changes of state, as ``from>to``.
 
     ``born`` inserts a row in a state and returns its key. Staying in a state always passes and is not listed.
     """

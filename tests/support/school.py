@@ -1,4 +1,4 @@
-"""The seeded school as a test bed: its people, and one try of one cell of the access matrix in SQL."""
+"""The seeded school as a test bed: its people, and the outcome of one cell of the access matrix in SQL."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def clear(db: Connection) -> None:
         db.execute(f"delete from {table}".encode())
 
 
-# What an anonymous sign-in would have if somebody gave it to them: even that they must not see.
+# Rows of an anonymous sign-in, which only the service can make: even these they must not see.
 GUEST_ROWS = """
     insert into public.study_blocks (id, user_id, start_at, end_at)
     values (%(block)s, %(guest)s, now(), now() + interval '1 hour');
@@ -107,7 +107,7 @@ FORMER_ROLES = {
     "former_tutor": "tutor",
     "former_parent": "parent",
 }
-# Ties and rows of people who had a role: what they made stays, and must open nothing to them.
+# Ties and rows of people who have lost their role: the rows stay, and must give these people no rights.
 FORMER_ROWS = """
     insert into public.tutor_student_assignments (tutor_id, student_id) values (%(former_tutor)s, %(student)s);
     insert into public.guardianships (id, parent_id, student_id) values (%(care)s, %(former_parent)s, %(student)s);

@@ -52,7 +52,7 @@ def item(db: Connection, subject_id: uuid.UUID, **columns: Any) -> uuid.UUID:
 
 
 def practice(db: Connection, student: uuid.UUID, bank_item_id: uuid.UUID, **columns: Any) -> uuid.UUID:
-    """A bank item put to a student."""
+    """A bank item given to a student."""
     return insert(db, "public.practice_assignments", {"student_id": student, "bank_item_id": bank_item_id}, columns)
 
 

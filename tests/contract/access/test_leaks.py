@@ -1,4 +1,4 @@
-"""Nothing a client can put into a request shows him what is not his: headers, columns, embedding, counts, ranges."""
+"""Nothing a client can put into a request shows hidden rows: headers, columns, embedding, counts, ranges."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRETS = {
     "Ask, never tell.": STRANGERS,
     "How do I make the error estimate clear?": ("anon", "guest", "student", "tutor_one", "parent_revoked"),
 }
-# a row both students share is nobody's secret
+# a row that both students may see is no leak
 PRIVATE_ROWS = [
     (relation.name, row)
     for relation in MATRIX.relations.values()
@@ -37,7 +37,7 @@ def _nothing_stays(rest_school: RestSchool) -> Iterator[None]:
 
 
 def foreign_ids(school: RestSchool) -> set[str]:
-    """The other student's id and the ids of his rows."""
+    """The other student's id and the ids of the other student's rows."""
     ids = {school.people["other_student"]}
     for _, row in PRIVATE_ROWS:
         ids |= {access.seed_id(value[1:]) for value in row.key.values() if re.fullmatch(r"#\d{6}", value)}
@@ -46,7 +46,7 @@ def foreign_ids(school: RestSchool) -> set[str]:
 
 
 def leaks(school: RestSchool, person: str, response: httpx.Response) -> list[str]:
-    """What an answer shows that this person must not see; Content-Location only repeats the question."""
+    """What an answer shows that this person must not see; Content-Location only repeats the request."""
     headers = (f"{name}: {value}" for name, value in response.headers.items() if name != "content-location")
     text = " ".join([response.text, *headers])
     return [canary for canary in foreign_ids(school) if canary in text] + [
@@ -116,7 +116,7 @@ def test_embedding_follows_the_policies_of_both_sides(rest_school: RestSchool, p
     def ask(way: tuple[str, str]) -> None:
         table, select = way
         response = rest_school.request(person, "GET", table, params={"select": select})
-        # 403: nothing of that table is his; 400: PostgREST sees no way between the two
+        # 403: the person has no right to that table; 400: PostgREST finds no relation between the two
         assert response.status_code in (200, 400, 403), response.text
         assert leaks(rest_school, person, response) == [], f"{table}?select={select}"
 
@@ -126,7 +126,7 @@ def test_embedding_follows_the_policies_of_both_sides(rest_school: RestSchool, p
 
 
 def test_embedding_two_steps_away(rest_school: RestSchool) -> None:
-    """From a row one may see, over somebody both know, to what one may not see."""
+    """From a visible row, through a person whom both know, to a hidden row."""
     for person, path, select in (
         ("student", "subjects", "*,goals(*,profiles!goals_student_id_fkey(*,user_settings(*),user_stats(*)))"),
         ("student", "subjects", "*,practice_bank_items(*,practice_bank_answers(*),practice_assignments(*))"),

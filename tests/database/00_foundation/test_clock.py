@@ -1,4 +1,4 @@
-"""Time and chance can be stopped by tests and by nobody who comes through the API."""
+"""Tests can stop time and chance; nobody can over the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is created later must come out shut, whatever defaults the platform once had."""
+"""What is created later has no rights for others, whatever defaults the platform once had."""
 
 from __future__ import annotations
 

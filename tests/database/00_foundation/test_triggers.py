@@ -1,4 +1,4 @@
-"""The trigger functions every domain builds on, tried on tables of their own."""
+"""The trigger functions that several rooms share, on tables made for the tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Connection = psycopg.Connection[Any]
 
 @pytest.fixture
 def light(db: Connection) -> Connection:
-    """A traffic light: born red, red to green, green to red, never yellow."""
+    """A traffic light: begins red, goes from red to green and from green to red, never to yellow."""
     db.execute("""
         create type public.probe_colour as enum ('red', 'green', 'yellow');
         create table public.probe_lights (id int primary key, status public.probe_colour, note text);
@@ -79,7 +79,7 @@ def test_updated_at_is_the_databases(db: Connection) -> None:
 
 @pytest.fixture
 def lessons(db: Connection) -> Connection:
-    """A table that wants a tutor and a student, is audited, and owns two stored files."""
+    """A table that requires a tutor and a student, is audited, and owns two stored files."""
     db.execute("""
         create table public.probe_lessons (
             id uuid primary key default gen_random_uuid(), tutor_id uuid, student_id uuid, room text, secret text,
@@ -102,7 +102,7 @@ def test_roles_are_checked_for_changed_columns_that_are_not_null(lessons: Connec
     lessons.execute(insert, (None, student))
     assert "tutor_id must be a tutor" in refused(lessons, "23514", insert, (other, student))
     assert "student_id must be a student" in refused(lessons, "23514", insert, (tutor, tutor))
-    # the student becomes a teacher; the tutor leaving must not test him again
+    # the student becomes a teacher; clearing the tutor must not check the student's role again
     lessons.execute("update public.profiles set role = 'teacher' where user_id = %s", (student,))
     lessons.execute("update public.probe_lessons set tutor_id = null, student_id = student_id")
     refused(lessons, "23514", "update public.probe_lessons set student_id = %s", (tutor,))

@@ -1,4 +1,4 @@
-"""Identities at providers we no longer sign in with."""
+"""Identities at providers that nobody signs in with any more."""
 
 from __future__ import annotations
 

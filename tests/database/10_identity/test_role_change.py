@@ -1,4 +1,4 @@
-"""What hangs on a role ends with it."""
+"""A change of role ends the assignments and guardianships of the old one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens, client secrets and authorization states: kept from everybody, used once, written by one."""
+"""Tokens, client secrets and authorization states: hidden from everybody, used once, written by one process."""
 
 from __future__ import annotations
 

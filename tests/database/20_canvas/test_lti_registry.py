@@ -1,4 +1,4 @@
-"""The registry of LTI platforms, and what hangs on it."""
+"""The registry of LTI platforms, and the rows that belong to it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_bad_arguments(db: Connection) -> None:
 
 
 def launched(db: Connection) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID]:
-    """A person who launched: his account, the platform and the launch."""
+    """A person who launched: the account, the platform and the launch."""
     platform, _, deployment = registered(db)
     person = persona(db, "teacher")
     identity = rows.insert(

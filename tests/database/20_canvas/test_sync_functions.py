@@ -1,4 +1,4 @@
-"""What sync writes in one go, seen from SQL: refusals, and that repeating changes nothing."""
+"""The functions that sync writes with: what they refuse, and that repeating a call changes nothing."""
 
 from __future__ import annotations
 

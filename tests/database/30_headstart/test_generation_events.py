@@ -1,4 +1,4 @@
-"""The text of a model as it comes: numbered without gaps, one writer at a time, read from anywhere."""
+"""The text of a model as it is written: numbered without gaps, one writer at a time, readable from any number."""
 
 from __future__ import annotations
 

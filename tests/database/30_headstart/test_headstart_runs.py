@@ -41,7 +41,7 @@ class Student:
         return run, job, created
 
     def running(self) -> uuid.UUID:
-        """A run that a worker took up."""
+        """A run that a worker has begun."""
         run = self.start()[0]
         self.db.execute(RUNNING, (run,))
         return run

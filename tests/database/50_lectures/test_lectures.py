@@ -35,7 +35,7 @@ def follow(db: Connection, person: uuid.UUID, lecture: uuid.UUID) -> None:
 
 
 def stored(db: Connection, lecture: uuid.UUID) -> tuple[str, str]:
-    """Carries a lecture to downloading with both files written; their keys."""
+    """Brings a lecture to downloading with both files written; their keys."""
     audio, transcript = f"audio/{lecture}.m4a", f"transcripts/{lecture}.json"
     db.execute("update public.lectures set status = 'downloading' where id = %s", (lecture,))
     db.execute(

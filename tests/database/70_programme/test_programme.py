@@ -1,4 +1,4 @@
-"""Weeks and what hangs below them."""
+"""Weeks and the rows that belong to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ratings: fixed points, bounds, bad input, and no lost update."""
+"""Elo ratings: known values, bounds, bad input, and no lost update."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_completing_twice_rates_once(db: Connection) -> None:
 
 
 def list_index(db: Connection, name: str) -> int:
-    """The place of a column of practice_assignments in its row."""
+    """The position of a column of practice_assignments in its row."""
     rows = db.execute(
         """select attname from pg_attribute where attrelid = 'public.practice_assignments'::regclass and attnum > 0
            and not attisdropped order by attnum"""

@@ -1,4 +1,4 @@
-"""Corrections by tutors: who may, what is taken, what is kept."""
+"""Corrections by tutors: who may make them, what they accept, what they keep."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CALL = "select id from public.apply_override(%s, %s, %s, %s, %s)"
 
 @dataclass
 class Desk:
-    """A tutor of one subject, his student, and how he corrects."""
+    """A tutor of one subject, the tutor's student, and how the tutor corrects."""
 
     db: Connection
     tutor: uuid.UUID

@@ -1,4 +1,4 @@
-"""What Stripe tells us, in whatever order it arrives."""
+"""Events of Stripe, in whatever order they arrive."""
 
 from __future__ import annotations
 
@@ -141,11 +141,11 @@ def test_a_scheduled_end_shows_however_it_is_told(stripe: Stripe, changes: dict[
 @pytest.mark.parametrize(
     ("events", "outcomes", "final"),
     [
-        # created{incomplete} after updated{active} locks nobody out
+        # created{incomplete} after updated{active} does not end a paid subscription
         ([(5, "active"), (4, "incomplete")], ["applied", "stale"], "active"),
         # in one second the later to arrive wins
         ([(5, "incomplete"), (5, "active")], ["applied", "applied"], "active"),
-        # a late update revives nothing, whatever its time
+        # a late update does not revive a final state, whatever its time
         ([(5, "canceled"), (5, "active")], ["applied", "stale"], "canceled"),
         ([(5, "canceled"), (9, "active")], ["applied", "stale"], "canceled"),
         ([(5, "incomplete_expired"), (9, "active")], ["applied", "stale"], "incomplete_expired"),
@@ -173,7 +173,7 @@ def test_an_unknown_customer_waits_for_the_checkout_that_names_him(stripe: Strip
     assert (stripe.row()["status"], stripe.row()["user_id"]) == ("active", str(stripe.user))
     waiting = "select count(*) from public.payment_events where not processed and stripe_event_id like %s"
     assert one(stripe.db, waiting, (f"evt_{stripe.mark}%",)) == 0
-    # a later subscription of the customer is his as well
+    # a later subscription of the customer belongs to the same person
     stripe.sub = f"sub_{stripe.mark}_2"
     assert stripe.subscription(3, "active", metadata={}) == "applied"
 

@@ -1,4 +1,4 @@
-"""The audit log, the outbox of files, kept answers, rate limits, agents."""
+"""The audit log, the outbox of files, stored answers, rate limits, agents."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_same_question_gets_the_same_answer(db: Connection) -> None:
         db.execute(FINISH, (*mine, 202, Jsonb({"job_id": "1"})))
         assert db.execute(BEGIN, (*mine, "h")).fetchone() == ("replay", 202, {"job_id": "1"})
         assert db.execute(BEGIN, (*mine, "other")).fetchone() == ("mismatch", None, None)
-        # what is remembered stands
+        # a stored answer does not change
         db.execute(FINISH, (*mine, 500, Jsonb({})))
         db.execute(FINISH, (*mine, None, None))
         assert db.execute(BEGIN, (*mine, "h")).fetchone() == ("replay", 202, {"job_id": "1"})

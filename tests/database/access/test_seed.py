@@ -33,7 +33,7 @@ def test_loading_twice_changes_nothing(school: School) -> None:
 
 
 def test_accounts_are_as_auth_reads_them(school: School) -> None:
-    """Auth cannot read a null where it keeps a token, and finds a person by his identity."""
+    """Auth cannot read a null where it stores a token, and finds a person by their identity."""
     broken = school.db.execute(
         "select email from auth.users where email like '%@headstart.test' and (confirmation_token is null "
         "or recovery_token is null or email_change is null or email_change_token_new is null "

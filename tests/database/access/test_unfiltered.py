@@ -70,7 +70,7 @@ def test_a_write_without_a_condition_stays_within_sight(school: School, name: st
                 written = reached(school, write)
                 said = f"{author}: {write.statement.as_string()}"
                 if isinstance(written, str):
-                    # rows that the author may not write are passed over, they do not spoil those he may
+                    # rows that the author may not write are skipped; the others are written all the same
                     assert written != "!" or author not in write.authors, f"{said} is refused"
                     continue
                 row = school.db.execute(count).fetchone()

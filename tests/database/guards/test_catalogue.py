@@ -132,7 +132,7 @@ GUARDS = [
         "alter policy select_own on public.weeks using (((select auth.jwt()) ->> 'user_role') = 'admin')",
     ),
     Guard(
-        "rights never come from user_metadata, which a person writes himself",
+        "rights never come from user_metadata, which people write themselves",
         f"select polrelid::regclass, polname from {POLICIES} as p where using_text || check_text ~ 'user_metadata'",
         "alter policy select_own on public.weeks using (((select auth.jwt()) -> 'user_metadata') is null)",
     ),
@@ -362,7 +362,7 @@ GUARDS = [
         "alter view public.v_student_progress reset (security_invoker)",
     ),
     Guard(
-        "no materialized view, foreign table or view in reach of clients: they know no policies",
+        "no materialized view or foreign table is visible to clients: they have no policies",
         "select oid::regclass from pg_class where relnamespace = 'public'::regnamespace and relkind in ('m', 'f')",
         "create materialized view public.probe as select * from public.goals",
     ),

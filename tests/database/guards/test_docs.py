@@ -1,4 +1,4 @@
-"""The generated pages say what the design says now."""
+"""The generated pages match the design."""
 
 from __future__ import annotations
 

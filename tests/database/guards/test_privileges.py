@@ -1,4 +1,4 @@
-"""The exact privilege manifest, and a probe: what a migration creates without a word about rights is the owner's."""
+"""The exact privilege manifest, and a probe: what a migration creates without grants belongs to the owner alone."""
 
 from __future__ import annotations
 
