@@ -1,4 +1,4 @@
-"""Which rows of a student a tutor and a parent reach, and when that begins and ends."""
+"""Which rows of a student a tutor and a parent see, and when that begins and ends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class School:
     def seen(self, table: str, reader: uuid.UUID) -> set[str]:
         """The subjects of the student's rows that a reader gets; every other row would show as ``foreign``.
 
-        Whichever database role his token names, they are the same.
+        They are the same whichever database role the reader's token names.
         """
         names = {self.maths: "maths", self.art: "art", None: "none"}
         got = []
@@ -93,7 +93,7 @@ def test_a_tutor_in_all_subjects_sees_every_row(school: School, table: str) -> N
 def test_a_tutor_of_one_subject_sees_its_rows_alone(school: School, table: str) -> None:
     tutor = persona(school.db, "tutor")
     assign(school.db, tutor, school.student, school.maths)
-    # the other subject with another student gives nothing here
+    # tutoring another student in the other subject gives no right here
     assign(school.db, tutor, persona(school.db), school.art)
     assert school.seen(table, tutor) == {"maths"}
 
@@ -106,7 +106,7 @@ def test_one_subject_here_and_all_there_do_not_mix(school: School, table: str) -
     fill(school.db, elsewhere, school.art)
     assign(school.db, tutor, elsewhere)
     assert school.seen(table, tutor) == {"maths", "foreign"}
-    # all subjects beside one of them count for more
+    # an assignment for all subjects counts beside one for a single subject
     assign(school.db, tutor, school.student)
     assert school.seen(table, tutor) == everything(table) | {"foreign"}
 
@@ -162,7 +162,7 @@ def test_a_pause_the_end_and_a_lost_role_end_it_at_once(school: School, one_subj
         school.db.execute("update public.tutor_student_assignments set status = %s where id = %s", (state, made))
         assert bool(school.seen("tutoring_sessions", tutor)) is sees
         assert bool(school.seen("goals", tutor)) is sees
-    # whatever the table says, without the role it gives nothing
+    # without the role, an assignment gives no right
     school.db.execute("alter table public.profiles disable trigger trg_profiles_role")
     school.db.execute("update public.profiles set role = 'student' where user_id = %s", (tutor,))
     assert school.seen("goals", tutor) == school.seen("summaries", tutor) == set()
@@ -171,13 +171,13 @@ def test_a_pause_the_end_and_a_lost_role_end_it_at_once(school: School, one_subj
 def test_a_paused_tutor_sees_who_his_student_is_and_the_student_him(school: School) -> None:
     tutor = persona(school.db, "tutor")
     assign(school.db, tutor, school.student, status="paused")
-    card = "select count(*) from public.profiles where user_id = %s"
+    profile = "select count(*) from public.profiles where user_id = %s"
     with act_as(school.db, tutor):
-        assert one(school.db, card, (school.student,)) == 1
+        assert one(school.db, profile, (school.student,)) == 1
     with act_as(school.db, school.student):
-        assert one(school.db, card, (tutor,)) == 1
+        assert one(school.db, profile, (tutor,)) == 1
     with act_as(school.db, persona(school.db)):
-        assert one(school.db, card, (tutor,)) == one(school.db, card, (school.student,)) == 0
+        assert one(school.db, profile, (tutor,)) == one(school.db, profile, (school.student,)) == 0
 
 
 def test_questions_are_for_the_student_his_whole_tutor_and_the_one_they_were_handed_to(db: Connection) -> None:
@@ -386,7 +386,7 @@ def test_sessions_need_a_tutor_and_a_student_but_forget_a_tutor_who_went(db: Con
     made = session(db, student, tutor_id=tutor)
     refused(db, "23514", "update public.tutoring_sessions set tutor_id = %s where id = %s", (persona(db), made))
     refused(db, "23514", "update public.tutoring_sessions set duration_minutes = 0 where id = %s", (made,))
-    # the student's role has changed since: the departing tutor must not test it again
+    # the student's role has changed since: clearing the tutor must not check it again
     db.execute("update public.profiles set role = 'teacher' where user_id = %s", (student,))
     db.execute("delete from auth.users where id = %s", (tutor,))
     assert column(db, "tutoring_sessions", "tutor_id is null", made)

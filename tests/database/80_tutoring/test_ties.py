@@ -1,4 +1,4 @@
-"""When the tie between a tutor and a student, or a parent and a child, begins and ends: rows, cards and writes alike.
+"""When the tie between a tutor and a student, or a parent and a child, begins and ends, for rows, profiles and writes.
 
 Each case is one tie on one day. Whatever a policy or a function asks about the tie, it has to ask all of it: the state,
 both dates, both people, and the role the account still has.
@@ -29,7 +29,7 @@ PERSON = {"user_stats": "user_id"}  # the column that names the student, where i
 
 @dataclass(frozen=True)
 class Tie:
-    """An assignment of a tutor on 10 March 2030; ``rows``: he sees and writes, ``card``: both see who the other is."""
+    """An assignment on 10 March 2030. ``rows``: the tutor sees and writes; ``profile``: each sees the other's profile."""
 
     name: str
     status: str = "active"
@@ -37,16 +37,16 @@ class Tie:
     end: str | None = None
     is_tutor: bool = True
     rows: bool = False
-    card: bool = False
+    profile: bool = False
 
 
 TIES = [
-    Tie("without dates", rows=True, card=True),
-    Tie("from today", start="2030-03-10", rows=True, card=True),
-    Tie("until today", end="2030-03-10", rows=True, card=True),
+    Tie("without dates", rows=True, profile=True),
+    Tie("from today", start="2030-03-10", rows=True, profile=True),
+    Tie("until today", end="2030-03-10", rows=True, profile=True),
     Tie("from tomorrow", start="2030-03-11"),
     Tie("until yesterday", end="2030-03-09"),
-    Tie("paused", "paused", card=True),
+    Tie("paused", "paused", profile=True),
     Tie("paused until yesterday", "paused", end="2030-03-09"),
     Tie("paused from tomorrow", "paused", start="2030-03-11"),
     Tie("completed", "completed"),
@@ -56,7 +56,7 @@ TIES = [
 
 @dataclass
 class Pair:
-    """A tutor, his student with rows in every table, and the roles the tutor's requests may run as."""
+    """A tutor, the tutor's student with rows in every table, and the roles the tutor's requests may run as."""
 
     db: Connection
     tutor: uuid.UUID
@@ -82,13 +82,13 @@ def token_role(db: Connection, person: uuid.UUID) -> str:
 
 
 def give_up_role(db: Connection, person: uuid.UUID) -> None:
-    """The account becomes a student's while its ties stay, which the product itself never lets happen."""
+    """The account gets the role student and keeps its ties, which the product itself never allows."""
     db.execute("alter table public.profiles disable trigger trg_profiles_role")
     db.execute("update public.profiles set role = 'student' where user_id = %s", (person,))
 
 
 def pair(db: Connection, tie: Tie, *, one_subject: bool) -> Pair:
-    """The two, tied; another student of the tutor and another tutor of the student stand beside them."""
+    """A tutor and a student with this tie, another student of the tutor, and another tutor of the student."""
     freeze(db, TODAY)
     tutor, student, maths = persona(db, "tutor"), persona(db), subject(db)
     assign(db, tutor, persona(db), maths if one_subject else None)
@@ -108,7 +108,7 @@ def pair(db: Connection, tie: Tie, *, one_subject: bool) -> Pair:
     ai_practice(db, student, subject_id=maths)
     insert(db, "public.student_ratings", {"student_id": student, "subject_id": maths})
     db.execute("insert into public.student_subjects (student_id, subject_id) values (%s, %s)", (student, maths))
-    # what a tutor of one subject has to do with beyond it: handed to him, written by him
+    # rows that a tutor of one subject sees beyond it: what was escalated to the tutor, and the tutor's own corrections
     asked = question(db, student, escalated_to_tutor_id=tutor if one_subject else None)
     written = {"student_id": student, "override_type": "summary", "action": "edited", "summary_id": corrected}
     insert(db, "public.overrides", written, {"tutor_id": tutor if one_subject else None})
@@ -132,7 +132,7 @@ def seen(db: Connection, reader: uuid.UUID, role: str, student: uuid.UUID) -> se
     return found
 
 
-def sees_card(db: Connection, reader: uuid.UUID, person: uuid.UUID, role: str = "authenticated") -> bool:
+def sees_profile(db: Connection, reader: uuid.UUID, person: uuid.UUID, role: str = "authenticated") -> bool:
     """Whether a reader gets a person's profile."""
     with act_as(db, reader, role):
         return db.execute("select from public.profiles where user_id = %s", (person,)).rowcount == 1
@@ -171,10 +171,10 @@ def test_a_tutor_writes_while_he_tutors(db: Connection, tie: Tie, one_subject: b
 def test_tutor_and_student_see_who_the_other_is(db: Connection, tie: Tie) -> None:
     made = pair(db, tie, one_subject=False)
     for role in made.roles:
-        assert sees_card(db, made.tutor, made.student, role) is tie.card
-    assert sees_card(db, made.student, made.tutor) is tie.card
-    assert not sees_card(db, persona(db), made.tutor)
-    assert not sees_card(db, persona(db, "tutor"), made.student)
+        assert sees_profile(db, made.tutor, made.student, role) is tie.profile
+    assert sees_profile(db, made.student, made.tutor) is tie.profile
+    assert not sees_profile(db, persona(db), made.tutor)
+    assert not sees_profile(db, persona(db, "tutor"), made.student)
 
 
 @pytest.mark.parametrize("tie", TIES, ids=lambda tie: tie.name)
@@ -183,8 +183,8 @@ def test_a_parent_sees_who_tutors_the_child(db: Connection, tie: Tie) -> None:
     parent, stranger = persona(db, "parent"), persona(db, "parent")
     consent(db, parent, made.student)
     consent(db, stranger, persona(db))
-    assert sees_card(db, parent, made.tutor) is tie.card
-    assert not sees_card(db, stranger, made.tutor)
+    assert sees_profile(db, parent, made.tutor) is tie.profile
+    assert not sees_profile(db, stranger, made.tutor)
 
 
 def consent(db: Connection, parent: uuid.UUID, child: uuid.UUID, valid_until: str | None = None) -> uuid.UUID:
@@ -214,7 +214,7 @@ def test_parent_and_child_see_each_other_while_consent_lasts(
 ) -> None:
     freeze(db, TODAY)
     parent, child = persona(db, "parent"), persona(db)
-    # whoever has a child, or a parent, of his own has nothing to do with these two
+    # people with a child, or a parent, of their own have no tie to these two
     other_parent, other_child = persona(db, "parent"), persona(db)
     consent(db, other_parent, other_child)
     goal(db, child)
@@ -227,12 +227,12 @@ def test_parent_and_child_see_each_other_while_consent_lasts(
             db.execute("update public.guardianships set status = 'revoked' where id = %s", (made,))
     if not is_parent:
         give_up_role(db, parent)
-    assert sees_card(db, parent, child) is sees_card(db, child, parent) is counts
+    assert sees_profile(db, parent, child) is sees_profile(db, child, parent) is counts
     assert ("goals" in seen(db, parent, "authenticated", child)) is counts
     with act_as(db, parent):
         assert one(db, "select count(*) from public.tutor_student_assignments") == int(counts)
     for stranger, person in ((other_parent, child), (other_child, parent), (parent, other_child)):
-        assert not sees_card(db, stranger, person)
+        assert not sees_profile(db, stranger, person)
     assert seen(db, other_parent, "authenticated", child) == set()
     # the answer about one student, for functions
     for reader, student, answer in (
