@@ -29,7 +29,7 @@ PERSON = {"user_stats": "user_id"}  # the column that names the student, where i
 
 @dataclass(frozen=True)
 class Tie:
-    """An assignment on 10 March 2030. ``rows``: the tutor sees and writes; ``profile``: both see each other's profile."""
+    """An assignment on 10 March 2030; ``rows``: the tutor sees and writes, ``profile``: each sees the other."""
 
     name: str
     status: str = "active"
