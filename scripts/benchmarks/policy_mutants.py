@@ -24,7 +24,8 @@ import psycopg
 from scripts.benchmarks._mutant_judge import TEMPLATE, Verdict, work
 from scripts.benchmarks._mutants import HARMLESS, Mutant, mutants
 from scripts.native import schema
-from scripts.native.stack import AUTH_SCHEMA, Options, Stack
+from scripts.native.auth import AUTH_SCHEMA
+from scripts.native.stack import Options, Stack
 
 WANTED_SHARE = 0.95
 PROCESSES = 2

@@ -1,4 +1,4 @@
-"""The commands around the stack: ``run``, ``dev`` and the demo's frame. ./scripts/stack and ./scripts/dev call it."""
+"""The commands around the stack: ``./scripts/stack run`` and ``./scripts/dev``."""
 
 from __future__ import annotations
 
@@ -10,32 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 
-from scripts.native import paths, postgres
+from scripts.native import arguments, leftovers, outside, paths, ports, postgres, school
+from scripts.native.home import Home
+from scripts.native.keys import Keys
+from scripts.native.outside import NoPlaceFound
 from scripts.native.postgres import PostgresFailed
-from scripts.native.processes import PartFailed
-from scripts.native.stack import Options, SetUpFailed, Stack
+from scripts.native.processes import PartFailed, Watchdog
+from scripts.native.programs import SetUpFailed
+from scripts.native.stack import Options, Stack
 
-PARTS = ("functions", "worker", "model")
-DEV_GATEWAY_PORT, DEV_POSTGRES_PORT = 54321, 54322
-
-
-def pair(text: str) -> tuple[str, str]:
-    """``NAME=VALUE`` taken apart."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
-
-
-def parts(text: str) -> frozenset[str]:
-    """A comma-separated list of parts to leave out."""
-    names = frozenset(filter(None, text.split(",")))
-    if names - set(PARTS):
-        raise argparse.ArgumentTypeError(f"unknown part in {text!r}; known: {', '.join(PARTS)}")
-    return names
+DEV_PORT = 54321
+FAILURES = (PartFailed, PostgresFailed, SetUpFailed, NoPlaceFound)
 
 
 @contextlib.contextmanager
@@ -53,17 +40,17 @@ def ending_in_good_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(given: argparse.Namespace) -> int:
     """A fresh stack, a command against it, everything gone; the command's exit status."""
+    arguments.check_command(given.command[0])
     options = Options(
-        without=arguments.without,
-        settings=dict(arguments.set),
-        postgres=dict(arguments.postgres),
-        quiet=arguments.quiet,
+        without=given.without,
+        settings=dict(given.set),
+        postgres=dict(given.postgres),
+        quiet=given.quiet,
     )
     with Stack(options) as stack:
-        command = arguments.command or ["true"]
-        process = subprocess.Popen(command, env={**os.environ, **stack.exports()})
+        process = subprocess.Popen(given.command, env={**os.environ, **stack.exports()})
         stack.watchdog.watch_tree(process.pid)
         try:
             code = process.wait()
@@ -81,45 +68,48 @@ def run(arguments: argparse.Namespace) -> int:
         return code if code >= 0 else 128 - code
 
 
-def port_or_free(port: int) -> int:
-    """The well-known port when nobody has it, else a free one."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return postgres.free_port()
-    return port
+def tell(text: str) -> None:
+    """One line of what dev found before its stack starts."""
+    print(f"headstart: {text}", file=sys.stderr, flush=True)
 
 
-def dev(arguments: argparse.Namespace) -> int:
+def dev(given: argparse.Namespace) -> int:
     """The stack in the foreground, with seed data and a database that stays; Ctrl-C stops everything."""
-    if arguments.supabase:
-        return dev_against_supabase()
-    data = arguments.home.resolve() / "data"
-    if arguments.fresh:
-        postgres.remove_data(data)
-    first = not (postgres.data_home(data) / "PG_VERSION").exists()
-    options = Options(
-        settings=dict(arguments.set),
-        data=data,
-        gateway_port=port_or_free(DEV_GATEWAY_PORT),
-        postgres_port=port_or_free(DEV_POSTGRES_PORT),
-    )
-    with Stack(options) as stack:
-        seed = paths.REPO / "supabase" / "seed.sql"
-        if first and seed.exists():
-            stack.server.psql(seed)
-            stack.say("seed.sql is loaded")
-        for name, value in stack.exports().items():
-            print(f"{name}={value}")
-        print(
-            f"OpenAPI page: {stack.functions_url}/docs\nCtrl-C stops everything; the database stays in {data}",
-            flush=True,
+    if given.supabase:
+        return dev_against_supabase(given)
+    with Home(given.home) as home:
+        if given.fresh:
+            home.forget()
+        home.check()
+        names = ("the one origin", "PostgreSQL", "the Canvas stand-in")
+        if given.port:
+            gateway, database, canvas = (ports.chosen(given.port + n, name) for n, name in enumerate(names))
+        else:
+            gateway, database, canvas = (ports.preferred(DEV_PORT + n, name, tell) for n, name in enumerate(names))
+        if home.is_made and home.seed_is_stale():
+            tell("supabase/seed.sql has changed since this database was made; --fresh makes one with the new seed")
+        options = Options(
+            settings=dict(given.set),
+            home=home,
+            keys=Keys.kept(paths.STATE / "keys.json"),
+            dotenv=True,
+            reload=given.reload,
+            gateway_port=gateway,
+            postgres_port=database,
         )
-        return watch(stack)
+        with contextlib.ExitStack() as running:
+            stack = running.enter_context(Stack(options))
+            home.tell_owner(f"process {os.getpid()}, which serves at {stack.url}")
+            running.enter_context(school.canvas(stack, canvas))
+            for name, value in stack.exports().items():
+                print(f"{name}={value}")
+            print(school.accounts(stack.db_url))
+            print(
+                f"OpenAPI page: {stack.functions_url}/docs\n"
+                f"Ctrl-C stops everything; the database stays in {home.data.parent}",
+                flush=True,
+            )
+            return watch(stack)
 
 
 def watch(stack: Stack) -> int:
@@ -131,64 +121,56 @@ def watch(stack: Stack) -> int:
         time.sleep(0.5)
 
 
-def dev_against_supabase() -> int:
+def dev_against_supabase(given: argparse.Namespace) -> int:
     """Functions and worker alone, against the project that .env or the environment names (hosted or in Docker)."""
-    from functions.shared.settings import load_settings
+    from functions.shared.settings import SettingError, load_settings
 
-    load_settings()  # a missing setting stops here, with its name
-    bind = f"127.0.0.1:{os.environ.get('PORT', '8000')}"
-    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "functions/gunicorn.conf.py", "--bind", bind]
-    commands: list[Sequence[str]] = [
-        [*gunicorn, "functions.app:create_app()"],
-        [sys.executable, "-m", "functions.worker"],
-    ]
-    running = [subprocess.Popen(command, cwd=paths.REPO) for command in commands]
-    print(f"functions serve at http://{bind}/functions/v1; Ctrl-C stops functions and worker", flush=True)
+    arguments.check_settings()
     try:
-        while all(process.poll() is None for process in running):
-            time.sleep(0.5)
-        return 1
-    finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait(15)
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    top = argparse.ArgumentParser(prog="./scripts/stack", description=__doc__)
-    verbs = top.add_subparsers(required=True)
-    one = verbs.add_parser("run", help="a fresh, throw-away stack; runs CMD against it and exits with its status")
-    one.add_argument(
-        "--set", type=pair, action="append", default=[], metavar="K=V", help="setting of functions, worker"
-    )
-    one.add_argument("--postgres", type=pair, action="append", default=[], metavar="K=V", help="server setting")
-    one.add_argument("--without", type=parts, default=frozenset(), help="parts to leave out, of " + ",".join(PARTS))
-    one.add_argument("--quiet", action="store_true", help="no progress lines")
-    one.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...")
-    one.set_defaults(act=run)
-    two = verbs.add_parser("dev", help="the stack in the foreground for a front-end developer")
-    two.add_argument(
-        "--set", type=pair, action="append", default=[], metavar="K=V", help="setting of functions, worker"
-    )
-    home = paths.STATE / "dev"
-    two.add_argument("--home", type=Path, default=home, help="where the database and the keys stay")
-    two.add_argument("--fresh", action="store_true", help="forget the database that an earlier dev left")
-    two.add_argument("--supabase", action="store_true", help="functions and worker only, against the project in .env")
-    two.set_defaults(act=dev)
-    return top
+        settings = load_settings()
+    except SettingError as error:
+        raise SetUpFailed(str(error)) from None
+    bind = f"127.0.0.1:{ports.chosen(given.port or settings.port, 'the functions')}"
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "functions/gunicorn.conf.py", "--bind", bind]
+    commands: dict[str, Sequence[str]] = {
+        "functions": [*gunicorn, *(["--reload"] if given.reload else []), "functions.app:create_app()"],
+        "worker": [sys.executable, "-m", "functions.worker"],
+    }
+    environment = {**os.environ, **dict(given.set)}
+    run_id = f"supabase-{os.getpid()}"
+    home, lock = leftovers.new_run(outside.reachable(paths.STATE / "run"), run_id)
+    with lock:
+        watchdog = Watchdog(home / leftovers.PROCESSES)
+        watchdog.remove(home)
+        running = {name: subprocess.Popen(line, cwd=paths.REPO, env=environment) for name, line in commands.items()}
+        try:
+            for process in running.values():
+                watchdog.watch_tree(process.pid)
+            print(f"functions serve at http://{bind}/functions/v1; Ctrl-C stops functions and worker", flush=True)
+            while True:
+                for name, process in running.items():
+                    if process.poll() is not None:
+                        print(f"{name} ended by itself with {process.returncode}", file=sys.stderr)
+                        return 1
+                time.sleep(0.5)
+        finally:
+            for process in running.values():
+                process.terminate()
+            for process in running.values():
+                process.wait(15)
+            watchdog.dismiss()
 
 
 def main(argv: Sequence[str]) -> int:
     """Parses, runs, and turns failures into one readable message and a status."""
-    arguments = parser().parse_args(argv)
-    if getattr(arguments, "command", None) and arguments.command[0] == "--":
-        arguments.command = arguments.command[1:]
+    given = arguments.of_stack(argv)
     try:
         with ending_in_good_order():
-            return int(arguments.act(arguments))
-    except (PartFailed, PostgresFailed, SetUpFailed) as failure:
+            return run(given) if given.verb == "run" else dev(given)
+    except arguments.Refused as refusal:
+        print(f"headstart: {refusal}", file=sys.stderr)
+        return refusal.status
+    except FAILURES as failure:
         print(f"\nThe stack did not start: {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,15 +1,14 @@
 """``./scripts/demo``: the story from nothing. A student signs up, connects Canvas, syncs, and gets a headstart.
 
-Everything is real but what is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas is a stand-in
-with generated courses. Both are announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
+Everything is real except what is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas is a
+stand-in with generated courses. Both are announced. The browser's part (pressing "Authorize" in Canvas) is played over
+HTTP.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
-import os
 import secrets
 import sys
 import time
@@ -21,14 +20,15 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 from supabase import Client, ClientOptions, create_client
 
-from scripts.native import paths, postgres
-from scripts.native.cli import ending_in_good_order, watch
-from scripts.native.postgres import PostgresFailed
-from scripts.native.processes import Part, PartFailed
-from scripts.native.stack import Options, SetUpFailed, Stack
+from scripts.native import arguments, paths
+from scripts.native.cli import FAILURES, ending_in_good_order, watch
+from scripts.native.keys import Keys
+from scripts.native.school import put_secret
+from scripts.native.stack import Options, Stack
+from tests.standins.canvas import CLIENT_ID, CLIENT_SECRET, CanvasStandIn
 
 PASSWORD = "correct-horse-7"  # noqa: S105  of an account that lives as long as the demo
-CLIENT_ID, CLIENT_SECRET = "10000000000042", "demo-client-secret"
+CANVAS_SEED = 2026
 PATIENCE_SECONDS = 120.0
 
 
@@ -74,49 +74,24 @@ class Student:
         return [dict(row) for row in query.execute().data]  # type: ignore[arg-type]
 
 
-@contextlib.contextmanager
-def canvas(stack: Stack) -> Iterator[str]:
-    """The Canvas stand-in on a free port; its host as the registry of installations wants it."""
-    port = postgres.free_port()
-    command = [paths.python(), "-m", "tests.standins.canvas", "--port", str(port), "--seed", "2026"]
-    command += ["--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET]
-    command += ["--redirect-uri", f"{stack.functions_url}/canvas-oauth/callback"]
-    url = f"http://127.0.0.1:{port}/login/oauth2/auth"
-    part = Part("canvas", command, os.environ, stack.log_dir / "canvas.log", None)
-    stack.parts.append(part)
-    stack.watchdog.watch(part.spawn())
-    deadline = time.monotonic() + 30
-    while True:
-        with contextlib.suppress(httpx.HTTPError):
-            httpx.get(url, timeout=2)
-            break
-        if time.monotonic() > deadline or part.process is None or part.process.poll() is not None:
-            raise PartFailed(f"the Canvas stand-in did not start.\n{postgres.tail(part.log)}")
-        time.sleep(0.05)
-    yield f"127.0.0.1:{port}"
-
-
 def register_installation(stack: Stack, host: str) -> str:
     """What an administrator does once for a school: name its Canvas and hand over the developer key's secret."""
     headers = {"apikey": stack.keys.secret_key, "Prefer": "return=representation"}
     row = {"name": "Demo High School", "instance_domain": host, "oauth_client_id": CLIENT_ID}
-    made = httpx.post(f"{stack.url}/rest/v1/lms_connections", headers=headers, json=row, timeout=10)
+    url = f"{stack.url}/rest/v1/lms_connections"
+    made = httpx.post(url, headers=headers, json=row, timeout=10, trust_env=False)
     if made.status_code != 201:
         raise DemoFailed(f"registering the installation answered {made.status_code}: {made.text[:500]}")
     connection = str(made.json()[0]["id"])
-    path = f"{stack.functions_url}/canvas-oauth/connections/{connection}/secret"
-    bearer = {"Authorization": f"Bearer {stack.keys.secret_key}"}
-    put = httpx.put(path, headers=bearer, json={"client_secret": CLIENT_SECRET}, timeout=10)
-    if put.status_code != 204:
-        raise DemoFailed(f"storing the client secret answered {put.status_code}: {put.text[:500]}")
+    put_secret(stack, connection, CLIENT_SECRET)
     return connection
 
 
 @contextlib.contextmanager
 def signed_up(stack: Stack) -> Iterator[Student]:
-    """A new student with his own clients."""
+    """A new student with their own clients."""
     email = f"student-{secrets.token_hex(4)}@example.test"
-    with httpx.Client(timeout=60) as http:
+    with httpx.Client(timeout=60, trust_env=False) as http:
         options = ClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
         client = create_client(stack.url, stack.keys.publishable_key, options)
         person = {"email": email, "password": PASSWORD, "options": {"data": {"display_name": "Sam"}}}
@@ -125,7 +100,7 @@ def signed_up(stack: Stack) -> Iterator[Student]:
             raise DemoFailed("the sign-up gave no session")
         token = answer.session.access_token
         headers = {"Authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=stack.functions_url, headers=headers, timeout=60) as functions:
+        with httpx.Client(base_url=stack.functions_url, headers=headers, timeout=60, trust_env=False) as functions:
             yield Student(email, answer.user.id, token, client, functions)
 
 
@@ -133,7 +108,7 @@ def connect_canvas(student: Student, connection: str) -> str:
     """The OAuth dance, the browser's steps played over HTTP; the id of the first sync's job."""
     started = student.call("POST", "canvas-oauth/start", 200, json={"lms_connection_id": connection})
     line(f"the browser opens {started['authorize_url'].split('?')[0]} and presses Authorize")
-    with httpx.Client(timeout=30, follow_redirects=False) as browser:
+    with httpx.Client(timeout=30, follow_redirects=False, trust_env=False) as browser:
         address = started["authorize_url"]
         for _ in range(6):
             answer = browser.get(address)
@@ -202,17 +177,17 @@ def headstart(student: Student, assignment_id: str) -> None:
 def tell(stack: Stack) -> None:
     """The story, chapter by chapter."""
     headline("A school's Canvas is registered")
-    with canvas(stack) as host:
-        line(f"no Canvas is configured: the stand-in with generated courses answers at {host} (tests/standins/canvas)")
-        connection = register_installation(stack, host)
+    with CanvasStandIn(seed=CANVAS_SEED) as canvas:
+        line(f"no Canvas is configured: our stand-in with generated courses answers at {canvas.domain}")
+        connection = register_installation(stack, canvas.domain)
         line(f"installation {connection}; its client secret is encrypted before it is stored")
         with signed_up(stack) as student:
             headline("A student signs up")
             profile = student.select("profiles")[0]
             line(f"{student.email} / {PASSWORD}, role {profile['role']}, id {student.user_id}")
-            headline("He connects Canvas")
+            headline("They connect Canvas")
             job = connect_canvas(student, connection)
-            headline("His courses and assignments arrive")
+            headline("Their courses and assignments arrive")
             result = wait_for_sync(student, job)
             line(f"courses {json.dumps(result['courses'])}")
             line(f"assignments {json.dumps(result['assignments'])}; {result['requests']} requests to Canvas")
@@ -220,7 +195,7 @@ def tell(stack: Stack) -> None:
                 count = course["assignments"][0]["count"] if course["assignments"] else 0
                 line(f"{course['course_code'] or '':12} {course['name']}: {count} assignments")
             assignment = choose_assignment(student)
-            headline(f"He asks for a headstart: {assignment['title']} ({assignment['course']['name']})")
+            headline(f"They ask for a headstart: {assignment['title']} ({assignment['course']['name']})")
             line(f"due {assignment['due_at']}, {assignment['points_possible']} points")
             headstart(student, assignment["id"])
             headline("What is in the database now (as the student sees it)")
@@ -257,19 +232,18 @@ def look_around(stack: Stack, student: Student) -> None:
 
 def main(argv: list[str]) -> int:
     """Starts the stack, tells the story, stops everything (or keeps it, with --keep)."""
-    parser = argparse.ArgumentParser(prog="./scripts/demo", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave the stack running afterwards, until Ctrl-C")
-    arguments = parser.parse_args(argv)
+    given = arguments.of_demo(argv)
     try:
-        with ending_in_good_order(), Stack(Options()) as stack:
+        keys = Keys.kept(paths.STATE / "keys.json")
+        with ending_in_good_order(), Stack(Options(keys=keys, dotenv=True)) as stack:
             tell(stack)
-            if arguments.keep:
+            if given.keep:
                 headline("The stack keeps running; Ctrl-C stops everything")
                 return watch(stack)
-    except DemoFailed as failure:
+    except (DemoFailed, httpx.HTTPError) as failure:
         print(f"\nThe demo broke off: {failure}\nLogs: {stack.log_dir}", file=sys.stderr)
         return 1
-    except (PartFailed, PostgresFailed, SetUpFailed) as failure:
+    except FAILURES as failure:
         print(f"\nThe stack did not start: {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

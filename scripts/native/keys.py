@@ -14,6 +14,9 @@ from typing import Any, cast
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from scripts.native import paths
+from scripts.native.programs import SetUpFailed
+
 TEN_YEARS_SECONDS = 10 * 365 * 24 * 3600
 
 
@@ -57,12 +60,17 @@ class Keys:
 
     @classmethod
     def kept(cls, file: Path) -> Keys:
-        """The keys stored in ``file``; new ones are stored there first when it is missing."""
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)
-            file.write_text(json.dumps(asdict(cls.fresh())))
-        return cls(**json.loads(file.read_text()))
+        """The keys stored in ``file``; new ones are stored there first when it is missing.
+
+        :raise SetUpFailed: the file cannot be read
+        """
+        with paths.locked(file.with_suffix(".lock")):
+            if not file.exists():
+                paths.write_whole(file, json.dumps(asdict(cls.fresh())), mode=0o600)
+        try:
+            return cls(**json.loads(file.read_text()))
+        except (ValueError, TypeError) as error:
+            raise SetUpFailed(f"the keys in {file} cannot be read: delete the file to get new ones") from error
 
     @property
     def public_jwks(self) -> dict[str, Any]:

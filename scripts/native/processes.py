@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from scripts.native import leftovers
 from scripts.native.paths import REPO
 from scripts.native.postgres import tail
 
@@ -64,7 +65,7 @@ class Part:
             if self.ready is None:
                 return
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(self.ready, timeout=2).is_success:
+                if httpx.get(self.ready, timeout=2, trust_env=False).is_success:
                     return
             if time.monotonic() > deadline:
                 raise PartFailed(f"{self.name} does not answer at {self.ready}.\n{tail(self.log)}")
@@ -85,9 +86,13 @@ class Part:
 
 
 class Watchdog:
-    """A small process that ends everything named to it when we are gone without having done so ourselves."""
+    """A small process that ends everything named to it when we are gone without having done so ourselves.
 
-    def __init__(self) -> None:
+    ``record`` lists the same processes in a file, for the next start, should the watchdog be killed with us.
+    """
+
+    def __init__(self, record: Path) -> None:
+        self._record = record
         self._process = subprocess.Popen(
             [sys.executable, "-m", "scripts.native.watchdog"],
             cwd=REPO,
@@ -104,10 +109,12 @@ class Watchdog:
 
     def watch(self, process: subprocess.Popen[bytes]) -> None:
         """From now on the process's group ends with us."""
+        leftovers.note_process(self._record, process.pid)
         self._say(f"group {process.pid}")
 
     def watch_tree(self, pid: int) -> None:
         """From now on the process and its children end with us; for one that has no group of its own."""
+        leftovers.note_process(self._record, pid)
         self._say(f"tree {pid}")
 
     def forget(self, process: subprocess.Popen[bytes]) -> None:
@@ -119,7 +126,7 @@ class Watchdog:
         self._say(f"remove {folder}")
 
     def dismiss(self) -> None:
-        """Ends the watch: whatever is still named goes now."""
+        """Ends the watch; whatever is still named ends now."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -127,28 +134,50 @@ class Watchdog:
 
 
 class Keeper(threading.Thread):
-    """Starts a part again whenever it ends by itself (a worker that was killed), until told to stop."""
+    """Starts a part again whenever it ends by itself (a worker that was killed), until told to stop.
 
-    def __init__(self, part: Part, started: Callable[[subprocess.Popen[bytes]], None]) -> None:
+    With ``code`` the part is also ended, and so started anew, whenever a file in that folder changes.
+    """
+
+    def __init__(
+        self, part: Part, started: Callable[[subprocess.Popen[bytes]], None], code: Path | None = None
+    ) -> None:
         super().__init__(name=f"keep-{part.name}", daemon=True)
-        self._part, self._on_start = part, started
+        self._part, self._on_start, self._code = part, started, code
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Looks five times a second; waits longer when the part dies at once, again and again."""
-        wait = 0.2
+        wait, last, seen = 0.2, 0.0, state_of(self._code)
         while not self._stopping.wait(0.2):
             process = self._part.process
+            now = state_of(self._code)
+            if process is not None and now != seen:
+                seen, wait = now, 0.2
+                process.terminate()
             if process is None or process.poll() is None:
                 continue
             if self._stopping.wait(wait):
                 return
             began = time.monotonic()
             self._on_start(self._part.spawn())
-            wait = 0.2 if began - getattr(self, "_last", 0.0) > 10 else min(5.0, wait * 2)
-            self._last = began
+            wait = 0.2 if began - last > 10 else min(5.0, wait * 2)
+            last = began
 
     def stop(self) -> None:
         """No more starts."""
         self._stopping.set()
         self.join(10)
+
+
+def state_of(code: Path | None) -> tuple[int, int]:
+    """How many files are below a folder, and when the last one changed in nanoseconds; __pycache__ does not count."""
+    if code is None:
+        return 0, 0
+    changes = []
+    for folder, inner, files in os.walk(code):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        for name in files:
+            with contextlib.suppress(OSError):  # an editor has just renamed it
+                changes.append(Path(folder, name).stat().st_mtime_ns)
+    return len(changes), max(changes, default=0)

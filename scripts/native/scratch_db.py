@@ -10,35 +10,34 @@ is not held up by another.
 from __future__ import annotations
 
 import os
-import shutil
+import secrets
 import signal
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from scripts.native import schema
-from scripts.native.paths import REPO
-from scripts.native.postgres import PostgresFailed, Server, data_home
-from scripts.native.stack import AUTH_SCHEMA
+from scripts.native import leftovers, outside, paths, schema
+from scripts.native.auth import AUTH_SCHEMA
+from scripts.native.postgres import PostgresFailed, Server
+from scripts.native.processes import Watchdog
 
 
 def main(arguments: list[str]) -> int:
     """Builds the database, runs the command (or waits), removes everything; the command's exit status."""
     command = arguments[1:] if arguments[:1] == ["--"] else arguments
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    folder = Path(tempfile.mkdtemp(prefix="scratch-", dir=data_home(REPO / ".stack" / "run")))
-    folder.chmod(0o755)
+    folder, lock = leftovers.new_run(outside.reachable(paths.STATE / "run"), f"scratch-{secrets.token_hex(4)}")
+    watchdog = Watchdog(folder / leftovers.PROCESSES)
+    watchdog.remove(folder)
     server = Server(folder / "data", folder / "postgres.log", settings={"fsync": "off"})
     try:
         server.create()
-        server.start()
+        server.start(watchdog.watch)
         server.bootstrap(AUTH_SCHEMA)
         for file in schema.design():
             try:
                 server.psql(file)
             except PostgresFailed as error:
-                print(f"REFUSED {file.relative_to(REPO)}: {error}", file=sys.stderr)
+                print(f"REFUSED {file.relative_to(paths.REPO)}: {error}", file=sys.stderr)
         if not command:
             print(server.url(), flush=True)
             signal.pause()
@@ -49,8 +48,9 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        server.stop(watchdog.forget)
+        lock.close()
+        watchdog.dismiss()
 
 
 if __name__ == "__main__":

@@ -1,68 +1,68 @@
-"""``./scripts/dev``: seeded once, kept over restarts, brought up to date at each start."""
+"""``./scripts/dev``: seeded once, kept over restarts, locked while it runs, and told to whoever starts it."""
 
 from __future__ import annotations
 
-import shutil
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
-from scripts.native.paths import REPO
-from tests.support.processes import hear_interrupts
-
-HOME = REPO / ".stack" / "test-dev"
-
-
-def started(*arguments: str) -> tuple[subprocess.Popen[str], str]:
-    """A running dev stack and what it printed until it was up."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.native.cli", "dev", *arguments],
-        cwd=REPO,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        preexec_fn=hear_interrupts,
-    )
-    watch = threading.Timer(120, process.kill)
-    watch.start()
-    said = ""
-    assert process.stdout is not None
-    for line in process.stdout:
-        said += line
-        if line.startswith("Ctrl-C stops"):
-            break
-    watch.cancel()
-    return process, said
+from tests.end_to_end.first_hour import situations
+from tests.end_to_end.first_hour.checkout import Checkout
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """An empty place for a dev database, which the server's account can reach."""
-    shutil.rmtree(HOME, ignore_errors=True)
-    yield HOME
-    shutil.rmtree(HOME, ignore_errors=True)
+def checkout() -> Iterator[Checkout]:
+    """A checkout without a database."""
+    with situations.checkout_for(situations.restart) as found:
+        yield found
 
 
-def test_the_database_is_seeded_once_and_stays(home: Path) -> None:
-    counts = []
-    for number in range(2):
-        process, said = started("--home", str(home))
-        try:
-            assert "the stack is up" in said, said
-            assert ("seed.sql is loaded" in said) == (number == 0), said
-            assert ("migrations are applied" in said) == (number == 1), said
-            url = next(line.split("=", 1)[1] for line in said.splitlines() if line.startswith("SUPABASE_DB_URL="))
-            with psycopg.connect(url) as db:
-                counts.append(db.execute("select count(*) from public.profiles").fetchone())
-                db.execute("insert into public.subjects (name) values (%s)", (f"Kept {number}",))
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=60)
-        assert process.returncode == 130
-    assert counts[0] == counts[1] != (0,)
+def test_a_day_with_dev(checkout: Checkout) -> None:
+    dev = checkout.dev_up()
+    for line in ("REST: PostgREST 12", "Auth: ", "model: ", "Canvas: our stand-in at ", "Sign in with the password"):
+        assert line in dev.output
+    situations.signs_in(dev)
+    # Canvas is connected: its first sync finds what the seed already has
+    with psycopg.connect(dev.value("SUPABASE_DB_URL"), autocommit=True) as db:
+        situations.wait_until(
+            "three syncs",
+            lambda: (
+                db.execute(
+                    "select count(*) from public.jobs where type = 'canvas_sync' and status = 'succeeded'"
+                    " and created_at > now() - interval '5 minutes'"
+                ).fetchone()
+                == (3,)
+            ),
+        )
+        assert db.execute(
+            "select distinct c.workflow_state from public.courses as c join auth.users as u on u.id = c.user_id"
+            " where u.email = 'student@headstart.test' order by 1"
+        ).fetchall() == [("available",), ("completed",)]
+    page = httpx.get(f"{dev.value('FUNCTIONS_URL')}/docs")
+    assert page.status_code == 200
+    keys = [dev.value(name) for name in ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY")]
+    situations.subjects(dev, "Mine")
+
+    for options in ((), ("--fresh",)):
+        refused = checkout.dev(*options)
+        refused.refused(1, f"process {dev.process.pid}", dev.value("SUPABASE_URL"), "--home")
+    assert dev.interrupt() == 130
+    checkout.nothing_left()
+
+    dev = checkout.dev_up()
+    assert "seed.sql is loaded" not in dev.output
+    assert "Mine" in situations.subjects(dev)
+    assert keys == [dev.value(name) for name in ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY")]
+
+
+@pytest.mark.parametrize("with_watchdog", [False, True])
+def test_a_killed_first_start_leaves_no_half_database(checkout: Checkout, with_watchdog: bool) -> None:
+    dev = checkout.dev()
+    dev.wait_for("seed.sql is loaded")
+    dev.kill(with_watchdog=with_watchdog)
+    again = checkout.dev_up()
+    situations.signs_in(again)
+    assert again.interrupt() == 130
+    checkout.nothing_left()

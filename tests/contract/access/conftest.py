@@ -6,7 +6,6 @@ after all refused ones the tables must still read as at the start.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,8 @@ import psycopg
 import pytest
 
 from scripts.native import access, paths
-from scripts.native.stack import Options, Stack, supabase_cli
+from scripts.native.programs import cli_environment, supabase_cli
+from scripts.native.stack import Options, Stack
 from tests.support.school import FORMER_ROLES, give_rows_to_former, give_rows_to_guest, take_roles_away
 
 PASSWORD = "headstart-dev"
@@ -168,7 +168,7 @@ def rest_school() -> Iterator[RestSchool]:
         push = [*supabase_cli(), "db", "push", f"--remote={stack.db_url}", "--include-seed", "--yes"]
         done = subprocess.run(
             [*push, "--workdir", str(paths.REPO)],
-            env={**os.environ, "DO_NOT_TRACK": "1", "SUPABASE_TELEMETRY_DISABLED": "1"},
+            env=cli_environment(),
             capture_output=True,
             text=True,
             check=False,

@@ -17,8 +17,9 @@ import httpx
 import psycopg
 import pytest
 
+from scripts.native.auth import auth_environment
 from scripts.native.postgres import free_port
-from scripts.native.stack import Stack, auth_environment
+from scripts.native.stack import Stack
 from tests.contract.auth.client import PASSWORD, Auth, new_address, refusal
 from tests.contract.auth.conftest import Rows
 

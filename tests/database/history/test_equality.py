@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from scripts.native import schema
+from scripts.native.auth import AUTH_SCHEMA, migrate_real_auth
 from scripts.native.catalogue import catalogue
-from scripts.native.stack import AUTH_SCHEMA, Stack, migrate_real_auth
+from scripts.native.stack import Stack
 
 DESIGN = "design_alone"
 

@@ -12,12 +12,15 @@ import pytest
 from scripts.native import schema
 from scripts.native.generate import database_alone
 from scripts.native.paths import REPO
-from scripts.native.stack import Stack, supabase_cli
+from scripts.native.programs import cli_environment, supabase_cli
+from scripts.native.stack import Stack
 
 
 def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the CLI in the repository."""
-    return subprocess.run([*supabase_cli(), *arguments], cwd=REPO, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*supabase_cli(), *arguments], cwd=REPO, capture_output=True, text=True, check=False, env=cli_environment()
+    )
 
 
 @pytest.fixture(scope="module")
