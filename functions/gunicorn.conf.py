@@ -50,6 +50,17 @@ def on_starting(server: Any) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="headstart-metrics-")
 
 
+def when_ready(server: Any) -> None:
+    """Says once, before any request, when the database has another schema than this code was written for."""
+    from functions.shared.database import Database
+    from functions.shared.readiness import note_at_start
+
+    database = Database(settings)
+    if note := note_at_start(database):
+        server.log.warning(note)
+    database.close()
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """A worker's live gauges end with it."""
     from prometheus_client.multiprocess import mark_process_dead

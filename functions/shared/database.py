@@ -123,17 +123,28 @@ class Database:
         """A handle past row level security. Check the caller's ownership first, in the same function."""
         return self._client(self._secret_key, self._secret_key)
 
-    def answers(self, timeout_seconds: float = 1.0) -> bool:
-        """Whether the database answers a question without rights; for /readyz."""
-        headers = {"apikey": self._publishable_key}
+    def schema_version(self, timeout_seconds: float = 1.0) -> str:
+        """The newest migration that the database has; empty when it does not tell.
+
+        "0" when it does not know the question, because a migration brought that, too.
+
+        :raise Unavailable: the database does not answer
+        """
+        headers = {"apikey": self._secret_key, "Authorization": f"Bearer {self._secret_key}"}
         try:
-            response = self._http.head(
-                f"{self._url}/profiles", params={"limit": "0"}, headers=headers, timeout=timeout_seconds
-            )
-        except httpx.HTTPError:
-            return False
-        # REST was reached and the database refused (401) or answered: both mean that it lives
-        return response.status_code < 500
+            response = self._http.get(f"{self._url}/rpc/svc_schema_version", headers=headers, timeout=timeout_seconds)
+        except httpx.HTTPError as error:
+            raise Unavailable from error
+        if response.status_code >= 500:
+            raise Unavailable
+        if response.status_code == 404:
+            return "0"
+        try:
+            answer = response.json()
+        except ValueError:
+            return ""
+        # REST was reached and the database refused or answered: both mean that it lives
+        return answer if response.is_success and isinstance(answer, str) else ""
 
     def close(self) -> None:
         """Ends the connections."""

@@ -11,7 +11,9 @@ from types import FrameType
 
 import structlog
 
+from functions.shared.database import Database
 from functions.shared.log import set_up_logs
+from functions.shared.readiness import note_at_start
 from functions.shared.settings import SettingError, load_settings
 from functions.worker import numbers
 from functions.worker.handlers import all_handlers
@@ -40,6 +42,8 @@ def main(argv: list[str]) -> int:
     if unknown:
         print(f"no handler for {', '.join(unknown)}; known: {', '.join(registry.types)}", file=sys.stderr)
         return 2
+    if note := note_at_start(Database(settings)):
+        log.warning(note)
     worker = Worker(settings, registry, types=types, concurrency=arguments.concurrency)
 
     def leave(number: int, _frame: FrameType | None) -> None:

@@ -18,3 +18,7 @@ grant execute on function private.today() to authenticated;
 -- too, and its inserts run the same defaults.
 
 grant execute on function private.caller_id() to authenticated, service_role;
+
+-- Functions and workers ask when they start and when they are asked whether they are ready.
+
+grant execute on function public.svc_schema_version() to service_role;

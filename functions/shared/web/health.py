@@ -25,12 +25,15 @@ def healthz() -> Response:
 
 
 @blueprint.get("/readyz")
-@blueprint.doc(summary="The service can work", security=PUBLIC, responses={503: "The database does not answer"})
+@blueprint.doc(
+    summary="The service can work", security=PUBLIC, responses={503: "The database is away or older"}
+)
 def readyz() -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
     """Asks the database, at most every two seconds."""
-    if context().readiness.is_ready():
-        return jsonify(status="ok", checks={"database": "ok"}), 200
-    return jsonify(status="unavailable", checks={"database": "unavailable"}), 503, {"Retry-After": "2"}
+    is_ready, checks = context().readiness.check()
+    if is_ready:
+        return jsonify(status="ok", checks=checks), 200
+    return jsonify(status="unavailable", checks=checks), 503, {"Retry-After": "2"}
 
 
 @blueprint.get("/metrics")
