@@ -25,9 +25,7 @@ def healthz() -> Response:
 
 
 @blueprint.get("/readyz")
-@blueprint.doc(
-    summary="The service can work", security=PUBLIC, responses={503: "The database is away or older"}
-)
+@blueprint.doc(summary="The service can work", security=PUBLIC, responses={503: "The database is away or older"})
 def readyz() -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
     """Asks the database, at most every two seconds."""
     is_ready, checks = context().readiness.check()
