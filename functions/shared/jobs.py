@@ -1,4 +1,4 @@
-"""Background work: how services ask for it and what a handler is given (rpc_contract "Jobs").
+"""Background work: how services ask for it and what a handler is given.
 
 A service puts its handlers into ``functions/<service>/jobs.py``::
 
@@ -26,8 +26,8 @@ from functions.shared.http import Http
 from functions.shared.settings import Settings
 
 LIVE = ("queued", "running")
-FIRST_LOOK_SECONDS = 0.1
-LONGEST_LOOK_SECONDS = 0.5
+MIN_LOOK_SECONDS = 0.1
+MAX_LOOK_SECONDS = 0.5
 # what the owner of a job may see
 JOB_COLUMNS = "id,type,status,progress,result,error_code,error_message,created_at,started_at,completed_at"
 
@@ -114,7 +114,7 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One claimed job, as ``svc_claim_jobs`` and ``svc_exchange_jobs`` give it."""
+    """One claimed job, as ``svc_claim_jobs`` gives it."""
 
     job_id: str
     type: str
@@ -234,11 +234,11 @@ def wait_for_job(job_id: str, seconds: float, *, client: SyncPostgrestClient, cl
     :return: None when the client may not see such a job
     """
     until = clock.monotonic() + seconds
-    pause = FIRST_LOOK_SECONDS
+    pause = MIN_LOOK_SECONDS
     while True:
         job = find_job(client, job_id)
         left = until - clock.monotonic()
         if job is None or job["status"] not in LIVE or left <= 0:
             return job
         clock.sleep(min(pause, left))
-        pause = min(pause * 1.5, LONGEST_LOOK_SECONDS)
+        pause = min(pause * 1.5, MAX_LOOK_SECONDS)

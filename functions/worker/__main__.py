@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
-    server = numbers.serve(arguments.health_port, worker.queue.depth)
+    server = numbers.serve(arguments.health_port, types, worker.queue.waiting)
     log.info("worker_listens", port=server.server_port)
     worker.run()
     server.shutdown()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -12,29 +11,36 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from functions.shared.errors import AppError
 
 REGISTRY = CollectorRegistry()
-RUNS = Counter("headstart_job_runs_total", "Tries by type and how they ended.", ("type", "outcome"), registry=REGISTRY)
+RUNS = Counter(
+    "headstart_job_runs_total", "Attempts by type and how they ended.", ("type", "outcome"), registry=REGISTRY
+)
 SECONDS = Histogram(
     "headstart_job_run_seconds",
-    "How long tries took, by type.",
+    "How long attempts took, by type.",
     ("type",),
     buckets=(0.1, 0.5, 1, 5, 15, 60, 300, 900),
     registry=REGISTRY,
 )
-LEASES_LOST = Counter("headstart_job_leases_lost_total", "Jobs somebody else had to take over.", registry=REGISTRY)
-DEPTH = Gauge("headstart_jobs_queued", "Jobs that wait, over all workers.", registry=REGISTRY)
-OLDEST = Gauge("headstart_jobs_oldest_seconds", "How long the oldest of them has been due.", registry=REGISTRY)
+LEASES_LOST = Counter("headstart_job_leases_lost_total", "Jobs another worker had to take over.", registry=REGISTRY)
+QUEUED = Gauge("headstart_jobs_queued", "Jobs that wait, over all workers, by type.", ("type",), registry=REGISTRY)
+OLDEST = Gauge(
+    "headstart_jobs_oldest_seconds", "How long the first of them has been due, by type.", ("type",), registry=REGISTRY
+)
+
+Waiting = Callable[[], Mapping[str, tuple[int, int]]]
 
 
 def ended(type: str, outcome: str, seconds: float) -> None:
-    """Counts one try: succeeded, queued (again), failed, cancelled or lost."""
+    """Counts one attempt: succeeded, queued (again), failed, cancelled or lost."""
     RUNS.labels(type, outcome).inc()
     SECONDS.labels(type).observe(seconds)
 
 
-def serve(port: int, depth: Callable[[], tuple[int, str | None]]) -> ThreadingHTTPServer:
+def serve(port: int, types: Iterable[str], waiting: Waiting) -> ThreadingHTTPServer:
     """Listens on loopback in a thread of its own; port 0 takes a free one.
 
-    :param depth: asks the database how many jobs wait and since when, at each scrape
+    :param types: the types that are shown even when none of their jobs waits
+    :param waiting: asks the database how many jobs of each type wait and for how many seconds, at each scrape
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -43,7 +49,7 @@ def serve(port: int, depth: Callable[[], tuple[int, str | None]]) -> ThreadingHT
             if self.path == "/healthz":
                 self._answer(200, "application/json", b'{"status":"ok"}')
             elif self.path == "/metrics":
-                refresh(depth)
+                refresh(types, waiting)
                 self._answer(200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))
             else:
                 self._answer(404, "application/json", b'{"code":"not_found","message":"No such path."}')
@@ -63,14 +69,16 @@ def serve(port: int, depth: Callable[[], tuple[int, str | None]]) -> ThreadingHT
     return server
 
 
-def refresh(depth: Callable[[], tuple[int, str | None]]) -> None:
-    """Asks for the queue's depth; an unanswered question shows as -1, never as an empty queue."""
+def refresh(types: Iterable[str], waiting: Waiting) -> None:
+    """Asks how many jobs wait. An unanswered question shows as -1, never as an empty queue."""
     try:
-        waiting, oldest = depth()
+        counts, otherwise = waiting(), 0
     except AppError:
-        DEPTH.set(-1)
-        OLDEST.set(-1)
-        return
-    DEPTH.set(waiting)
-    age = 0.0 if oldest is None else (datetime.now(UTC) - datetime.fromisoformat(oldest)).total_seconds()
-    OLDEST.set(max(0.0, age))
+        counts, otherwise = {}, -1
+    for gauge in (QUEUED, OLDEST):
+        gauge.clear()
+        for type in types:
+            gauge.labels(type).set(otherwise)
+    for type, (jobs, seconds) in counts.items():
+        QUEUED.labels(type).set(jobs)
+        OLDEST.labels(type).set(seconds)

@@ -1,8 +1,7 @@
-"""The queue as a worker speaks to it: RPCs of rpc_contract "Jobs" with retries of our own.
+"""The queue as a worker speaks to it: the RPCs of ``sql/90_platform``, asked again when an answer is lost.
 
-Every call may be sent twice: a claim carries an id and is answered the same again, a completion or failure is fenced by
-the lease, an exchange is both. So a lost answer (reset, 503, time-out) is simply asked for again, until ``give_up``
-says that nobody waits.
+Every call may be sent twice: a claim carries an id and is answered the same again; a completion or failure counts under
+its lease only. So a lost answer (reset, 503, time-out) is simply asked for again.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from functions.shared.errors import AppError, Unavailable
 from functions.shared.jobs import Job, JobFailure
 
 log = structlog.get_logger(__name__)
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
-MESSAGE_LIMIT, DETAIL_LIMIT = 500, 4000
+MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 5.0
+MAX_MESSAGE_CHARS, MAX_DETAIL_CHARS = 500, 4000
 
 
 class Abandoned(Exception):
@@ -47,10 +46,10 @@ class Queue:
     def _call(self, name: str, args: Mapping[str, Any], give_up: Callable[[], bool], wake: threading.Event) -> Any:
         """Calls until it is answered.
 
-        :raise Abandoned: ``give_up`` said so between two tries
+        :raise Abandoned: ``give_up`` said so between two calls
         :raise AppError: refused for good: a mistake of ours
         """
-        pause = FIRST_PAUSE_SECONDS
+        pause = MIN_PAUSE_SECONDS
         while True:
             try:
                 return rpc(self._database.service(), name, args)
@@ -61,63 +60,31 @@ class Queue:
             wake.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
             if give_up():
                 raise Abandoned
-            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+            pause = min(MAX_PAUSE_SECONDS, pause * 2)
 
     def claim(self, types: Iterable[str], limit: int, give_up: Callable[[], bool], wake: threading.Event) -> list[Job]:
         """Up to ``limit`` jobs of these types, leased to this worker.
 
         :raise Abandoned: given up; what the database may have leased all the same comes with the next claim
+        :raise AppError: refused: a mistake of ours
         """
-        rows = self._claim("svc_claim_jobs", {}, types, limit, give_up, wake)
-        return [Job.from_row(row) for row in rows]
-
-    def exchange(
-        self,
-        done: Iterable[tuple[Job, Mapping[str, Any] | None]],
-        types: Iterable[str],
-        limit: int,
-        give_up: Callable[[], bool],
-        wake: threading.Event,
-    ) -> tuple[list[Job], set[str]]:
-        """:meth:`complete` and :meth:`claim` in one call: the new jobs, and the ids whose completion came too late.
-
-        :raise Abandoned: given up; the completions may be said again, what was leased comes with the next claim
-        :raise AppError: refused, then nothing was changed: one of the results, or a mistake of ours
-        """
-        rows = self._claim("svc_exchange_jobs", {"p_done": _completions(done)}, types, limit, give_up, wake)
-        return [Job.from_row(row) for row in rows if not row["lost"]], {row["job_id"] for row in rows if row["lost"]}
-
-    def _claim(
-        self,
-        name: str,
-        args: Mapping[str, Any],
-        types: Iterable[str],
-        limit: int,
-        give_up: Callable[[], bool],
-        wake: threading.Event,
-    ) -> Any:
         if self._claim_id is None:
             self._claim_id, self.claim_asked_at = str(uuid.uuid4()), time.monotonic()
         args = {
-            **args,
             "p_worker": self.name,
             "p_types": list(types),
             "p_limit": limit,
             "p_lease_s": self.lease_seconds,
             "p_claim_id": self._claim_id,
         }
-        try:
-            rows = self._call(name, args, give_up, wake)
-        except AppError:
-            self._claim_id = None
-            raise
+        rows = self._call("svc_claim_jobs", args, give_up, wake)
         self._claim_id = None
-        return rows
+        return [Job.from_row(row) for row in rows]
 
     def heartbeat(self, jobs: Mapping[str, tuple[str, Mapping[str, Any] | None]]) -> dict[str, str]:
         """Keeps the leases of ``{job_id: (lease_token, new progress)}``; the state of each: held, lost, cancel, gone.
 
-        One try: the next beat comes soon.
+        One call: the next heartbeat comes soon.
 
         :raise Unavailable: not answered
         """
@@ -136,11 +103,12 @@ class Queue:
 
         :raise Abandoned: given up; the jobs run again
         """
-        rows = self._call("svc_complete_jobs", {"p_jobs": _completions(done)}, give_up, wake)
+        said = [{"job_id": job.job_id, "lease_token": job.lease_token, "result": result} for job, result in done]
+        rows = self._call("svc_complete_jobs", {"p_jobs": said}, give_up, wake)
         return {row["job_id"] for row in rows if not row["done"]}
 
     def fail(self, job: Job, failure: JobFailure, give_up: Callable[[], bool], wake: threading.Event) -> str | None:
-        """Ends a try in failure; the job's status now, None when the lease was lost.
+        """Ends an attempt in failure; the job's status now, None when the lease was lost.
 
         :raise Abandoned: given up; the lease ends by itself
         """
@@ -148,16 +116,16 @@ class Queue:
             "p_job_id": job.job_id,
             "p_lease_token": job.lease_token,
             "p_error_code": clean(failure.code),
-            "p_error_message": clean(failure.message)[:MESSAGE_LIMIT],
+            "p_error_message": clean(failure.message)[:MAX_MESSAGE_CHARS],
             "p_retryable": failure.retryable,
             "p_retry_after_s": failure.retry_after_s,
-            "p_error_detail": None if failure.detail is None else clean(failure.detail)[:DETAIL_LIMIT],
+            "p_error_detail": None if failure.detail is None else clean(failure.detail)[:MAX_DETAIL_CHARS],
         }
         rows = self._call("svc_fail_job", args, give_up, wake)
         return str(rows[0]["status"]) if rows else None
 
     def release(self, jobs: Iterable[Job]) -> int:
-        """Gives jobs back, the try not counted; one try, because whoever stops does not wait.
+        """Gives jobs back, the attempt not counted. One call, because a worker that stops does not wait.
 
         :raise Unavailable: not answered; the leases end by themselves
         """
@@ -172,17 +140,13 @@ class Queue:
             log.warning("sweep_failed", sweep=name, error_code=error.code)
             return None
 
-    def depth(self) -> tuple[int, str | None]:
-        """How many jobs wait, and when the oldest of them was due (ISO 8601).
+    def waiting(self) -> dict[str, tuple[int, int]]:
+        """By type, how many jobs wait and for how many seconds the first of them has been due.
 
         :raise AppError: not answered
         """
-        [row] = rpc(self._database.service(), "svc_count_waiting_jobs", {})
-        return row["waiting"], row["oldest"]
-
-
-def _completions(done: Iterable[tuple[Job, Mapping[str, Any] | None]]) -> list[dict[str, Any]]:
-    return [{"job_id": job.job_id, "lease_token": job.lease_token, "result": result} for job, result in done]
+        rows = rpc(self._database.service(), "svc_count_waiting_jobs", {})
+        return {row["type"]: (row["waiting"], row["oldest_s"]) for row in rows}
 
 
 def clean(value: Any) -> Any:

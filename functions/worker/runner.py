@@ -1,7 +1,7 @@
-"""The worker: one thread trades jobs, one keeps the leases, one sweeps, and one for each job works.
+"""The worker: one thread completes and claims jobs, one keeps the leases, one sweeps, and one for each job works.
 
-    claim -> run (thread of its own) -> finished -> exchange: finished jobs go, new ones come, in one call
-                 |                                      |
+    claim -> run (thread of its own) -> finished -> complete -> claim ...
+                 |                                     |
                  +--- heartbeat every quarter of a lease, independent of all this, until the end is confirmed
 
 Nothing here decides who owns a job: the lease token does, in the database. A worker that lost a lease stops quietly.
@@ -33,11 +33,11 @@ from functions.worker.queue import Abandoned, Queue, clean
 
 log = structlog.get_logger(__name__)
 BUSY_PAUSE_SECONDS = 0.25
-COMPLETION_BATCH = 50
-CLAIM_LIMIT = 100
+MAX_COMPLETIONS = 50
+MAX_CLAIMS = 100
 SWEEP_SECONDS = 15.0
 PURGE_SECONDS = 6 * 3600.0
-LONGEST_BEAT_SECONDS = 15.0
+MAX_BEAT_SECONDS = 15.0
 
 
 @dataclass(eq=False)
@@ -58,11 +58,6 @@ class Running:
     overdue: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """What tells it from all others: jobs of one claim share a token, and a job may come again with another one."""
-        return self.job.job_id, self.job.lease_token
-
     def take_progress(self) -> Mapping[str, Any] | None:
         """What to show, once."""
         with self.lock:
@@ -72,7 +67,7 @@ class Running:
     def check(self) -> None:
         """Between two steps of the work.
 
-        :raise LeaseLost: somebody else has it, or may soon
+        :raise LeaseLost: another worker has it, or may soon
         :raise JobCancelled: the owner asked for an end
         """
         if self.lost or self.overdue:
@@ -102,7 +97,7 @@ class Worker:
         self._http = Http.of(settings)
         self._crypto = Envelope(settings.encryption_keys)
         self.queue = Queue(self._database, f"{socket.gethostname()}:{os.getpid()}", settings.job_lease_seconds)
-        self._running: dict[tuple[str, str], Running] = {}
+        self._running: dict[str, Running] = {}  # by lease: a job may come again under another one
         self._finished: list[Running] = []  # in success, not yet handed in; still in _running too
         self._lock = threading.Lock()
         self._wake = threading.Event()  # a job ended, or the end of the worker was asked for
@@ -117,7 +112,7 @@ class Worker:
         keeper = threading.Thread(target=self._keep_leases, name="keep_leases", daemon=True)
         keeper.start()
         threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
-        self._trade_until_left()
+        self._work_until_left()
         self._give_back()
         self._left.set()
         keeper.join(5)
@@ -135,71 +130,62 @@ class Worker:
         self._left.set()
         self._wake.set()
 
-    def _trade_until_left(self) -> None:
+    def _work_until_left(self) -> None:
         pause = 0.0
         while True:
             self._wake.clear()  # before looking: what happens from here on wakes us again
-            stopping, left = self._stopping.is_set(), self._left.is_set()
-            with self._lock:
-                batch = self._finished[:COMPLETION_BATCH]
-                # one that outlived its time has been given up and takes no place, nor does what is handed in now
-                taken = sum(not (running.overdue or running in batch) for running in self._running.values())
-                nothing_left = not self._running
-            free = 0 if stopping else min(self._concurrency - taken, CLAIM_LIMIT)
-            if not batch and (left or (stopping and nothing_left)):
-                return
-            if not batch and free <= 0:
-                self._wake.wait()
-                continue
             try:
-                jobs = self._still_ours(self._trade(batch, free))
+                self._hand_in()
             except Abandoned:
                 return
-            except AppError as error:
-                log.error("claim_refused", error_code=error.code)
-                jobs = []
+            stopping = self._stopping.is_set()
+            with self._lock:
+                # one that outlived its time has been given up and takes no slot of ours
+                taken = sum(not running.overdue for running in self._running.values())
+                nothing_left = not self._running
+            if self._left.is_set() or (stopping and nothing_left):
+                return
+            free = 0 if stopping else min(self._concurrency - taken, MAX_CLAIMS)
+            if free <= 0:
+                self._wake.wait()
+                continue
+            jobs = self._claim(free)
             for job in jobs:
                 self._begin(job)
             # busy: look again at once; idle: ever less often, and not in step with other workers
-            pause = min(self._settings.worker_poll_seconds, max(BUSY_PAUSE_SECONDS, pause * 1.5))
-            if jobs or stopping or len(batch) == COMPLETION_BATCH:
-                pause = 0.0
+            pause = 0.0 if jobs else min(self._settings.worker_poll_seconds, max(BUSY_PAUSE_SECONDS, pause * 1.5))
             if pause:
                 self._wake.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
 
-    def _trade(self, batch: list[Running], free: int) -> list[Job]:
-        """Hands finished jobs in and takes up to ``free`` new ones.
+    def _hand_in(self) -> None:
+        """Completes what has finished.
 
-        :raise Abandoned: the database was away until the end, the finished ones could not be handed in
-        :raise AppError: the claim was refused
+        :raise Abandoned: the database was away until the end of the grace period; the jobs run again
         """
-        stopping, patience = self._stopping.is_set, time.monotonic() + self._settings.job_lease_seconds / 4
-        self._show_last_progress(batch)
-        if batch and free > 0:
-            done = [(running.job, running.result) for running in batch]
-            try:
-                jobs, late = self.queue.exchange(
-                    done, self._types, free, lambda: stopping() or time.monotonic() > patience, self._stopping
-                )
-            except Abandoned:
-                # claims alone may be in trouble: what is finished goes without them
-                log.warning("exchange_given_up", jobs=len(batch))
-            except AppError as error:
-                log.warning("exchange_refused", error_code=error.code)
-            else:
-                self._handed_in(batch, late)
-                return jobs
-        if batch:
-            self._handed_in(batch, self._complete(batch))
-        if free > 0 and not stopping():
-            with contextlib.suppress(Abandoned):
-                return self.queue.claim(
-                    self._types,
-                    free,
-                    lambda: stopping() or bool(self._finished and time.monotonic() > patience),
-                    self._stopping,
-                )
-        return []
+        while True:
+            with self._lock:
+                batch = self._finished[:MAX_COMPLETIONS]
+            if not batch:
+                return
+            self._show_last_progress(batch)
+            late = self._complete(batch)
+            with self._lock:
+                del self._finished[: len(batch)]
+                for running in batch:
+                    self._running.pop(running.job.lease_token, None)
+            for running in batch:
+                if running.job.job_id in late:
+                    self._count_lost(running, "completed too late")
+
+    def _claim(self, free: int) -> list[Job]:
+        """Up to ``free`` jobs whose lease is ours; none when the database does not answer before a job of ours ends."""
+        try:
+            return self._still_ours(self.queue.claim(self._types, free, self._wake.is_set, self._wake))
+        except Abandoned:
+            return []
+        except AppError as error:
+            log.error("claim_refused", error_code=error.code)
+            return []
 
     def _show_last_progress(self, batch: list[Running]) -> None:
         """A short job never met a heartbeat: its owner still sees how far it came."""
@@ -209,8 +195,9 @@ class Worker:
                 self.queue.heartbeat(last)
 
     def _complete(self, batch: list[Running]) -> set[str]:
-        """Ends jobs in success and tells which of them came too late; one whose result the database refuses ends its
-        try in failure.
+        """Ends jobs in success and tells which of them came too late.
+
+        A job whose result the database refuses ends its attempt in failure, alone.
 
         :raise Abandoned: given up
         """
@@ -224,15 +211,6 @@ class Worker:
             log.error("completion_refused", job_id=batch[0].job.job_id, error_code=error.code)
             self._failed(batch[0], JobFailure("internal", "Its result could not be stored."), time.monotonic())
             return set()
-
-    def _handed_in(self, batch: list[Running], late: set[str]) -> None:
-        with self._lock:
-            del self._finished[: len(batch)]
-            for running in batch:
-                self._running.pop(running.key, None)
-        for running in batch:
-            if running.job.job_id in late:
-                self._count_lost(running, "completed too late")
 
     def _still_ours(self, jobs: list[Job]) -> list[Job]:
         """Of jobs whose claim was answered late: those whose lease lasts, from now on anew.
@@ -264,7 +242,7 @@ class Worker:
         with self._lock:
             # only its newest lease can be held: beats of an older one would be answered for this
             before = [other for other in self._running.values() if other.job.job_id == job.job_id]
-            self._running[running.key] = running
+            self._running[running.job.lease_token] = running
         for other in before:
             self._lose(other, "handed out anew")
         threading.Thread(target=self._work, args=(running, wait), name=f"job-{job.type}", daemon=True).start()
@@ -334,20 +312,20 @@ class Worker:
         log.info("job_ended", status=status or "lost", error_code=failure.code)
 
     def _gone(self, running: Running) -> Any:
-        """When to stop telling the database how a job ended: its lease is somebody else's by then."""
+        """When to stop telling the database how a job ended: another worker may hold it by then."""
         lease = self._settings.job_lease_seconds
         return lambda: running.lost or self._left.is_set() or time.monotonic() - running.kept_at > lease
 
     def _forget(self, running: Running) -> None:
         with self._lock:
-            self._running.pop(running.key, None)
+            self._running.pop(running.job.lease_token, None)
         self._wake.set()
 
     # ---- beside the work --------------------------------------------------------------------------------------
 
     def _keep_leases(self) -> None:
         lease = self._settings.job_lease_seconds
-        every = min(lease / 4, LONGEST_BEAT_SECONDS)
+        every = min(lease / 4, MAX_BEAT_SECONDS)
         while not self._left.wait(every):
             with self._lock:
                 kept = [running for running in self._running.values() if not (running.lost or running.overdue)]
@@ -370,7 +348,7 @@ class Worker:
             running.kept_at = sent_at
             running.cancelled = state == "cancel"
         elif state in ("lost", "gone") or sent_at - running.kept_at > self._settings.job_lease_seconds:
-            # unheard for a whole lease: somebody else may have it by now
+            # unheard for a whole lease: another worker may have it by now
             self._lose(running, state or "unheard")
 
     def _lose(self, running: Running, reason: str) -> None:
@@ -383,7 +361,7 @@ class Worker:
         log.warning("lease_lost", job_id=running.job.job_id, reason=reason)
 
     def _give_up_overdue(self, kept: list[Running]) -> None:
-        """A try that outlived its time is ended for it: its thread may hang for ever, its place and lease must not."""
+        """Ends attempts that outlived their time: the thread may hang for ever, its slot and lease must not."""
         for running in kept:
             if time.monotonic() > running.deadline + 2 * BUSY_PAUSE_SECONDS and not running.ended:
                 failure = JobFailure("deadline_exceeded", "The work took longer than it may.")

@@ -1,3 +1,3 @@
--- Workers only; live_job is called by other definer functions.
+-- Workers only.
 
 grant execute on function public.svc_sweep_generations() to service_role;

@@ -4,8 +4,3 @@ alter table private.job_runtime enable row level security;
 
 create policy nobody on private.job_runtime for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_runtime is 'Nobody reaches inputs and leases by the API.';
-
-alter table private.job_claims enable row level security;
-
-create policy nobody on private.job_claims for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.job_claims is 'Nobody reaches claims by the API.';

@@ -4,3 +4,5 @@ alter table private.job_schedules enable row level security;
 
 create policy nobody on private.job_schedules for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_schedules is 'Nobody reaches the schedules by the API.';
+
+grant execute on function public.svc_tick_schedules() to service_role;

@@ -1,4 +1,4 @@
--- A person follows his own work; staff follow all. Rows change through the queue's functions alone.
+-- People follow their own work; staff follow all. Rows change through the queue's functions alone.
 
 alter table public.jobs enable row level security;
 
@@ -12,6 +12,3 @@ comment on policy select_own on public.jobs is 'The person the work is done for.
 create policy select_admin on public.jobs for select to app_admin
     using ((select private.is_admin()));
 comment on policy select_admin on public.jobs is 'Staff see what runs.';
-
--- the service may write the table, and its default with it
-grant execute on function private.job_id() to service_role;

@@ -4,3 +4,5 @@ alter table private.provider_buckets enable row level security;
 
 create policy nobody on private.provider_buckets for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.provider_buckets is 'Nobody reaches the buckets by the API.';
+
+grant execute on function public.svc_pause_provider(text, numeric) to service_role;

@@ -84,6 +84,7 @@ declare
     v_day date := (p_after at time zone p_tz)::date;
     v_on_day boolean;
     v_on_weekday boolean;
+    v_shifts interval[] := '{0}';
     v_found timestamptz;
 begin
     if cardinality(v_fields) <> 5 then
@@ -94,6 +95,11 @@ begin
     v_days := private.cron_field(v_fields[3], 1, 31);
     v_months := private.cron_field(v_fields[4], 1, 12);
     v_weekdays := array(select w % 7 from unnest(private.cron_field(v_fields[5], 0, 7)) as w);
+    -- When the clocks are set back, a stretch of local time comes twice; Postgres means its second turn. A fixed time is due
+    -- once. An interval ("every 15 minutes"; as cron has it, minute or hour begins with *) also runs through the first turn.
+    if v_fields[1] like '*%' or v_fields[2] like '*%' then
+        v_shifts := '{0, 30 minutes, 1 hour, 2 hours}';
+    end if;
     for i in 0 .. 366 * 8 loop
         -- as cron has it: when both days are given, either will do
         v_on_day := extract(day from v_day)::int = any (v_days);
@@ -103,10 +109,11 @@ begin
             v_on_weekday := true;
         end if;
         if extract(month from v_day)::int = any (v_months) and v_on_day and v_on_weekday then
-            select min(t) into v_found
-            from unnest(v_hours) as h, unnest(v_minutes) as m,
-                lateral (select (v_day + make_interval(hours => h, mins => m)) at time zone p_tz as t) as moment
-            where t > p_after;
+            select min(turn) into v_found
+            from unnest(v_hours) as h, unnest(v_minutes) as m, unnest(v_shifts) as shift,
+                lateral (select v_day + make_interval(hours => h, mins => m) as local) as clock,
+                lateral (select local at time zone p_tz - shift as turn) as moment
+            where turn > p_after and (shift = '0' or turn at time zone p_tz = local);
             if v_found is not null then
                 return v_found;
             end if;
@@ -118,7 +125,7 @@ end
 $$;
 
 comment on function private.cron_next(text, text, timestamptz) is
-    'The first moment after p_after that a cron line names in a time zone; 22023 for a line that is none or never due.';
+    'The first moment after p_after that a cron line names in a time zone. 22023 for a line that is none or never due.';
 
 create function private.check_schedule()
 returns trigger
@@ -135,3 +142,41 @@ comment on function private.check_schedule() is 'A schedule that could never run
 
 create trigger trg_job_schedules_check before insert or update of cron, tz on private.job_schedules
 for each row execute function private.check_schedule();
+
+create function public.svc_tick_schedules()
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_now constant timestamptz := private.clock();
+    v_schedule private.job_schedules;
+    v_due timestamptz;
+    v_count int := 0;
+begin
+    for v_schedule in
+        select * from private.job_schedules where next_run_at <= v_now order by name for update skip locked
+    loop
+        v_due := v_schedule.next_run_at;
+        -- a moment more than five minutes ago was missed
+        if v_schedule.catch_up <> 'skip' or v_due > v_now - interval '5 minutes' then
+            perform public.svc_enqueue_job(
+                p_type => v_schedule.type::text, p_payload => v_schedule.payload,
+                p_dedupe_key => format('schedule:%s:%s', v_schedule.name, extract(epoch from v_due)::bigint)
+            );
+            v_count := v_count + 1;
+        end if;
+        update private.job_schedules
+        set next_run_at = private.cron_next(
+            v_schedule.cron, v_schedule.tz, case v_schedule.catch_up when 'all' then v_due else v_now end
+        )
+        where name = v_schedule.name;
+    end loop;
+    return v_count;
+end
+$$;
+
+comment on function public.svc_tick_schedules() is
+    'Enqueues what the clock asks for, each due moment once however many workers tick. Returns how many.';

@@ -2,7 +2,26 @@
 -- It deletes in batches, because a request to the service has seconds; what is left goes with the next call. Education
 -- records (goals, sessions, summaries, ratings, practice, questions, overrides) stay until the account goes.
 
-create function private.fail_stuck_rows()
+create function private.live_job_keys(p_types text[], p_key text)
+returns text[]
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select coalesce(array_agg(r.payload ->> p_key), '{}')
+    from private.job_runtime as r
+    -- spelt out, so that each state's index can be used
+    where (r.state = 'later' or r.state = 'waiting' or r.state = 'ready' or r.state = 'running')
+        and r.type::text = any (p_types) and r.payload ->> p_key is not null;
+$$;
+
+comment on function private.live_job_keys(text[], text) is
+    'What live jobs of these types have under this key of their payload: the ids of the rows they work on.';
+
+create function private.fail_stuck(
+    p_table regclass, p_working_status text, p_message text, p_types text[], p_key text
+)
 returns int
 language plpgsql
 volatile
@@ -10,119 +29,87 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_cutoff constant timestamptz := private.clock() - interval '1 hour';
-    v_row record;
-    v_count int := 0;
+    v_ids uuid[];
 begin
-    -- Rows whose work no live job will finish: a job ended badly since the row last changed, or nothing happened for
-    -- an hour. Each state machine knows one way to failed, by way of the state in which the work runs, so a row that
-    -- still waits is moved there first.
-    for v_row in
-        select l.id, l.status from public.lectures as l
-        where l.status in ('pending', 'downloading')
-            and not exists (
-                select from public.jobs as j
-                join private.job_runtime as r on r.job_id = j.id
-                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
-                    and j.status in ('queued', 'running')
-                    and j.type in ('lecture_download', 'lecture_transcription', 'lecture_ingest')
-                    and r.payload ->> 'lecture_id' = l.id::text
-            )
-            and (
-                l.updated_at < v_cutoff
-                or exists (
+    execute format(
+        $q$
+        select array_agg(stuck.id) from (
+            select t.id from %1$s as t
+            where t.status in ('pending', %2$L) and t.id::text <> all ((select private.live_job_keys($1, %3$L))::text[])
+                and (t.updated_at < $2 or exists (
                     select from public.jobs as j
                     join private.job_runtime as r on r.job_id = j.id
-                    where j.status in ('failed', 'cancelled')
-                        and j.type in ('lecture_download', 'lecture_transcription', 'lecture_ingest')
-                        and j.completed_at >= l.updated_at
-                        and j.created_at >= l.created_at
-                        and r.payload ->> 'lecture_id' = l.id::text
-                )
-            )
-        for update of l skip locked
-    loop
-        if v_row.status = 'pending' then
-            update public.lectures set status = 'downloading' where id = v_row.id;
-        end if;
-        update public.lectures
-        set status = 'failed', error_message = 'The work on this lecture stopped before it was done.'
-        where id = v_row.id;
-        v_count := v_count + 1;
-    end loop;
+                    where j.status in ('failed', 'cancelled') and j.type::text = any ($1)
+                        and j.completed_at >= t.updated_at and j.created_at >= t.created_at
+                        and r.payload ->> %3$L = t.id::text
+                ))
+            for update of t skip locked
+        ) as stuck
+        $q$,
+        p_table, p_working_status, p_key
+    )
+    into v_ids
+    using p_types, private.clock() - interval '1 hour';
+    -- these state machines reach failed only from the state in which the work runs
+    execute format('update %s set status = %L where id = any ($1) and status = %L', p_table, p_working_status, 'pending')
+    using v_ids;
+    execute format('update %s set status = %L, error_message = %L where id = any ($1)', p_table, 'failed', p_message)
+    using v_ids;
+    return coalesce(cardinality(v_ids), 0);
+end
+$$;
 
-    for v_row in
-        select v.id, v.status from public.reviews as v
-        where v.status in ('pending', 'running')
-            and not exists (
-                select from public.jobs as j
-                join private.job_runtime as r on r.job_id = j.id
-                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
-                    and j.status in ('queued', 'running')
-                    and j.type in ('code_review')
-                    and r.payload ->> 'review_id' = v.id::text
-            )
-            and (
-                v.updated_at < v_cutoff
-                or exists (
-                    select from public.jobs as j
-                    join private.job_runtime as r on r.job_id = j.id
-                    where j.status in ('failed', 'cancelled')
-                        and j.type in ('code_review')
-                        and j.completed_at >= v.updated_at
-                        and j.created_at >= v.created_at
-                        and r.payload ->> 'review_id' = v.id::text
-                )
-            )
-        for update of v skip locked
-    loop
-        if v_row.status = 'pending' then
-            update public.reviews set status = 'running' where id = v_row.id;
-        end if;
-        update public.reviews set status = 'failed', error_message = 'The review stopped before it was done.'
-        where id = v_row.id;
-        v_count := v_count + 1;
-    end loop;
+comment on function private.fail_stuck(regclass, text, text, text[], text) is
+    'Fails rows of a table that are pending or in work although no live job of these types names them under p_key: because '
+    'their job ended badly since they last changed, or nothing happened for an hour. Returns how many.';
 
-    for v_row in
-        select c.id, c.status from public.content_sources as c
-        where c.status in ('pending', 'processing')
-            and not exists (
-                select from public.jobs as j
-                join private.job_runtime as r on r.job_id = j.id
-                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
-                    and j.status in ('queued', 'running')
-                    and j.type in ('content_generation', 'document_ingest')
-                    and r.payload ->> 'content_source_id' = c.id::text
-            )
-            and (
-                c.updated_at < v_cutoff
-                or exists (
-                    select from public.jobs as j
-                    join private.job_runtime as r on r.job_id = j.id
-                    where j.status in ('failed', 'cancelled')
-                        and j.type in ('content_generation', 'document_ingest')
-                        and j.completed_at >= c.updated_at
-                        and j.created_at >= c.created_at
-                        and r.payload ->> 'content_source_id' = c.id::text
-                )
-            )
-        for update of c skip locked
-    loop
-        if v_row.status = 'pending' then
-            update public.content_sources set status = 'processing' where id = v_row.id;
-        end if;
-        update public.content_sources set status = 'failed', error_message = 'The material could not be read in time.'
-        where id = v_row.id;
-        v_count := v_count + 1;
-    end loop;
+create function private.fail_stuck_rows()
+returns int
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select private.fail_stuck(
+        'public.lectures', 'downloading', 'The work on this lecture stopped before it was done.',
+        '{lecture_download, lecture_transcription, lecture_ingest}', 'lecture_id'
+    ) + private.fail_stuck(
+        'public.reviews', 'running', 'The review stopped before it was done.', '{code_review}', 'review_id'
+    ) + private.fail_stuck(
+        'public.content_sources', 'processing', 'The material could not be read in time.',
+        '{content_generation, document_ingest}', 'content_source_id'
+    );
+$$;
+
+comment on function private.fail_stuck_rows() is 'Fails lectures, reviews and content sources that no job will finish.';
+
+create function private.purge_jobs()
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_now constant timestamptz := private.clock();
+    v_count int;
+begin
+    -- whoever holds one may be trying it again
+    delete from public.jobs where id = any (array(
+        select id from public.jobs
+        where completed_at < v_now - interval '30 days'
+            and (status in ('succeeded', 'cancelled') or (status = 'failed' and completed_at < v_now - interval '90 days'))
+        order by created_at
+        limit 5000
+        for update skip locked
+    ));
+    get diagnostics v_count = row_count;
     return v_count;
 end
 $$;
 
-comment on function private.fail_stuck_rows() is
-    'Fails lectures, reviews and content sources whose job ended badly, or that stood still for an hour without a live '
-    'job; returns how many.';
+comment on function private.purge_jobs() is
+    'Forgets jobs 30 days after success or cancellation, 90 after failure; at most 5000 a call.';
 
 create function public.svc_purge_expired()
 returns jsonb
@@ -177,7 +164,7 @@ begin
     get diagnostics v_n = row_count;
     v_counts := v_counts || jsonb_build_object('courses_cache', v_n);
 
-    v_counts := v_counts || jsonb_build_object('jobs', to_jsonb(private.purge_jobs()));
+    v_counts := v_counts || jsonb_build_object('jobs', private.purge_jobs());
 
     -- the documents stay
     delete from public.headstart_runs where id in (

@@ -558,29 +558,6 @@ comment on function public.svc_finish_answer(uuid, text, text, text, jsonb, json
 -- A row keeps its live state while its job may still run. Once no job will run, its reader would wait for ever, and the
 -- guard against a second live run would refuse a new one.
 
-create function private.live_job(p_type text, p_key text, p_id uuid)
-returns boolean
-language plpgsql
-stable
-security definer
-set search_path = ''
-as $$
-begin
-    -- few jobs are live, and the index holds only those
-    return exists (
-        select from public.jobs as j
-        join private.job_runtime as r on r.job_id = j.id
-        where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
-            and j.status in ('queued', 'running')
-            and j.type::text = p_type
-            and r.payload ->> p_key = p_id::text
-    );
-end
-$$;
-
-comment on function private.live_job(text, text, uuid) is
-    'Whether a queued or running job of this type names this row in its payload.';
-
 create function public.svc_sweep_generations()
 returns int
 language plpgsql
@@ -602,7 +579,7 @@ begin
         if exists (
             select from private.generation_events as e
             where e.stream_id = v_row.id and e.at >= private.clock() - interval '1 minute'
-        ) or private.live_job('chat_answer', 'message_id', v_row.id) then
+        ) or v_row.id::text = any (private.live_job_keys('{chat_answer}', 'message_id')) then
             continue;
         end if;
         select coalesce(string_agg(e.part ->> 'delta', '' order by e.seq), '') into v_text
@@ -616,14 +593,7 @@ begin
     for v_row in
         select h.id from public.headstart_runs as h
         where h.status in ('queued', 'running')
-            and not exists (
-                select from public.jobs as j
-                join private.job_runtime as r on r.job_id = j.id
-                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
-                    and j.status in ('queued', 'running')
-                    and j.type = 'headstart'
-                    and r.payload ->> 'run_id' = h.id::text
-            )
+            and h.id::text <> all ((select private.live_job_keys('{headstart}', 'run_id'))::text[])
             and (
                 coalesce(h.started_at, h.created_at) < private.clock() - interval '1 hour'
                 or exists (

@@ -403,46 +403,20 @@ create type public.job_type as enum (
 );
 comment on type public.job_type is 'What a job does; each type has one handler, registered by the service that owns it.';
 
-create domain private.job_state as text
-constraint job_state_check check (value in ('later', 'waiting', 'admitted', 'over'));
-comment on domain private.job_state is
-    'Where a job stands in the queue. later: not due. waiting: due, but its owner has no free place. admitted: has a place, '
-    'waits for a worker or runs. over: ended without '
-    'success.';
-
-create domain private.job_payload as jsonb constraint job_payload_check check (jsonb_typeof(value) = 'object');
-comment on domain private.job_payload is 'The input of a job: an object. A domain, so that it is looked at when written alone.';
-
 create type public.job_status as enum ('queued', 'running', 'succeeded', 'failed', 'cancelled');
 comment on type public.job_status is
-    'queued: waits (also for its next try). running: a worker holds the lease. succeeded, failed, cancelled: over; '
-    'failed goes back to queued by retry_job.';
+    'queued: waits for a worker, also for its next attempt. running: a worker holds its lease. succeeded, failed, '
+    'cancelled: over; retry_job takes failed back to queued.';
 
--- Background work as its owner may see it: what, how far, how it ended. Everything slow or outside runs through here.
--- Written by the svc functions of job_queue.sql alone. What workers need beside it (payload, lease) is in
+create type private.job_state as enum ('later', 'waiting', 'ready', 'running', 'over');
+comment on type private.job_state is 'Where a job stands in the queue; see private.job_runtime.';
+
+-- Background work as its owner may follow it: what it is, how far it is, how it ended. Everything slow or outside runs
+-- through here. Only the queue's functions write it. What workers need besides (input, place in the line, lease) is in
 -- private.job_runtime, so that a front end can read this row whole.
 
-create function private.job_id()
-returns uuid
-language sql
-volatile
-set search_path = ''
-as $$
-    select encode(
-        -- bits 52 and 53 make version 7 of version 4
-        set_bit(set_bit(overlay(
-            uuid_send(gen_random_uuid())
-            placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6
-        ), 52, 1), 53, 1),
-        'hex'
-    )::uuid;
-$$;
-
-comment on function private.job_id() is
-    'A new id that begins with the time (UUID version 7): jobs that are worked on together lie together in table and index.';
-
 create table public.jobs (
-    id uuid primary key default private.job_id(),
+    id uuid primary key default gen_random_uuid(),
     type public.job_type not null,
     user_id uuid,
     week_id uuid,
@@ -466,19 +440,26 @@ create table public.jobs (
 
     constraint jobs_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
     constraint jobs_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade
-    -- other rules are private.check_job()'s
+    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
+    constraint jobs_week_id_check check (week_id is null or user_id is not null),
+    constraint jobs_priority_check check (priority between -1000 and 1000),
+    constraint jobs_max_retries_check check (max_retries between 0 and 100),
+    constraint jobs_retry_count_check check (retry_count between 0 and max_retries),
+    constraint jobs_timeout_s_check check (timeout_s between 1 and 86400),
+    constraint jobs_dedupe_key_check check (char_length(dedupe_key) between 1 and 500),
+    constraint jobs_error_message_check check (char_length(error_message) <= 500),
+    constraint jobs_progress_check check (jsonb_typeof(progress) = 'object')
 ) with (
-    -- rows change state a few times, in place, and never again
-    fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500
+    -- every job changes a few times: dead rows must go before claims have to step over many of them
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500
 );
 
--- none of these names a column that claims and completions change: so they write no index (HOT updates)
 create index idx_jobs_user on public.jobs (user_id, created_at desc);
 create index idx_jobs_week on public.jobs (week_id, user_id) where week_id is not null;
-create index idx_jobs_dedupe_key on public.jobs (dedupe_key) where dedupe_key is not null;
 -- retention, and the newest of those that failed
 create index idx_jobs_created on public.jobs (created_at);
+-- at most one live job has a key
+create unique index uq_jobs_dedupe_key on public.jobs (dedupe_key) where status in ('queued', 'running');
 
 comment on table public.jobs is 'Background work, as its owner may follow it.';
 comment on column public.jobs.id is 'The job.';
@@ -487,282 +468,277 @@ comment on column public.jobs.user_id is 'Whose it is; null for work of the syst
 comment on column public.jobs.week_id is 'The week it belongs to; it goes with the week.';
 comment on column public.jobs.status is 'Where it stands.';
 comment on column public.jobs.priority is 'Higher goes first; waiting raises it, see private.job_runtime.rank.';
-comment on column public.jobs.max_retries is 'Tries after the first one.';
-comment on column public.jobs.retry_count is 'Claims that ended without success: failed, or the lease ran out.';
-comment on column public.jobs.error_code is 'Why the last try failed; a code of docs/errors.md.';
+comment on column public.jobs.max_retries is 'Attempts after the first one.';
+comment on column public.jobs.retry_count is 'Attempts that ended without success: failed, or the lease ran out.';
+comment on column public.jobs.error_code is 'Why the last attempt failed; a code of docs/errors.md.';
 comment on column public.jobs.error_message is 'The same as a sentence the owner may read.';
 comment on column public.jobs.progress is 'How far it is; keys by type.';
 comment on column public.jobs.result is 'What it came to, when succeeded; keys by type.';
 comment on column public.jobs.cancel_requested is 'The owner asked for an end; the worker learns it at its next heartbeat.';
-comment on column public.jobs.timeout_s is 'Seconds a single try may take.';
+comment on column public.jobs.timeout_s is 'Seconds a single attempt may take.';
 comment on column public.jobs.provider is 'Outside system whose rate limit it shares.';
 comment on column public.jobs.dedupe_key is 'At most one live job has it.';
-comment on column public.jobs.scheduled_at is 'Not before this moment; the next try, after a failure.';
-comment on column public.jobs.started_at is 'When the latest try began.';
+comment on column public.jobs.scheduled_at is 'Not before this moment; the next attempt, after a failure.';
+comment on column public.jobs.started_at is 'When the latest attempt began.';
 comment on column public.jobs.completed_at is 'When it ended, however it did.';
 comment on column public.jobs.created_at is 'When it was asked for.';
 comment on column public.jobs.updated_at is 'Last change.';
 
-create function private.check_job()
-returns trigger
-language plpgsql
-set search_path = ''
-as $$
-declare
-    v_broken constant text := case
-        when new.retry_count not between 0 and new.max_retries then 'jobs_retry_count_check'
-        when new.max_retries not between 0 and 100 then 'jobs_max_retries_check'
-        when new.week_id is not null and new.user_id is null then 'jobs_week_id_check'
-        when new.timeout_s not between 1 and 86400 then 'jobs_timeout_s_check'
-        when char_length(new.dedupe_key) not between 1 and 500 then 'jobs_dedupe_key_check'
-        when char_length(new.error_message) > 500 then 'jobs_error_message_check'
-        when jsonb_typeof(new.progress) <> 'object' then 'jobs_progress_check'
-    end;
-begin
-    if v_broken is not null then
-        raise exception 'new row for relation "jobs" violates "%"', v_broken
-            using errcode = '23514', schema = 'public', table = 'jobs', constraint = v_broken;
-    end if;
-    return new;
-end
-$$;
-
-comment on function private.check_job() is
-    'What check constraints would say of columns that claims and completions do not write: 0 to max_retries retries, at most '
-    '100, a week only with its owner, 1 s to a day for a try, keys of 1 to 500 characters, messages of at most 500, progress '
-    'an object. A check constraint is read anew by each statement that updates the table, whatever it changes; these cost a '
-    'tenth of a claim.';
-
-create trigger trg_jobs_check
-before insert or update of retry_count, max_retries, week_id, user_id, timeout_s, dedupe_key, error_message, progress
-on public.jobs
-for each row execute function private.check_job();
-
--- the other columns change in svc_exchange_jobs, which sets it itself and pays for no trigger
-create trigger trg_jobs_updated_at before update of
-type, user_id, week_id, priority, max_retries, retry_count, error_code, error_message, progress, cancel_requested, timeout_s,
-provider, dedupe_key, scheduled_at
-on public.jobs
+create trigger trg_jobs_updated_at before update on public.jobs
 for each row execute function public.set_updated_at();
 
-create trigger trg_jobs_status_born before insert on public.jobs
-for each row when (new.status <> 'queued') execute function private.enforce_transition('status', '>queued');
-
-create function private.change_job()
-returns trigger
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    if old.status <> new.status and old.status || '>' || new.status <> all (array[
-        'queued>running', 'queued>cancelled', 'running>queued', 'running>succeeded', 'running>failed', 'running>cancelled',
-        'failed>queued'
-    ]) then
-        raise exception 'jobs cannot go from status % to %', old.status, new.status using errcode = '23514';
-    end if;
-    -- a try begins without what the last one left
-    if old.status = 'queued' and new.status = 'running' then
-        new.error_code := null;
-        new.error_message := null;
-    elsif old.status <> 'queued' and new.status = 'queued' then
-        new.progress := '{}';
-    end if;
-    -- a live job has its key (23505 when another has it), an ended one gives it up
-    if new.status not in ('queued', 'running') or new.dedupe_key is distinct from old.dedupe_key then
-        delete from private.job_keys where job_id = old.id;
-    end if;
-    if new.status in ('queued', 'running') and new.dedupe_key is not null
-        and not exists (select from private.job_keys where dedupe_key = new.dedupe_key and job_id = old.id) then
-        insert into private.job_keys (dedupe_key, job_id) values (new.dedupe_key, old.id);
-    end if;
-    new.updated_at := now();
-    return new;
-end
-$$;
-
-comment on function private.change_job() is
-    'BEFORE UPDATE of a job''s status or key: refuses other transitions (23514), forgets what the last try '
-    'left, keeps private.job_keys.';
-
--- The two ways that every job goes are let pass without a call, unless it failed before or has a key. One trigger and not
--- one for each rule: its condition is read anew by each statement, which costs more than the rest of a small update.
-create trigger trg_jobs_transition before update of status, dedupe_key on public.jobs
-for each row when (
-    (old.status <> 'queued' or new.status <> 'running' or old.error_code is not null)
-    and (old.status <> 'running' or new.status <> 'succeeded' or old.dedupe_key is not null)
-) execute function private.change_job();
+create trigger trg_jobs_status before insert or update of status on public.jobs
+for each row execute function private.enforce_transition(
+    'status', '>queued', 'queued>running', 'queued>cancelled', 'running>queued', 'running>succeeded', 'running>failed',
+    'running>cancelled', 'failed>queued'
+);
 
 -- rooms before this one that point at a job
 alter table public.generated_content add constraint generated_content_job_id_fkey
 foreign key (job_id) references public.jobs (id) on delete set null;
 
--- The keys of live jobs: at most one queued or running job has a key. A table of its own and not a partial unique index on
--- jobs.status, because that index would have to be written each time any job changes its state. Written by triggers of
--- public.jobs and, ahead of them, by svc_enqueue_job.
-
-create table private.job_keys (
-    dedupe_key text primary key,
-    job_id uuid not null,
-
-    -- deferred: a key is taken before its job is written
-    constraint job_keys_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade
-    deferrable initially deferred,
-    constraint job_keys_job_id_key unique (job_id)
-);
-
-comment on table private.job_keys is 'Which live job has a key.';
-comment on column private.job_keys.dedupe_key is 'The key.';
-comment on column private.job_keys.job_id is 'The queued or running job that has it.';
-
-create function private.take_job_key()
-returns trigger
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    if not exists (select from private.job_keys where dedupe_key = new.dedupe_key and job_id = new.id) then
-        insert into private.job_keys (dedupe_key, job_id) values (new.dedupe_key, new.id);
-    end if;
-    return null;
-end
-$$;
-
-comment on function private.take_job_key() is
-    'AFTER INSERT of a job with a key: it has it (23505 when another has). Later changes are private.change_job()''s.';
-
-create trigger trg_jobs_key_taken after insert on public.jobs
-for each row when (new.dedupe_key is not null) execute function private.take_job_key();
-
 -- What workers need of a job and nobody else may see: its input, where it stands in the queue, who holds it until when.
 --
---   later      not due yet (scheduled, or waiting for its next try)
---   waiting    due, but its owner has no free place
---   admitted   has a place: waits for a worker, or runs (then it has a lease_token and locked_until)
---   over       ended without success; its owner may try a failed one again
+--   later    not due yet                        -> waiting; ready, if it is the system's
+--   waiting  due, but its owner has no free slot -> ready
+--   ready    has a slot, waits for a worker      -> running; waiting, if a more urgent job takes its slot
+--   running  leased to a worker                  -> over; later, waiting or ready for another attempt
+--   over     ended; a failed one may be retried  -> waiting
 --
--- A job that succeeded has no row any more: a row that goes is written once, one that stays twice and into an index.
---
--- A person has as many places as private.job_cap() says, and his running jobs keep theirs. So the cap is strict, and a
--- person who floods the queue puts no more than his places in front of everybody else.
---
--- Each state has its own small index, so a claim costs the same with a million finished jobs as with none. None of them
--- names a column of the lease: claims and heartbeats write no index (HOT updates). A job that runs therefore stays in the
--- index of admitted ones; claims pass it by beginning at private.job_front.
+-- Each state that is not over has a partial index, so a claim costs the same with a million finished jobs as with none.
+-- A person's jobs share that person's slots (private.job_cap), which ready and running jobs occupy. So a person who floods
+-- the queue puts no more than their slots in front of everybody else. The system's own jobs need no slot.
 
 create table private.job_runtime (
     job_id uuid primary key,
-    payload private.job_payload not null default '{}',
+    payload jsonb not null default '{}',
+    type public.job_type not null,
+    user_id uuid,
+    provider text,
+    state private.job_state not null default 'over',
+    rank timestamptz,
+    due_at timestamptz,
     lease_token uuid,
     claim_id uuid,
     locked_by text,
     locked_until timestamptz,
     error_detail text,
-    type public.job_type not null,
-    user_id uuid,
-    provider text,
-    rank timestamptz not null,
-    due_at timestamptz not null,
-    state private.job_state not null,
 
-    constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+    constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade,
+    constraint job_runtime_payload_check check (jsonb_typeof(payload) = 'object'),
+    constraint job_runtime_line_check check (state = 'over' or num_nulls(rank, due_at) = 0),
+    constraint job_runtime_lease_check
+    check (state <> 'running' or num_nulls(lease_token, claim_id, locked_by, locked_until) = 0),
+    constraint job_runtime_waiting_check check (state <> 'waiting' or user_id is not null)
+) with (
+    -- as for jobs
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500
+);
 
-create index idx_job_runtime_admitted on private.job_runtime (rank, job_id) where state = 'admitted';
-create index idx_job_runtime_waiting on private.job_runtime (user_id, rank, job_id) where state = 'waiting';
-create index idx_job_runtime_places on private.job_runtime (user_id) where state = 'admitted';
 create index idx_job_runtime_later on private.job_runtime (due_at) where state = 'later';
+create index idx_job_runtime_waiting on private.job_runtime (user_id, rank, job_id) where state = 'waiting';
+create index idx_job_runtime_ready on private.job_runtime (rank, job_id) where state = 'ready';
+create index idx_job_runtime_running on private.job_runtime (claim_id) where state = 'running';
+-- the slots in use
+create index idx_job_runtime_slots on private.job_runtime (user_id) where state in ('ready', 'running');
 
 comment on table private.job_runtime is 'The workers'' side of a job.';
 comment on column private.job_runtime.job_id is 'The job.';
-comment on column private.job_runtime.payload is 'Its input: ids, never text of students nor tokens.';
+comment on column private.job_runtime.payload is
+    'Its input: ids, never text of students nor tokens. Emptied when the job has succeeded.';
+comment on column private.job_runtime.type is 'The job''s type: workers claim by it.';
+comment on column private.job_runtime.user_id is 'Its owner: slots are counted by person.';
+comment on column private.job_runtime.provider is 'The outside system whose limit it shares.';
+comment on column private.job_runtime.state is 'Where it stands in the queue.';
+comment on column private.job_runtime.rank is
+    'Claims go by it, earliest first: when the job was due, less five minutes for each step of priority. As all jobs age '
+    'alike, this fixed moment is priority with ageing: a step of priority is worth five minutes of waiting.';
+comment on column private.job_runtime.due_at is 'Not before this moment.';
 comment on column private.job_runtime.lease_token is
-    'Fences every write after the claim; new for each claim. It begins with the moment the try began (16 hex digits of '
-    'microseconds since 1970), so that jobs.started_at tells by which lease a job succeeded.';
+    'Proves who may write after the claim; new for each attempt. It stays after the end, to confirm a completion said twice.';
 comment on column private.job_runtime.claim_id is
     'The claim that took it last, so that a lost answer can be asked for again.';
 comment on column private.job_runtime.locked_by is 'The worker that holds it.';
 comment on column private.job_runtime.locked_until is 'Until when, unless a heartbeat moves it.';
 comment on column private.job_runtime.error_detail is 'For operators: what went wrong last.';
-comment on column private.job_runtime.type is 'The job''s type: workers claim by it.';
-comment on column private.job_runtime.user_id is 'Its owner: places are counted by person.';
-comment on column private.job_runtime.provider is 'The outside system whose limit it shares.';
-comment on column private.job_runtime.rank is
-    'Claims go by it, earliest first: when it was due, less five minutes for each step of priority. As all jobs age alike, '
-    'this fixed moment is priority with ageing: a step of priority is worth five minutes of waiting.';
-comment on column private.job_runtime.due_at is 'Not before this moment.';
-comment on column private.job_runtime.state is 'later, waiting, admitted or over.';
 
--- One row for each claim some of whose jobs run: by it a claim that is asked for again finds its jobs, and reaping finds
--- what runs. Rows of claims that are over go with the next sweep; read whole, it is small.
-create table private.job_claims (
-    id uuid primary key,
-    job_ids uuid[] not null
-) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+-- How many slots a person has, where it is not the usual number of private.job_cap().
 
-comment on table private.job_claims is 'What was handed out together.';
-comment on column private.job_claims.id is 'The claim''s id, chosen by the worker.';
-comment on column private.job_claims.job_ids is 'Its jobs.';
+create table private.job_caps (
+    user_id uuid primary key,
+    slots int not null,
 
--- Claims begin to look at this rank (microseconds since 1970), not at the start: while an old snapshot is open, the index
--- entries of jobs long taken cannot go, and passing them again for each claim would cost more each second. A hint: moved
--- on by claims, back by whoever admits a job before it, found anew from the start once a second. Sequences, because they
--- are changed in place, whatever snapshot is open.
-create sequence private.job_front minvalue 0 start 0;
-comment on sequence private.job_front is 'Where claims begin to look: a rank in microseconds since 1970.';
+    constraint job_caps_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint job_caps_slots_check check (slots between 1 and 1000)
+);
 
-create sequence private.job_look minvalue 0 start 0;
-comment on sequence private.job_look is
-    'From when on (milliseconds since 1970) looking for the front from the start is no waste of time.';
+comment on table private.job_caps is 'How many slots a person has, where it is not the usual number.';
+comment on column private.job_caps.user_id is 'The person.';
+comment on column private.job_caps.slots is 'How many of their jobs may be ready or running at once.';
 
-create function private.delete_runtime()
-returns trigger
+-- How jobs get into the line and how a person's slots are given to them.
+--
+-- Lock order of the whole queue: rows of jobs, their rows of job_runtime, then owners' slots, then providers' buckets, each
+-- sorted. Whoever takes rows out of this order skips what is locked, so that nothing waits in a circle.
+
+create function private.job_cap(p_user_id uuid)
+returns int
+language sql
+stable
+set search_path = ''
+as $$
+    select coalesce((select slots from private.job_caps where user_id = p_user_id), 4);
+$$;
+
+comment on function private.job_cap(uuid) is 'How many jobs of a person may be ready or running at once.';
+
+create function private.fill_slots(p_owners uuid[])
+returns void
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
+declare
+    v_owner uuid;
+    v_best timestamptz;
 begin
-    -- all of the person's in the order of exchanges, also when one of several weeks goes
-    perform from private.job_runtime as r
-    where r.job_id = any (array(select id from public.jobs where user_id = old.user_id))
-    order by r.job_id
-    for update;
-    if tg_table_name = 'weeks' then
-        delete from private.job_runtime where job_id in (select id from public.jobs where week_id = old.id);
-    else
-        delete from private.job_runtime where job_id in (select id from public.jobs where user_id = old.user_id);
-    end if;
-    return old;
+    perform pg_advisory_xact_lock(hashtextextended(owner::text, 90))
+    from (select distinct o as owner from unnest(p_owners) as o where o is not null order by o) as owners;
+    for v_owner in select distinct o from unnest(p_owners) as o where o is not null loop
+        select rank into v_best from private.job_runtime
+        where user_id = v_owner and state = 'waiting' order by rank, job_id limit 1;
+        continue when v_best is null;
+        -- a ready job that ranks after a waiting one competes for its slot again
+        update private.job_runtime set state = 'waiting' where job_id = any (array(
+            select job_id from private.job_runtime
+            where user_id = v_owner and state = 'ready' and rank > v_best
+            for no key update skip locked
+        ));
+        for i in 1 .. private.job_cap(v_owner) - (
+            select count(*) from private.job_runtime where user_id = v_owner and state in ('ready', 'running')
+        ) loop
+            update private.job_runtime set state = 'ready' where job_id = (
+                select job_id from private.job_runtime
+                where user_id = v_owner and state = 'waiting'
+                order by rank, job_id limit 1
+                for no key update skip locked
+            );
+            exit when not found;
+        end loop;
+    end loop;
 end
 $$;
 
-comment on function private.delete_runtime() is
-    'BEFORE DELETE of a person or week: takes the rows of their jobs here before the jobs, in the order in which claims and '
-    'completions lock them. So a person who goes while his work ends waits for it, and nobody waits in a circle.';
+comment on function private.fill_slots(uuid[]) is
+    'Locks these owners'' slots in id order and gives the free ones to their waiting jobs, best rank first. Call it once per '
+    'transaction, with all owners, after every row lock: a second call could wait for somebody who waits for the first.';
 
-create trigger trg_profiles_jobs before delete on public.profiles
-for each row execute function private.delete_runtime();
+create function private.line_up(p_job_ids uuid[])
+returns uuid[]
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    with lined_up as (
+        update private.job_runtime as r
+        set rank = j.scheduled_at - make_interval(mins => 5 * j.priority),
+            due_at = j.scheduled_at,
+            state = case
+                when j.scheduled_at > private.clock() then 'later' when j.user_id is null then 'ready' else 'waiting'
+            end::private.job_state
+        from public.jobs as j
+        where j.id = any (p_job_ids) and r.job_id = j.id and j.status = 'queued'
+        returning r.user_id
+    )
+    select array_agg(distinct user_id) from lined_up;
+$$;
 
-create trigger trg_weeks_jobs before delete on public.weeks
-for each row execute function private.delete_runtime();
+comment on function private.line_up(uuid[]) is
+    'Puts those of these jobs that are queued into the line. Returns their owners; give them to private.fill_slots.';
 
--- How many jobs of a person may run at once, where it is not the usual number of private.job_cap().
+-- How work is asked for.
 
-create table private.job_caps (
-    user_id uuid primary key,
-    places int not null,
+create function public.svc_enqueue_job(
+    p_type text,
+    p_payload jsonb default '{}',
+    p_user_id uuid default null,
+    p_week_id uuid default null,
+    p_dedupe_key text default null,
+    p_dedupe_mode text default 'join',
+    p_priority int default 0,
+    p_scheduled_at timestamptz default null,
+    p_max_retries int default 3,
+    p_timeout_s int default 600,
+    p_provider text default null
+)
+returns table (job_id uuid, created boolean)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_id uuid;
+begin
+    if p_type is null or p_payload is null then
+        raise exception 'p_type and p_payload must not be null' using errcode = '22004';
+    end if;
+    if p_type <> all (enum_range(null::public.job_type)::text[]) then
+        raise exception 'p_type must be one of the job types' using errcode = '22023';
+    end if;
+    if p_dedupe_mode is distinct from 'join' and p_dedupe_mode is distinct from 'queued' then
+        raise exception 'p_dedupe_mode must be join or queued' using errcode = '22023';
+    end if;
+    if p_priority not between -1000 and 1000 then
+        raise exception 'p_priority must be between -1000 and 1000' using errcode = '22003';
+    end if;
+    perform private.check_time('p_scheduled_at', p_scheduled_at);
+    -- the job that has the key may end, or begin, between our insert and our look: then look again
+    for i in 1 .. 10 loop
+        if p_dedupe_mode = 'queued' then
+            -- a running job may have read its input before the change this one stands for: it gives its key up.
+            -- Its owner comes first, as when a person is deleted
+            perform from public.profiles where user_id = p_user_id for key share;
+            update public.jobs set dedupe_key = null where dedupe_key = p_dedupe_key and status = 'running';
+        end if;
+        insert into public.jobs (
+            type, user_id, week_id, dedupe_key, priority, scheduled_at, max_retries, timeout_s, provider
+        )
+        values (
+            p_type::public.job_type, p_user_id, p_week_id, p_dedupe_key, coalesce(p_priority, 0),
+            coalesce(p_scheduled_at, private.clock()), coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600), p_provider
+        )
+        on conflict (dedupe_key) where status in ('queued', 'running') do nothing
+        returning id into v_id;
+        if found then
+            insert into private.job_runtime (job_id, payload, type, user_id, provider)
+            values (v_id, p_payload, p_type::public.job_type, p_user_id, p_provider);
+            perform private.fill_slots(private.line_up(array[v_id]));
+            return query select v_id, true;
+            return;
+        end if;
+        if p_dedupe_mode = 'join' then
+            select id into v_id from public.jobs where dedupe_key = p_dedupe_key and status in ('queued', 'running');
+        else
+            -- held until our change is committed, so that no worker begins it before
+            select id into v_id from public.jobs where dedupe_key = p_dedupe_key and status = 'queued' for share;
+        end if;
+        if found then
+            return query select v_id, false;
+            return;
+        end if;
+    end loop;
+    raise exception 'p_dedupe_key is taken and freed too fast; try again' using errcode = '40001';
+end
+$$;
 
-    constraint job_caps_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
-    constraint job_caps_places_check check (places between 1 and 1000)
-);
-
-comment on table private.job_caps is 'How many jobs of a person may run at once, where it is not the usual number.';
-comment on column private.job_caps.user_id is 'The person.';
-comment on column private.job_caps.places is 'His places.';
+comment on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) is
+    'Asks for work. A live job with the same p_dedupe_key is returned instead (created false). Mode queued joins only one '
+    'that still waits: a running one gives its key up, so that a change made meanwhile is not lost. Enqueue for several '
+    'people in one transaction in the order of their ids (private.fill_slots).';
 
 -- Rate limits of outside systems, shared by all workers: a token bucket each. A claim takes a token for each job of the
 -- provider it hands out. A provider without a row has no limit.
@@ -801,6 +777,506 @@ as $$
 $$;
 
 comment on function private.bucket_tokens(private.provider_buckets) is 'What a bucket holds now.';
+
+create function private.take_tokens(p_job_ids uuid[])
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_bucket private.provider_buckets;
+    v_tokens numeric;
+    v_waits jsonb;
+    v_all jsonb := '{}';
+begin
+    for v_bucket in
+        select * from private.provider_buckets as b
+        where b.provider in (select w.provider from private.job_runtime as w where w.job_id = any (p_job_ids))
+        order by b.provider
+        for update
+    loop
+        -- a bucket hands out what it holds, and what comes back within a second
+        v_tokens := private.bucket_tokens(v_bucket);
+        select jsonb_object_agg(
+            c.job_id,
+            case
+                when v_bucket.paused_until > private.clock() or c.nth > v_tokens + v_bucket.refill_per_s then '"refused"'
+                else to_jsonb(greatest(0, ceil((c.nth - v_tokens) / v_bucket.refill_per_s * 1000))::int)
+            end
+        )
+        into v_waits
+        from (
+            select w.job_id, row_number() over (order by w.rank, w.job_id) as nth
+            from private.job_runtime as w where w.job_id = any (p_job_ids) and w.provider = v_bucket.provider
+        ) as c;
+        v_all := v_all || v_waits;
+        update private.provider_buckets
+        set tokens = v_tokens - (select count(*) from jsonb_each_text(v_waits) as w where w.value <> 'refused'),
+            refilled_at = private.clock()
+        where provider = v_bucket.provider;
+    end loop;
+    return v_all;
+end
+$$;
+
+comment on function private.take_tokens(uuid[]) is
+    'Takes a token for each job from its provider''s bucket: by job, the milliseconds to wait before the work, or "refused".';
+
+create function public.svc_pause_provider(p_provider text, p_seconds numeric)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if p_provider is null or p_seconds is null then
+        raise exception 'p_provider and p_seconds must not be null' using errcode = '22004';
+    end if;
+    if p_seconds in ('NaN', 'infinity', '-infinity') then
+        raise exception 'p_seconds must be a finite number' using errcode = '22023';
+    end if;
+    if p_seconds not between 0 and 86400 * 30 then
+        raise exception 'p_seconds must be between 0 and 2592000 (30 days)' using errcode = '22003';
+    end if;
+    insert into private.provider_buckets as b (provider, tokens, capacity, refill_per_s, refilled_at, paused_until)
+    values (p_provider, 1000, 1000, 1000, private.clock(), private.clock() + make_interval(secs => p_seconds::float8))
+    on conflict (provider) do update
+    -- a longer pause that somebody else asked for stays; zero ends any
+    set paused_until = case when p_seconds > 0 then greatest(b.paused_until, excluded.paused_until) end;
+end
+$$;
+
+comment on function public.svc_pause_provider(text, numeric) is
+    'No job of this provider is handed out for so many seconds; 0 ends a pause.';
+
+-- How workers take jobs and keep them. Reached over REST: each call is one transaction and its answer may be lost, so a claim
+-- may be asked for again under its id.
+
+create function public.svc_claim_jobs(
+    p_worker text, p_types text[], p_limit int, p_lease_s int default 60, p_claim_id uuid default null
+)
+returns table (
+    job_id uuid,
+    type text,
+    user_id uuid,
+    week_id uuid,
+    payload jsonb,
+    retry_count int,
+    max_retries int,
+    timeout_s int,
+    lease_token uuid,
+    locked_until timestamptz,
+    provider_wait_ms int
+)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_claim constant uuid := coalesce(p_claim_id, gen_random_uuid());
+    v_limit constant int := least(greatest(coalesce(p_limit, 1), 1), 100);
+    v_is_tidy boolean := false;
+    v_ids uuid[];
+    v_waits jsonb := '{}';
+begin
+    if p_worker is null or p_types is null then
+        raise exception 'p_worker and p_types must not be null' using errcode = '22004';
+    end if;
+    -- the first asking for this claim may still be under way
+    perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 91));
+    if not exists (select from private.job_runtime where claim_id = v_claim and state = 'running') then
+        loop
+            v_ids := array(
+                select r.job_id from private.job_runtime as r
+                join public.jobs as j on j.id = r.job_id and j.status = 'queued'
+                where r.state = 'ready' and r.type::text = any (p_types)
+                    and (r.provider is null or r.provider <> all (array(
+                        select b.provider from private.provider_buckets as b
+                        where b.paused_until > private.clock() or private.bucket_tokens(b) + b.refill_per_s < 1
+                    )))
+                order by r.rank, r.job_id
+                limit v_limit
+                for no key update of j, r skip locked
+            );
+            exit when cardinality(v_ids) = v_limit or v_is_tidy;
+            -- little to do: time to look for what was left lying
+            perform private.tidy_jobs(20, false);
+            v_is_tidy := true;
+        end loop;
+        if exists (select from private.job_runtime where job_id = any (v_ids) and provider is not null) then
+            v_waits := private.take_tokens(v_ids);
+            v_ids := array(select id from unnest(v_ids) as id where v_waits ->> id::text is distinct from 'refused');
+        end if;
+        update public.jobs
+        set status = 'running', started_at = private.clock(), error_code = null, error_message = null
+        where id = any (v_ids);
+        update private.job_runtime
+        set state = 'running', lease_token = gen_random_uuid(), claim_id = v_claim, locked_by = left(p_worker, 200),
+            locked_until = private.clock() + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600))
+        where job_id = any (v_ids);
+    end if;
+    return query
+    select r.job_id, r.type::text, r.user_id, j.week_id, r.payload, j.retry_count, j.max_retries, j.timeout_s, r.lease_token,
+           r.locked_until, coalesce((v_waits ->> r.job_id::text)::int, 0)
+    from private.job_runtime as r join public.jobs as j on j.id = r.job_id
+    where r.claim_id = v_claim and r.state = 'running'
+    order by r.rank, r.job_id;
+end
+$$;
+
+comment on function public.svc_claim_jobs(text, text[], int, int, uuid) is
+    'Hands out up to p_limit (1 to 100) ready jobs of these types, each leased for p_lease_s seconds. The same claim id '
+    'gives the same rows again, while they run. provider_wait_ms: begin the work no sooner.';
+
+create function private.held_jobs(p_jobs jsonb)
+returns uuid[]
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if p_jobs is null then
+        raise exception 'p_jobs must not be null' using errcode = '22004';
+    end if;
+    if jsonb_typeof(p_jobs) <> 'array' then
+        raise exception 'p_jobs must be an array of objects' using errcode = '22023';
+    end if;
+    if exists (select from jsonb_array_elements(p_jobs) as e where jsonb_typeof(e) <> 'object') then
+        raise exception 'p_jobs must be an array of objects' using errcode = '22023';
+    end if;
+    return array(
+        select j.id
+        from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
+        join public.jobs as j on j.id = s.job_id and j.status = 'running'
+        join private.job_runtime as r on r.job_id = j.id and r.lease_token = s.lease_token and r.state = 'running'
+        order by j.id
+        for no key update of j, r
+    );
+end
+$$;
+
+comment on function private.held_jobs(jsonb) is
+    'Those of [{job_id, lease_token}] that still run under that lease, both rows locked in id order. 22023 for another shape.';
+
+create function public.svc_heartbeat_jobs(p_jobs jsonb, p_lease_s int default 60)
+returns table (job_id uuid, state text)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_held constant uuid[] := private.held_jobs(p_jobs);
+begin
+    update private.job_runtime
+    set locked_until = private.clock() + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600))
+    where job_id = any (v_held);
+    update public.jobs as j set progress = s.progress
+    from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid, progress jsonb)
+    join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
+    where j.id = any (v_held) and j.id = s.job_id and jsonb_typeof(s.progress) = 'object'
+        and j.progress is distinct from s.progress;
+    return query
+    select s.job_id, case
+        when j.id is null then 'gone'
+        when s.job_id <> all (v_held) or r.lease_token is distinct from s.lease_token then 'lost'
+        when j.cancel_requested then 'cancel'
+        else 'held'
+    end
+    from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
+    left join public.jobs as j on j.id = s.job_id
+    left join private.job_runtime as r on r.job_id = s.job_id;
+end
+$$;
+
+comment on function public.svc_heartbeat_jobs(jsonb, int) is
+    'Keeps leases and shows progress. Per job: held; cancel, the owner asked for an end; lost, another worker has it or it is '
+    'over; gone, deleted with its owner or week.';
+
+-- How attempts end. Each call may be said twice, because its answer may be lost: the lease decides what it still changes.
+
+create function public.svc_complete_jobs(p_jobs jsonb)
+returns table (job_id uuid, done boolean)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_held constant uuid[] := private.held_jobs(p_jobs);
+begin
+    update public.jobs as j
+    set status = 'succeeded', completed_at = private.clock(), result = nullif(s.result, 'null')
+    from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid, result jsonb)
+    join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
+    where j.id = any (v_held) and j.id = s.job_id;
+    update private.job_runtime set state = 'over', payload = '{}' where job_id = any (v_held);
+    perform private.fill_slots(array(select user_id from private.job_runtime where job_id = any (v_held)));
+    return query
+    select s.job_id, coalesce(j.status = 'succeeded', false)
+    from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
+    left join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
+    left join public.jobs as j on j.id = r.job_id;
+end
+$$;
+
+comment on function public.svc_complete_jobs(jsonb) is
+    'Ends jobs in success, with their results. done false: the lease was lost and nothing was changed. Saying it again under '
+    'the same lease changes nothing and is answered with done true.';
+
+create function private.end_attempt(
+    p_job_id uuid, p_error_code text, p_error_message text, p_error_detail text, p_retryable boolean, p_wait_s numeric
+)
+returns public.jobs
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_job public.jobs;
+begin
+    update public.jobs as j
+    set status = s.status,
+        scheduled_at = case when s.status = 'queued' and p_wait_s > 0
+            then private.clock() + make_interval(secs => p_wait_s::float8) else j.scheduled_at end,
+        retry_count = j.retry_count + (s.status = 'queued')::int,
+        progress = case when s.status = 'queued' then '{}' else j.progress end,
+        error_code = left(coalesce(p_error_code, 'internal'), 200),
+        error_message = left(p_error_message, 500),
+        completed_at = case when s.status <> 'queued' then private.clock() end
+    from (
+        select case
+            when cancel_requested then 'cancelled'
+            when p_retryable and retry_count < max_retries then 'queued'
+            else 'failed'
+        end::public.job_status as status
+        from public.jobs where id = p_job_id
+    ) as s
+    where j.id = p_job_id
+    returning j.* into v_job;
+    update private.job_runtime set state = 'over', error_detail = left(p_error_detail, 4000) where job_id = p_job_id;
+    perform private.line_up(array[p_job_id]);
+    return v_job;
+end
+$$;
+
+comment on function private.end_attempt(uuid, text, text, text, boolean, numeric) is
+    'Ends an attempt without success: queued again after p_wait_s seconds, failed when no attempt is left, cancelled when '
+    'asked for. The caller holds both rows and fills the owner''s slots afterwards.';
+
+create function public.svc_fail_job(
+    p_job_id uuid,
+    p_lease_token uuid,
+    p_error_code text,
+    p_error_message text,
+    p_retryable boolean default true,
+    p_retry_after_s int default null,
+    p_error_detail text default null
+)
+returns table (status text, scheduled_at timestamptz)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_job public.jobs;
+    v_wait numeric;
+begin
+    if p_job_id is null or p_lease_token is null then
+        raise exception 'p_job_id and p_lease_token must not be null' using errcode = '22004';
+    end if;
+    if private.held_jobs(jsonb_build_array(jsonb_build_object('job_id', p_job_id, 'lease_token', p_lease_token))) = '{}' then
+        return;
+    end if;
+    -- half fixed, half random, so that what failed together does not come back together
+    select least(3600, 30 * 2 ^ least(retry_count, 10)) into v_wait from public.jobs where id = p_job_id;
+    v_wait := greatest(v_wait / 2 + v_wait / 2 * private.jitter()::numeric, least(coalesce(p_retry_after_s, 0), 86400));
+    v_job := private.end_attempt(
+        p_job_id, p_error_code, p_error_message, p_error_detail, coalesce(p_retryable, true), v_wait
+    );
+    perform private.fill_slots(array[v_job.user_id]);
+    return query select v_job.status::text, v_job.scheduled_at;
+end
+$$;
+
+comment on function public.svc_fail_job(uuid, uuid, text, text, boolean, int, text) is
+    'Ends an attempt in failure: queued again (at scheduled_at) or over. No row when the lease was lost; then nothing is '
+    'changed.';
+
+create function public.svc_release_jobs(p_jobs jsonb)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_held constant uuid[] := private.held_jobs(p_jobs);
+begin
+    update public.jobs
+    set status = case when cancel_requested then 'cancelled' else 'queued' end::public.job_status,
+        completed_at = case when cancel_requested then private.clock() end,
+        progress = '{}'
+    where id = any (v_held);
+    update private.job_runtime set state = 'over' where job_id = any (v_held);
+    perform private.line_up(v_held);
+    perform private.fill_slots(array(select user_id from private.job_runtime where job_id = any (v_held)));
+    return cardinality(v_held);
+end
+$$;
+
+comment on function public.svc_release_jobs(jsonb) is
+    'Gives jobs back as they were, the attempt not counted: for a worker that stops in good order. Returns how many.';
+
+-- What keeps the line moving: leases that ran out, jobs whose moment has come, slots that were left over. Workers call
+-- svc_reap_expired_jobs every few seconds; claims that find too few ready jobs do a little of it.
+
+create function private.tidy_jobs(p_limit int, p_all_owners boolean)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_job record;
+    v_owners uuid[] := '{}';
+    v_count int := 0;
+begin
+    for v_job in
+        select j.id, j.user_id from private.job_runtime as r join public.jobs as j on j.id = r.job_id and j.status = 'running'
+        where r.state = 'running' and r.locked_until < private.clock()
+        limit p_limit
+        for no key update of j, r skip locked
+    loop
+        -- no back-off: most likely the worker died, and not by this job
+        perform private.end_attempt(
+            v_job.id, 'lease_expired', 'The work was interrupted and is tried again.', 'the lease ran out', true, 0
+        );
+        v_owners := v_owners || v_job.user_id;
+        v_count := v_count + 1;
+    end loop;
+    with due as (
+        update private.job_runtime
+        set state = case when user_id is null then 'ready' else 'waiting' end::private.job_state
+        where job_id = any (array(
+            select job_id from private.job_runtime
+            where state = 'later' and due_at <= private.clock()
+            order by due_at
+            limit p_limit
+            for no key update skip locked
+        ))
+        returning user_id
+    )
+    select v_owners || array_agg(user_id) into v_owners from due;
+    if p_all_owners then
+        -- whose waiting job was passed by while somebody held its row
+        v_owners := v_owners || array(
+            select w.user_id
+            from (select distinct user_id from private.job_runtime where state = 'waiting') as w
+            where private.job_cap(w.user_id) > (
+                select count(*) from private.job_runtime as r
+                where r.user_id = w.user_id and r.state in ('ready', 'running')
+            )
+            limit p_limit
+        );
+    end if;
+    perform private.fill_slots(v_owners);
+    return v_count;
+end
+$$;
+
+comment on function private.tidy_jobs(int, boolean) is
+    'Ends attempts whose lease ran out as failures that are tried again at once, lets due jobs into the line and fills slots; '
+    'at most p_limit of each. Returns how many leases had run out.';
+
+create function public.svc_reap_expired_jobs(p_limit int default 100)
+returns int
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select private.tidy_jobs(least(greatest(coalesce(p_limit, 100), 1), 1000), true);
+$$;
+
+comment on function public.svc_reap_expired_jobs(int) is
+    'Ends attempts whose lease ran out and lets due jobs in. Returns how many leases had run out.';
+
+create function public.svc_count_waiting_jobs()
+returns table (type text, waiting bigint, oldest_s int)
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select r.type::text, count(*), greatest(0, extract(epoch from private.clock() - min(r.due_at)))::int
+    from private.job_runtime as r
+    -- spelt out, so that each state's index can be used
+    where r.state = 'later' or r.state = 'waiting' or r.state = 'ready'
+    group by r.type
+    order by 1;
+$$;
+
+comment on function public.svc_count_waiting_jobs() is
+    'How many jobs of each type wait, and for how many seconds the first of them has been due; 0 when none is due yet. Types '
+    'without waiting jobs have no row.';
+
+-- Jobs go with their person or week. The cascades of such a deletion would lock jobs in an order of their own, while a
+-- completion locks its jobs in the order of their ids: each could wait for the other. So a deletion locks them first.
+
+create function private.lock_jobs_of_owner()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    -- all of the owner's, also for one week: the same statement may delete others
+    perform from public.jobs where user_id = old.user_id order by id for update;
+    return old;
+end
+$$;
+
+comment on function private.lock_jobs_of_owner() is
+    'BEFORE DELETE of a profile or week: locks its owner''s jobs in the order in which completions lock them. The profile is '
+    'locked already, so no job is added to it meanwhile.';
+
+create trigger trg_profiles_jobs before delete on public.profiles
+for each row execute function private.lock_jobs_of_owner();
+
+create trigger trg_weeks_jobs before delete on public.weeks
+for each row execute function private.lock_jobs_of_owner();
+
+create function private.refill_slots()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.fill_slots(array(select user_id from gone where status in ('queued', 'running')));
+    return null;
+end
+$$;
+
+comment on function private.refill_slots() is 'AFTER DELETE on jobs: the slots of live jobs are free again.';
+
+create trigger trg_jobs_slots after delete on public.jobs referencing old table as gone
+for each statement execute function private.refill_slots();
 
 -- Jobs by the clock. Any worker may tick; the row's lock makes each due moment happen once. Cron fields are read in the
 -- schedule's time zone, so "8 o'clock" stays 8 o'clock when summer time begins.
@@ -888,6 +1364,7 @@ declare
     v_day date := (p_after at time zone p_tz)::date;
     v_on_day boolean;
     v_on_weekday boolean;
+    v_shifts interval[] := '{0}';
     v_found timestamptz;
 begin
     if cardinality(v_fields) <> 5 then
@@ -898,6 +1375,11 @@ begin
     v_days := private.cron_field(v_fields[3], 1, 31);
     v_months := private.cron_field(v_fields[4], 1, 12);
     v_weekdays := array(select w % 7 from unnest(private.cron_field(v_fields[5], 0, 7)) as w);
+    -- When the clocks are set back, a stretch of local time comes twice; Postgres means its second turn. A fixed time is due
+    -- once. An interval ("every 15 minutes"; as cron has it, minute or hour begins with *) also runs through the first turn.
+    if v_fields[1] like '*%' or v_fields[2] like '*%' then
+        v_shifts := '{0, 30 minutes, 1 hour, 2 hours}';
+    end if;
     for i in 0 .. 366 * 8 loop
         -- as cron has it: when both days are given, either will do
         v_on_day := extract(day from v_day)::int = any (v_days);
@@ -907,10 +1389,11 @@ begin
             v_on_weekday := true;
         end if;
         if extract(month from v_day)::int = any (v_months) and v_on_day and v_on_weekday then
-            select min(t) into v_found
-            from unnest(v_hours) as h, unnest(v_minutes) as m,
-                lateral (select (v_day + make_interval(hours => h, mins => m)) at time zone p_tz as t) as moment
-            where t > p_after;
+            select min(turn) into v_found
+            from unnest(v_hours) as h, unnest(v_minutes) as m, unnest(v_shifts) as shift,
+                lateral (select v_day + make_interval(hours => h, mins => m) as local) as clock,
+                lateral (select local at time zone p_tz - shift as turn) as moment
+            where turn > p_after and (shift = '0' or turn at time zone p_tz = local);
             if v_found is not null then
                 return v_found;
             end if;
@@ -922,7 +1405,7 @@ end
 $$;
 
 comment on function private.cron_next(text, text, timestamptz) is
-    'The first moment after p_after that a cron line names in a time zone; 22023 for a line that is none or never due.';
+    'The first moment after p_after that a cron line names in a time zone. 22023 for a line that is none or never due.';
 
 create function private.check_schedule()
 returns trigger
@@ -939,1301 +1422,6 @@ comment on function private.check_schedule() is 'A schedule that could never run
 
 create trigger trg_job_schedules_check before insert or update of cron, tz on private.job_schedules
 for each row execute function private.check_schedule();
-
--- The queue as workers use it: enqueue, claim, heartbeat, complete, fail, release, reap. Reached over REST, so each call is
--- one transaction and its answer may be lost: a claim can be asked for again, a completion said twice.
---
--- The calls of workers force generic plans: planning anew each time, as Postgres prefers for arrays of unknown length, costs
--- several times what they do. A test holds that no generic plan reads a table whole. Claims and completions also look away
--- from sequential scans: a plan made while a table is empty is kept while it grows.
---
--- Lock order, everywhere: first the job's row in job_runtime; whoever has it may lock the job's row in jobs and, sorted by id,
--- its owner's places (an advisory lock). Whoever takes them in another order passes by what is locked (skip locked, or
--- private.try_places); so nothing waits in a circle.
-
-create function private.job_cap(p_user_id uuid)
-returns int
-language plpgsql
-stable
-security definer
-set search_path = ''
-as $$
-begin
-    return coalesce((select places from private.job_caps where user_id = p_user_id), 4);
-end
-$$;
-
-comment on function private.job_cap(uuid) is 'How many jobs of a person may run at once.';
-
-create function private.job_rank(p_scheduled_at timestamptz, p_priority int)
-returns timestamptz
-language plpgsql
-immutable
-set search_path = ''
-as $$
-begin
-    return p_scheduled_at - make_interval(mins => 5 * p_priority);
-end
-$$;
-
-comment on function private.job_rank(timestamptz, int) is 'Where a job stands in the queue; see private.job_runtime.rank.';
-
-create function private.set_front(p_rank timestamptz)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    perform setval(
-        'private.job_front', greatest(0, extract(epoch from greatest(p_rank, timestamptz 'epoch')) * 1000000)::bigint
-    );
-end
-$$;
-
-comment on function private.set_front(timestamptz) is 'Lets claims begin to look at this rank.';
-
-create function private.first_state(p_scheduled_at timestamptz, p_user_id uuid)
-returns private.job_state
-language plpgsql
-stable
-set search_path = ''
-as $$
-begin
-    return case
-        when p_scheduled_at > private.clock() then 'later'
-        when p_user_id is null then 'admitted'
-        else 'waiting'
-    end::private.job_state;
-end
-$$;
-
-comment on function private.first_state(timestamptz, uuid) is
-    'Where a queued job begins to wait: only the system''s own need no place.';
-
-create function private.front()
-returns timestamptz
-language plpgsql
-volatile
-set search_path = ''
-as $$
-begin
-    -- asked as a function, not as a row: that needs no query. Not set before the first look
-    return coalesce(
-        timestamptz 'epoch' + nullif(pg_sequence_last_value('private.job_front'), 0) * interval '1 microsecond', '-infinity'
-    );
-end
-$$;
-
-comment on function private.front() is 'The rank at which claims begin to look.';
-
-create function private.lower_front(p_rank timestamptz)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    -- should a claim move it on before this is committed, the next look from the start finds what was missed
-    if p_rank < private.front() then
-        perform private.set_front(p_rank);
-    end if;
-end
-$$;
-
-comment on function private.lower_front(timestamptz) is 'Tells claims that a job was admitted before the place where they begin to look.';
-
-create function private.next_front(p_idle boolean)
-returns timestamptz
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_now constant timestamptz := clock_timestamp();
-    v_look constant timestamptz := timestamptz 'epoch'
-        + coalesce(pg_sequence_last_value('private.job_look'), 0) * interval '1 millisecond';
-    v_from timestamptz := '-infinity';
-    v_rank timestamptz;
-    v_took interval;
-begin
-    if v_now < v_look + (not p_idle)::int * interval '1 second' then
-        v_from := private.front();
-        if p_idle then
-            return v_from;
-        end if;
-    end if;
-    select r.rank into v_rank from private.job_runtime as r
-    where r.state = 'admitted' and r.rank >= v_from and r.lease_token is null
-    order by r.rank, r.job_id
-    limit 1;
-    if v_from = '-infinity' then
-        v_took := clock_timestamp() - v_now;
-        -- looking takes two hundredths of the time at most, however long the way from the start has become
-        if v_took < interval '2 milliseconds' then
-            v_took := interval '0';
-        end if;
-        perform setval('private.job_look', (extract(epoch from clock_timestamp() + 50 * v_took) * 1000)::bigint);
-    end if;
-    if v_rank is null then
-        return '-infinity';
-    end if;
-    perform private.set_front(v_rank);
-    return v_rank;
-end
-$$;
-
-comment on function private.next_front(boolean) is
-    'Moves the front on to the first job to claim, and says where that is. Once a second, or when there is little to do, it '
-    'looks for it from the start.';
-
-create function private.try_places(p_owner uuid)
-returns boolean
-language plpgsql
-volatile
-set search_path = ''
-as $$
-begin
-    return p_owner is null or pg_try_advisory_xact_lock(hashtextextended(p_owner::text, 90));
-end
-$$;
-
-comment on function private.try_places(uuid) is
-    'Locks a person''s places unless somebody else has them; the system''s work needs none.';
-
-create function private.lock_places(p_owners uuid[])
-returns void
-language plpgsql
-volatile
-set search_path = ''
-as $$
-begin
-    perform pg_advisory_xact_lock(hashtextextended(owner::text, 90))
-    from (select distinct o as owner from unnest(p_owners) as o where o is not null order by o) as owners;
-end
-$$;
-
-comment on function private.lock_places(uuid[]) is 'Locks the places of these people, sorted; all that a transaction needs at once.';
-
-create function private.admit_jobs(p_owners uuid[])
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_owner uuid;
-    v_free int;
-    v_best record;
-    v_worst record;
-    v_front timestamptz;
-begin
-    perform private.lock_places(p_owners);
-    for v_owner in
-        select o.owner from (select distinct o as owner from unnest(p_owners) as o) as o
-        -- asked for in the index's order, or one person with very many would make reading the table look cheap
-        where (
-            select true from private.job_runtime as r where r.user_id = o.owner and r.state = 'waiting'
-            order by r.rank, r.job_id limit 1
-        )
-    loop
-        v_free := private.job_cap(v_owner)
-            - (select count(*) from private.job_runtime where user_id = v_owner and state = 'admitted');
-        if v_free > 0 then
-            with admitted as (
-                update private.job_runtime set state = 'admitted'
-                where job_id = any (array(
-                    select job_id from private.job_runtime
-                    where user_id = v_owner and state = 'waiting'
-                    order by rank, job_id
-                    limit v_free
-                    for update skip locked
-                ))
-                returning rank
-            )
-            select least(v_front, min(rank)) into v_front from admitted;
-            continue;
-        end if;
-        -- all places are taken: a job that ranks before one that was admitted and not yet claimed takes its place
-        select job_id, rank into v_best from private.job_runtime
-        where user_id = v_owner and state = 'waiting' order by rank, job_id limit 1 for update skip locked;
-        select job_id, rank into v_worst from private.job_runtime
-        where user_id = v_owner and state = 'admitted' and lease_token is null
-        order by rank desc limit 1 for update skip locked;
-        if v_best.rank < v_worst.rank then
-            update private.job_runtime
-            set state = case when job_id = v_best.job_id then 'admitted' else 'waiting' end::private.job_state
-            where job_id in (v_best.job_id, v_worst.job_id);
-            v_front := least(v_front, v_best.rank);
-        end if;
-    end loop;
-    if v_front is not null then
-        perform private.lower_front(v_front);
-    end if;
-end
-$$;
-
-comment on function private.admit_jobs(uuid[]) is 'Gives free places of these people to their waiting jobs, best rank first.';
-
-create function private.admit_due_jobs(p_limit int)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_owners uuid[];
-    v_front timestamptz;
-begin
-    with moved as (
-        update private.job_runtime as w
-        set state = case when w.user_id is null then 'admitted' else 'waiting' end::private.job_state
-        where w.job_id = any (array(
-            select job_id from private.job_runtime
-            -- an exchange holds places already: it waits for no others, these jobs come in next time
-            where state = 'later' and due_at <= private.clock() and private.try_places(user_id)
-            order by due_at
-            limit p_limit
-            for update skip locked
-        ))
-        returning w.user_id, w.rank
-    )
-    select array_agg(user_id) filter (where user_id is not null), min(rank) filter (where user_id is null)
-    into v_owners, v_front
-    from moved;
-    perform private.admit_jobs(v_owners);
-    if v_front is not null then
-        perform private.lower_front(v_front);
-    end if;
-end
-$$;
-
-comment on function private.admit_due_jobs(int) is 'Lets jobs whose moment has come into the queue.';
-
-create function private.admit_forgotten_jobs(p_limit int)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    perform private.admit_jobs(array(
-        -- from one owner to the next by the index, however many jobs each has; the first thousands are enough at a time
-        with recursive owners as (
-            (select r.user_id, 1 as nth from private.job_runtime as r where r.state = 'waiting' order by r.user_id limit 1)
-            union all
-            select n.user_id, o.nth + 1
-            from owners as o
-            cross join lateral (
-                select r.user_id from private.job_runtime as r
-                where r.state = 'waiting' and r.user_id > o.user_id
-                order by r.user_id
-                limit 1
-            ) as n
-            where o.nth < 5 * p_limit
-        )
-        select o.user_id from owners as o
-        where (select count(*) from private.job_runtime as r where r.user_id = o.user_id and r.state = 'admitted')
-            < private.job_cap(o.user_id)
-            and private.try_places(o.user_id)
-        limit p_limit
-    ));
-end
-$$;
-
-comment on function private.admit_forgotten_jobs(int) is
-    'Gives free places away that were left over: a job is passed by while somebody has its row, and he may change his mind.';
-
-create function private.queue_jobs(p_job_ids uuid[])
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_owners uuid[];
-    v_front timestamptz;
-begin
-    with queued as (
-        update private.job_runtime as r
-        set rank = private.job_rank(j.scheduled_at, j.priority), due_at = j.scheduled_at,
-            state = private.first_state(j.scheduled_at, j.user_id)
-        from public.jobs as j
-        where j.id = any (p_job_ids) and r.job_id = j.id
-        returning r.user_id, r.rank, r.state
-    )
-    select array_agg(user_id) filter (where user_id is not null), min(rank) filter (where state = 'admitted')
-    into v_owners, v_front
-    from queued;
-    perform private.admit_jobs(v_owners);
-    if v_front is not null then
-        perform private.lower_front(v_front);
-    end if;
-end
-$$;
-
-comment on function private.queue_jobs(uuid[]) is
-    'Puts queued jobs back into the line and gives their owners'' free places away.';
-
-create function public.svc_enqueue_job(
-    p_type text,
-    p_payload jsonb default '{}',
-    p_user_id uuid default null,
-    p_week_id uuid default null,
-    p_dedupe_key text default null,
-    p_dedupe_mode text default 'join',
-    p_priority int default 0,
-    p_scheduled_at timestamptz default null,
-    p_max_retries int default 3,
-    p_timeout_s int default 600,
-    p_provider text default null
-)
-returns table (job_id uuid, created boolean)
-language plpgsql
-volatile
-security definer
-set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
-as $$
-#variable_conflict use_column
-declare
-    v_id constant uuid := private.job_id();
-    v_at constant timestamptz := coalesce(p_scheduled_at, private.clock());
-    v_rank constant timestamptz := private.job_rank(v_at, coalesce(p_priority, 0));
-    v_other uuid;
-begin
-    if p_type is null or p_payload is null then
-        raise exception 'a job needs a type and a payload' using errcode = '22004';
-    end if;
-    if p_type <> all (enum_range(null::public.job_type)::text[]) then
-        raise exception 'unknown job type' using errcode = '22023';
-    end if;
-    if p_dedupe_mode is distinct from 'join' and p_dedupe_mode is distinct from 'queued' then
-        raise exception 'dedupe mode is join or queued' using errcode = '22023';
-    end if;
-    if p_priority not between -1000 and 1000 then
-        raise exception 'a priority is -1000 to 1000' using errcode = '22003';
-    end if;
-    -- the winner of a race may end between our insert and our look: then the key is free again
-    for i in 1 .. 10 loop
-        exit when p_dedupe_key is null;
-        if p_dedupe_mode = 'queued' then
-            -- one that runs may have read its input before the change we stand for: it gives the key up
-            -- (locked as everywhere: its owner before it goes, the workers' row, the job)
-            perform from public.profiles where user_id = p_user_id for key share;
-            perform from private.job_keys as k
-            join private.job_runtime as r on r.job_id = k.job_id
-            where k.dedupe_key = p_dedupe_key and r.state = 'admitted'
-            for update of r;
-            update public.jobs set dedupe_key = null where dedupe_key = p_dedupe_key and status = 'running';
-        end if;
-        insert into private.job_keys (dedupe_key, job_id) values (p_dedupe_key, v_id) on conflict (dedupe_key) do nothing;
-        exit when found;
-        select j.id into v_other from public.jobs as j
-        where j.dedupe_key = p_dedupe_key and (j.status = 'queued' or j.status = 'running' and p_dedupe_mode = 'join');
-        if v_other is not null then
-            return query select v_other, false;
-            return;
-        end if;
-        if i = 10 then
-            raise exception 'the key % is taken and freed too fast', p_dedupe_key using errcode = '40001';
-        end if;
-    end loop;
-    insert into public.jobs (
-        id, type, user_id, week_id, dedupe_key, priority, scheduled_at, max_retries, timeout_s, provider
-    )
-    values (
-        v_id, p_type::public.job_type, p_user_id, p_week_id, p_dedupe_key, coalesce(p_priority, 0), v_at,
-        coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600), p_provider
-    );
-    insert into private.job_runtime (job_id, payload, type, user_id, provider, rank, due_at, state)
-    values (
-        v_id, p_payload, p_type::public.job_type, p_user_id, p_provider, v_rank, v_at,
-        private.first_state(v_at, p_user_id)
-    );
-    if p_user_id is null then
-        perform private.lower_front(v_rank);
-    else
-        perform private.admit_jobs(array[p_user_id]);
-    end if;
-    return query select v_id, true;
-end
-$$;
-
-comment on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) is
-    'Asks for work. A live job with the same dedupe_key is returned instead (created false). Mode queued joins only one that '
-    'still waits: a running one gives its key up, so that a change made meanwhile is not lost.';
-
-create function private.end_try(
-    p_job_id uuid,
-    p_error_code text,
-    p_error_message text,
-    p_error_detail text,
-    p_retryable boolean,
-    p_wait_s numeric
-)
-returns public.jobs
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_job public.jobs;
-    v_now constant timestamptz := private.clock();
-begin
-    -- the caller holds the row
-    select * into v_job from public.jobs where id = p_job_id;
-    if v_job.cancel_requested then
-        v_job.status := 'cancelled';
-    elsif p_retryable and v_job.retry_count < v_job.max_retries then
-        v_job.status := 'queued';
-        if p_wait_s > 0 then
-            v_job.scheduled_at := v_now + make_interval(secs => p_wait_s::float8);
-        end if;
-    else
-        v_job.status := 'failed';
-    end if;
-    update private.job_runtime
-    set lease_token = null, locked_until = null, locked_by = null, error_detail = left(p_error_detail, 4000),
-        state = case when v_job.status = 'queued' then state else 'over'::private.job_state end
-    where job_id = p_job_id;
-    update public.jobs
-    set status = v_job.status,
-        scheduled_at = v_job.scheduled_at,
-        retry_count = retry_count + (v_job.status = 'queued')::int,
-        error_code = left(coalesce(p_error_code, 'internal'), 200),
-        error_message = left(p_error_message, 500),
-        completed_at = case when v_job.status <> 'queued' then v_now end
-    where id = p_job_id
-    returning * into v_job;
-    return v_job;
-end
-$$;
-
-comment on function private.end_try(uuid, text, text, text, boolean, numeric) is
-    'Ends a try without success: queued again (after p_wait_s seconds; 0: in its old place), failed when no try is left, '
-    'cancelled when asked for. Putting it back into the line and the owner''s places are the caller''s business.';
-
-create function private.forget_claims(p_limit int)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    -- counted, not joined: a join might read all jobs there ever were
-    delete from private.job_claims where id = any (array(
-        select c.id from private.job_claims as c
-        where (
-            select count(*) from private.job_runtime as r
-            where r.job_id = any (c.job_ids) and r.claim_id = c.id and r.lease_token is not null and r.state = 'admitted'
-        ) = 0
-        limit p_limit
-        for update skip locked
-    ));
-end
-$$;
-
-comment on function private.forget_claims(int) is 'Forgets claims none of whose jobs runs any more.';
-
-create function private.reap_jobs(p_limit int)
-returns int
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_now constant timestamptz := private.clock();
-    v_claimed constant uuid[] := array(select unnest(c.job_ids) from private.job_claims as c);
-    v_job record;
-    v_ended public.jobs;
-    v_count int := 0;
-    v_owners uuid[] := '{}';
-    v_again uuid[] := '{}';
-begin
-    for v_job in
-        select j.id
-        from private.job_runtime as r
-        join public.jobs as j on j.id = r.job_id
-        where r.job_id = any (v_claimed) and r.state = 'admitted' and r.locked_until < v_now and j.status = 'running'
-            and private.try_places(r.user_id)
-        limit p_limit
-        for update of r, j skip locked
-    loop
-        -- no back-off: the worker died, most likely not by this job, and it has waited a lease already
-        v_ended := private.end_try(
-            v_job.id, 'lease_expired', 'The work was interrupted and is tried again.', 'the lease ran out', true, 0
-        );
-        if v_ended.status = 'queued' then
-            v_again := v_again || v_job.id;
-        end if;
-        v_owners := v_owners || v_ended.user_id;
-        v_count := v_count + 1;
-    end loop;
-    -- changed by hand, so that nobody ends the try: what is queued waits again, the others are over
-    for v_job in
-        select j.id, j.user_id, j.status
-        from private.job_runtime as r
-        join public.jobs as j on j.id = r.job_id
-        where r.job_id = any (v_claimed) and r.state = 'admitted' and r.locked_until < v_now and j.status <> 'running'
-            and private.try_places(r.user_id)
-        limit p_limit
-        for update of r, j skip locked
-    loop
-        update private.job_runtime
-        set lease_token = null, locked_until = null, locked_by = null,
-            state = case when v_job.status = 'queued' then state else 'over' end
-        where job_id = v_job.id;
-        if v_job.status = 'queued' then
-            v_again := v_again || v_job.id;
-        end if;
-        v_owners := v_owners || v_job.user_id;
-    end loop;
-    perform private.queue_jobs(v_again);
-    perform private.admit_jobs(v_owners);
-    return v_count;
-end
-$$;
-
-comment on function private.reap_jobs(int) is 'Ends tries whose lease ran out, as failures that may be tried again at once.';
-
-create function private.take_tokens(p_job_ids uuid[])
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_bucket private.provider_buckets;
-    v_tokens numeric;
-    v_waits jsonb;
-    v_all jsonb := '{}';
-begin
-    -- a bucket hands out what it holds, and what comes back within a second
-    for v_bucket in
-        select * from private.provider_buckets as b
-        where b.provider in (select w.provider from private.job_runtime as w where w.job_id = any (p_job_ids))
-        order by b.provider
-        for update
-    loop
-        v_tokens := private.bucket_tokens(v_bucket);
-        select jsonb_object_agg(
-            c.job_id,
-            case
-                when v_bucket.paused_until > private.clock() or c.nth > v_tokens + v_bucket.refill_per_s then '"refused"'
-                else to_jsonb(greatest(0, ceil((c.nth - v_tokens) / v_bucket.refill_per_s * 1000))::int)
-            end
-        )
-        into v_waits
-        from (
-            select w.job_id, row_number() over (order by w.rank, w.job_id) as nth
-            from private.job_runtime as w where w.job_id = any (p_job_ids) and w.provider = v_bucket.provider
-        ) as c;
-        v_all := v_all || v_waits;
-        update private.provider_buckets
-        set tokens = v_tokens - (select count(*) from jsonb_each_text(v_waits) as w where w.value <> 'refused'),
-            refilled_at = private.clock()
-        where provider = v_bucket.provider;
-    end loop;
-    return v_all;
-end
-$$;
-
-comment on function private.take_tokens(uuid[]) is
-    'Takes a token for each job from its provider''s bucket: by job, the milliseconds to wait before the work, or "refused".';
-
-create function public.svc_exchange_jobs(
-    p_done jsonb,
-    p_worker text,
-    p_types text[],
-    p_limit int,
-    p_lease_s int default 60,
-    p_claim_id uuid default null
-)
-returns table (
-    job_id uuid,
-    type text,
-    user_id uuid,
-    week_id uuid,
-    payload jsonb,
-    retry_count int,
-    max_retries int,
-    timeout_s int,
-    lease_token uuid,
-    locked_until timestamptz,
-    provider_wait_ms int,
-    lost boolean
-)
-language plpgsql
-volatile
-security definer
-set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
-set enable_seqscan = 'off'
--- what is read whole all the same (small tables) looks so dear by this that it would be compiled
-set jit = 'off'
-as $$
-#variable_conflict use_column
--- Each expression of PL/pgSQL is made ready anew in each transaction, and each call of another function sets the search path
--- twice: here both cost as much as the statements. So there are few of them, and the rare ways lie together.
-declare
-    v_now constant timestamptz := case
-        when nullif(current_setting('app.frozen_now', true), '') is null then now() else private.clock()
-    end;
-    v_claim constant uuid := coalesce(p_claim_id, gen_random_uuid());
-    v_limit int := least(greatest(coalesce(p_limit, 1), 0), 100);
-    -- what is handed in
-    v_done uuid[];
-    v_results jsonb[];
-    v_missing int;
-    v_owners uuid[];
-    v_owner uuid;
-    v_waiting boolean;
-    -- what is handed out
-    v_from timestamptz := coalesce(
-        timestamptz 'epoch' + nullif(pg_sequence_last_value('private.job_front'), 0) * interval '1 microsecond', '-infinity'
-    );
-    v_taken uuid[];
-    v_payloads jsonb[];
-    v_special boolean;
-    v_again uuid[];
-    v_due boolean;
-    v_waits jsonb;
-    v_began timestamptz;
-    v_token uuid;
-    v_count int;
-    v_admitted boolean;
-    v_noted boolean;
-    v_idle boolean;
-begin
-    if v_limit > 0 and (p_worker is null or p_types is null) then
-        raise exception 'a claim names its worker and its types' using errcode = '22004';
-    end if;
-    if p_done is null or p_done = '[]' then
-        -- a claim alone waits for no disk: should a power cut forget it, its jobs wait again, as after a lease that ran out
-        perform set_config('synchronous_commit', 'off', true);
-    else
-        -- whoever waited here for a reaper or another claim sees its new token
-        select
-            array_agg(h.job_id), array_agg(h.result), array_agg(distinct h.user_id),
-            jsonb_array_length(p_done) - count(*)
-        into v_done, v_results, v_owners, v_missing
-        from (
-            select s.job_id, s.result, r.user_id
-            from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid, result jsonb)
-            join private.job_runtime as r on r.job_id = s.job_id
-            join public.jobs as j on j.id = s.job_id
-            where r.lease_token = s.lease_token and r.state = 'admitted' and j.status = 'running'
-            order by s.job_id
-            for no key update of r
-        ) as h;
-        if v_done is not null then
-            -- who finds their owners' places taken has looked before us and is seen below, or waits and sees what we free
-            foreach v_owner in array v_owners loop
-                if v_owner is not null and not pg_try_advisory_xact_lock(hashtextextended(v_owner::text, 90)) then
-                    perform pg_advisory_xact_lock(hashtextextended(v_owner::text, 90));
-                end if;
-            end loop;
-        end if;
-        if v_limit = 0 then
-            v_waiting := exists (
-                select from private.job_runtime as r where r.user_id = any (v_owners) and r.state = 'waiting'
-            );
-        end if;
-    end if;
-    -- the first asking for this claim may still be under way
-    if v_limit > 0 and not pg_try_advisory_xact_lock(hashtextextended(v_claim::text, 91)) then
-        perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 91));
-    end if;
-    -- the more each claim takes, the more the next ones pass in vain
-    if random() * 20 < v_limit
-        or extract(epoch from clock_timestamp()) * 1000 > coalesce(pg_sequence_last_value('private.job_look'), 0) + 1000
-    then
-        v_from := private.next_front(false);
-    end if;
-    loop
-        if v_limit > 0 then
-            select
-                array_agg(w.job_id), array_agg(w.payload), bool_or(w.special),
-                (select c.job_ids from private.job_claims as c where c.id = p_claim_id),
-                (
-                    select true from private.job_runtime as l where l.state = 'later' and l.due_at <= v_now
-                    order by l.due_at limit 1
-                ),
-                exists (select from private.job_runtime as o where o.user_id = any (v_owners) and o.state = 'waiting')
-            into v_taken, v_payloads, v_special, v_again, v_due, v_waiting
-            from (
-                select r.job_id, r.payload::jsonb as payload, r.provider is not null or r.claim_id is not null as special
-                from private.job_runtime as r
-                where r.state = 'admitted'
-                    and r.rank >= v_from
-                    and r.lease_token is null
-                    and r.type::text = any (p_types)
-                    -- buckets are locked once, all together
-                    and (r.provider is null or v_waits is null and r.provider <> all (array(
-                        select b.provider from private.provider_buckets as b
-                        where b.paused_until > v_now or private.bucket_tokens(b) + b.refill_per_s < 1
-                    )))
-                order by r.rank, r.job_id
-                limit v_limit
-                for no key update skip locked
-            ) as w;
-        end if;
-        if v_special or v_due or v_again is not null then
-            if v_again is not null and v_noted is not true then
-                return query
-                select j.id, j.type::text, j.user_id, j.week_id, r.payload::jsonb, j.retry_count, j.max_retries, j.timeout_s,
-                       r.lease_token, r.locked_until, 0, false
-                from private.job_runtime as r
-                join public.jobs as j on j.id = r.job_id
-                where r.job_id = any (v_again) and r.claim_id = p_claim_id and j.status = 'running'
-                order by r.rank, j.id;
-                if found then
-                    v_limit := 0;
-                    v_taken := null;
-                    v_due := false;
-                else
-                    delete from private.job_claims as c where c.id = p_claim_id;
-                end if;
-            end if;
-            if v_due and v_admitted is null then
-                perform private.admit_due_jobs(100);
-                v_admitted := true;
-                v_from := '-infinity';
-                continue;
-            end if;
-            if v_special and v_taken is not null then
-                v_waits := private.take_tokens(v_taken);
-                -- no two tries of a job begin at one moment, whatever the clock says: their tokens differ by it
-                select
-                    array_agg(t.id order by t.n), array_agg(t.payload order by t.n),
-                    greatest(v_now, max(j.started_at) + interval '1 microsecond')
-                into v_taken, v_payloads, v_began
-                from unnest(v_taken, v_payloads) with ordinality as t (id, payload, n)
-                join public.jobs as j on j.id = t.id
-                where v_waits ->> t.id::text is distinct from 'refused';
-            end if;
-        end if;
-        if v_taken is not null or v_done is not null then
-            -- the moment in microseconds, and the second half of the claim's id
-            v_token := (
-                lpad(to_hex((extract(epoch from coalesce(v_began, v_now)) * 1000000)::bigint), 16, '0')
-                || right(v_claim::text, 17)
-            )::uuid;
-            return query
-            with moved as (
-                update public.jobs as j
-                set status = case j.status when 'queued' then 'running' else 'succeeded' end::public.job_status,
-                    started_at = case j.status when 'queued' then coalesce(v_began, v_now) else j.started_at end,
-                    completed_at = case j.status when 'running' then v_now end,
-                    result = case j.status when 'running' then nullif(v_results[array_position(v_done, j.id)], 'null') end,
-                    updated_at = now()
-                where j.id = any (v_done || v_taken)
-                    and j.status = case when j.id = any (v_taken) then 'queued' else 'running' end::public.job_status
-                returning j.id, j.type, j.user_id, j.week_id, j.retry_count, j.max_retries, j.timeout_s, j.status
-            ),
-            ended as (
-                delete from private.job_runtime where job_id = any (v_done)
-            ),
-            leased as (
-                update private.job_runtime
-                set lease_token = v_token, claim_id = v_claim, locked_by = left(p_worker, 200),
-                    locked_until = v_now + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600))
-                where job_id = any (v_taken)
-                returning locked_until
-            ),
-            noted as (
-                insert into private.job_claims (id, job_ids)
-                select v_claim, v_taken where v_taken is not null and v_noted is not true
-            )
-            select m.id, m.type::text, m.user_id, m.week_id, v_payloads[array_position(v_taken, m.id)], m.retry_count,
-                   m.max_retries, m.timeout_s, v_token, (select l.locked_until from leased as l limit 1),
-                   coalesce((v_waits ->> m.id::text)::int, 0), false
-            from moved as m
-            where m.status = 'running'
-            order by array_position(v_taken, m.id);
-            get diagnostics v_count = row_count;
-            v_limit := v_limit - v_count;
-            if v_noted then
-                update private.job_claims as c set job_ids = c.job_ids || v_taken where c.id = v_claim;
-            end if;
-        end if;
-        if v_waiting then
-            perform private.admit_jobs(v_owners);
-        end if;
-        exit when v_limit = 0 or v_idle;
-        -- little to do: time to look for what was left lying
-        v_idle := true;
-        v_noted := v_taken is not null;
-        v_done := null;
-        v_owners := null;
-        perform private.forget_claims(100);
-        perform private.reap_jobs(20);
-        v_from := private.next_front(true);
-    end loop;
-    if v_missing > 0 then
-        -- a completion whose answer was lost is confirmed the second time: its token begins with the moment the job does
-        return query
-        select s.job_id, null::text, null::uuid, null::uuid, null::jsonb, null::int, null::int, null::int, s.lease_token,
-               null::timestamptz, null::int, true
-        from jsonb_to_recordset(p_done) as s (job_id uuid, lease_token uuid)
-        where not exists (
-            select from public.jobs as j
-            where j.id = s.job_id and j.status = 'succeeded'
-                and replace(left(s.lease_token::text, 18), '-', '')
-                    = lpad(to_hex((extract(epoch from j.started_at) * 1000000)::bigint), 16, '0')
-        );
-    end if;
-end
-$$;
-
-comment on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) is
-    'Ends jobs in success as svc_complete_jobs does and hands out others (0 to 100) as svc_claim_jobs does, in one transaction. '
-    'lost: a completion that came too late, by its lease_token; nothing was changed for it. Completions that count have no row.';
-
-create function public.svc_claim_jobs(
-    p_worker text,
-    p_types text[],
-    p_limit int,
-    p_lease_s int default 60,
-    p_claim_id uuid default null
-)
-returns table (
-    job_id uuid,
-    type text,
-    user_id uuid,
-    week_id uuid,
-    payload jsonb,
-    retry_count int,
-    max_retries int,
-    timeout_s int,
-    lease_token uuid,
-    locked_until timestamptz,
-    provider_wait_ms int
-)
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    return query
-    select e.job_id, e.type, e.user_id, e.week_id, e.payload, e.retry_count, e.max_retries, e.timeout_s, e.lease_token,
-           e.locked_until, e.provider_wait_ms
-    from public.svc_exchange_jobs(
-        '[]', p_worker, p_types, greatest(coalesce(p_limit, 1), 1), p_lease_s, p_claim_id
-    ) as e;
-end
-$$;
-
-comment on function public.svc_claim_jobs(text, text[], int, int, uuid) is
-    'Hands out up to p_limit (1 to 100) waiting jobs of the given types, each leased for p_lease_s seconds. The same claim id '
-    'gives the same rows again, while they run. provider_wait_ms: begin the work no sooner.';
-
-create function public.svc_heartbeat_jobs(p_jobs jsonb, p_lease_s int default 60)
-returns table (job_id uuid, state text)
-language plpgsql
-volatile
-security definer
-set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
-as $$
-#variable_conflict use_column
-declare
-    v_until constant timestamptz :=
-        private.clock() + make_interval(secs => least(greatest(coalesce(p_lease_s, 60), 1), 3600));
-begin
-    if p_jobs is null then
-        raise exception 'which jobs' using errcode = '22004';
-    end if;
-    return query
-    with said as (
-        select * from jsonb_to_recordset(p_jobs) as x (job_id uuid, lease_token uuid, progress jsonb)
-    ),
-    held as (
-        select s.job_id, j.cancel_requested
-        from said as s
-        join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
-        join public.jobs as j on j.id = s.job_id and j.status = 'running'
-        order by s.job_id
-        for no key update of r, j
-    ),
-    kept as (
-        update private.job_runtime as r set locked_until = v_until from held as h where r.job_id = h.job_id
-    ),
-    shown as (
-        update public.jobs as j set progress = s.progress
-        from said as s join held as h on h.job_id = s.job_id
-        where j.id = s.job_id and jsonb_typeof(s.progress) = 'object' and j.progress is distinct from s.progress
-    )
-    select s.job_id, case
-        when h.cancel_requested then 'cancel'
-        when h.job_id is not null then 'held'
-        when exists (select from public.jobs as j where j.id = s.job_id) then 'lost'
-        else 'gone'
-    end
-    from said as s left join held as h on h.job_id = s.job_id;
-end
-$$;
-
-comment on function public.svc_heartbeat_jobs(jsonb, int) is
-    'Keeps leases and shows progress. Per job: held; cancel, the owner asked for an end; lost, somebody else has it or it is '
-    'over; gone, deleted with its owner or week.';
-
-create function public.svc_complete_jobs(p_jobs jsonb)
-returns table (job_id uuid, done boolean)
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    if p_jobs is null then
-        raise exception 'which jobs' using errcode = '22004';
-    end if;
-    return query
-    with late as (
-        select e.job_id, e.lease_token from public.svc_exchange_jobs(p_jobs, null, null, 0) as e
-    )
-    select s.job_id, not exists (
-        select from late as l
-        where l.job_id is not distinct from s.job_id and l.lease_token is not distinct from s.lease_token
-    )
-    from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid);
-end
-$$;
-
-comment on function public.svc_complete_jobs(jsonb) is
-    'Ends jobs in success, with their results. done false: the lease was lost, nothing was changed.';
-
-create function private.held_job(p_job_id uuid, p_lease_token uuid)
-returns public.jobs
-language sql
-volatile
-security definer
-set search_path = ''
-as $$
-    select j.*
-    from public.jobs as j
-    join private.job_runtime as r on r.job_id = j.id and r.lease_token = p_lease_token
-    where j.id = p_job_id and j.status = 'running'
-    for update of r, j;
-$$;
-
-comment on function private.held_job(uuid, uuid) is 'The running job, locked, if this lease still holds it; else null.';
-
-create function public.svc_fail_job(
-    p_job_id uuid,
-    p_lease_token uuid,
-    p_error_code text,
-    p_error_message text,
-    p_retryable boolean default true,
-    p_retry_after_s int default null,
-    p_error_detail text default null
-)
-returns table (status text, scheduled_at timestamptz)
-language plpgsql
-volatile
-security definer
-set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
-as $$
-#variable_conflict use_column
-declare
-    v_job public.jobs;
-    v_wait numeric;
-begin
-    if p_job_id is null or p_lease_token is null then
-        raise exception 'which job, by which lease' using errcode = '22004';
-    end if;
-    v_job := private.held_job(p_job_id, p_lease_token);
-    if v_job.id is null then
-        return;
-    end if;
-    -- half fixed, half random, so that what failed together does not come back together
-    v_wait := least(3600, 30 * 2 ^ least(v_job.retry_count, 10));
-    v_wait := greatest(v_wait / 2 + v_wait / 2 * private.jitter()::numeric, least(coalesce(p_retry_after_s, 0), 86400));
-    v_job := private.end_try(
-        p_job_id, p_error_code, p_error_message, p_error_detail, coalesce(p_retryable, true), v_wait
-    );
-    if v_job.status = 'queued' then
-        perform private.queue_jobs(array[p_job_id]);
-    end if;
-    perform private.admit_jobs(array[v_job.user_id]);
-    return query select v_job.status::text, v_job.scheduled_at;
-end
-$$;
-
-comment on function public.svc_fail_job(uuid, uuid, text, text, boolean, int, text) is
-    'Ends a try in failure: queued again (at scheduled_at) or over. No row when the lease was lost; then nothing is changed.';
-
-create function public.svc_release_jobs(p_jobs jsonb)
-returns int
-language plpgsql
-volatile
-security definer
-set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
-as $$
-declare
-    v_owners uuid[];
-    v_again uuid[];
-    v_count int;
-begin
-    if p_jobs is null then
-        raise exception 'which jobs' using errcode = '22004';
-    end if;
-    with held as (
-        select j.id, j.cancel_requested
-        from jsonb_to_recordset(p_jobs) as s (job_id uuid, lease_token uuid)
-        join private.job_runtime as r on r.job_id = s.job_id and r.lease_token = s.lease_token
-        join public.jobs as j on j.id = s.job_id and j.status = 'running'
-        order by j.id
-        for update of r, j
-    ),
-    freed as (
-        update private.job_runtime as r
-        set lease_token = null, locked_until = null, locked_by = null,
-            state = case when h.cancel_requested then 'over' else r.state end
-        from held as h where r.job_id = h.id
-    ),
-    ended as (
-        update public.jobs as j
-        set status = case when h.cancel_requested then 'cancelled' else 'queued' end::public.job_status,
-            completed_at = case when h.cancel_requested then private.clock() end
-        from held as h where j.id = h.id
-        returning j.id, j.user_id, j.status
-    )
-    select array_agg(id) filter (where status = 'queued'), array_agg(user_id), count(*)
-    into v_again, v_owners, v_count
-    from ended;
-    perform private.lock_places(v_owners);
-    perform private.queue_jobs(v_again);
-    perform private.admit_jobs(v_owners);
-    return v_count;
-end
-$$;
-
-comment on function public.svc_release_jobs(jsonb) is
-    'Gives jobs back as they were, the try not counted: a worker that stops in good order. Returns how many.';
-
-create function public.svc_reap_expired_jobs(p_limit int default 100)
-returns int
-language plpgsql
-volatile
-security definer
-set search_path = ''
-set plan_cache_mode = 'force_generic_plan'
-as $$
-declare
-    v_count constant int := private.reap_jobs(least(greatest(coalesce(p_limit, 100), 1), 1000));
-begin
-    perform private.admit_due_jobs(1000);
-    perform private.admit_forgotten_jobs(1000);
-    perform private.forget_claims(20000);
-    return v_count;
-end
-$$;
-
-comment on function public.svc_reap_expired_jobs(int) is
-    'Ends tries whose lease ran out and lets due jobs in. Returns how many leases had run out.';
-
-create function public.svc_count_waiting_jobs()
-returns table (waiting bigint, oldest timestamptz)
-language plpgsql
-stable
-security definer
-set search_path = ''
-as $$
-begin
-    -- by state, for each has an index of its own
-    return query
-    select sum(s.jobs)::bigint, min(s.due) from (
-        select count(*) as jobs, min(r.due_at) as due from private.job_runtime as r where r.state = 'later'
-        union all
-        select count(*), min(r.due_at) from private.job_runtime as r where r.state = 'waiting'
-        union all
-        select count(*), min(r.due_at) from private.job_runtime as r where r.state = 'admitted' and r.lease_token is null
-    ) as s;
-end
-$$;
-
-comment on function public.svc_count_waiting_jobs() is 'How many jobs wait, and when the first of them was due.';
-
-create function private.refill_places()
-returns trigger
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    perform private.admit_jobs(array(select distinct user_id from gone where status in ('queued', 'running')));
-    return null;
-end
-$$;
-
-comment on function private.refill_places() is 'AFTER DELETE on jobs: the places of live ones are free again.';
-
-create trigger trg_jobs_places after delete on public.jobs referencing old table as gone
-for each statement execute function private.refill_places();
-
--- Around the queue: what the owner may ask for, the clock, pauses, and forgetting.
-
-create function private.own_job(p_id uuid)
-returns uuid
-language plpgsql
-stable
-security definer
-set search_path = ''
-as $$
-declare
-    v_me constant uuid := private.require_caller();
-begin
-    if p_id is null then
-        raise exception 'which job' using errcode = '22004';
-    end if;
-    if not exists (select from public.jobs where id = p_id and user_id = v_me) then
-        raise exception 'no such job' using errcode = 'PT404';
-    end if;
-    return p_id;
-end
-$$;
-
-comment on function private.own_job(uuid) is 'The id again, if it is a job of the caller''s; PT404 for any other.';
-
-create function private.end_live_job(p_job_id uuid)
-returns public.jobs
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_job public.jobs;
-begin
-    -- waits for a claim that is taking it; then it is running
-    perform from private.job_runtime where job_id = p_job_id for update;
-    select * into v_job from public.jobs where id = p_job_id for update;
-    if v_job.status = 'queued' then
-        update public.jobs
-        set status = 'cancelled', cancel_requested = true, completed_at = private.clock()
-        where id = p_job_id returning * into v_job;
-        update private.job_runtime set state = 'over' where job_id = p_job_id;
-        perform private.admit_jobs(array[v_job.user_id]);
-    elsif v_job.status = 'running' then
-        update public.jobs set cancel_requested = true where id = p_job_id returning * into v_job;
-    else
-        raise exception 'the job is over' using errcode = 'PT409';
-    end if;
-    return v_job;
-end
-$$;
-
-comment on function private.end_live_job(uuid) is
-    'Cancels a job: at once while it waits, at its worker''s next heartbeat while it runs. PT409 when it is over.';
-
-create function private.cancel_job(p_id uuid)
-returns public.jobs
-language sql
-volatile
-security definer
-set search_path = ''
-as $$
-    select private.end_live_job(private.own_job(p_id));
-$$;
-
-comment on function private.cancel_job(uuid) is 'See public.cancel_job.';
-
-create function public.cancel_job(p_id uuid)
-returns public.jobs
-language sql
-volatile
-set search_path = ''
-begin atomic
-    select private.cancel_job(p_id);
-end;
-
-comment on function public.cancel_job(uuid) is
-    'Ends an own job: at once while it waits, at the worker''s next heartbeat while it runs. 409 when it is over.';
-
-create function private.retry_job(p_id uuid)
-returns public.jobs
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-declare
-    v_job public.jobs;
-begin
-    perform private.own_job(p_id);
-    perform from private.job_runtime where job_id = p_id for update;
-    select * into v_job from public.jobs where id = p_id for update;
-    if v_job.status is distinct from 'failed' then
-        raise exception 'only a failed job is tried again' using errcode = 'PT409';
-    end if;
-    begin
-        update public.jobs
-        set status = 'queued', retry_count = 0, cancel_requested = false, error_code = null, error_message = null,
-            scheduled_at = private.clock(), completed_at = null
-        where id = p_id returning * into v_job;
-    exception when unique_violation then
-        raise exception 'the same work is under way' using errcode = 'PT409';
-    end;
-    perform private.queue_jobs(array[p_id]);
-    return v_job;
-end
-$$;
-
-comment on function private.retry_job(uuid) is 'See public.retry_job.';
-
-create function public.retry_job(p_id uuid)
-returns public.jobs
-language sql
-volatile
-set search_path = ''
-begin atomic
-    select private.retry_job(p_id);
-end;
-
-comment on function public.retry_job(uuid) is 'Tries an own failed job again, from the start. 409 in any other state.';
-
-create function public.svc_pause_provider(p_provider text, p_seconds numeric)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = ''
-as $$
-begin
-    if p_provider is null or p_seconds is null then
-        raise exception 'which provider, for how long' using errcode = '22004';
-    end if;
-    if p_seconds < 0 or p_seconds > 86400 * 30 then
-        raise exception 'a pause is 0 to 30 days' using errcode = '22003';
-    end if;
-    insert into private.provider_buckets as b (provider, tokens, capacity, refill_per_s, refilled_at, paused_until)
-    values (p_provider, 1000, 1000, 1000, private.clock(), private.clock() + make_interval(secs => p_seconds::float8))
-    on conflict (provider) do update
-    -- a longer pause that somebody else asked for stays; zero ends any
-    set paused_until = case when p_seconds > 0 then greatest(b.paused_until, excluded.paused_until) end;
-end
-$$;
-
-comment on function public.svc_pause_provider(text, numeric) is
-    'No job of this provider is handed out for so many seconds; 0 ends a pause.';
 
 create function public.svc_tick_schedules()
 returns int
@@ -2273,40 +1461,136 @@ $$;
 comment on function public.svc_tick_schedules() is
     'Enqueues what the clock asks for, each due moment once however many workers tick. Returns how many.';
 
-create function private.purge_jobs()
-returns jsonb
+-- What the owner of a job may ask for, and what operators may do in anybody's name.
+
+create function private.own_job(p_id uuid)
+returns uuid
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+declare
+    v_me constant uuid := private.require_caller();
+begin
+    if p_id is null then
+        raise exception 'p_id must not be null' using errcode = '22004';
+    end if;
+    if not exists (select from public.jobs where id = p_id and user_id = v_me) then
+        raise exception 'no such job' using errcode = 'PT404';
+    end if;
+    return p_id;
+end
+$$;
+
+comment on function private.own_job(uuid) is 'The id again, if it is a job of the caller''s; PT404 for any other.';
+
+create function private.end_live_job(p_job_id uuid)
+returns public.jobs
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
 declare
-    v_now constant timestamptz := private.clock();
-    v_old constant uuid[] := array(
-        select id from public.jobs
-        where completed_at < v_now - interval '30 days'
-            and (status in ('succeeded', 'cancelled') or (status = 'failed' and completed_at < v_now - interval '90 days'))
-        order by created_at
-        limit 5000
-    );
-    v_ours uuid[];
-    v_count int;
+    v_job public.jobs;
 begin
-    -- the workers' rows first, as everywhere; who has one at this moment may be trying the job again
-    v_ours := array(select job_id from private.job_runtime where job_id = any (v_old) for update skip locked);
-    delete from public.jobs where id = any (array(
-        select j.id from public.jobs as j
-        where j.id = any (v_old) and j.completed_at < v_now - interval '30 days'
-            and (j.id = any (v_ours) or not exists (select from private.job_runtime as r where r.job_id = j.id))
-        for update skip locked
-    ));
-    get diagnostics v_count = row_count;
-    return jsonb_build_object('jobs', v_count);
+    -- waits for a claim that is taking it; then it is running
+    select * into v_job from public.jobs where id = p_job_id for no key update;
+    if v_job.status = 'queued' then
+        update public.jobs
+        set status = 'cancelled', cancel_requested = true, completed_at = private.clock()
+        where id = p_job_id returning * into v_job;
+        update private.job_runtime set state = 'over' where job_id = p_job_id;
+        perform private.fill_slots(array[v_job.user_id]);
+    elsif v_job.status = 'running' then
+        update public.jobs set cancel_requested = true where id = p_job_id returning * into v_job;
+    else
+        raise exception 'the job is over' using errcode = 'PT409';
+    end if;
+    return v_job;
 end
 $$;
 
-comment on function private.purge_jobs() is
-    'Forgets jobs 30 days after success or cancellation, 90 after failure; at most 5000 a call.';
+comment on function private.end_live_job(uuid) is
+    'Cancels a job: at once while it waits, at its worker''s next heartbeat while it runs. PT409 when it is over.';
+
+create function private.cancel_job(p_id uuid)
+returns public.jobs
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select private.end_live_job(private.own_job(p_id));
+$$;
+
+comment on function private.cancel_job(uuid) is 'See public.cancel_job.';
+
+create function public.cancel_job(p_id uuid)
+returns public.jobs
+language sql
+volatile
+set search_path = ''
+begin atomic
+    select private.cancel_job(p_id);
+end;
+
+comment on function public.cancel_job(uuid) is
+    'Ends an own job: at once while it waits, at the worker''s next heartbeat while it runs. 409 when it is over.';
+
+create function private.requeue_job(p_job_id uuid)
+returns public.jobs
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_job public.jobs;
+begin
+    select * into v_job from public.jobs where id = p_job_id for no key update;
+    if v_job.status is distinct from 'failed' then
+        raise exception 'only a failed job can be tried again' using errcode = 'PT409';
+    end if;
+    begin
+        update public.jobs
+        set status = 'queued', retry_count = 0, cancel_requested = false, error_code = null, error_message = null,
+            progress = '{}', scheduled_at = private.clock(), completed_at = null
+        where id = p_job_id returning * into v_job;
+    exception when unique_violation then
+        raise exception 'the same work is under way' using errcode = 'PT409';
+    end;
+    perform private.fill_slots(private.line_up(array[p_job_id]));
+    return v_job;
+end
+$$;
+
+comment on function private.requeue_job(uuid) is
+    'Queues a failed job from the start. PT409 in any other state, or while a live job has its key.';
+
+create function private.retry_job(p_id uuid)
+returns public.jobs
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select private.requeue_job(private.own_job(p_id));
+$$;
+
+comment on function private.retry_job(uuid) is 'See public.retry_job.';
+
+create function public.retry_job(p_id uuid)
+returns public.jobs
+language sql
+volatile
+set search_path = ''
+begin atomic
+    select private.retry_job(p_id);
+end;
+
+comment on function public.retry_job(uuid) is 'Tries an own failed job again, from the start. 409 in any other state.';
 
 -- The agents of the product, as people see them. Staff write it. Prompts and model settings are in agent_configs, for staff
 -- alone.
@@ -2433,7 +1717,26 @@ comment on function private.my_agent_assignments() is
 -- It deletes in batches, because a request to the service has seconds; what is left goes with the next call. Education
 -- records (goals, sessions, summaries, ratings, practice, questions, overrides) stay until the account goes.
 
-create function private.fail_stuck_rows()
+create function private.live_job_keys(p_types text[], p_key text)
+returns text[]
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select coalesce(array_agg(r.payload ->> p_key), '{}')
+    from private.job_runtime as r
+    -- spelt out, so that each state's index can be used
+    where (r.state = 'later' or r.state = 'waiting' or r.state = 'ready' or r.state = 'running')
+        and r.type::text = any (p_types) and r.payload ->> p_key is not null;
+$$;
+
+comment on function private.live_job_keys(text[], text) is
+    'What live jobs of these types have under this key of their payload: the ids of the rows they work on.';
+
+create function private.fail_stuck(
+    p_table regclass, p_working_status text, p_message text, p_types text[], p_key text
+)
 returns int
 language plpgsql
 volatile
@@ -2441,119 +1744,87 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_cutoff constant timestamptz := private.clock() - interval '1 hour';
-    v_row record;
-    v_count int := 0;
+    v_ids uuid[];
 begin
-    -- Rows whose work no live job will finish: a job ended badly since the row last changed, or nothing happened for
-    -- an hour. Each state machine knows one way to failed, by way of the state in which the work runs, so a row that
-    -- still waits is moved there first.
-    for v_row in
-        select l.id, l.status from public.lectures as l
-        where l.status in ('pending', 'downloading')
-            and not exists (
-                select from public.jobs as j
-                join private.job_runtime as r on r.job_id = j.id
-                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
-                    and j.status in ('queued', 'running')
-                    and j.type in ('lecture_download', 'lecture_transcription', 'lecture_ingest')
-                    and r.payload ->> 'lecture_id' = l.id::text
-            )
-            and (
-                l.updated_at < v_cutoff
-                or exists (
+    execute format(
+        $q$
+        select array_agg(stuck.id) from (
+            select t.id from %1$s as t
+            where t.status in ('pending', %2$L) and t.id::text <> all ((select private.live_job_keys($1, %3$L))::text[])
+                and (t.updated_at < $2 or exists (
                     select from public.jobs as j
                     join private.job_runtime as r on r.job_id = j.id
-                    where j.status in ('failed', 'cancelled')
-                        and j.type in ('lecture_download', 'lecture_transcription', 'lecture_ingest')
-                        and j.completed_at >= l.updated_at
-                        and j.created_at >= l.created_at
-                        and r.payload ->> 'lecture_id' = l.id::text
-                )
-            )
-        for update of l skip locked
-    loop
-        if v_row.status = 'pending' then
-            update public.lectures set status = 'downloading' where id = v_row.id;
-        end if;
-        update public.lectures
-        set status = 'failed', error_message = 'The work on this lecture stopped before it was done.'
-        where id = v_row.id;
-        v_count := v_count + 1;
-    end loop;
+                    where j.status in ('failed', 'cancelled') and j.type::text = any ($1)
+                        and j.completed_at >= t.updated_at and j.created_at >= t.created_at
+                        and r.payload ->> %3$L = t.id::text
+                ))
+            for update of t skip locked
+        ) as stuck
+        $q$,
+        p_table, p_working_status, p_key
+    )
+    into v_ids
+    using p_types, private.clock() - interval '1 hour';
+    -- these state machines reach failed only from the state in which the work runs
+    execute format('update %s set status = %L where id = any ($1) and status = %L', p_table, p_working_status, 'pending')
+    using v_ids;
+    execute format('update %s set status = %L, error_message = %L where id = any ($1)', p_table, 'failed', p_message)
+    using v_ids;
+    return coalesce(cardinality(v_ids), 0);
+end
+$$;
 
-    for v_row in
-        select v.id, v.status from public.reviews as v
-        where v.status in ('pending', 'running')
-            and not exists (
-                select from public.jobs as j
-                join private.job_runtime as r on r.job_id = j.id
-                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
-                    and j.status in ('queued', 'running')
-                    and j.type in ('code_review')
-                    and r.payload ->> 'review_id' = v.id::text
-            )
-            and (
-                v.updated_at < v_cutoff
-                or exists (
-                    select from public.jobs as j
-                    join private.job_runtime as r on r.job_id = j.id
-                    where j.status in ('failed', 'cancelled')
-                        and j.type in ('code_review')
-                        and j.completed_at >= v.updated_at
-                        and j.created_at >= v.created_at
-                        and r.payload ->> 'review_id' = v.id::text
-                )
-            )
-        for update of v skip locked
-    loop
-        if v_row.status = 'pending' then
-            update public.reviews set status = 'running' where id = v_row.id;
-        end if;
-        update public.reviews set status = 'failed', error_message = 'The review stopped before it was done.'
-        where id = v_row.id;
-        v_count := v_count + 1;
-    end loop;
+comment on function private.fail_stuck(regclass, text, text, text[], text) is
+    'Fails rows of a table that are pending or in work although no live job of these types names them under p_key: because '
+    'their job ended badly since they last changed, or nothing happened for an hour. Returns how many.';
 
-    for v_row in
-        select c.id, c.status from public.content_sources as c
-        where c.status in ('pending', 'processing')
-            and not exists (
-                select from public.jobs as j
-                join private.job_runtime as r on r.job_id = j.id
-                where (r.state = 'later' or r.state = 'waiting' or r.state = 'admitted')
-                    and j.status in ('queued', 'running')
-                    and j.type in ('content_generation', 'document_ingest')
-                    and r.payload ->> 'content_source_id' = c.id::text
-            )
-            and (
-                c.updated_at < v_cutoff
-                or exists (
-                    select from public.jobs as j
-                    join private.job_runtime as r on r.job_id = j.id
-                    where j.status in ('failed', 'cancelled')
-                        and j.type in ('content_generation', 'document_ingest')
-                        and j.completed_at >= c.updated_at
-                        and j.created_at >= c.created_at
-                        and r.payload ->> 'content_source_id' = c.id::text
-                )
-            )
-        for update of c skip locked
-    loop
-        if v_row.status = 'pending' then
-            update public.content_sources set status = 'processing' where id = v_row.id;
-        end if;
-        update public.content_sources set status = 'failed', error_message = 'The material could not be read in time.'
-        where id = v_row.id;
-        v_count := v_count + 1;
-    end loop;
+create function private.fail_stuck_rows()
+returns int
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select private.fail_stuck(
+        'public.lectures', 'downloading', 'The work on this lecture stopped before it was done.',
+        '{lecture_download, lecture_transcription, lecture_ingest}', 'lecture_id'
+    ) + private.fail_stuck(
+        'public.reviews', 'running', 'The review stopped before it was done.', '{code_review}', 'review_id'
+    ) + private.fail_stuck(
+        'public.content_sources', 'processing', 'The material could not be read in time.',
+        '{content_generation, document_ingest}', 'content_source_id'
+    );
+$$;
+
+comment on function private.fail_stuck_rows() is 'Fails lectures, reviews and content sources that no job will finish.';
+
+create function private.purge_jobs()
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_now constant timestamptz := private.clock();
+    v_count int;
+begin
+    -- whoever holds one may be trying it again
+    delete from public.jobs where id = any (array(
+        select id from public.jobs
+        where completed_at < v_now - interval '30 days'
+            and (status in ('succeeded', 'cancelled') or (status = 'failed' and completed_at < v_now - interval '90 days'))
+        order by created_at
+        limit 5000
+        for update skip locked
+    ));
+    get diagnostics v_count = row_count;
     return v_count;
 end
 $$;
 
-comment on function private.fail_stuck_rows() is
-    'Fails lectures, reviews and content sources whose job ended badly, or that stood still for an hour without a live '
-    'job; returns how many.';
+comment on function private.purge_jobs() is
+    'Forgets jobs 30 days after success or cancellation, 90 after failure; at most 5000 a call.';
 
 create function public.svc_purge_expired()
 returns jsonb
@@ -2608,7 +1879,7 @@ begin
     get diagnostics v_n = row_count;
     v_counts := v_counts || jsonb_build_object('courses_cache', v_n);
 
-    v_counts := v_counts || jsonb_build_object('jobs', to_jsonb(private.purge_jobs()));
+    v_counts := v_counts || jsonb_build_object('jobs', private.purge_jobs());
 
     -- the documents stay
     delete from public.headstart_runs where id in (

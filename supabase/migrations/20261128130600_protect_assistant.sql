@@ -175,6 +175,6 @@ grant execute on function public.svc_begin_answer(uuid, uuid, text, text, text) 
 grant execute on function public.svc_finish_answer(uuid, text, text, text, jsonb, jsonb, text, text, text)
 to service_role;
 
--- Workers only; live_job is called by other definer functions.
+-- Workers only.
 
 grant execute on function public.svc_sweep_generations() to service_role;

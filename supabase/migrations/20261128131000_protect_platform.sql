@@ -45,7 +45,7 @@ comment on policy nobody on private.rate_buckets is 'Nobody reaches the counters
 
 grant execute on function public.svc_take_rate(text, int, int) to service_role;
 
--- A person follows his own work; staff follow all. Rows change through the queue's functions alone.
+-- People follow their own work; staff follow all. Rows change through the queue's functions alone.
 
 alter table public.jobs enable row level security;
 
@@ -60,27 +60,12 @@ create policy select_admin on public.jobs for select to app_admin
     using ((select private.is_admin()));
 comment on policy select_admin on public.jobs is 'Staff see what runs.';
 
--- the service may write the table, and its default with it
-grant execute on function private.job_id() to service_role;
-
--- No API role reaches the table; a trigger keeps it.
-
-alter table private.job_keys enable row level security;
-
-create policy nobody on private.job_keys for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.job_keys is 'Nobody reaches the keys by the API.';
-
 -- No API role reaches the table; workers use the queue's functions.
 
 alter table private.job_runtime enable row level security;
 
 create policy nobody on private.job_runtime for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_runtime is 'Nobody reaches inputs and leases by the API.';
-
-alter table private.job_claims enable row level security;
-
-create policy nobody on private.job_claims for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.job_claims is 'Nobody reaches claims by the API.';
 
 -- No API role reaches the table; the owner of the database keeps it.
 
@@ -89,12 +74,34 @@ alter table private.job_caps enable row level security;
 create policy nobody on private.job_caps for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_caps is 'Nobody reaches the caps by the API.';
 
+-- The service only.
+
+grant execute on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) to service_role;
+
 -- No API role reaches the table; claims and svc_pause_provider use it.
 
 alter table private.provider_buckets enable row level security;
 
 create policy nobody on private.provider_buckets for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.provider_buckets is 'Nobody reaches the buckets by the API.';
+
+grant execute on function public.svc_pause_provider(text, numeric) to service_role;
+
+-- Workers only.
+
+grant execute on function public.svc_claim_jobs(text, text[], int, int, uuid) to service_role;
+grant execute on function public.svc_heartbeat_jobs(jsonb, int) to service_role;
+
+-- Workers only.
+
+grant execute on function public.svc_complete_jobs(jsonb) to service_role;
+grant execute on function public.svc_fail_job(uuid, uuid, text, text, boolean, int, text) to service_role;
+grant execute on function public.svc_release_jobs(jsonb) to service_role;
+
+-- Workers only.
+
+grant execute on function public.svc_reap_expired_jobs(int) to service_role;
+grant execute on function public.svc_count_waiting_jobs() to service_role;
 
 -- No API role reaches the table; schedules are written by migrations.
 
@@ -103,27 +110,9 @@ alter table private.job_schedules enable row level security;
 create policy nobody on private.job_schedules for all to anon, authenticated using (false) with check (false);
 comment on policy nobody on private.job_schedules is 'Nobody reaches the schedules by the API.';
 
--- The queue belongs to the service.
+grant execute on function public.svc_tick_schedules() to service_role;
 
-grant execute on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) to service_role;
-
-grant execute on function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) to service_role;
-
-grant execute on function public.svc_claim_jobs(text, text[], int, int, uuid) to service_role;
-
-grant execute on function public.svc_heartbeat_jobs(jsonb, int) to service_role;
-
-grant execute on function public.svc_complete_jobs(jsonb) to service_role;
-
-grant execute on function public.svc_fail_job(uuid, uuid, text, text, boolean, int, text) to service_role;
-
-grant execute on function public.svc_release_jobs(jsonb) to service_role;
-
-grant execute on function public.svc_reap_expired_jobs(int) to service_role;
-
-grant execute on function public.svc_count_waiting_jobs() to service_role;
-
--- Owners cancel and retry; the rest belongs to the service.
+-- Owners cancel and retry.
 
 grant execute on function private.cancel_job(uuid) to authenticated;
 
@@ -132,10 +121,6 @@ grant execute on function public.cancel_job(uuid) to authenticated;
 grant execute on function private.retry_job(uuid) to authenticated;
 
 grant execute on function public.retry_job(uuid) to authenticated;
-
-grant execute on function public.svc_pause_provider(text, numeric) to service_role;
-
-grant execute on function public.svc_tick_schedules() to service_role;
 
 -- Everybody sees the agents that work, staff all and keep them.
 

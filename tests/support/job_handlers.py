@@ -1,6 +1,6 @@
 """Handlers for tests of the worker: what a job of type ``week_notes`` does stands in its payload.
 
-Every try first leaves a line ``<attempt> <process id>`` in the payload's ``log`` file, if there is one.
+Every attempt first leaves a line ``<number> <process id>`` in the payload's ``log`` file, if there is one.
 """
 
 from __future__ import annotations

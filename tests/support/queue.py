@@ -60,23 +60,6 @@ def claim(
     )
 
 
-def exchange(
-    db: Connection,
-    *done: dict[str, Any],
-    limit: int | None = 10,
-    types: tuple[str, ...] | None = (TYPE,),
-    worker: str | None = "test",
-    claim_id: uuid.UUID | None = None,
-    **more: Any,
-) -> list[dict[str, Any]]:
-    """``svc_exchange_jobs``; ``more`` goes with each of ``done``."""
-    return rows(
-        db,
-        "select * from public.svc_exchange_jobs(%s, %s, %s, %s, 60, %s)",
-        (said(*done, **more), worker, None if types is None else list(types), limit, claim_id or uuid.uuid4()),
-    )
-
-
 def said(*jobs: dict[str, Any], **more: Any) -> str:
     """Claimed jobs as heartbeats, completions and releases name them."""
     return json.dumps([{"job_id": str(j["job_id"]), "lease_token": str(j["lease_token"]), **more} for j in jobs])
@@ -126,14 +109,9 @@ def job(db: Connection, job_id: uuid.UUID) -> dict[str, Any]:
     return row
 
 
-def waiting(db: Connection, job_id: uuid.UUID) -> str | None:
-    """Where a job stands in the waiting line: later, waiting, admitted; None when it is not there."""
-    found = db.execute(
-        "select r.state from private.job_runtime as r join public.jobs as j on j.id = r.job_id"
-        " where r.job_id = %s and j.status = 'queued'",
-        (job_id,),
-    ).fetchone()
-    return None if found is None else str(found[0])
+def state(db: Connection, job_id: uuid.UUID) -> str:
+    """Where a job stands in the queue: later, waiting, ready, running or over."""
+    return str(one(db, "select state from private.job_runtime where job_id = %s", (job_id,)))
 
 
 def run_out(db: Connection, *jobs: dict[str, Any]) -> None:

@@ -54,6 +54,13 @@ def at(moment: str) -> datetime:
         # 01:30 exists twice on 1 November: it comes once
         ("30 1 * * *", "America/New_York", "2026-10-31 12:00", "2026-11-01 06:30"),
         ("30 1 * * *", "America/New_York", "2026-11-01 06:30", "2026-11-02 06:30"),
+        # an interval runs through both turns of that hour
+        ("*/15 * * * *", "America/New_York", "2026-11-01 04:45", "2026-11-01 05:00"),
+        ("*/15 * * * *", "America/New_York", "2026-11-01 05:45", "2026-11-01 06:00"),
+        ("0 * * * *", "America/New_York", "2026-11-01 05:00", "2026-11-01 06:00"),
+        # and over the hour that does not exist
+        ("*/15 * * * *", "America/New_York", "2026-03-08 06:45", "2026-03-08 07:00"),
+        ("*/15 * * * *", "America/New_York", "2026-03-08 07:00", "2026-03-08 07:15"),
     ],
 )
 def test_the_next_due_moment(db: Connection, cron: str, tz: str, after: str, due: str) -> None:
@@ -125,6 +132,39 @@ def test_a_day_in_new_york_has_one_eight_o_clock(db: Connection) -> None:
         moment += timedelta(hours=1)
     assert [local.hour for local in moments] == [8] * 6
     assert len({local.date() for local in moments}) == 6
+
+
+@pytest.mark.parametrize("cron", ["*/15 * * * *", "0-59/15 * * * *", "*/15 0-23 * * *"])
+@pytest.mark.parametrize(
+    ("tz", "from_"),
+    [
+        ("America/New_York", "2026-10-31 22:00"),
+        ("Europe/Berlin", "2026-10-24 18:00"),
+        ("Europe/Dublin", "2026-10-24 18:00"),
+        # half an hour, and two hours
+        ("Australia/Lord_Howe", "2026-04-04 08:00"),
+        ("Antarctica/Troll", "2026-10-24 18:00"),
+        ("America/New_York", "2026-03-07 22:00"),
+        ("Europe/Berlin", "2026-03-28 18:00"),
+        ("Australia/Lord_Howe", "2026-10-03 08:00"),
+        ("UTC", "2026-10-31 22:00"),
+    ],
+)
+def test_every_quarter_of_an_hour_is_that_in_the_nights_the_clocks_change(
+    db: Connection, cron: str, tz: str, from_: str
+) -> None:
+    schedule(db, "all", cron=cron, tz=tz)
+    moment = at(from_)
+    offsets = set()
+    db.execute("update private.job_schedules set next_run_at = %s", (moment,))
+    for _ in range(16 * 4):
+        offsets.add(moment.astimezone(ZoneInfo(tz)).utcoffset())
+        freeze(db, moment.isoformat())
+        assert (tick(db), tick(db)) == (1, 0)
+        moment += timedelta(minutes=15)
+    assert one(db, "select next_run_at from private.job_schedules") == moment
+    assert one(db, "select count(*) from public.jobs") == 16 * 4
+    assert (len(offsets) == 2) is (tz != "UTC")
 
 
 # ---- providers -------------------------------------------------------------------------------------------------
@@ -199,9 +239,29 @@ def test_a_pause_can_be_ended(db: Connection) -> None:
     assert [row["capacity"] for row in rows(db, "select capacity from private.provider_buckets")] == [10]
 
 
+def test_a_claim_takes_tokens_of_each_provider(db: Connection) -> None:
+    for name in "ab":
+        db.execute("insert into private.provider_buckets values (%s, 2, 2, 1, private.clock())", (name,))
+        for _ in range(4):
+            enqueue(db, provider=name)
+    assert sorted(row["provider_wait_ms"] for row in claim(db)) == [0, 0, 0, 0, 1000, 1000]
+    assert rows(db, "select provider, tokens::int from private.provider_buckets order by 1") == [
+        {"provider": "a", "tokens": -1},
+        {"provider": "b", "tokens": -1},
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sqlstate"),
-    [("null, 1", "22004"), ("'p', null", "22004"), ("'p', -1", "22003"), ("'p', 1e9", "22003")],
+    [
+        ("null, 1", "22004"),
+        ("'p', null", "22004"),
+        ("'p', -1", "22003"),
+        ("'p', 1e9", "22003"),
+        ("'p', 'NaN'", "22023"),
+        ("'p', 'infinity'", "22023"),
+        ("'p', '-infinity'", "22023"),
+    ],
 )
 def test_bad_pauses_are_refused(db: Connection, arguments: str, sqlstate: str) -> None:
     refused(db, sqlstate, f"select public.svc_pause_provider({arguments})")

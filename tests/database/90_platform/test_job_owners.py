@@ -1,4 +1,4 @@
-"""The queue as people see it: their rows, cancelling, trying again, places, and what goes with them."""
+"""The queue as people see it: their rows, cancelling, trying again, slots, and what goes with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.support.people import act_as, freeze, persona, refused
-from tests.support.queue import claim, complete, enqueue, fail, heartbeat, job, one, release, rows, run_out, waiting
+from tests.support.queue import claim, complete, enqueue, fail, heartbeat, job, one, reap, release, rows, run_out, state
 
 Connection = psycopg.Connection[Any]
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -55,7 +55,6 @@ def test_the_row_holds_nothing_of_the_workers(db: Connection) -> None:
     assert not columns & {"payload", "lease_token", "claim_id", "locked_by", "locked_until", "error_detail"}
     with act_as(db, ann):
         refused(db, "42501", "select from private.job_runtime")
-        refused(db, "42501", "select from private.job_claims")
 
 
 def test_nobody_writes_jobs_by_the_table(db: Connection) -> None:
@@ -78,7 +77,7 @@ def test_a_waiting_job_is_cancelled_at_once(db: Connection) -> None:
         [row] = rows(db, "select * from public.cancel_job(%s)", (made.job_id,))
         assert (row["id"], row["status"], row["completed_at"]) == (made.job_id, "cancelled", NOON)
         refused(db, "PT409", "select public.cancel_job(%s)", (made.job_id,))
-    assert waiting(db, made.job_id) is None
+    assert state(db, made.job_id) == "over"
     assert claim(db) == []
     assert enqueue(db, dedupe_key="k").created
 
@@ -162,10 +161,10 @@ def test_a_failed_job_whose_work_is_under_way_again_stays(db: Connection) -> Non
     assert job(db, made.job_id)["status"] == "failed"
 
 
-# ---- places ----------------------------------------------------------------------------------------------------
+# ---- slots -----------------------------------------------------------------------------------------------------
 
 
-def test_a_person_has_four_places_and_the_next_job_waits_for_one(db: Connection) -> None:
+def test_a_person_has_four_slots_and_the_next_job_waits_for_one(db: Connection) -> None:
     ann = persona(db)
     for _ in range(6):
         enqueue(db, user_id=ann)
@@ -182,7 +181,7 @@ def test_a_person_has_four_places_and_the_next_job_waits_for_one(db: Connection)
     assert heartbeat(db, sixth) == ["held"]
 
 
-def test_places_may_be_set_for_a_person(db: Connection) -> None:
+def test_slots_may_be_set_for_a_person(db: Connection) -> None:
     ann, ben = persona(db), persona(db)
     db.execute("insert into private.job_caps values (%s, 1), (%s, 6)", (ann, ben))
     for who in (ann, ben):
@@ -192,7 +191,7 @@ def test_places_may_be_set_for_a_person(db: Connection) -> None:
     assert (running.count(ann), running.count(ben)) == (1, 6)
 
 
-def test_the_most_urgent_job_of_a_person_gets_his_place(db: Connection) -> None:
+def test_the_most_urgent_job_of_a_person_gets_their_slot(db: Connection) -> None:
     ann = persona(db)
     ordinary = [enqueue(db, user_id=ann).job_id for _ in range(4)]
     urgent = enqueue(db, user_id=ann, priority=5).job_id
@@ -213,6 +212,25 @@ def test_a_flood_of_one_does_not_stand_before_others(db: Connection) -> None:
     assert mine in [row["job_id"] for row in claim(db, 5)]
 
 
+def test_a_slot_that_was_left_over_is_given_away_by_the_sweep(db: Connection) -> None:
+    people = [persona(db) for _ in range(3)]
+    for person in people:
+        enqueue(db, user_id=person)
+    db.execute("update private.job_runtime set state = 'waiting'")
+    assert claim(db) == []
+    reap(db)
+    assert {row["user_id"] for row in claim(db)} == set(people)
+
+
+def test_a_job_that_comes_due_competes_for_the_slots(db: Connection) -> None:
+    ann = persona(db)
+    urgent = enqueue(db, user_id=ann, priority=5, scheduled_at=NOON + timedelta(minutes=1)).job_id
+    for _ in range(5):
+        enqueue(db, user_id=ann)
+    freeze(db, (NOON + timedelta(minutes=1)).isoformat())
+    assert claim(db, 5)[0]["job_id"] == urgent
+
+
 def test_jobs_of_the_system_have_no_cap(db: Connection) -> None:
     for _ in range(30):
         enqueue(db)
@@ -222,7 +240,7 @@ def test_jobs_of_the_system_have_no_cap(db: Connection) -> None:
 # ---- going with a person or week -------------------------------------------------------------------------------
 
 
-def test_jobs_go_with_their_week_and_free_their_places(db: Connection) -> None:
+def test_jobs_go_with_their_week_and_free_their_slots(db: Connection) -> None:
     ann = persona(db)
     week = one(
         db,
@@ -234,7 +252,7 @@ def test_jobs_go_with_their_week_and_free_their_places(db: Connection) -> None:
     without = enqueue(db, user_id=ann)
     running = claim(db, 100)
     assert len(running) == 4
-    assert waiting(db, without.job_id) == "waiting"
+    assert state(db, without.job_id) == "waiting"
     db.execute("delete from public.weeks where id = %s", (week,))
     assert heartbeat(db, *running) == ["gone"] * 4
     assert complete(db, *running) == [False] * 4
@@ -243,7 +261,7 @@ def test_jobs_go_with_their_week_and_free_their_places(db: Connection) -> None:
     ids = [made.job_id for made in with_week]
     assert one(db, "select count(*) from public.jobs where id = any (%s)", (ids,)) == 0
     assert one(db, "select count(*) from private.job_runtime where job_id = any (%s)", (ids,)) == 0
-    # the places are free again
+    # the slots are free again
     assert [row["job_id"] for row in claim(db)] == [without.job_id]
 
 
@@ -255,5 +273,5 @@ def test_jobs_go_with_their_person(db: Connection) -> None:
     db.execute("delete from auth.users where id = %s", (ann,))
     assert heartbeat(db, *running) == ["gone", "gone"]
     assert claim(db) == []
-    for table in ("public.jobs", "private.job_keys", "private.job_runtime"):
+    for table in ("public.jobs", "private.job_runtime"):
         assert one(db, f"select count(*) from {table}") == 0

@@ -1,7 +1,8 @@
-"""The queue under several sessions at once, with rows that are really committed; and its plans on large tables."""
+"""The queue under several sessions at once, with rows that are really committed."""
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import uuid
@@ -14,12 +15,17 @@ import psycopg
 import pytest
 
 from tests.support.people import persona
-from tests.support.queue import claim, complete, enqueue, exchange, fail, heartbeat, job, one, release, run_out, said
+from tests.support.queue import claim, complete, enqueue, fail, heartbeat, job, one, release, run_out, said
 from tests.support.races import Ring, ring
 
 Connection = psycopg.Connection[Any]
 # a type that no other test enqueues, and that no worker of the stack runs
 TYPE = "brand_package"
+ROUNDS = 30
+ADD_WEEK = (
+    "insert into public.weeks (user_id, week_number, start_date, end_date)"
+    " values (%s, %s, '2026-11-16', '2026-11-22') returning id"
+)
 
 
 def forget(db_url: str) -> None:
@@ -100,7 +106,7 @@ def test_a_persons_cap_holds_at_every_moment(race: Ring, people: list[uuid.UUID]
                     (TYPE,),
                 ).fetchall()
             )
-            # every way out of running frees a place
+            # every way out of running frees a slot
             for row in claimed:
                 if number == 0 and row["retry_count"] == 0:
                     fail(session, row, retryable=False)
@@ -115,7 +121,7 @@ def test_a_persons_cap_holds_at_every_moment(race: Ring, people: list[uuid.UUID]
     left = one(
         race.owner, "select count(*) from public.jobs where type = %s and status in ('queued', 'running')", (TYPE,)
     )
-    assert left == 0, "places were lost: jobs wait and nothing runs"
+    assert left == 0, "slots were lost: jobs wait and nothing runs"
 
 
 def test_a_claim_asked_again_before_the_first_was_answered_gives_the_same_rows(race: Ring) -> None:
@@ -169,7 +175,7 @@ def test_a_claim_leaves_alone_what_is_being_deleted(race: Ring, people: list[uui
     deleter.rollback()
 
 
-def test_a_person_who_goes_waits_for_work_that_ends(race: Ring, people: list[uuid.UUID]) -> None:
+def test_a_deletion_waits_for_a_completion(race: Ring, people: list[uuid.UUID]) -> None:
     enqueue(race.owner, TYPE, user_id=people[0])
     taken = take(race.owner)
     worker, deleter = race.session(), race.session()
@@ -183,13 +189,8 @@ def test_a_person_who_goes_waits_for_work_that_ends(race: Ring, people: list[uui
 
 
 @pytest.mark.parametrize("what", ["person", "week"])
-def test_work_that_ends_waits_for_who_goes(race: Ring, people: list[uuid.UUID], what: str) -> None:
-    week = one(
-        race.owner,
-        "insert into public.weeks (user_id, week_number, start_date, end_date)"
-        " values (%s, 1, '2026-11-16', '2026-11-22') returning id",
-        (people[0],),
-    )
+def test_a_completion_waits_for_a_deletion(race: Ring, people: list[uuid.UUID], what: str) -> None:
+    week = one(race.owner, ADD_WEEK, (people[0], 1))
     enqueue(race.owner, TYPE, user_id=people[0], week_id=week)
     taken = take(race.owner)
     worker, deleter = race.session(), race.session()
@@ -202,29 +203,6 @@ def test_work_that_ends_waits_for_who_goes(race: Ring, people: list[uuid.UUID], 
     deleter.commit()
     assert answer.result(10) == (False,)
     assert heartbeat(race.owner, *taken) == ["gone"]
-
-
-@pytest.mark.parametrize("left", ["due", "expired"])
-def test_an_exchange_waits_for_nobodys_places(race: Ring, people: list[uuid.UUID], left: str) -> None:
-    """It holds those of the jobs it ends: two that waited for each other's would do so in a circle."""
-    mine = enqueue(race.owner, TYPE, user_id=people[0])
-    enqueue(race.owner, TYPE, user_id=people[1])
-    [first, second] = sorted(take(race.owner, 2), key=lambda row: row["job_id"] != mine.job_id)
-    other = enqueue(race.owner, TYPE, user_id=people[0])
-    if left == "due":
-        race.owner.execute(
-            "update private.job_runtime set state = 'later', due_at = now() - interval '1 second' where job_id = %s",
-            (other.job_id,),
-        )
-    else:
-        run_out(race.owner, *take(race.owner, 1))
-    one_session, other_session = race.session(), race.session()
-    assert complete(one_session, first) == [True]
-    other_session.execute("set lock_timeout = '2s'")
-    assert exchange(other_session, second, types=(TYPE,)) == []
-    other_session.commit()
-    one_session.commit()
-    assert [row["job_id"] for row in take(race.owner)] == [other.job_id]
 
 
 def in_order(taken: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -241,22 +219,18 @@ def hand_in(race: Ring, session: Connection, *taken: dict[str, Any]) -> Any:
 def test_deletions_and_completions_of_several_jobs_wait_in_one_order(
     race: Ring, people: list[uuid.UUID], what: str
 ) -> None:
-    weeks = [
-        one(
-            race.owner,
-            "insert into public.weeks (user_id, week_number, start_date, end_date)"
-            " values (%s, %s, '2026-11-16', '2026-11-22') returning id",
-            (people[0], number),
-        )
-        for number in (1, 2, 3)
-        if what == "weeks"
-    ]
-    # without a week the person's own trigger must see to it
-    for week in reversed(weeks or [None] * 3):
-        enqueue(race.owner, TYPE, user_id=people[0], week_id=week)
+    weeks = [one(race.owner, ADD_WEEK, (people[0], number)) for number in (1, 2, 3) if what == "weeks"]
+    for _ in range(3):
+        enqueue(race.owner, TYPE, user_id=people[0])
     taken = in_order(take(race.owner))
+    # the cascades meet them in the order of their rows: the other way round
+    for number, row in enumerate(reversed(taken)):
+        race.owner.execute(
+            "update public.jobs set created_at = '2026-01-01', week_id = %s where id = %s",
+            (weeks[number] if weeks else None, row["job_id"]),
+        )
     holder, worker, deleter = race.session(), race.session(), race.session()
-    holder.execute("select from private.job_runtime where job_id = %s for update", (taken[1]["job_id"],))
+    holder.execute("select from public.jobs where id = %s for update", (taken[1]["job_id"],))
     done = hand_in(race, worker, *taken)
     race.wait_until_blocked(worker)
     table = "public.weeks" if what == "weeks" else "public.profiles"
@@ -268,18 +242,18 @@ def test_deletions_and_completions_of_several_jobs_wait_in_one_order(
 
 
 def test_a_release_and_a_completion_wait_in_one_order(race: Ring, people: list[uuid.UUID]) -> None:
+    """Both end jobs of the same two people: slots are locked in one order, whatever the order of the jobs."""
     first, second = sorted(people[:2])
     for person in (first, second):
         for _ in range(6):
             enqueue(race.owner, TYPE, user_id=person)
     taken = take(race.owner, 8)
     mine = {person: [row for row in taken if row["user_id"] == person] for person in (first, second)}
-    race.owner.execute("select private.end_live_job(%s)", (mine[first][0]["job_id"],))
     holder, worker, other = race.session(), race.session(), race.session()
-    holder.execute("select private.lock_places(array[%s])", (first,))
-    done = hand_in(race, worker, mine[first][1], mine[second][1])
+    holder.execute("select private.fill_slots(array[%s])", (first,))
+    done = hand_in(race, worker, mine[second][1], mine[first][1])
     race.wait_until_blocked(worker)
-    released = race.start(other, "select public.svc_release_jobs(%s)", (said(mine[first][0], mine[second][0]),))
+    released = race.start(other, "select public.svc_release_jobs(%s)", (said(mine[second][0], mine[first][0]),))
     race.wait_until_blocked(other)
     holder.commit()
     assert (done.result(10), released.result(10)) == ((True,), (2,))
@@ -295,16 +269,41 @@ def test_forgetting_old_jobs_lets_their_owner_try_one_again(race: Ring, people: 
     )
     kept = one(race.owner, "select min(id::text)::uuid from public.jobs where type = %s", (TYPE,))
     again, purge = race.session(), race.session()
-    again.execute("select from private.job_runtime where job_id = %s for update", (kept,))
+    again.execute("select private.requeue_job(%s)", (kept,))
     purge.execute("set lock_timeout = '2s'")
-    assert one(purge, "select private.purge_jobs() ->> 'jobs'") == "1"
+    assert one(purge, "select private.purge_jobs()") == 1
     purge.commit()
     again.commit()
-    assert one(race.owner, "select id from public.jobs where type = %s", (TYPE,)) == kept
+    assert one(race.owner, "select id from public.jobs where type = %s and status = 'queued'", (TYPE,)) == kept
 
 
-def test_asking_again_for_a_waiting_job_leaves_it_its_place(race: Ring, people: list[uuid.UUID]) -> None:
-    race.owner.execute("insert into private.job_caps (user_id, places) values (%s, 1)", (people[0],))
+def test_a_job_joined_in_mode_queued_begins_after_the_change_it_stands_for(race: Ring) -> None:
+    made = enqueue(race.owner, TYPE, dedupe_key="reads")
+    changes = race.session()
+    assert enqueue(changes, TYPE, dedupe_key="reads", dedupe_mode="queued") == (made.job_id, False)
+    assert take(race.owner) == []
+    changes.commit()
+    assert [row["job_id"] for row in take(race.owner)] == [made.job_id]
+
+
+def test_a_job_that_is_just_being_claimed_is_not_joined_in_mode_queued(race: Ring) -> None:
+    made = enqueue(race.owner, TYPE, dedupe_key="reads")
+    claims, asks = race.session(), race.session()
+    take(claims)
+    answer = race.start(
+        asks,
+        "select job_id, created from public.svc_enqueue_job(%s, p_dedupe_key => 'reads', p_dedupe_mode => 'queued')",
+        (TYPE,),
+    )
+    race.wait_until_blocked(asks)
+    claims.commit()
+    job_id, created = answer.result(10)
+    assert created
+    assert job_id != made.job_id
+
+
+def test_asking_again_for_a_waiting_job_leaves_it_its_slot(race: Ring, people: list[uuid.UUID]) -> None:
+    race.owner.execute("insert into private.job_caps (user_id, slots) values (%s, 1)", (people[0],))
     enqueue(race.owner, TYPE, user_id=people[0])
     taken = take(race.owner)
     waits = enqueue(race.owner, TYPE, user_id=people[0], dedupe_key="waits")
@@ -315,7 +314,7 @@ def test_asking_again_for_a_waiting_job_leaves_it_its_place(race: Ring, people: 
     assert [row["job_id"] for row in take(race.owner)] == [waits.job_id]
 
 
-def test_who_goes_and_who_asks_for_his_work_wait_in_one_order(race: Ring, people: list[uuid.UUID]) -> None:
+def test_a_deletion_and_a_request_for_the_same_work_wait_in_one_order(race: Ring, people: list[uuid.UUID]) -> None:
     enqueue(race.owner, TYPE, user_id=people[0], dedupe_key="goes")
     [taken] = take(race.owner)
     holder, asks, deleter = race.session(), race.session(), race.session()
@@ -332,6 +331,34 @@ def test_who_goes_and_who_asks_for_his_work_wait_in_one_order(race: Ring, people
     holder.commit()
     assert made.result(10) == (True,)
     gone.result(10)
+
+
+@pytest.mark.parametrize("what", ["people", "weeks"])
+def test_deletions_across_completions_never_fail(race: Ring, what: str) -> None:
+    """Many rounds: one session completes a person's jobs while another deletes the person, or all their weeks."""
+    for _ in range(ROUNDS):
+        person = persona(race.owner)
+        race.clean_up("auth.users", person)
+        race.owner.execute("insert into private.job_caps (user_id, slots) values (%s, 100)", (person,))
+        weeks = [one(race.owner, ADD_WEEK, (person, number)) for number in (1, 2, 3)]
+        race.owner.execute(
+            "select count(*) from generate_series(1, 30) as n, lateral public.svc_enqueue_job("
+            " %s, p_user_id => %s, p_week_id => (%s::uuid[])[1 + n %% 3])",
+            (TYPE, person, weeks if what == "weeks" else []),
+        )
+        taken = take(race.owner, 100)
+        assert len(taken) == 30
+
+        def work(session: Connection, number: int, *, person: uuid.UUID, taken: list[Any]) -> None:
+            if number == 0:
+                table = "public.profiles" if what == "people" else "public.weeks"
+                session.execute(f"delete from {table} where user_id = %s".encode(), (person,))
+            else:
+                complete(session, *taken)
+
+        at_once(race, 2, functools.partial(work, person=person, taken=taken))
+        assert one(race.owner, "select count(*) from public.jobs where user_id = %s", (person,)) == 0
+        assert heartbeat(race.owner, *taken) == ["gone"] * 30
 
 
 def test_the_same_key_makes_one_job(race: Ring) -> None:
@@ -385,68 +412,3 @@ def test_everything_at_once_ends_without_a_deadlock(race: Ring, people: list[uui
 
     at_once(race, 6, work)
     assert one(race.owner, "select count(*) from public.jobs where type = %s and status = 'succeeded'", (TYPE,)) > 0
-
-
-QUEUE_TABLES = ("jobs", "job_keys", "job_runtime")
-
-
-def whole_reads(db: Connection) -> dict[str, int]:
-    """How often this transaction has read each of the queue's tables from end to end."""
-    counted = db.execute(
-        "select relname, seq_scan from pg_stat_xact_user_tables where relname = any (%s)", (list(QUEUE_TABLES),)
-    )
-    return dict(counted.fetchall())
-
-
-def test_no_call_reads_a_table_whole_even_by_a_generic_plan(db: Connection) -> None:
-    # without triggers and foreign keys: hundreds of thousands of rows in a few seconds
-    db.execute("alter table public.jobs disable trigger user")
-    db.execute("alter table private.job_runtime drop constraint job_runtime_job_id_fkey")
-    db.execute(
-        "insert into public.jobs (type, status, started_at, completed_at)"
-        " select 'brand_package', 'succeeded', now(), now() from generate_series(1, 300000)"
-    )
-    db.execute(
-        "with made as ("
-        "insert into public.jobs (type) select 'brand_package' from generate_series(1, 20000) returning id"
-        ") insert into private.job_runtime (job_id, type, rank, due_at, state)"
-        " select id, 'brand_package', now() - random() * interval '1 day', now(), 'admitted' from made"
-    )
-    db.execute(
-        "insert into private.job_runtime (job_id, type, rank, due_at, state)"
-        " select id, type, now(), now(), 'over' from public.jobs where status = 'succeeded'"
-        " on conflict do nothing"
-    )
-    db.execute(
-        "insert into private.job_keys (dedupe_key, job_id)"
-        " select 'key of ' || id, id from public.jobs where status = 'queued' and type = 'brand_package'"
-    )
-    # one person with so many that the planner expects to meet his rows anywhere
-    me, other = persona(db), persona(db)
-    db.execute(
-        "with made as ("
-        "insert into public.jobs (type, user_id) select 'brand_package', %s from generate_series(1, 20000) returning id"
-        ") insert into private.job_runtime (job_id, type, user_id, rank, due_at, state)"
-        " select id, 'brand_package', %s, now(), now(), 'waiting' from made",
-        (me, me),
-    )
-    db.execute("set constraints all immediate")
-    db.execute("analyze public.jobs, private.job_runtime, private.job_keys")
-    db.execute("alter table public.jobs enable trigger user")
-    db.execute("set constraints all deferred")
-    db.execute("set local plan_cache_mode = force_generic_plan")
-    before = whole_reads(db)
-    for _ in range(2):
-        enqueue(db, TYPE, user_id=other)
-        made = enqueue(db, TYPE, user_id=me, dedupe_key="k", dedupe_mode="queued")
-        first, second, third, *_ = take(db, 10)
-        heartbeat(db, first, second, progress={"n": 1})
-        complete(db, first)
-        fail(db, second)
-        release(db, third)
-        exchange(db, *take(db, 3), types=(TYPE,), limit=3)
-        db.execute("select private.end_live_job(%s)", (made.job_id,))
-        db.execute("select public.svc_reap_expired_jobs()")
-        take(db, 100, claim_id=uuid.uuid4())
-        claim(db, 100, types=("stats_refresh",))
-    assert whole_reads(db) == before

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from tests.support.people import act_as, freeze, persona, refused
+from tests.support.queue import claim, complete, enqueue, fail
 from tests.support.rows import assignment, connection, insert, lecture, one
 from tests.support.tutoring import assign, column, first, goal, question, summary
 
@@ -213,7 +214,7 @@ def test_a_row_whose_job_ended_badly_fails_at_once(db: Connection) -> None:
     sweep = "select public.svc_sweep_generations()"
     db.execute(sweep)
     assert column(db, "reviews", "status", asked) == "pending"
-    db.execute("update public.jobs set status = 'cancelled', completed_at = now() where id = %s", (job,))
+    db.execute("select private.end_live_job(%s)", (job,))
     db.execute(sweep)
     assert column(db, "reviews", "status", asked) == "failed"
     # asked again, it is not failed by the old job before the new one is there
@@ -242,9 +243,37 @@ def test_a_headstart_run_whose_job_failed_fails_at_once(db: Connection) -> None:
     me = persona(db)
     start = "select run_id, job_id from public.svc_start_headstart_run(%s, %s, 'manual')"
     run, job = first(db, start, (me, assignment(db, me)))
-    db.execute("update public.jobs set status = 'cancelled' where id = %s", (job,))
+    db.execute("select private.end_live_job(%s)", (job,))
     db.execute("select public.svc_sweep_generations()")
     assert column(db, "headstart_runs", "status", run) == "failed"
+
+
+def test_old_jobs_are_forgotten(db: Connection) -> None:
+    db.execute("delete from public.jobs")
+    made: dict[str, list[uuid.UUID]] = {"kept": [], "gone": []}
+    for status, days in {"succeeded": 30, "cancelled": 30, "failed": 90}.items():
+        for minutes, into in ((1, "kept"), (-1, "gone")):
+            made[into].append(end_job(db, status))
+            db.execute(
+                "update public.jobs set completed_at = %s::timestamptz - make_interval(days => %s, mins => -%s)"
+                " where id = %s",
+                (NOW, days, minutes, made[into][-1]),
+            )
+    made["kept"].append(enqueue(db).job_id)
+    assert purge(db)["jobs"] == 3
+    assert {found[0] for found in db.execute("select id from public.jobs")} == set(made["kept"])
+    assert one(db, "select count(*) from private.job_runtime where job_id = any (%s)", (made["gone"],)) == 0
+
+
+def end_job(db: Connection, status: str) -> uuid.UUID:
+    """A job that ended so."""
+    job = enqueue(db).job_id
+    if status == "cancelled":
+        db.execute("select private.end_live_job(%s)", (job,))
+        return job
+    [taken] = claim(db)
+    assert complete(db, taken) == [True] if status == "succeeded" else fail(db, taken, retryable=False)
+    return job
 
 
 def test_only_the_service_purges(db: Connection) -> None:

@@ -410,16 +410,8 @@ GUARDS = [
         and (attrelid::regclass::text, attname) not in (
             ('private.generation_events', 'part'), ('private.idempotency_keys', 'response'),
             ('jobs', 'result'), ('reviews', 'result_json')
-        )
-        -- private.check_job() says it of this one
-        and (attrelid::regclass::text, attname) <> ('jobs', 'progress')""",
+        )""",
         "alter table public.plans drop constraint plans_limits_check",
-    ),
-    Guard(
-        "who looks away from sequential scans is not compiled: a small table read whole would look dear enough",
-        """select oid::regprocedure from pg_proc
-        where 'enable_seqscan=off' = any (proconfig) and not 'jit=off' = any (proconfig)""",
-        "alter function public.svc_exchange_jobs(jsonb, text, text[], int, int, uuid) reset jit",
     ),
     Guard(
         "a text that clients write has a length check or a pattern",

@@ -54,6 +54,7 @@ ENUMS = {
         "nudge_dispatch notification_dispatch stats_refresh catalog_sync storage_cleanup account_deletion"
     ),
     "job_status": "queued running succeeded failed cancelled",
+    "job_state": "later waiting ready running over",
     "agent_type": "clo engineer socratic brand headstart assistant tutor_companion",
 }
 

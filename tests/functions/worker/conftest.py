@@ -30,7 +30,7 @@ class Desk:
     def enqueue(
         self, do: str, *, user_id: UUID | None = None, max_retries: int = 3, timeout_s: int = 60, **payload: Any
     ) -> UUID:
-        """A job that does this; its tries are noted in ``self.log``."""
+        """A job that does this; its attempts are noted in ``self.log``."""
         payload = {"do": do, "log": str(self.log), **payload}
         return queue.enqueue(
             self.db, TYPE, payload=payload, user_id=user_id, max_retries=max_retries, timeout_s=timeout_s
@@ -45,8 +45,8 @@ class Desk:
         wait_until(lambda: self.job(job_id)["status"] in statuses, seconds)
         return self.job(job_id)
 
-    def tries(self) -> list[tuple[int, int]]:
-        """The attempt and process of every try so far."""
+    def attempts(self) -> list[tuple[int, int]]:
+        """The number and process of every attempt so far."""
         if not self.log.exists():
             return []
         return [(int(a), int(p)) for a, p in (line.split() for line in self.log.read_text().splitlines())]
@@ -56,7 +56,7 @@ class Desk:
 def desk(stack: Stack, tmp_path: Path) -> Iterator[Desk]:
     with psycopg.connect(stack.db_url, autocommit=True) as db:
         db.execute("delete from public.jobs where type = %s", (TYPE,))
-        yield Desk(stack, db, tmp_path / "tries")
+        yield Desk(stack, db, tmp_path / "attempts")
         db.execute("delete from public.jobs where type = %s", (TYPE,))
 
 

@@ -46,22 +46,6 @@ def test_a_result_that_cannot_be_written_down_is_a_failure(desk: Desk, hire: Hir
     desk.wait(desk.enqueue("succeed"), "succeeded")
 
 
-def test_a_finished_job_goes_and_the_next_comes_in_one_call(desk: Desk, hire: Hire, line: BadLine) -> None:
-    line.chance("svc_exchange_jobs", "nothing", 1.0)
-    line.chance("svc_complete_jobs", "nothing", 1.0)
-    hire(concurrency=1, SUPABASE_URL=line.url)
-    job_ids = [desk.enqueue("hang", seconds=0.5)]
-    desk.wait(job_ids[0], "running")
-    # from here on nothing is claimed but in exchange
-    line.chance("svc_claim_jobs", "refuse", 1.0)
-    job_ids += [desk.enqueue("succeed") for _ in range(4)]
-    for job_id in job_ids:
-        desk.wait(job_id, "succeeded")
-    assert line.done["svc_exchange_jobs", "nothing"] == len(job_ids)
-    assert line.done["svc_complete_jobs", "nothing"] == 0
-    assert len(desk.tries()) == len(job_ids)
-
-
 def test_a_finished_job_does_not_wait_for_an_idle_worker(desk: Desk, hire: Hire, line: BadLine, tmp_path: Path) -> None:
     line.chance("svc_claim_jobs", "nothing", 1.0)
     hire(SUPABASE_URL=line.url, WORKER_POLL_SECONDS="30")
@@ -88,18 +72,18 @@ def test_one_result_that_the_database_refuses_ends_in_failure_alone(
         for job_id in [*good, bad]:
             desk.wait(job_id, "running")
         # while the first is handed in again and again, the others end: they go together
-        line.chance("svc_exchange_jobs", "refuse", 1.0)
+        line.chance("svc_complete_jobs", "refuse", 1.0)
         first.touch()
-        wait_until(lambda: line.done["svc_exchange_jobs", "refuse"] > 0)
+        wait_until(lambda: line.done["svc_complete_jobs", "refuse"] > 0)
         then.touch()
         time.sleep(0.2)
-        line.chance("svc_exchange_jobs", "refuse", 0.0)
+        line.chance("svc_complete_jobs", "refuse", 0.0)
         row = desk.wait(bad, "failed")
         assert (row["error_code"], row["error_message"]) == ("internal", "Its result could not be stored.")
         for job_id in good:
             assert desk.wait(job_id, "succeeded")["retry_count"] == 0
-        assert worker.logged().count("exchange_refused") == worker.logged().count("completion_refused") == 1
-        assert len(desk.tries()) == 4
+        assert worker.logged().count("completion_refused") == 1
+        assert len(desk.attempts()) == 4
         desk.wait(desk.enqueue("succeed"), "succeeded")
     finally:
         desk.db.execute("alter table public.jobs drop constraint refused")
@@ -116,13 +100,13 @@ def test_a_failure_that_may_pass_is_tried_again_later(desk: Desk, hire: Hire) ->
     assert detail == ("in a test",)
 
 
-def test_a_permanent_failure_and_a_last_try_are_final(desk: Desk, hire: Hire) -> None:
+def test_a_permanent_failure_and_a_last_attempt_are_final(desk: Desk, hire: Hire) -> None:
     hire()
     permanent, last = desk.enqueue("fail", retryable=False), desk.enqueue("fail", max_retries=0)
     for job_id in (permanent, last):
         row = desk.wait(job_id, "failed")
         assert (row["error_code"], row["retry_count"]) == ("broken", 0)
-    assert len(desk.tries()) == 2
+    assert len(desk.attempts()) == 2
 
 
 def test_a_crash_tells_the_owner_nothing(desk: Desk, hire: Hire) -> None:
@@ -133,7 +117,7 @@ def test_a_crash_tells_the_owner_nothing(desk: Desk, hire: Hire) -> None:
     assert found == ("builtins.ZeroDivisionError",)
 
 
-def test_a_hanging_try_is_ended_and_its_place_freed(desk: Desk, hire: Hire) -> None:
+def test_a_hanging_attempt_is_ended_and_its_slot_freed(desk: Desk, hire: Hire) -> None:
     hire(concurrency=1, JOB_LEASE_SECONDS="2")
     hanging = desk.enqueue("hang", seconds=60, timeout_s=1, max_retries=0)
     row = desk.wait(hanging, "failed")
@@ -142,7 +126,7 @@ def test_a_hanging_try_is_ended_and_its_place_freed(desk: Desk, hire: Hire) -> N
     desk.wait(desk.enqueue("succeed"), "succeeded")
 
 
-def test_a_try_that_looks_up_ends_at_its_deadline(desk: Desk, hire: Hire) -> None:
+def test_an_attempt_that_looks_up_ends_at_its_deadline(desk: Desk, hire: Hire) -> None:
     hire()
     row = desk.wait(desk.enqueue("step", seconds=60, timeout_s=1, max_retries=0), "failed")
     assert row["error_code"] == "deadline_exceeded"
@@ -167,18 +151,16 @@ def test_work_longer_than_a_lease_keeps_it(desk: Desk, hire: Hire) -> None:
     job_ids = [desk.enqueue("hang", seconds=3) for _ in range(2)]
     for job_id in job_ids:
         assert desk.wait(job_id, "succeeded")["retry_count"] == 0
-    assert len(desk.tries()) == 2
+    assert len(desk.attempts()) == 2
 
 
 def test_jobs_of_one_claim_are_kept_each_for_itself(desk: Desk, hire: Hire) -> None:
     job_ids = [desk.enqueue("hang", seconds=2.5) for _ in range(4)]
     hire(concurrency=3, JOB_LEASE_SECONDS="1")
-    wait_until(lambda: len(desk.tries()) == 3)
-    tokens = "select count(*), count(distinct lease_token) from private.job_runtime where job_id = any (%s)"
-    assert desk.db.execute(tokens + " and lease_token is not null", (job_ids,)).fetchone() == (3, 1)
+    wait_until(lambda: len(desk.attempts()) == 3)
     for job_id in job_ids:
         assert desk.wait(job_id, "succeeded")["retry_count"] == 0
-    assert len(desk.tries()) == 4
+    assert len(desk.attempts()) == 4
 
 
 def test_term_lets_running_work_end(desk: Desk, hire: Hire) -> None:
@@ -251,7 +233,7 @@ def test_jobs_of_a_killed_worker_run_again_within_a_lease_and_a_third(desk: Desk
     hire(JOB_LEASE_SECONDS=str(lease))
     dying.process.kill()
     killed_at = time.monotonic()
-    wait_until(lambda: len(desk.tries()) == 6, seconds=10)
+    wait_until(lambda: len(desk.attempts()) == 6, seconds=10)
     assert time.monotonic() - killed_at < 1.3 * lease
     for job_id in job_ids:
         assert desk.wait(job_id, "succeeded")["retry_count"] == 1
@@ -261,7 +243,7 @@ def test_jobs_of_a_killed_worker_run_again_within_a_lease_and_a_third(desk: Desk
 def test_a_bad_line_loses_nothing_and_does_nothing_twice(desk: Desk, hire: Hire, line: BadLine, fault: str) -> None:
     done = [desk.enqueue("succeed") for _ in range(4)]
     failed = desk.enqueue("fail", retryable=False)
-    for call in ("svc_claim_jobs", "svc_exchange_jobs", "svc_fail_job"):
+    for call in ("svc_claim_jobs", "svc_complete_jobs", "svc_fail_job"):
         line.next(call, fault, times=2)
     hire(SUPABASE_URL=line.url)
     for job_id in done:
@@ -269,29 +251,34 @@ def test_a_bad_line_loses_nothing_and_does_nothing_twice(desk: Desk, hire: Hire,
         assert (row["retry_count"], row["result"]["attempt"]) == (0, 1)
     assert desk.wait(failed, "failed")["retry_count"] == 0
     wait_until(lambda: sum(line.done.values()) == 6)
-    assert len(desk.tries()) == 5
+    assert len(desk.attempts()) == 5
 
 
 @pytest.mark.parametrize("fault", ["refuse", "lose"])
-def test_without_exchanges_jobs_are_handed_in_and_taken_apart(
-    desk: Desk, hire: Hire, line: BadLine, fault: str
+def test_a_finished_job_does_not_wait_for_claims_in_trouble(
+    desk: Desk, hire: Hire, line: BadLine, tmp_path: Path, fault: str
 ) -> None:
-    job_ids = [desk.enqueue("succeed") for _ in range(3)]
-    line.chance("svc_exchange_jobs", fault, 1.0)
-    hire(concurrency=1, SUPABASE_URL=line.url, JOB_LEASE_SECONDS="2")
-    for job_id in job_ids:
-        # what was leased in an answer that never came is taken up by the claim that follows
-        assert desk.wait(job_id, "succeeded")["retry_count"] == 0
-    assert len(desk.tries()) == 3
+    hire(concurrency=2, SUPABASE_URL=line.url)
+    finishes = desk.enqueue("wait_for", file=str(tmp_path / "go"))
+    desk.wait(finishes, "running")
+    line.chance("svc_claim_jobs", fault, 1.0)
+    waits = desk.enqueue("succeed")
+    wait_until(lambda: line.done["svc_claim_jobs", fault] >= 5)
+    (tmp_path / "go").touch()
+    desk.wait(finishes, "succeeded", seconds=1.0)
+    line.chance("svc_claim_jobs", fault, 0.0)
+    # what was leased in an answer that never came is taken up by the claim that follows
+    assert desk.wait(waits, "succeeded")["retry_count"] == 0
+    assert len(desk.attempts()) == 2
 
 
-def test_an_exchange_that_hangs_lets_no_lease_run_out(desk: Desk, hire: Hire) -> None:
+def test_a_claim_that_hangs_lets_no_lease_run_out(desk: Desk, hire: Hire) -> None:
     hire(JOB_LEASE_SECONDS="1")
     long, short = desk.enqueue("hang", seconds=4), desk.enqueue("hang", seconds=0.5)
     desk.wait(long, "running")
     desk.wait(short, "running")
     with psycopg.connect(desk.stack.db_url) as db:
-        db.execute("lock table private.job_claims in access exclusive mode")
+        db.execute("lock table private.provider_buckets in access exclusive mode")
         time.sleep(2.5)
         kept = db.execute(
             "select count(*) from private.job_runtime where job_id = any (%s) and locked_until > clock_timestamp()",
@@ -300,19 +287,19 @@ def test_an_exchange_that_hangs_lets_no_lease_run_out(desk: Desk, hire: Hire) ->
     assert kept == (2,)
     for job_id in (long, short):
         assert desk.wait(job_id, "succeeded")["retry_count"] == 0
-    assert len(desk.tries()) == 2
+    assert len(desk.attempts()) == 2
 
 
-def test_a_job_that_comes_back_to_its_worker_is_another_try(desk: Desk, hire: Hire, line: BadLine) -> None:
+def test_a_job_that_comes_back_to_its_worker_is_another_attempt(desk: Desk, hire: Hire, line: BadLine) -> None:
     worker = hire(SUPABASE_URL=line.url, JOB_LEASE_SECONDS="1")
     line.chance("svc_heartbeat_jobs", "refuse", 1.0)
     job_id = desk.enqueue("hang", seconds=4)
-    wait_until(lambda: len(desk.tries()) == 2)
+    wait_until(lambda: len(desk.attempts()) == 2)
     line.chance("svc_heartbeat_jobs", "refuse", 0.0)
     wait_until(lambda: "completed too late" in worker.logged())
     assert desk.job(job_id)["status"] == "running"
     assert desk.wait(job_id, "succeeded")["retry_count"] == 1
-    assert len(desk.tries()) == 2
+    assert len(desk.attempts()) == 2
 
 
 def test_a_line_that_is_dead_for_longer_than_a_lease_does_not_end_the_worker(
@@ -329,8 +316,9 @@ def test_a_line_that_is_dead_for_longer_than_a_lease_does_not_end_the_worker(
     desk.wait(desk.enqueue("succeed"), "succeeded")
 
 
-def test_its_numbers(desk: Desk, hire: Hire) -> None:
-    worker = hire()
+def test_its_numbers(desk: Desk, hire: Hire, line: BadLine) -> None:
+    desk.db.execute("delete from public.jobs where type = 'brand_package'")
+    worker = hire(SUPABASE_URL=line.url)
     desk.wait(desk.enqueue("succeed"), "succeeded")
     desk.wait(desk.enqueue("fail", retryable=False), "failed")
     desk.db.execute("select * from public.svc_enqueue_job('brand_package')")
@@ -339,9 +327,13 @@ def test_its_numbers(desk: Desk, hire: Hire) -> None:
     assert 'headstart_job_runs_total{outcome="succeeded",type="week_notes"} 1.0' in text
     assert 'headstart_job_runs_total{outcome="failed",type="week_notes"} 1.0' in text
     assert "headstart_job_leases_lost_total 0.0" in text
-    queued = [line for line in text.splitlines() if line.startswith("headstart_jobs_queued ")]
-    assert float(queued[0].split()[1]) >= 1
+    assert 'headstart_jobs_queued{type="brand_package"} 1.0' in text
+    assert 'headstart_jobs_queued{type="week_notes"} 0.0' in text
+    assert 'headstart_jobs_oldest_seconds{type="week_notes"} 0.0' in text
     assert worker.get("/nothing").status_code == 404
+    # no answer is not an empty queue
+    line.chance("svc_count_waiting_jobs", "refuse", 1.0)
+    assert 'headstart_jobs_queued{type="week_notes"} -1.0' in worker.get("/metrics").text
     desk.db.execute("delete from public.jobs where type = 'brand_package'")
 
 
