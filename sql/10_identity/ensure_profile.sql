@@ -11,7 +11,8 @@ declare
     v_caller constant uuid := private.require_caller();
     v_profile public.profiles;
 begin
-    perform private.create_profile(u.id, u.raw_app_meta_data) from auth.users as u where u.id = v_caller;
+    perform private.create_profile(u.id, u.raw_app_meta_data, u.raw_user_meta_data)
+    from auth.users as u where u.id = v_caller;
     select * into v_profile from public.profiles where user_id = v_caller;
     if not found then
         raise exception 'the account no longer exists' using errcode = 'PT404', hint = 'Sign in again.';

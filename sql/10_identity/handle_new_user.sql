@@ -1,5 +1,5 @@
 -- Every account gets its profile, settings and statistics. The role comes from app_metadata, which only the service can
--- write; user_metadata is written by whoever signs up and is never read for rights.
+-- write. user_metadata is written by whoever signs up: it gives a name and a time zone, cleaned, and never a right.
 
 create function private.role_from_metadata(p_app_metadata jsonb)
 returns public.user_role
@@ -17,19 +17,60 @@ $$;
 comment on function private.role_from_metadata(jsonb) is
     'The role named in app_metadata; student when there is none or it is unknown.';
 
-create function private.create_profile(p_user_id uuid, p_app_metadata jsonb)
+create function private.name_from_metadata(p_user_metadata jsonb)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    select rtrim(left(name, 200))
+    from (
+        select ordinality, private.clean_name(p_user_metadata ->> key) as name
+        from unnest(array['display_name', 'full_name', 'name']) with ordinality as k (key, ordinality)
+        where jsonb_typeof(p_user_metadata -> key) = 'string'
+    ) as named
+    where name is not null
+    order by ordinality
+    limit 1
+$$;
+
+comment on function private.name_from_metadata(jsonb) is
+    'The first name among display_name, full_name and name of a sign-up''s metadata, cleaned and cut at 200 characters; '
+    'null without one. Takes any JSON.';
+
+create function private.timezone_from_metadata(p_user_metadata jsonb)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+    select case when private.is_timezone(p_user_metadata ->> 'timezone') then p_user_metadata ->> 'timezone' end
+$$;
+
+comment on function private.timezone_from_metadata(jsonb) is
+    'The time zone of a sign-up''s metadata; null for none and for one that is unknown. Takes any JSON.';
+
+create function private.create_profile(p_user_id uuid, p_app_metadata jsonb, p_user_metadata jsonb)
 returns void
 language sql
 volatile
 set search_path = ''
 as $$
-    insert into public.profiles (user_id, role) values (p_user_id, private.role_from_metadata(p_app_metadata))
+    insert into public.profiles (user_id, role, display_name, timezone, timezone_source)
+    select
+        p_user_id,
+        private.role_from_metadata(p_app_metadata),
+        private.name_from_metadata(p_user_metadata),
+        coalesce(zone, 'UTC'),
+        case when zone is null then 'default' else 'person' end::public.timezone_source
+    from private.timezone_from_metadata(p_user_metadata) as zone
     on conflict do nothing;
     insert into public.user_settings (user_id) values (p_user_id) on conflict do nothing;
     insert into public.user_stats (user_id) values (p_user_id) on conflict do nothing;
 $$;
 
-comment on function private.create_profile(uuid, jsonb) is 'Makes the rows every account has; what exists stays as it is.';
+comment on function private.create_profile(uuid, jsonb, jsonb) is
+    'Makes the rows every account has; what exists stays as it is.';
 
 create function private.handle_new_user()
 returns trigger
@@ -38,7 +79,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    perform private.create_profile(new.id, new.raw_app_meta_data);
+    perform private.create_profile(new.id, new.raw_app_meta_data, new.raw_user_meta_data);
     return null;
 exception when others then
     -- a sign-up is worth more than its profile, which ensure_profile() makes up for

@@ -9,6 +9,7 @@ create table public.profiles (
     display_name text,
     avatar_url text,
     timezone text not null default 'UTC',
+    timezone_source public.timezone_source not null default 'default',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint profiles_display_name_check check (char_length(display_name) <= 200),
@@ -22,31 +23,86 @@ create index idx_profiles_role on public.profiles (role);
 comment on table public.profiles is 'A person, as related people see him. One row per account.';
 comment on column public.profiles.user_id is 'The account: auth.users.id.';
 comment on column public.profiles.role is 'What the account is for. Changed by admin_set_role only.';
-comment on column public.profiles.display_name is 'The name others see.';
+comment on column public.profiles.display_name is
+    'The name others see, without control characters, invisible ones or marks that turn the direction of text.';
 comment on column public.profiles.avatar_url is 'Address of a picture.';
 comment on column public.profiles.timezone is 'IANA name of the person''s time zone; decides when his day begins.';
+comment on column public.profiles.timezone_source is
+    'Who said so. Set by trigger: a zone that the person changes is the person''s.';
 comment on column public.profiles.created_at is 'When the account was made.';
 comment on column public.profiles.updated_at is 'When the row last changed.';
+
+create function private.clean_name(p_text text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    -- names stand among other people's text: marks that turn its direction (202A to 202E, 2066 to 2069) would reach past
+    -- the name, and invisible characters would let one name pass for another
+    select nullif(btrim(regexp_replace(
+        regexp_replace(p_text, '[\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]', '', 'g'),
+        '[\s\u0001-\u001f\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+', ' ', 'g'
+    )), '')
+$$;
+
+comment on function private.clean_name(text) is
+    'A name as others may see it: blanks of every kind are single spaces, what is invisible or turns text around is gone. '
+    'Null when nothing is left.';
+
+create function private.clean_profile()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    new.display_name := private.clean_name(new.display_name);
+    return new;
+end
+$$;
+
+comment on function private.clean_profile() is
+    'BEFORE INSERT OR UPDATE OF display_name on profiles: keeps the name as private.clean_name() leaves it.';
+
+create trigger trg_profiles_clean before insert or update of display_name on public.profiles
+for each row execute function private.clean_profile();
+
+create function private.is_timezone(p_name text)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+    -- reading the list of zones costs milliseconds, and UTC is what most rows begin with
+    select p_name = 'UTC' or exists (select from pg_catalog.pg_timezone_names where name = p_name)
+$$;
+
+comment on function private.is_timezone(text) is 'Whether the database can compute with a zone of this name.';
 
 create function private.check_timezone()
 returns trigger
 language plpgsql
+security definer
 set search_path = ''
 as $$
 begin
-    -- reading the list of zones costs milliseconds: only for a new value that is not the default
-    if new.timezone = 'UTC' or (tg_op = 'UPDATE' and new.timezone = old.timezone) then
+    if tg_op = 'UPDATE' and new.timezone = old.timezone then
         return new;
     end if;
-    if not exists (select from pg_catalog.pg_timezone_names where name = new.timezone) then
+    if not private.is_timezone(new.timezone) then
         raise exception 'unknown time zone' using errcode = '23514', hint = 'Use an IANA name such as Europe/Berlin.';
+    end if;
+    if tg_op = 'UPDATE' and new.user_id = private.caller_id() then
+        new.timezone_source := 'person';
     end if;
     return new;
 end
 $$;
 
 comment on function private.check_timezone() is
-    'BEFORE INSERT OR UPDATE OF timezone on profiles: only zones the database can compute with, else 23514.';
+    'BEFORE INSERT OR UPDATE OF timezone on profiles: only zones the database can compute with, else 23514. A zone that '
+    'the person changes has the source person.';
 
 create trigger trg_profiles_timezone before insert or update of timezone on public.profiles
 for each row execute function private.check_timezone();

@@ -10,6 +10,11 @@ comment on type public.user_role is
     'What an account is for; each has one role. student: learns. tutor: sees the students assigned to them. parent: sees '
     'children with consent. teacher: prepares classes and sees no student. admin: staff, through the role app_admin.';
 
+create type public.timezone_source as enum ('default', 'canvas', 'person');
+comment on type public.timezone_source is
+    'Where a profile''s time zone comes from. default: nobody said. canvas: the person''s account in Canvas. person: the '
+    'person, at sign-up or later; nothing replaces that choice.';
+
 create type public.learning_style as enum ('visual', 'textual', 'mixed');
 comment on type public.learning_style is 'How learners say they learn best.';
 
@@ -32,6 +37,7 @@ create table public.profiles (
     display_name text,
     avatar_url text,
     timezone text not null default 'UTC',
+    timezone_source public.timezone_source not null default 'default',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint profiles_display_name_check check (char_length(display_name) <= 200),
@@ -45,31 +51,86 @@ create index idx_profiles_role on public.profiles (role);
 comment on table public.profiles is 'A person, as related people see him. One row per account.';
 comment on column public.profiles.user_id is 'The account: auth.users.id.';
 comment on column public.profiles.role is 'What the account is for. Changed by admin_set_role only.';
-comment on column public.profiles.display_name is 'The name others see.';
+comment on column public.profiles.display_name is
+    'The name others see, without control characters, invisible ones or marks that turn the direction of text.';
 comment on column public.profiles.avatar_url is 'Address of a picture.';
 comment on column public.profiles.timezone is 'IANA name of the person''s time zone; decides when his day begins.';
+comment on column public.profiles.timezone_source is
+    'Who said so. Set by trigger: a zone that the person changes is the person''s.';
 comment on column public.profiles.created_at is 'When the account was made.';
 comment on column public.profiles.updated_at is 'When the row last changed.';
+
+create function private.clean_name(p_text text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    -- names stand among other people's text: marks that turn its direction (202A to 202E, 2066 to 2069) would reach past
+    -- the name, and invisible characters would let one name pass for another
+    select nullif(btrim(regexp_replace(
+        regexp_replace(p_text, '[\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]', '', 'g'),
+        '[\s\u0001-\u001f\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+', ' ', 'g'
+    )), '')
+$$;
+
+comment on function private.clean_name(text) is
+    'A name as others may see it: blanks of every kind are single spaces, what is invisible or turns text around is gone. '
+    'Null when nothing is left.';
+
+create function private.clean_profile()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    new.display_name := private.clean_name(new.display_name);
+    return new;
+end
+$$;
+
+comment on function private.clean_profile() is
+    'BEFORE INSERT OR UPDATE OF display_name on profiles: keeps the name as private.clean_name() leaves it.';
+
+create trigger trg_profiles_clean before insert or update of display_name on public.profiles
+for each row execute function private.clean_profile();
+
+create function private.is_timezone(p_name text)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+    -- reading the list of zones costs milliseconds, and UTC is what most rows begin with
+    select p_name = 'UTC' or exists (select from pg_catalog.pg_timezone_names where name = p_name)
+$$;
+
+comment on function private.is_timezone(text) is 'Whether the database can compute with a zone of this name.';
 
 create function private.check_timezone()
 returns trigger
 language plpgsql
+security definer
 set search_path = ''
 as $$
 begin
-    -- reading the list of zones costs milliseconds: only for a new value that is not the default
-    if new.timezone = 'UTC' or (tg_op = 'UPDATE' and new.timezone = old.timezone) then
+    if tg_op = 'UPDATE' and new.timezone = old.timezone then
         return new;
     end if;
-    if not exists (select from pg_catalog.pg_timezone_names where name = new.timezone) then
+    if not private.is_timezone(new.timezone) then
         raise exception 'unknown time zone' using errcode = '23514', hint = 'Use an IANA name such as Europe/Berlin.';
+    end if;
+    if tg_op = 'UPDATE' and new.user_id = private.caller_id() then
+        new.timezone_source := 'person';
     end if;
     return new;
 end
 $$;
 
 comment on function private.check_timezone() is
-    'BEFORE INSERT OR UPDATE OF timezone on profiles: only zones the database can compute with, else 23514.';
+    'BEFORE INSERT OR UPDATE OF timezone on profiles: only zones the database can compute with, else 23514. A zone that '
+    'the person changes has the source person.';
 
 create trigger trg_profiles_timezone before insert or update of timezone on public.profiles
 for each row execute function private.check_timezone();
@@ -461,7 +522,7 @@ comment on function private.related_people() is
     'their tutors.';
 
 -- Every account gets its profile, settings and statistics. The role comes from app_metadata, which only the service can
--- write; user_metadata is written by whoever signs up and is never read for rights.
+-- write. user_metadata is written by whoever signs up: it gives a name and a time zone, cleaned, and never a right.
 
 create function private.role_from_metadata(p_app_metadata jsonb)
 returns public.user_role
@@ -479,19 +540,60 @@ $$;
 comment on function private.role_from_metadata(jsonb) is
     'The role named in app_metadata; student when there is none or it is unknown.';
 
-create function private.create_profile(p_user_id uuid, p_app_metadata jsonb)
+create function private.name_from_metadata(p_user_metadata jsonb)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    select rtrim(left(name, 200))
+    from (
+        select ordinality, private.clean_name(p_user_metadata ->> key) as name
+        from unnest(array['display_name', 'full_name', 'name']) with ordinality as k (key, ordinality)
+        where jsonb_typeof(p_user_metadata -> key) = 'string'
+    ) as named
+    where name is not null
+    order by ordinality
+    limit 1
+$$;
+
+comment on function private.name_from_metadata(jsonb) is
+    'The first name among display_name, full_name and name of a sign-up''s metadata, cleaned and cut at 200 characters; '
+    'null without one. Takes any JSON.';
+
+create function private.timezone_from_metadata(p_user_metadata jsonb)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+    select case when private.is_timezone(p_user_metadata ->> 'timezone') then p_user_metadata ->> 'timezone' end
+$$;
+
+comment on function private.timezone_from_metadata(jsonb) is
+    'The time zone of a sign-up''s metadata; null for none and for one that is unknown. Takes any JSON.';
+
+create function private.create_profile(p_user_id uuid, p_app_metadata jsonb, p_user_metadata jsonb)
 returns void
 language sql
 volatile
 set search_path = ''
 as $$
-    insert into public.profiles (user_id, role) values (p_user_id, private.role_from_metadata(p_app_metadata))
+    insert into public.profiles (user_id, role, display_name, timezone, timezone_source)
+    select
+        p_user_id,
+        private.role_from_metadata(p_app_metadata),
+        private.name_from_metadata(p_user_metadata),
+        coalesce(zone, 'UTC'),
+        case when zone is null then 'default' else 'person' end::public.timezone_source
+    from private.timezone_from_metadata(p_user_metadata) as zone
     on conflict do nothing;
     insert into public.user_settings (user_id) values (p_user_id) on conflict do nothing;
     insert into public.user_stats (user_id) values (p_user_id) on conflict do nothing;
 $$;
 
-comment on function private.create_profile(uuid, jsonb) is 'Makes the rows every account has; what exists stays as it is.';
+comment on function private.create_profile(uuid, jsonb, jsonb) is
+    'Makes the rows every account has; what exists stays as it is.';
 
 create function private.handle_new_user()
 returns trigger
@@ -500,7 +602,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    perform private.create_profile(new.id, new.raw_app_meta_data);
+    perform private.create_profile(new.id, new.raw_app_meta_data, new.raw_user_meta_data);
     return null;
 exception when others then
     -- a sign-up is worth more than its profile, which ensure_profile() makes up for
@@ -600,7 +702,8 @@ declare
     v_caller constant uuid := private.require_caller();
     v_profile public.profiles;
 begin
-    perform private.create_profile(u.id, u.raw_app_meta_data) from auth.users as u where u.id = v_caller;
+    perform private.create_profile(u.id, u.raw_app_meta_data, u.raw_user_meta_data)
+    from auth.users as u where u.id = v_caller;
     select * into v_profile from public.profiles where user_id = v_caller;
     if not found then
         raise exception 'the account no longer exists' using errcode = 'PT404', hint = 'Sign in again.';

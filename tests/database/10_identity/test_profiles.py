@@ -108,6 +108,51 @@ def test_unknown_zones_are_refused(db: Connection, zone: str) -> None:
         refused(db, "23514", "update public.profiles set timezone = %s", (zone,))
 
 
+def source(db: Connection, person: uuid.UUID) -> Any:
+    return one(db, "select timezone_source from public.profiles where user_id = %s", (person,))
+
+
+def test_a_zone_that_the_person_changes_is_the_persons(db: Connection) -> None:
+    person = persona(db)
+    assert source(db, person) == "default"
+    db.execute(
+        "update public.profiles set timezone = 'Europe/Berlin', timezone_source = 'canvas' where user_id = %s",
+        (person,),
+    )
+    assert source(db, person) == "canvas"
+    with act_as(db, person):
+        db.execute("update public.profiles set timezone = 'Europe/Berlin', display_name = 'Ada'")
+    assert source(db, person) == "canvas", "the same value is no choice"
+    with act_as(db, person):
+        db.execute("update public.profiles set timezone = 'Asia/Kolkata'")
+    assert source(db, person) == "person"
+    with act_as(db, person):
+        db.execute("update public.profiles set timezone = 'UTC'")
+        refused(db, "42501", "update public.profiles set timezone_source = 'default'")
+    assert source(db, person) == "person"
+
+
+def test_the_service_says_where_a_zone_comes_from(db: Connection) -> None:
+    person, other = persona(db), persona(db)
+    with act_as(db, other, "service_role"):  # a caller's claims without being the person
+        db.execute(
+            "update public.profiles set timezone = 'Europe/Paris', timezone_source = 'canvas' where user_id = %s",
+            (person,),
+        )
+    assert source(db, person) == "canvas"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [(" Ada\n\u202e ", "Ada"), ("\u200b", None), ("", None), ("Zoë", "Zoë"), ("a\u0001b", "a b")],
+)
+def test_a_name_is_cleaned_however_it_comes(db: Connection, sent: str, kept: str | None) -> None:
+    person = persona(db)
+    with act_as(db, person):
+        db.execute("update public.profiles set display_name = %s", (sent,))
+    assert one(db, "select display_name from public.profiles where user_id = %s", (person,)) == kept
+
+
 def test_overlong_text_is_refused(db: Connection) -> None:
     with act_as(db, persona(db)):
         refused(db, "23514", "update public.profiles set display_name = %s", ("x" * 201,))

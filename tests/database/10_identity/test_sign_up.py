@@ -128,3 +128,72 @@ def test_touch_writes_at_most_once_in_five_minutes(db: Connection) -> None:
     become_owner(db)
     with act_as(db, None, "anon"):
         refused(db, "42501", "select public.touch_last_active()")
+
+
+def profile(db: Connection, person: uuid.UUID) -> tuple[Any, ...]:
+    row = db.execute(
+        "select role, display_name, timezone, timezone_source from public.profiles where user_id = %s", (person,)
+    ).fetchone()
+    assert row is not None, "every account gets its profile"
+    return tuple(row)
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [
+        ({"display_name": "Ada"}, "Ada"),
+        ({"full_name": "Ada Lovelace"}, "Ada Lovelace"),
+        ({"name": "Ada L."}, "Ada L."),
+        ({"name": "C", "full_name": "B", "display_name": "A"}, "A"),
+        ({"display_name": " \t ", "full_name": "B"}, "B"),
+        ({"display_name": {"first": "Ada"}, "full_name": ["Ada"], "name": 7}, None),
+        ({"display_name": None, "name": "Ada"}, "Ada"),
+        ({"display_name": ""}, None),
+        ({"display_name": "  Ada \n\r\t Lovelace\u0085\u2028x\u00a0\u3000y "}, "Ada Lovelace x y"),
+        ({"display_name": "Ada\u0007\u001b[31m\u007f"}, "Ada [31m"),
+        ({"display_name": "Ada\u202egpj.exe\u202c \u2066x\u2069"}, "Adagpj.exe x"),
+        ({"display_name": "\ufeffA\u200bd\u2060a\u00ad\U000e0041"}, "Ada"),
+        ({"display_name": "\u202e\u2066\u200b"}, None),
+        (
+            {"display_name": "\u0645\u06cc\u200c\u062e\u0648 \u674e\u660e 🎓 Ørsted"},
+            "\u0645\u06cc\u200c\u062e\u0648 \u674e\u660e 🎓 Ørsted",
+        ),
+        ({"display_name": "x" * 100_000}, "x" * 200),
+        ({"display_name": "x" * 199 + " yz"}, "x" * 199),
+        ({"display_name": "<script>alert(1)</script>"}, "<script>alert(1)</script>"),
+        ("Ada", None),
+        (["display_name"], None),
+        (None, None),
+    ],
+)
+def test_a_sign_up_gives_a_clean_name(db: Connection, user: Any, name: str | None) -> None:
+    assert profile(db, account(db, {}, user)) == ("student", name, "UTC", "default")
+
+
+@pytest.mark.parametrize(
+    ("zone", "kept"),
+    [
+        ("Europe/Berlin", ("Europe/Berlin", "person")),
+        ("America/Argentina/Buenos_Aires", ("America/Argentina/Buenos_Aires", "person")),
+        ("UTC", ("UTC", "person")),
+        ("Mars/Olympus", ("UTC", "default")),
+        ("UTC+25", ("UTC", "default")),
+        ("", ("UTC", "default")),
+        ("'; drop table public.profiles", ("UTC", "default")),
+        ("x" * 100_000, ("UTC", "default")),
+        (7, ("UTC", "default")),
+        ({"zone": "Europe/Berlin"}, ("UTC", "default")),
+        (None, ("UTC", "default")),
+    ],
+)
+def test_a_sign_up_gives_a_time_zone_that_exists(db: Connection, zone: Any, kept: tuple[str, str]) -> None:
+    assert profile(db, account(db, {}, {"timezone": zone, "name": "Ada"})) == ("student", "Ada", *kept)
+
+
+def test_a_profile_that_is_made_up_for_later_has_name_and_zone_too(db: Connection) -> None:
+    db.execute("alter table public.profiles add constraint probe check (avatar_url is not null) not valid")
+    person = account(db, {"role": "tutor"}, {"full_name": "Ada", "timezone": "Asia/Kolkata", "role": "admin"})
+    db.execute("alter table public.profiles drop constraint probe")
+    with act_as(db, person):
+        db.execute("select public.ensure_profile()")
+    assert profile(db, person) == ("tutor", "Ada", "Asia/Kolkata", "person")

@@ -8,6 +8,7 @@ import psycopg
 
 ENUMS = {
     "user_role": "student tutor parent teacher admin",
+    "timezone_source": "default canvas person",
     "learning_style": "visual textual mixed",
     "guardianship_status": "pending active revoked",
     "consent_basis": "student_consent minor_verified",

@@ -54,7 +54,7 @@ def test_design_and_history_build_the_same_catalogue(stack: Stack, design_url: s
         "alter function private.clock() set search_path = 'public'",
         "alter default privileges for role postgres grant execute on functions to public",
         "alter view public.v_student_progress set (security_invoker = false)",
-        "alter table public.profiles alter column display_name type varchar(500)",
+        "alter table public.profiles alter column avatar_url type varchar(500)",
     ],
 )
 def test_the_comparison_sees_a_difference(design_url: str, drift: str) -> None:
