@@ -107,7 +107,7 @@ def _deliver(kind: str, address: str, code: str, link: str) -> None:
     text = f'<p><a href="{escape(link)}">{subject}</a></p>\n<p>Or enter the code: {code}</p>\n'
     message.set_content(text, subtype="html")
     try:
-        with smtplib.SMTP(config().smtp_host, config().smtp_port, timeout=SMTP_SECONDS) as server:
+        with smtplib.SMTP(config().smtp_host, config().smtp_port, "localhost", SMTP_SECONDS) as server:
             server.send_message(message)
     except (OSError, smtplib.SMTPException) as error:
         raise ApiError(500, "unexpected_failure", f"Error sending {kind} email") from error
