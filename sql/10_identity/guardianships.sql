@@ -77,7 +77,7 @@ $$;
 comment on function private.stamp_guardianship() is
     'BEFORE UPDATE on guardianships when status changes: records who consented and when, or when it ended.';
 
-create trigger trg_guardianships_roles before insert or update of parent_id, student_id on public.guardianships
+create trigger trg_guardianships_roles after insert or update of parent_id, student_id on public.guardianships
 for each row execute function private.check_profile_role('parent_id', 'parent', 'student_id', 'student');
 
 create trigger trg_guardianships_stamp before update of status on public.guardianships

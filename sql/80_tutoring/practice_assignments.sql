@@ -96,10 +96,6 @@ begin
         select * into v_item from public.practice_bank_items where id = new.bank_item_id for share;
         -- when there is no item, the foreign key raises the error
         if found then
-            if not v_item.is_active then
-                raise exception 'the bank item is no longer active' using errcode = '23514',
-                    hint = 'Choose an active item of the bank.';
-            end if;
             new.subject_id := v_item.subject_id;
             new.difficulty_level := v_item.difficulty_level;
             new.bank_item_version := v_item.version;
@@ -114,7 +110,26 @@ $$;
 
 comment on function private.practice_assignment_defaults() is
     'BEFORE INSERT on practice_assignments: copies subject, level, version and (if none are given) goal tags from the item. '
-    'Refuses an inactive item (23514). A question of the model begins flagged.';
+    'A question of the model begins flagged.';
+
+create function private.refuse_inactive_item()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if exists (select from public.practice_bank_items where id = new.bank_item_id and not is_active) then
+        raise exception 'the bank item is no longer active' using errcode = '23514',
+            hint = 'Choose an active item of the bank.';
+    end if;
+    return null;
+end
+$$;
+
+comment on function private.refuse_inactive_item() is
+    'AFTER INSERT on practice_assignments: 23514 for an inactive item. A BEFORE trigger would answer ahead of row level '
+    'security, and so tell strangers which items are inactive.';
 
 create function private.keep_practice_completed()
 returns trigger
@@ -137,3 +152,5 @@ create trigger trg_practice_assignments_completed before update on public.practi
     for each row when (old.completed) execute function private.keep_practice_completed();
 create trigger trg_practice_assignments_defaults before insert on public.practice_assignments
     for each row execute function private.practice_assignment_defaults();
+create trigger trg_practice_assignments_active after insert on public.practice_assignments
+    for each row when (new.bank_item_id is not null) execute function private.refuse_inactive_item();

@@ -58,7 +58,7 @@ create trigger trg_tutor_student_assignments_audit
         'id', 'student_id', 'tutor_id', 'student_id', 'subject_id', 'status', 'start_date', 'end_date'
     );
 create trigger trg_tutor_student_assignments_role
-    before insert or update of tutor_id, student_id on public.tutor_student_assignments
+    after insert or update of tutor_id, student_id on public.tutor_student_assignments
     for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
 create trigger trg_tutor_student_assignments_status
     before insert or update of status on public.tutor_student_assignments

@@ -280,18 +280,19 @@ begin
         end if;
         -- the lock makes a concurrent change of role wait for us, or us for it
         select role into v_role from public.profiles where user_id = v_person::uuid for share;
-        -- without a profile the foreign key speaks
+        -- without a profile the foreign key answers
         if found and v_role is distinct from tg_argv[i + 1] then
             raise exception '%.% must be a %', tg_table_name, tg_argv[i], tg_argv[i + 1] using errcode = '23514';
         end if;
     end loop;
-    return new;
+    return null;
 end
 $$;
 
 comment on function private.check_profile_role() is
-    'BEFORE INSERT OR UPDATE OF the named columns: private.check_profile_role(column, role, ...). Each changed, non-null '
-    'column must name a person of that role, else 23514. A check constraint cannot look into another table.';
+    'AFTER INSERT OR UPDATE OF the named columns: private.check_profile_role(column, role, ...). Each changed, non-null '
+    'column must name a person of that role, else 23514. A BEFORE trigger would answer ahead of row level security, and so '
+    'tell strangers who is a tutor or a student.';
 
 create function private.enqueue_storage_deletion()
 returns trigger

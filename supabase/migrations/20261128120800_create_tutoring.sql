@@ -154,7 +154,7 @@ create trigger trg_tutor_student_assignments_audit
         'id', 'student_id', 'tutor_id', 'student_id', 'subject_id', 'status', 'start_date', 'end_date'
     );
 create trigger trg_tutor_student_assignments_role
-    before insert or update of tutor_id, student_id on public.tutor_student_assignments
+    after insert or update of tutor_id, student_id on public.tutor_student_assignments
     for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
 create trigger trg_tutor_student_assignments_status
     before insert or update of status on public.tutor_student_assignments
@@ -633,7 +633,7 @@ comment on column public.tutoring_sessions.topics_covered is 'What was worked on
 comment on column public.tutoring_sessions.created_at is 'When the row was written.';
 comment on column public.tutoring_sessions.updated_at is 'When the row last changed; kept by trigger.';
 
-create trigger trg_tutoring_sessions_role before insert or update of tutor_id, student_id on public.tutoring_sessions
+create trigger trg_tutoring_sessions_role after insert or update of tutor_id, student_id on public.tutoring_sessions
     for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
 create trigger trg_tutoring_sessions_updated_at before update on public.tutoring_sessions
     for each row execute function public.set_updated_at();
@@ -1202,10 +1202,6 @@ begin
         select * into v_item from public.practice_bank_items where id = new.bank_item_id for share;
         -- when there is no item, the foreign key raises the error
         if found then
-            if not v_item.is_active then
-                raise exception 'the bank item is no longer active' using errcode = '23514',
-                    hint = 'Choose an active item of the bank.';
-            end if;
             new.subject_id := v_item.subject_id;
             new.difficulty_level := v_item.difficulty_level;
             new.bank_item_version := v_item.version;
@@ -1220,7 +1216,26 @@ $$;
 
 comment on function private.practice_assignment_defaults() is
     'BEFORE INSERT on practice_assignments: copies subject, level, version and (if none are given) goal tags from the item. '
-    'Refuses an inactive item (23514). A question of the model begins flagged.';
+    'A question of the model begins flagged.';
+
+create function private.refuse_inactive_item()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if exists (select from public.practice_bank_items where id = new.bank_item_id and not is_active) then
+        raise exception 'the bank item is no longer active' using errcode = '23514',
+            hint = 'Choose an active item of the bank.';
+    end if;
+    return null;
+end
+$$;
+
+comment on function private.refuse_inactive_item() is
+    'AFTER INSERT on practice_assignments: 23514 for an inactive item. A BEFORE trigger would answer ahead of row level '
+    'security, and so tell strangers which items are inactive.';
 
 create function private.keep_practice_completed()
 returns trigger
@@ -1243,6 +1258,8 @@ create trigger trg_practice_assignments_completed before update on public.practi
     for each row when (old.completed) execute function private.keep_practice_completed();
 create trigger trg_practice_assignments_defaults before insert on public.practice_assignments
     for each row execute function private.practice_assignment_defaults();
+create trigger trg_practice_assignments_active after insert on public.practice_assignments
+    for each row when (new.bank_item_id is not null) execute function private.refuse_inactive_item();
 
 -- What the policies of the practice bank ask about a student.
 
@@ -1654,7 +1671,9 @@ comment on function public.complete_practice_assignment(uuid, numeric) is
     'returns the row. A second call returns it unchanged. Without a subject nothing is rated.';
 
 -- A tutor corrects what the companion wrote. Snapshot, override and correction are one transaction; readers see the new
--- text with the commit.
+-- text with the commit. One function a kind of target, each in the same steps: right, content, snapshot, correction.
+-- The right is part of the query that locks the target. So a row of somebody else's student is never locked, and the
+-- answer does not tell it from a row that does not exist.
 
 create function private.check_override_keys(p_content jsonb, p_allowed text[])
 returns void
@@ -1664,7 +1683,8 @@ set search_path = ''
 as $$
 begin
     if jsonb_typeof(p_content) <> 'object' or p_content = '{}' or p_content - p_allowed <> '{}' then
-        raise exception 'new_content takes some of: %', array_to_string(p_allowed, ', ') using errcode = '22023';
+        raise exception 'p_new_content must be an object with some of the keys %', array_to_string(p_allowed, ', ')
+            using errcode = '22023';
     end if;
 end
 $$;
@@ -1684,14 +1704,264 @@ begin
     end if;
     if jsonb_typeof(p_content -> p_key) <> 'string' or btrim(p_content ->> p_key) = ''
         or char_length(p_content ->> p_key) > p_limit then
-        raise exception '% must be a text of 1 to % characters', p_key, p_limit using errcode = '22023';
+        raise exception 'p_new_content.% must be a text of 1 to % characters', p_key, p_limit using errcode = '22023';
     end if;
     return p_content ->> p_key;
 end
 $$;
 
 comment on function private.override_text(jsonb, text, int) is
-    'The text under a key of new_content, null without the key; 22023 when it is no text, blank or too long.';
+    'The text under a key of p_new_content, null without the key; 22023 when it is no text, blank or too long.';
+
+create function private.record_override(p_override public.overrides, p_before jsonb)
+returns public.overrides
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_override public.overrides;
+begin
+    insert into public.overrides (
+        tutor_id, student_id, override_type, action, summary_id, practice_assignment_id, qa_interaction_id,
+        original_content, new_content, reason, subject_id, difficulty_level
+    )
+    values (
+        p_override.tutor_id, p_override.student_id, p_override.override_type, p_override.action, p_override.summary_id,
+        p_override.practice_assignment_id, p_override.qa_interaction_id,
+        (select jsonb_object_agg(key, value) from jsonb_each(p_before) where p_override.new_content ? key),
+        p_override.new_content, p_override.reason, p_override.subject_id, p_override.difficulty_level
+    )
+    returning * into v_override;
+    return v_override;
+end
+$$;
+
+comment on function private.record_override(public.overrides, jsonb) is
+    'Stores an override and, of the values before, those of the keys that it changes.';
+
+create function private.override_summary(p_target_id uuid, p_override public.overrides)
+returns public.overrides
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_new constant jsonb := p_override.new_content;
+    v_summary public.summaries;
+begin
+    select * into v_summary from public.summaries
+    where id = p_target_id and private.tutors(student_id, subject_id) for no key update;
+    if not found then
+        raise exception 'only an active tutor of the student in this subject may correct this' using errcode = '42501';
+    end if;
+    perform private.check_override_keys(v_new, '{narrative,next_steps}');
+    perform private.override_text(v_new, 'narrative', 50000);
+    if jsonb_typeof(v_new -> 'next_steps') <> 'array'
+        or jsonb_path_exists(v_new, '$.next_steps[*].type() ? (@ != "string")') then
+        raise exception 'p_new_content.next_steps must be a list of texts' using errcode = '22023';
+    end if;
+
+    p_override.student_id := v_summary.student_id;
+    p_override.summary_id := p_target_id;
+    p_override.subject_id := v_summary.subject_id;
+    p_override := private.record_override(
+        p_override, jsonb_build_object('narrative', v_summary.narrative, 'next_steps', v_summary.next_steps)
+    );
+    update public.summaries set
+        narrative = coalesce(v_new ->> 'narrative', narrative),
+        next_steps = case
+            when v_new ? 'next_steps' then array(select jsonb_array_elements_text(v_new -> 'next_steps'))
+            else next_steps
+        end,
+        overridden = true,
+        override_id = p_override.id
+    where id = p_target_id;
+    return p_override;
+end
+$$;
+
+comment on function private.override_summary(uuid, public.overrides) is
+    'Corrects narrative or next_steps of a summary, for a tutor of its student in its subject.';
+
+create function private.override_bank_practice(p_practice public.practice_assignments, p_override public.overrides)
+returns public.overrides
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_item public.practice_bank_items;
+begin
+    perform private.check_override_keys(p_override.new_content, '{bank_item_id}');
+    begin
+        -- the lock keeps the version true until the end of the transaction
+        select * into v_item from public.practice_bank_items
+        where id = private.override_text(p_override.new_content, 'bank_item_id', 36)::uuid for share;
+    exception when invalid_text_representation then
+        raise exception 'p_new_content.bank_item_id must be an id' using errcode = '22023';
+    end;
+    if v_item.id is null then
+        raise exception 'p_new_content.bank_item_id names no item of the bank' using errcode = '22023';
+    end if;
+    if not v_item.is_active or v_item.subject_id is distinct from p_practice.subject_id then
+        raise exception 'the item must be active and of the same subject' using errcode = '23514';
+    end if;
+
+    p_override := private.record_override(p_override, jsonb_build_object('bank_item_id', p_practice.bank_item_id));
+    update public.practice_assignments set
+        bank_item_id = v_item.id,
+        bank_item_version = v_item.version,
+        difficulty_level = v_item.difficulty_level,
+        flagged = false,
+        overridden = true,
+        override_id = p_override.id
+    where id = p_practice.id;
+    return p_override;
+end
+$$;
+
+comment on function private.override_bank_practice(public.practice_assignments, public.overrides) is
+    'Puts another active item of the same subject in place of the one that was assigned.';
+
+create function private.override_ai_practice(p_practice public.practice_assignments, p_override public.overrides)
+returns public.overrides
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_new constant jsonb := p_override.new_content;
+    v_answer public.practice_assignment_answers;
+begin
+    perform private.check_override_keys(
+        v_new, '{ai_question_text,ai_answer_text,ai_explanation,difficulty_level}'
+    );
+    perform private.override_text(v_new, 'ai_question_text', 20000);
+    perform private.override_text(v_new, 'ai_answer_text', 20000);
+    -- null takes the explanation away
+    if v_new -> 'ai_explanation' <> 'null' then
+        perform private.override_text(v_new, 'ai_explanation', 20000);
+    end if;
+    if v_new ? 'difficulty_level' and v_new -> 'difficulty_level' not in ('1', '2', '3', '4', '5', '6', '7', '8', '9', '10') then
+        raise exception 'p_new_content.difficulty_level must be a whole number from 1 to 10' using errcode = '22023';
+    end if;
+    select * into v_answer from public.practice_assignment_answers where practice_assignment_id = p_practice.id;
+    if not found and v_new ? 'ai_explanation' and not v_new ? 'ai_answer_text' then
+        raise exception 'there is no answer to explain yet: send p_new_content.ai_answer_text too' using errcode = '22023';
+    end if;
+
+    p_override := private.record_override(p_override, jsonb_build_object(
+        'ai_question_text', p_practice.ai_question_text,
+        'ai_answer_text', v_answer.ai_answer_text,
+        'ai_explanation', v_answer.ai_explanation,
+        'difficulty_level', p_practice.difficulty_level
+    ));
+    update public.practice_assignments set
+        ai_question_text = coalesce(v_new ->> 'ai_question_text', ai_question_text),
+        difficulty_level = coalesce((v_new ->> 'difficulty_level')::numeric::int, difficulty_level),
+        flagged = false,
+        overridden = true,
+        override_id = p_override.id
+    where id = p_practice.id;
+    if v_new ?| '{ai_answer_text,ai_explanation}' then
+        insert into public.practice_assignment_answers (practice_assignment_id, ai_answer_text, ai_explanation)
+        values (
+            p_practice.id,
+            coalesce(v_new ->> 'ai_answer_text', v_answer.ai_answer_text),
+            case when v_new ? 'ai_explanation' then v_new ->> 'ai_explanation' else v_answer.ai_explanation end
+        )
+        on conflict (practice_assignment_id) do update set
+            ai_answer_text = excluded.ai_answer_text, ai_explanation = excluded.ai_explanation;
+    end if;
+    return p_override;
+end
+$$;
+
+comment on function private.override_ai_practice(public.practice_assignments, public.overrides) is
+    'Corrects question, answer, explanation or difficulty of a question that the model wrote.';
+
+create function private.override_practice(p_target_id uuid, p_override public.overrides)
+returns public.overrides
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_practice public.practice_assignments;
+begin
+    select * into v_practice from public.practice_assignments
+    where id = p_target_id and private.tutors(student_id, subject_id) for no key update;
+    if not found then
+        raise exception 'only an active tutor of the student in this subject may correct this' using errcode = '42501';
+    end if;
+    if v_practice.completed then
+        raise exception 'this practice is completed' using errcode = '23514';
+    end if;
+    p_override.student_id := v_practice.student_id;
+    p_override.practice_assignment_id := p_target_id;
+    p_override.subject_id := v_practice.subject_id;
+    p_override.difficulty_level := v_practice.difficulty_level;
+    if v_practice.source = 'bank' then
+        return private.override_bank_practice(v_practice, p_override);
+    end if;
+    return private.override_ai_practice(v_practice, p_override);
+end
+$$;
+
+comment on function private.override_practice(uuid, public.overrides) is
+    'Corrects an open practice assignment, for a tutor of its student in its subject.';
+
+create function private.override_qa_answer(p_target_id uuid, p_override public.overrides)
+returns public.overrides
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_new constant jsonb := p_override.new_content;
+    v_qa public.qa_interactions;
+begin
+    select * into v_qa from public.qa_interactions
+    where id = p_target_id
+        and (
+            private.tutors(student_id, null)
+            or (escalated_to_tutor_id = p_override.tutor_id and private.tutors_any(student_id))
+        )
+    for no key update;
+    if not found then
+        raise exception 'only an active tutor in all subjects, or the one it was handed to, may correct this'
+            using errcode = '42501';
+    end if;
+    perform private.check_override_keys(v_new, '{answer,confidence}');
+    perform private.override_text(v_new, 'answer', 100000);
+    if v_new ? 'confidence' and v_new -> 'confidence' not in ('"High"', '"Medium"', '"Low"') then
+        raise exception 'p_new_content.confidence must be High, Medium or Low' using errcode = '22023';
+    end if;
+
+    p_override.student_id := v_qa.student_id;
+    p_override.qa_interaction_id := p_target_id;
+    p_override := private.record_override(
+        p_override, jsonb_build_object('answer', v_qa.answer, 'confidence', v_qa.confidence)
+    );
+    update public.qa_interactions set
+        answer = coalesce(v_new ->> 'answer', answer),
+        confidence = coalesce((v_new ->> 'confidence')::public.qa_confidence, confidence),
+        overridden = true,
+        override_id = p_override.id
+    where id = p_target_id;
+    return p_override;
+end
+$$;
+
+comment on function private.override_qa_answer(uuid, public.overrides) is
+    'Corrects an answer or its confidence, for a tutor in all subjects or the one it was handed to.';
 
 create function private.apply_override(
     p_type text,
@@ -1707,183 +1977,35 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_me constant uuid := private.require_caller();
     v_override public.overrides;
-    v_summary public.summaries;
-    v_practice public.practice_assignments;
-    v_answer public.practice_assignment_answers;
-    v_qa public.qa_interactions;
-    v_item public.practice_bank_items;
-    v_old jsonb;
-    v_steps text[];
-    v_level int;
-    v_explanation text;
 begin
+    v_override.tutor_id := private.require_caller();
     if num_nulls(p_type, p_target_id, p_action, p_new_content) > 0 then
-        raise exception 'type, target, action and new content are needed' using errcode = '22004';
+        raise exception 'p_type, p_target_id, p_action and p_new_content are required' using errcode = '22004';
     end if;
     if p_type not in ('summary', 'practice', 'qa_answer') then
-        raise exception 'unknown type of override' using errcode = '22023';
+        raise exception 'p_type must be summary, practice or qa_answer' using errcode = '22023';
     end if;
-    if char_length(p_action) not between 1 and 200 or char_length(p_reason) > 5000 then
-        raise exception 'action takes 1 to 200 characters, reason at most 5000' using errcode = '22023';
+    if char_length(p_action) not between 1 and 200 then
+        raise exception 'p_action must have 1 to 200 characters' using errcode = '22023';
     end if;
-
-    -- the target first: it is locked, so that its snapshot is what the correction replaces
+    if char_length(p_reason) > 5000 then
+        raise exception 'p_reason must have at most 5000 characters' using errcode = '22023';
+    end if;
+    v_override.override_type := p_type::public.override_type;
+    v_override.action := p_action;
+    v_override.new_content := p_new_content;
+    v_override.reason := p_reason;
     if p_type = 'summary' then
-        select * into v_summary from public.summaries where id = p_target_id for no key update;
-        if not found then
-            raise exception 'no such summary' using errcode = 'PT404';
-        end if;
-        if not private.tutors(v_summary.student_id, v_summary.subject_id) then
-            raise exception 'only an active tutor of the student in this subject may do this' using errcode = '42501';
-        end if;
-        perform private.check_override_keys(p_new_content, '{narrative,next_steps}');
-        perform private.override_text(p_new_content, 'narrative', 50000);
-        if p_new_content ? 'next_steps' then
-            if jsonb_path_exists(p_new_content, 'strict $.next_steps.type() ? (@ != "array")')
-                or jsonb_path_exists(p_new_content, '$.next_steps[*].type() ? (@ != "string")') then
-                raise exception 'next_steps must be a list of texts' using errcode = '22023';
-            end if;
-            v_steps := array(select jsonb_array_elements_text(p_new_content -> 'next_steps'));
-        end if;
-        v_old := jsonb_build_object('narrative', v_summary.narrative, 'next_steps', v_summary.next_steps);
-        v_override.student_id := v_summary.student_id;
-        v_override.summary_id := p_target_id;
-        v_override.subject_id := v_summary.subject_id;
-
+        return private.override_summary(p_target_id, v_override);
     elsif p_type = 'practice' then
-        select * into v_practice from public.practice_assignments where id = p_target_id for no key update;
-        if not found then
-            raise exception 'no such practice assignment' using errcode = 'PT404';
-        end if;
-        if not private.tutors(v_practice.student_id, v_practice.subject_id) then
-            raise exception 'only an active tutor of the student in this subject may do this' using errcode = '42501';
-        end if;
-        if v_practice.completed then
-            raise exception 'this practice is completed' using errcode = '23514';
-        end if;
-        if v_practice.source = 'bank' then
-            perform private.check_override_keys(p_new_content, '{bank_item_id}');
-            begin
-                select * into v_item from public.practice_bank_items
-                where id = private.override_text(p_new_content, 'bank_item_id', 36)::uuid for share;
-            exception when invalid_text_representation then
-                raise exception 'bank_item_id must be an id' using errcode = '22023';
-            end;
-            if v_item.id is null then
-                raise exception 'no such item in the bank' using errcode = '22023';
-            end if;
-            if not v_item.is_active or v_item.subject_id is distinct from v_practice.subject_id then
-                raise exception 'the item must be active and of the same subject' using errcode = '23514';
-            end if;
-            v_old := jsonb_build_object('bank_item_id', v_practice.bank_item_id);
-        else
-            perform private.check_override_keys(
-                p_new_content, '{ai_question_text,ai_answer_text,ai_explanation,difficulty_level}'
-            );
-            perform private.override_text(p_new_content, 'ai_question_text', 20000);
-            perform private.override_text(p_new_content, 'ai_answer_text', 20000);
-            -- an explanation may be taken away
-            if p_new_content -> 'ai_explanation' <> 'null' then
-                v_explanation := private.override_text(p_new_content, 'ai_explanation', 20000);
-            end if;
-            if p_new_content ? 'difficulty_level' then
-                if jsonb_typeof(p_new_content -> 'difficulty_level') <> 'number'
-                    or (p_new_content ->> 'difficulty_level')::numeric not in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10) then
-                    raise exception 'difficulty_level is a whole number from 1 to 10' using errcode = '22023';
-                end if;
-                v_level := (p_new_content ->> 'difficulty_level')::numeric::int;
-            end if;
-            select * into v_answer from public.practice_assignment_answers where practice_assignment_id = p_target_id;
-            if v_answer.practice_assignment_id is null and p_new_content ? 'ai_explanation'
-                and not p_new_content ? 'ai_answer_text' then
-                raise exception 'there is no answer to explain yet' using errcode = '22023';
-            end if;
-            v_old := jsonb_build_object(
-                'ai_question_text', v_practice.ai_question_text,
-                'ai_answer_text', v_answer.ai_answer_text,
-                'ai_explanation', v_answer.ai_explanation,
-                'difficulty_level', v_practice.difficulty_level
-            );
-        end if;
-        v_override.student_id := v_practice.student_id;
-        v_override.practice_assignment_id := p_target_id;
-        v_override.subject_id := v_practice.subject_id;
-        v_override.difficulty_level := v_practice.difficulty_level;
-
-    else
-        select * into v_qa from public.qa_interactions where id = p_target_id for no key update;
-        if not found then
-            raise exception 'no such question' using errcode = 'PT404';
-        end if;
-        if not private.tutors(v_qa.student_id, null)
-            and not (v_qa.escalated_to_tutor_id is not distinct from v_me and private.tutors_any(v_qa.student_id)) then
-            raise exception 'only an active tutor in all subjects, or the one it was handed to, may do this'
-            using errcode = '42501';
-        end if;
-        perform private.check_override_keys(p_new_content, '{answer,confidence}');
-        perform private.override_text(p_new_content, 'answer', 100000);
-        if p_new_content ? 'confidence' and p_new_content -> 'confidence' not in ('"High"', '"Medium"', '"Low"') then
-            raise exception 'confidence is High, Medium or Low' using errcode = '22023';
-        end if;
-        v_old := jsonb_build_object('answer', v_qa.answer, 'confidence', v_qa.confidence);
-        v_override.student_id := v_qa.student_id;
-        v_override.qa_interaction_id := p_target_id;
+        return private.override_practice(p_target_id, v_override);
     end if;
-
-    insert into public.overrides (
-        tutor_id, student_id, override_type, action, summary_id, practice_assignment_id, qa_interaction_id,
-        original_content, new_content, reason, subject_id, difficulty_level
-    )
-    values (
-        v_me, v_override.student_id, p_type::public.override_type, p_action, v_override.summary_id,
-        v_override.practice_assignment_id, v_override.qa_interaction_id,
-        (select jsonb_object_agg(key, value) from jsonb_each(v_old) where p_new_content ? key),
-        p_new_content, p_reason, v_override.subject_id, v_override.difficulty_level
-    )
-    returning * into v_override;
-
-    if p_type = 'summary' then
-        update public.summaries set
-            narrative = coalesce(p_new_content ->> 'narrative', narrative),
-            next_steps = coalesce(v_steps, next_steps),
-            overridden = true,
-            override_id = v_override.id
-        where id = p_target_id;
-    elsif p_type = 'practice' then
-        update public.practice_assignments set
-            bank_item_id = coalesce(v_item.id, bank_item_id),
-            bank_item_version = coalesce(v_item.version, bank_item_version),
-            ai_question_text = coalesce(p_new_content ->> 'ai_question_text', ai_question_text),
-            difficulty_level = coalesce(v_item.difficulty_level, v_level, difficulty_level),
-            flagged = false,
-            overridden = true,
-            override_id = v_override.id
-        where id = p_target_id;
-        if p_new_content ?| '{ai_answer_text,ai_explanation}' then
-            insert into public.practice_assignment_answers (practice_assignment_id, ai_answer_text, ai_explanation)
-            values (
-                p_target_id,
-                coalesce(p_new_content ->> 'ai_answer_text', v_answer.ai_answer_text),
-                case when p_new_content ? 'ai_explanation' then v_explanation else v_answer.ai_explanation end
-            )
-            on conflict (practice_assignment_id) do update set
-                ai_answer_text = excluded.ai_answer_text, ai_explanation = excluded.ai_explanation;
-        end if;
-    else
-        update public.qa_interactions set
-            answer = coalesce(p_new_content ->> 'answer', answer),
-            confidence = coalesce((p_new_content ->> 'confidence')::public.qa_confidence, confidence),
-            overridden = true,
-            override_id = v_override.id
-        where id = p_target_id;
-    end if;
-    return v_override;
+    return private.override_qa_answer(p_target_id, v_override);
 end
 $$;
 
-comment on function private.apply_override(text, uuid, text, jsonb, text) is 'What public.apply_override does.';
+comment on function private.apply_override(text, uuid, text, jsonb, text) is 'Behind public.apply_override().';
 
 create function public.apply_override(
     p_type text,
@@ -1903,8 +2025,8 @@ end;
 comment on function public.apply_override(text, uuid, text, jsonb, text) is
     'Corrects a summary {narrative, next_steps}, a practice question of the bank {bank_item_id} or of the model '
     '{ai_question_text, ai_answer_text, ai_explanation, difficulty_level}, or an answer {answer, confidence}, '
-    'and records the override. For active tutors of the student in the row''s subject; 42501 otherwise, 22023 '
-    'for empty or other keys, 23514 for a completed practice, PT404 for an unknown target.';
+    'and records the override. For active tutors of the student in the row''s subject; 42501 for any other target, '
+    'existing or not. 22023 for empty or other keys, 23514 for a completed practice.';
 
 -- Figures that are derived from other rows and stored in user_stats, because front ends read them often.
 

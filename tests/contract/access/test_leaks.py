@@ -272,3 +272,24 @@ def test_errors_name_no_foreign_person(rest_school: RestSchool) -> None:
         response = rest_school.request("student", "POST", table, json=body)
         assert response.status_code in (400, 409), response.text
         assert rest_school.people["other_student"] not in response.text
+
+
+@pytest.mark.parametrize("person", ["student", "tutor_one", "parent", "teacher", "former_admin"])
+def test_nobody_learns_what_role_somebody_has(rest_school: RestSchool, person: str) -> None:
+    """A write about somebody is answered by rights alone, whoever that somebody is; so it is for nobody's id."""
+    nobody = access.seed_id("999999")
+    others = [one for one in rest_school.people if one not in (person, "guest")]
+    # their own students are no strangers to a tutor
+    strangers = [rest_school.people[one] for one in others if (person, one) != ("tutor_one", "student")]
+    for table, column, body in (
+        ("tutoring_sessions", "student_id", {"session_date": "2026-01-05T15:00:00Z"}),
+        ("goals", "student_id", {"title": "A goal"}),
+        ("practice_assignments", "student_id", {"bank_item_id": access.seed_id("800801")}),
+        ("tutor_student_assignments", "student_id", {"tutor_id": rest_school.people["tutor_all"]}),
+        ("guardianships", "parent_id", {"student_id": rest_school.people["other_student"]}),
+    ):
+        answers = set()
+        for stranger in [*strangers, nobody]:
+            response = rest_school.request(person, "POST", table, json={**body, column: stranger})
+            answers.add((response.status_code, response.text.replace(stranger, "<id>")))
+        assert len(answers) == 1, f"{person}: {table}: {answers}"

@@ -85,7 +85,7 @@ def lessons(db: Connection) -> Connection:
             id uuid primary key default gen_random_uuid(), tutor_id uuid, student_id uuid, room text, secret text,
             file_key text, cover_key text
         );
-        create trigger trg_probe_lessons_roles before insert or update of tutor_id, student_id on public.probe_lessons
+        create trigger trg_probe_lessons_roles after insert or update of tutor_id, student_id on public.probe_lessons
         for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
         create trigger trg_probe_lessons_audit after insert or update or delete on public.probe_lessons
         for each row execute function private.audit('id', 'student_id', 'room');

@@ -131,8 +131,9 @@ def test_content_that_is_not_taken(desk: Desk, content: Any) -> None:
 def test_arguments_that_are_not_taken(desk: Desk) -> None:
     target = summary(desk.db, desk.student, subject_id=desk.maths)
     content = {"narrative": "x"}
-    desk.refuses("PT404", "summary", uuid.uuid4(), content)
-    desk.refuses("PT404", "practice", target, content)
+    # what does not exist is answered as what is not the tutor's
+    desk.refuses("42501", "summary", uuid.uuid4(), content)
+    desk.refuses("42501", "practice", target, content)
     desk.refuses("22023", "goal", target, content)
     good: list[Any] = ["summary", target, "edited", json.dumps(content), None]
     with act_as(desk.db, desk.tutor):
