@@ -37,9 +37,10 @@ class Rule:
 RULES = [
     Rule(
         "people are they, never he or she",
-        r"(?i)\b(?:he|him|his|himself|she|her|hers|herself)\b(?!\()",
+        # all capitals are the code of a course
+        r"\b(?:[Hh]e|[Hh]im|[Hh]is|[Hh]imself|[Ss]he|[Hh]ers?|[Hh]erself)\b(?!\()",
         ("A student sees his own weeks.", "-- She signs in", "or himself"),
-        ("The theme of this chapter is there.", "they see their own weeks"),
+        ("The theme of this chapter is there.", "they see their own weeks", "HIS 110"),
     ),
     Rule(
         "what matters stands in this repository; nothing points outside it",
@@ -114,9 +115,8 @@ NOT_YET = (
     "tests/database/10_identity/test_profiles.py",
     "tests/database/90_platform/test_job",
     "tests/database/guards/test_catalogue.py",
-    "tests/end_to_end/",
-    "tests/functions/",
-    "tests/standins/",
+    "tests/end_to_end/test_demo.py",
+    "tests/functions/worker/",
     "tests/support/job_handlers.py",
 )
 

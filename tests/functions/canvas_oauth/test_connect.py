@@ -175,7 +175,7 @@ def test_a_strangers_state_lands_nowhere(
     assert (answer.status_code, answer.json()["code"]) == (403, "state_not_yours")
     assert stored_nothing(db, stranger)
     assert not canvas.world.requests("/login/oauth2/token"), "the code was not even shown to Canvas"
-    assert person.functions.post("/canvas-oauth/complete", json=fragment).status_code == 200, "and is still hers"
+    assert person.functions.post("/canvas-oauth/complete", json=fragment).status_code == 200, "the state still works"
 
 
 def test_a_state_is_good_once(stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student) -> None:
@@ -268,7 +268,7 @@ def test_one_canvas_person_belongs_to_one_account(
     assert (answer.status_code, answer.json()["code"]) == (409, "canvas_account_in_use")
     assert stored_nothing(db, stranger)
     assert canvas.world.grants[-1].revoked, "the grant nobody keeps is given back"
-    assert not canvas.world.grants[-2].revoked, "hers stays"
+    assert not canvas.world.grants[-2].revoked, "the person's own grant stays"
     integration = person.rows("integrations")[0]["id"]
     assert person.functions.delete(f"/canvas-oauth/integrations/{integration}").status_code == 204
     assert connect(stack, stranger, connection_id, "student1")["integration"]["external_user_id"] == "101"

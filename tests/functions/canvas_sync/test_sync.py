@@ -282,9 +282,9 @@ def test_two_students_of_one_course_have_rows_of_their_own(
     done = connect(stack, stranger, connection_id, "student2")
     assert synced.runner.run(done["job_id"]).failure is None
     mine = {row["canvas_course_id"]: row["id"] for row in synced.person.rows("courses")}
-    his = {row["canvas_course_id"]: row["id"] for row in stranger.rows("courses")}
-    assert set(mine) & set(his)
-    assert not set(mine.values()) & set(his.values())
+    theirs = {row["canvas_course_id"]: row["id"] for row in stranger.rows("courses")}
+    assert set(mine) & set(theirs)
+    assert not set(mine.values()) & set(theirs.values())
 
 
 def test_a_megabyte_of_html_is_stored_in_portions(synced: Connected) -> None:

@@ -1,4 +1,4 @@
-"""Starting, looking, cancelling: http_contract 3."""
+"""The calls of headstart runs: starting, reading, cancelling."""
 
 from __future__ import annotations
 

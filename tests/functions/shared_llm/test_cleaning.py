@@ -1,4 +1,4 @@
-"""What comes in from Canvas and what goes out to readers (ai facts 8.1, 8.2)."""
+"""Cleaning of text from Canvas before a model reads it, and of a model's text before people read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call: every fault of a provider becomes one of our codes, over real sockets (ai facts 2.3, 2.4)."""
+"""One call of a model over real sockets: every fault of a provider becomes one of our codes."""
 
 from __future__ import annotations
 

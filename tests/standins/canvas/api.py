@@ -1,4 +1,4 @@
-"""The REST part of the stand-in: /api/v1/*, paged, scoped, per person (canvas facts 1, 2, 4, 6, 8 to 13)."""
+"""The REST part of the stand-in: /api/v1/*, paged, scoped, per person."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def course(id: int) -> ResponseReturnValue:
 
 @api.get("/courses/<int:course_id>/assignments")
 def assignments(course_id: int) -> ResponseReturnValue:
-    """The assignments as the caller sees them; ``assignment_ids[]`` names invisible ids with 400 (facts 9)."""
+    """The assignments as the caller sees them; ``assignment_ids[]`` with an invisible id gets a 400 that names it."""
     state = world()
     with state.lock:
         rows = state.assignments_of(_open_course(course_id).id, g.person.id)
@@ -152,7 +152,7 @@ def assignment_groups(course_id: int) -> ResponseReturnValue:
 
 @api.get("/announcements")
 def announcements() -> ResponseReturnValue:
-    """Announcements of the given courses; one forbidden course fails all, no codes 400 (facts 13)."""
+    """Announcements of the given courses; one forbidden course fails all, no course code gets 400."""
     state = world()
     codes = request.args.getlist("context_codes[]")
     if not codes:
@@ -260,7 +260,7 @@ def _assignment(assignment: Assignment) -> dict[str, Any]:
         "allowed_attempts": -1,
         "has_submitted_submissions": any(key[0] == assignment.id for key in state.submissions),
         "is_quiz_assignment": "online_quiz" in assignment.submission_types,
-        # a signed blob that differs at every call: nothing to store or to hash (canvas facts 9)
+        # a signed blob that differs at every call, so it must not be stored or hashed
         "secure_params": base64.b64encode(f"{assignment.id}.{time.time_ns()}".encode()).decode(),
     }
     if locked:

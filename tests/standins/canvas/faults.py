@@ -1,4 +1,4 @@
-"""Misbehaviour on demand: what real Canvas installations, proxies and attackers answer (canvas facts 4 to 6)."""
+"""Faults on demand: what real Canvas installations, proxies and attackers answer."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _instead(fault: Fault) -> Response | None:
 
 
 def _charge(world: World) -> Response | None:
-    """The leaky bucket per access token: 50 up front, given back at the end (canvas facts 5)."""
+    """The leaky bucket of each access token: a request takes 50 at its start and gets the rest back at its end."""
     switches = world.switches
     if not switches.throttle:
         return None

@@ -1,4 +1,4 @@
-"""Consent, codes, tokens: /login/oauth2/* as canvas facts 3 describe it."""
+"""Consent, codes and tokens: /login/oauth2/*, as docs/canvas.md describes it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from typing import Any
 
 CLIENT_ID = "10000000000007"
 CLIENT_SECRET = "stand-in-client-secret"
-# A course of another shard: its global id is past 2^53, where a JavaScript number would round it (canvas facts 2).
+# A course of another shard: its global id exceeds 2^53, where a JavaScript number would round it.
 FOREIGN_SHARD = 7752 * 10**13
 
 
@@ -75,7 +75,7 @@ class Course:
 
 @dataclass
 class Grant:
-    """One row of access tokens: a refresh overwrites the access token on it (canvas facts 3.2)."""
+    """One row of access tokens; a refresh overwrites its access token, which then no longer works."""
 
     person_id: int
     scopes: list[str]

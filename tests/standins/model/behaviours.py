@@ -1,6 +1,6 @@
 """What the stand-in can be told to do, by the model's name (``standin-<behaviour>``) or through its control endpoint.
 
-Statuses and bodies are those of real servers (ai facts 2.3, 2.4).
+Statuses and bodies are those of real servers.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from tests.standins.model.behaviours import BEHAVIOURS, SEQUENCES, Behaviour, pr
 PREFIX = "standin-"
 CHUNK_CHARACTERS = 24
 DEFAULT_DIMENSIONS = 1536
-LONGEST_HANG_SECONDS = 120.0
+MAX_HANG_SECONDS = 120.0
 
 
 class _Server(ThreadingHTTPServer):
@@ -285,7 +285,7 @@ class Handler(BaseHTTPRequestHandler):
         """Says nothing until the client gives up."""
         self.close_connection = True
         self.connection.settimeout(0.2)
-        until = time.monotonic() + LONGEST_HANG_SECONDS
+        until = time.monotonic() + MAX_HANG_SECONDS
         while time.monotonic() < until and not self.model.over.is_set():
             try:
                 if not self.connection.recv(1):

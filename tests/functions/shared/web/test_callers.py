@@ -222,7 +222,7 @@ def test_administration_refuses_everybody_else(client: FlaskClient, keys: Keys, 
     assert ask(client, "admin", person).status_code == 403
     # as everywhere on the platform, the person's token wins over the key beside it
     assert ask(client, "admin", person, apikey=keys.secret_key).status_code == 403
-    # a role a user could name himself is not the database role
+    # a role that users could name themselves is not the database role
     assert ask(client, "admin", keys.sign(claims | {"user_role": "admin"})).status_code == 403
     refused = [
         (None, {}),
