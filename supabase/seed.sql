@@ -1,4 +1,5 @@
--- A small living school for development and tests: every screen has something to show, every kind of person can sign in.
+-- A small living school for development and tests: every screen has something to show, every kind of person can sign
+-- in.
 --
 -- Everybody signs in with the password  headstart-dev  and one of these addresses:
 --     student@headstart.test        a student in the middle of it all
@@ -12,10 +13,10 @@
 --     admin@headstart.test          staff
 --     student-3@headstart.test ... student-8@headstart.test
 --
--- Never load it where real people are. Ids are fixed, dates are relative to the day of loading, and loading twice changes
--- nothing: rows enter in the state they are born in, and each step of their life is taken only from the state before it.
--- Ids read room, table, serial: pg_temp.id(800501) is 00000000-0000-4000-8000-000000800501. policies/access_matrix.txt
--- refers to these rows as #800501.
+-- Never load it where real people are. Ids are fixed, dates are relative to the day of loading, and loading twice
+-- changes nothing: rows enter in the state they are born in, and each step of their life is taken only from the state
+-- before it. Ids read room, table, serial: pg_temp.id(800501) is 00000000-0000-4000-8000-000000800501.
+-- policies/access_matrix.txt refers to these rows as #800501.
 
 create or replace function pg_temp.id(p_number int)
 returns uuid

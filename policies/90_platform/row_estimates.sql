@@ -27,5 +27,5 @@ end
 $$;
 
 -- a setting of the role, so that hosted projects and the native stack read the same
-alter role authenticator set pgrst.db_pre_request = 'hooks.before_request';
+alter role authenticator set "pgrst.db_pre_request" = 'hooks.before_request';
 notify pgrst, 'reload config';

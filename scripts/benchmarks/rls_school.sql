@@ -1,6 +1,6 @@
--- A large, skewed school for ./scripts/bench rls. Runs as a superuser with session_replication_role = replica: no trigger,
--- no foreign key check; every row obeys them all the same. Sizes come as settings bench.<name>. Ids are readable:
--- pg_temp.person(kind, n) is the n-th student (1), tutor (2), parent (3) or administrator (4).
+-- A large, skewed school for ./scripts/bench rls. Runs as a superuser with session_replication_role = replica: no
+-- trigger, no foreign key check; every row obeys them all the same. Sizes come as settings bench.<name>. Ids are
+-- readable: pg_temp.person(kind, n) is the n-th student (1), tutor (2), parent (3) or administrator (4).
 
 set session_replication_role = replica;
 select setseed(0.42);

@@ -1,5 +1,5 @@
--- A small school for the views: 200 students with 5 goals each, bench.factor x 10 sessions and x 100 practice items, questions
--- and (x 2) overrides a student. Runs like rls_school.sql, on a database without people.
+-- A small school for the views: 200 students with 5 goals each, bench.factor x 10 sessions and x 100 practice items,
+-- questions and (x 2) overrides a student. Runs like rls_school.sql, on a database without people.
 
 set session_replication_role = replica;
 select setseed(0.42);

@@ -1,4 +1,5 @@
--- Checks of arguments that several rooms share. The error names the parameter, so that the caller knows which one to change.
+-- Checks of arguments that several rooms share. The error names the parameter, so that the caller knows which one to
+-- change.
 
 create function private.check_time(p_name text, p_value timestamptz)
 returns void

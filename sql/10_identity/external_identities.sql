@@ -1,5 +1,5 @@
--- Who a person is at an identity provider that nobody signs in with any more: the old Cognito subject. LTI subjects have
--- their own table, because a Canvas platform is more than an issuer string. Only the service reads or writes it.
+-- Who a person is at an identity provider that nobody signs in with any more: the old Cognito subject. LTI subjects
+-- have their own table, because a Canvas platform is more than an issuer string. Only the service reads or writes it.
 
 create table private.external_identities (
     id uuid primary key default gen_random_uuid(),

@@ -1,6 +1,6 @@
--- Which parent may see which student. A parent account alone shows nothing: access begins with a recorded consent and ends
--- on revocation or after valid_until. Staff propose and verify, the student answers with respond_guardianship, and either
--- side ends it with revoke_guardianship. Every change is audited.
+-- Which parent may see which student. A parent account alone shows nothing: access begins with a recorded consent and
+-- ends on revocation or after valid_until. Staff propose and verify, the student answers with respond_guardianship, and
+-- either side ends it with revoke_guardianship. Every change is audited.
 
 create table public.guardianships (
     id uuid primary key default gen_random_uuid(),

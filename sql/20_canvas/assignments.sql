@@ -1,5 +1,5 @@
--- An assignment of a person's Canvas course, with that person's own submission state. Sync writes it, with sanitised HTML.
--- What Canvas deleted is marked removed, and only after a complete listing without it was confirmed.
+-- An assignment of a person's Canvas course, with that person's own submission state. Sync writes it, with sanitised
+-- HTML. What Canvas deleted is marked removed, and only after a complete listing without it was confirmed.
 
 create table public.assignments (
     id uuid primary key default gen_random_uuid(),

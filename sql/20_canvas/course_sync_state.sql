@@ -1,7 +1,7 @@
--- How far the sync of each course has come: decides which course is next, and shows why one is not up to date. Sync writes
--- it with each page. A killed run lists the course again from its first page. The cursor counts rows and does not name
--- them, so a listing begun in the middle could not tell what is missing. Links to a later page may have expired by then,
--- and rows with an unchanged hash cost no write.
+-- How far the sync of each course has come: decides which course is next, and shows why one is not up to date. Sync
+-- writes it with each page. A killed run lists the course again from its first page. The cursor counts rows and does
+-- not name them, so a listing begun in the middle could not tell what is missing. Links to a later page may have
+-- expired by then, and rows with an unchanged hash cost no write.
 
 create table public.course_sync_state (
     id uuid primary key default gen_random_uuid(),

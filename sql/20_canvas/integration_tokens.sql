@@ -1,6 +1,6 @@
--- The tokens of integrations. The functions encrypt them (AES-256-GCM, row id and field as associated data).
--- A refresh at Canvas invalidates the previous token, so two at once would lock the person out. Two guards prevent it:
--- `version` (a stale writer changes nothing) and a short lease for the one process that refreshes. Reading a token is audited.
+-- The tokens of integrations. The functions encrypt them (AES-256-GCM, row id and field as associated data). A refresh
+-- at Canvas invalidates the previous token, so two at once would lock the person out. Two guards prevent it: `version`
+-- (a stale writer changes nothing) and a short lease for the one process that refreshes. Reading a token is audited.
 
 create table private.integration_tokens (
     integration_id uuid primary key,

@@ -1,5 +1,6 @@
--- One row per school's installation of Canvas. The rows are also the list of hosts that our servers may call. Staff write
--- it. The client secret is in private.lms_connection_secrets. LTI has its own tables: one installation has several keys.
+-- One row per school's installation of Canvas. The rows are also the list of hosts that our servers may call. Staff
+-- write it. The client secret is in private.lms_connection_secrets. LTI has its own tables: one installation has
+-- several keys.
 
 create table public.lms_connections (
     id uuid primary key default gen_random_uuid(),

@@ -1,6 +1,6 @@
--- Which account belongs to a platform's person. The id is reserved before the account is made, so that two first launches
--- at once make one account. So there is no foreign key; a trigger on auth.users does the cascade. A reservation without an
--- account lasts a day.
+-- Which account belongs to a platform's person. The id is reserved before the account is made, so that two first
+-- launches at once make one account. So there is no foreign key; a trigger on auth.users does the cascade. A
+-- reservation without an account lasts a day.
 
 create table private.lti_identities (
     id uuid primary key default gen_random_uuid(),

@@ -1,5 +1,5 @@
--- A verified launch, for the calls that follow from it (deep links, rosters, scores). The service removes names, addresses
--- and other personal data from the claims before it stores them.
+-- A verified launch, for the calls that follow from it (deep links, rosters, scores). The service removes names,
+-- addresses and other personal data from the claims before it stores them.
 
 create table private.lti_launches (
     id uuid primary key default gen_random_uuid(),

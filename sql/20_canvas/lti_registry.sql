@@ -18,7 +18,8 @@ declare
     v_id uuid;
 begin
     if p_issuer is null or p_jwks_url is null or p_auth_url is null or p_token_url is null or p_name is null then
-        raise exception 'p_issuer, p_jwks_url, p_auth_url, p_token_url and p_name must not be null' using errcode = '22004';
+        raise exception 'p_issuer, p_jwks_url, p_auth_url, p_token_url and p_name must not be null'
+            using errcode = '22004';
     end if;
     insert into private.lti_platforms (issuer, jwks_url, auth_url, token_url, name, status)
     values (p_issuer, p_jwks_url, p_auth_url, p_token_url, p_name, 'active')
@@ -77,11 +78,12 @@ declare
     v_row private.lti_deployments;
 begin
     if p_registration_id is null or p_deployment_id is null or p_lms_connection_id is null then
-        raise exception 'p_registration_id, p_deployment_id and p_lms_connection_id must not be null' using errcode = '22004';
+        raise exception 'p_registration_id, p_deployment_id and p_lms_connection_id must not be null'
+            using errcode = '22004';
     end if;
     if not exists (select from private.lti_registrations where id = p_registration_id)
        or not exists (select from public.lms_connections where id = p_lms_connection_id) then
-        raise exception 'no registration has the id in p_registration_id, or no connection the one in p_lms_connection_id'
+        raise exception 'no registration has p_registration_id as its id, or no connection p_lms_connection_id'
             using errcode = 'PT404';
     end if;
     insert into private.lti_deployments (registration_id, deployment_id, lms_connection_id, status)

@@ -1,5 +1,5 @@
--- The keys we sign with for platforms (deep links, service tokens). A retired key stays published as long as tokens signed
--- with it may be in use.
+-- The keys we sign with for platforms (deep links, service tokens). A retired key stays published as long as tokens
+-- signed with it may be in use.
 
 create table private.lti_signing_keys (
     kid text primary key,

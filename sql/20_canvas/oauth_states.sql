@@ -1,5 +1,5 @@
--- One row per Canvas authorization that was started. Only the browser knows the state; we keep its hash and who started it.
--- A code is exchanged only for that person.
+-- One row per Canvas authorization that was started. Only the browser knows the state; we keep its hash and who started
+-- it. A code is exchanged only for that person.
 
 create table private.oauth_states (
     state_hash text primary key,

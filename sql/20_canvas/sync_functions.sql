@@ -1,5 +1,5 @@
--- The writes of canvas-oauth and canvas-sync. Each REST call is a transaction of its own, so a change of several rows is
--- one function here. They are for the service alone, which checks ownership before it calls.
+-- The writes of canvas-oauth and canvas-sync. Each REST call is a transaction of its own, so a change of several rows
+-- is one function here. They are for the service alone, which checks ownership before it calls.
 --
 --   connect     grant -> integrations + private.integration_tokens + first job
 --   course list -> svc_apply_courses -> (missing ones looked at again) -> svc_mark_course
@@ -30,7 +30,8 @@ declare
 begin
     if p_integration_id is null or p_user_id is null or p_lms_connection_id is null or p_external_user_id is null
         or p_scopes is null or p_access_token_enc is null then
-        raise exception 'of the parameters only p_refresh_token_enc and p_expires_at may be null' using errcode = '22004';
+        raise exception 'of the parameters only p_refresh_token_enc and p_expires_at may be null'
+            using errcode = '22004';
     end if;
     select c.instance_domain into v_domain from public.lms_connections as c
     where c.id = p_lms_connection_id and c.provider = 'canvas' and c.status = 'active';
@@ -201,7 +202,10 @@ begin
         set name = case when excluded.access_restricted then c.name else excluded.name end,
             course_code = case when excluded.access_restricted then c.course_code else excluded.course_code end,
             term = case when excluded.access_restricted then c.term else excluded.term end,
-            workflow_state = case when excluded.access_restricted then c.workflow_state else excluded.workflow_state end,
+            workflow_state = case
+                when excluded.access_restricted then c.workflow_state
+                else excluded.workflow_state
+            end,
             time_zone = case when excluded.access_restricted then c.time_zone else excluded.time_zone end,
             raw_payload = case when excluded.access_restricted then c.raw_payload else excluded.raw_payload end,
             content_hash = case when excluded.access_restricted then c.content_hash else excluded.content_hash end,
@@ -253,7 +257,11 @@ $$;
 comment on function public.svc_missing_courses(uuid, bigint[]) is
     'Courses that a complete list did not contain and that are not yet known to be over: [{course_id, canvas_course_id}].';
 
-create function public.svc_mark_course(p_course_id uuid, p_workflow_state text default null, p_restricted boolean default false)
+create function public.svc_mark_course(
+    p_course_id uuid,
+    p_workflow_state text default null,
+    p_restricted boolean default false
+)
 returns boolean
 language plpgsql
 volatile
@@ -324,7 +332,8 @@ begin
             content_hash, html_hash, last_synced_at
         )
         select
-            v_user_id, p_course_id, k.canvas_assignment_id, k.title, k.description_html, k.due_at, k.unlock_at, k.lock_at,
+            v_user_id, p_course_id, k.canvas_assignment_id, k.title, k.description_html,
+            k.due_at, k.unlock_at, k.lock_at,
             k.points_possible, coalesce(k.submission_types, '{}'), k.position, k.canvas_url, k.published_at, k.status,
             nullif(k.submission, 'null'), coalesce(k.raw_payload, '{}'), k.content_hash, k.html_hash, private.clock()
         from known as k

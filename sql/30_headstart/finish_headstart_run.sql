@@ -23,7 +23,8 @@ begin
         raise exception 'p_status must be succeeded, failed or cancelled' using errcode = '22023';
     end if;
     if (p_status = 'succeeded') <> coalesce(jsonb_typeof(p_doc) = 'object', false) then
-        raise exception 'p_doc must be an object when p_status is succeeded, and null otherwise' using errcode = '22023';
+        raise exception 'p_doc must be an object when p_status is succeeded, and null otherwise'
+            using errcode = '22023';
     end if;
     if exists (
         select from jsonb_object_keys(p_doc) as key

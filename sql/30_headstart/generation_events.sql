@@ -1,6 +1,7 @@
--- The text of a model as it is written. A generation belongs to a run and not to a connection: a worker appends parts, HTTP
--- streams follow them, and both can break off and resume. A stream is a headstart run or an assistant message, named by its
--- id. It has no foreign key, because the two are different tables. Rows are deleted a day after the stream ended.
+-- The text of a model as it is written. A generation belongs to a run and not to a connection: a worker appends parts,
+-- HTTP streams follow them, and both can break off and resume. A stream is a headstart run or an assistant message,
+-- named by its id. It has no foreign key, because the two are different tables. Rows are deleted a day after the stream
+-- ended.
 
 create table private.generation_events (
     stream_id uuid not null,

@@ -1,5 +1,5 @@
--- A headstart as the student reads it. The headstart service writes it, with sanitised HTML; the student may only delete
--- it. It stays when its run is purged.
+-- A headstart as the student reads it. The headstart service writes it, with sanitised HTML; the student may only
+-- delete it. It stays when its run is purged.
 
 create table public.headstart_docs (
     id uuid primary key default gen_random_uuid(),

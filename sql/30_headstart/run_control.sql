@@ -1,6 +1,6 @@
--- What a worker, and an owner who cancels, do with a run. They may call at the same moment, and so may an earlier worker
--- that was thought dead. So each function locks the stream first, as svc_append_generation does, then the run. A writer
--- passes the number of the last event it knows, which proves that it is the current one.
+-- What a worker, and an owner who cancels, do with a run. They may call at the same moment, and so may an earlier
+-- worker that was thought dead. So each function locks the stream first, as svc_append_generation does, then the run. A
+-- writer passes the number of the last event it knows, which proves that it is the current one.
 
 create function public.svc_begin_headstart_run(
     p_run_id uuid,

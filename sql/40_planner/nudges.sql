@@ -1,6 +1,6 @@
 -- The record of a nudge and what came of it, for the daily quota and engagement figures. The inbox line it causes is a
--- notification; dismissing that line must not erase this record. svc_create_nudge writes it, and the person's mark_nudge
--- sets opened and clicked.
+-- notification; dismissing that line must not erase this record. svc_create_nudge writes it, and the person's
+-- mark_nudge sets opened and clicked.
 
 create table public.nudges (
     id uuid primary key default gen_random_uuid(),

@@ -1,5 +1,5 @@
--- Time that a person sets aside for study. The person writes it; the calendar service writes the calendar columns. Blocks
--- may overlap, as entries of a calendar may.
+-- Time that a person sets aside for study. The person writes it; the calendar service writes the calendar columns.
+-- Blocks may overlap, as entries of a calendar may.
 
 create table public.study_blocks (
     id uuid primary key default gen_random_uuid(),

@@ -1,5 +1,5 @@
--- Canvas courses of a teacher as last fetched with the teacher's own grant, so that the assistant need not ask Canvas for
--- each answer. The job canvas_courses_cache writes them, without enrolments and submissions; rows live 24 hours.
+-- Canvas courses of a teacher as last fetched with the teacher's own grant, so that the assistant need not ask Canvas
+-- for each answer. The job canvas_courses_cache writes them, without enrolments and submissions; rows live 24 hours.
 
 create table public.courses_cache (
     id uuid primary key default gen_random_uuid(),

@@ -1,6 +1,6 @@
--- Ends answers and headstarts whose writer died, and (by private.fail_stuck_rows, 90_platform) other rows whose job is gone.
--- A row keeps its live state while its job may still run. Once no job will run, its reader would wait for ever, and the
--- guard against a second live run would refuse a new one.
+-- Ends answers and headstarts whose writer died, and (by private.fail_stuck_rows, 90_platform) other rows whose job is
+-- gone. A row keeps its live state while its job may still run. Once no job will run, its reader would wait for ever,
+-- and the guard against a second live run would refuse a new one.
 
 create function public.svc_sweep_generations()
 returns int

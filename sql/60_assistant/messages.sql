@@ -1,6 +1,6 @@
--- The lines of a thread. Teachers write their own, over REST or through the chat service. Only service functions write the
--- assistant's (answers.sql). Nobody edits a message. The text of a running answer is in private.generation_events under
--- the message's id.
+-- The lines of a thread. Teachers write their own, over REST or through the chat service. Only service functions write
+-- the assistant's (answers.sql). Nobody edits a message. The text of a running answer is in private.generation_events
+-- under the message's id.
 
 create table public.messages (
     id uuid primary key default gen_random_uuid(),

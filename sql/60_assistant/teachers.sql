@@ -1,5 +1,5 @@
--- A teacher at one Canvas installation. The LTI launch and the Canvas connection write it; teachers may only correct their
--- names. The Canvas token is not here: it belongs to the teacher's integration, in the schema private.
+-- A teacher at one Canvas installation. The LTI launch and the Canvas connection write it; teachers may only correct
+-- their names. The Canvas token is not here: it belongs to the teacher's integration, in the schema private.
 
 create table public.teachers (
     id uuid primary key,

@@ -1,5 +1,5 @@
--- One conversation of a teacher with the assistant. The teacher writes it over REST; its messages may also come from the
--- chat service.
+-- One conversation of a teacher with the assistant. The teacher writes it over REST; its messages may also come from
+-- the chat service.
 
 create table public.threads (
     id uuid primary key default gen_random_uuid(),

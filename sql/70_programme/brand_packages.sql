@@ -1,5 +1,5 @@
--- What the brand agent made of a week: themes, numbers and texts for presenting the work. The job brand_package writes it;
--- the week's owner reads it.
+-- What the brand agent made of a week: themes, numbers and texts for presenting the work. The job brand_package writes
+-- it; the week's owner reads it.
 
 create table public.brand_packages (
     id uuid primary key default gen_random_uuid(),

@@ -1,4 +1,5 @@
--- What the agent for learning objectives (clo) wrote about a week. The job week_notes writes it; the week's owner reads it.
+-- What the agent for learning objectives (clo) wrote about a week. The job week_notes writes it; the week's owner reads
+-- it.
 
 create table public.clo_notes (
     id uuid primary key default gen_random_uuid(),

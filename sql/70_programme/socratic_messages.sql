@@ -1,5 +1,5 @@
--- The lines of a Socratic session. Learners write their own while it is open; the service writes the agent's. Nobody edits
--- a line.
+-- The lines of a Socratic session. Learners write their own while it is open; the service writes the agent's. Nobody
+-- edits a line.
 
 create table public.socratic_messages (
     id uuid primary key default gen_random_uuid(),

@@ -1,5 +1,5 @@
--- A week of a person's learning programme. Its owner writes it. Notes, sessions and metrics belong to it and are deleted
--- with it.
+-- A week of a person's learning programme. Its owner writes it. Notes, sessions and metrics belong to it and are
+-- deleted with it.
 
 create table public.weeks (
     id uuid primary key default gen_random_uuid(),

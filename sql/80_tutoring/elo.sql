@@ -1,5 +1,5 @@
--- Elo ratings. K is 32 for students and 8 for items. Ratings are integers from 100 to 3000, rounded once, at the end, half
--- away from zero. Lock order: practice assignment, rating, item; otherwise two calls could deadlock.
+-- Elo ratings. K is 32 for students and 8 for items. Ratings are integers from 100 to 3000, rounded once, at the end,
+-- half away from zero. Lock order: practice assignment, rating, item; otherwise two calls could deadlock.
 
 create function private.elo_expected(p_rating int, p_question_rating int)
 returns numeric

@@ -1,4 +1,5 @@
--- The model's answer to a question it wrote, in a table of its own: students read it only after they completed the question.
+-- The model's answer to a question it wrote, in a table of its own: students read it only after they completed the
+-- question.
 
 create table public.practice_assignment_answers (
     practice_assignment_id uuid primary key,

@@ -1,5 +1,5 @@
--- A question of the practice bank. Tutors and staff write it. The answer is in a table of its own, because students read
--- the question before they may read the answer. elo_rating changes with every completed practice.
+-- A question of the practice bank. Tutors and staff write it. The answer is in a table of its own, because students
+-- read the question before they may read the answer. elo_rating changes with every completed practice.
 
 create table public.practice_bank_items (
     id uuid primary key default gen_random_uuid(),

@@ -1,5 +1,5 @@
--- The transcript of a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the key
--- of a stored file. Only svc functions read and write it; every reading is audited.
+-- The transcript of a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the
+-- key of a stored file. Only svc functions read and write it; every reading is audited.
 
 create table private.session_transcripts (
     session_id uuid primary key,

@@ -1,5 +1,6 @@
--- A tutor's private notes on a session or an assignment, encrypted by the service. Only their author reads them, through svc
--- functions; every reading is audited. They are deleted with the tutor, the student, the session or the assignment.
+-- A tutor's private notes on a session or an assignment, encrypted by the service. Only their author reads them,
+-- through svc functions; every reading is audited. They are deleted with the tutor, the student, the session or the
+-- assignment.
 
 create table private.tutor_notes (
     id uuid primary key default gen_random_uuid(),
@@ -70,7 +71,7 @@ begin
         select from public.tutor_student_assignments as a
         where a.id = p_assignment_id and a.student_id = p_student_id and a.tutor_id = p_tutor_id
     ) then
-        raise exception 'this tutor and student have no session or assignment with the id in p_session_id or p_assignment_id'
+        raise exception 'this tutor and student have no session p_session_id or assignment p_assignment_id'
             using errcode = 'PT404';
     end if;
     insert into private.tutor_notes as n (id, tutor_id, student_id, session_id, assignment_id, body_enc)
@@ -84,7 +85,8 @@ begin
         and n.assignment_id is not distinct from excluded.assignment_id
     returning id into v_id;
     if v_id is null then
-        raise exception 'no note of this tutor about this session or assignment has the id in p_id' using errcode = 'PT404';
+        raise exception 'no note of this tutor about this session or assignment has the id in p_id'
+            using errcode = 'PT404';
     end if;
     return v_id;
 end

@@ -59,7 +59,8 @@ set search_path = ''
 as $$
 begin
     if not new.processed or new.processed_at is distinct from old.processed_at then
-        raise exception 'the event was processed before: processed and processed_at cannot change' using errcode = '23514';
+        raise exception 'the event was processed before: processed and processed_at cannot change'
+            using errcode = '23514';
     end if;
     return new;
 end

@@ -1,7 +1,8 @@
--- Applies stored events to subscriptions and invoices. Stripe sends events in any order and more than once, with times of
--- one second's resolution. So an older event is ignored, of two in one second the later to arrive wins, and a final state
--- is never left. Payloads of old and new API versions are read: the current period moved to the items, an invoice's
--- subscription to its parent. Every call locks the rows it is about, so that two workers do not mix two events.
+-- Applies stored events to subscriptions and invoices. Stripe sends events in any order and more than once, with times
+-- of one second's resolution. So an older event is ignored, of two in one second the later to arrive wins, and a final
+-- state is never left. Payloads of old and new API versions are read: the current period moved to the items, an
+-- invoice's subscription to its parent. Every call locks the rows it is about, so that two workers do not mix two
+-- events.
 
 create function private.stripe_time(p_value jsonb)
 returns timestamptz

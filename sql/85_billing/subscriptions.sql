@@ -1,5 +1,5 @@
--- Who has which plan. A mirror of Stripe, written by svc_apply_stripe_event: the newest event wins. Stripe's final states
--- are never left, because Stripe does not use an id again. A free plan has no Stripe ids.
+-- Who has which plan. A mirror of Stripe, written by svc_apply_stripe_event: the newest event wins. Stripe's final
+-- states are never left, because Stripe does not use an id again. A free plan has no Stripe ids.
 
 create table public.subscriptions (
     id uuid primary key default gen_random_uuid(),

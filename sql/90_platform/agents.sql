@@ -1,5 +1,5 @@
--- The agents of the product, as people see them. Staff write it. Prompts and model settings are in agent_configs, for staff
--- alone.
+-- The agents of the product, as people see them. Staff write it. Prompts and model settings are in agent_configs, for
+-- staff alone.
 
 create type public.agent_type as enum (
     'clo', 'engineer', 'socratic', 'brand', 'headstart', 'assistant', 'tutor_companion'

@@ -1,6 +1,6 @@
--- Who did what to whose record. private.write_audit and the triggers that use it write lines; nobody changes them, and only
--- svc_purge_expired deletes them, after seven years. There are no foreign keys, because lines outlive accounts. The log
--- holds ids and states, never what a student wrote nor a secret.
+-- Who did what to whose record. private.write_audit and the triggers that use it write lines; nobody changes them, and
+-- only svc_purge_expired deletes them, after seven years. There are no foreign keys, because lines outlive accounts.
+-- The log holds ids and states, never what a student wrote nor a secret.
 
 create table private.audit_log (
     id bigint primary key generated always as identity,

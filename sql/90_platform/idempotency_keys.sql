@@ -1,5 +1,5 @@
--- Answers kept for a day, so that a client who missed one may ask again with the same key. Services call the two functions
--- below before and after a request.
+-- Answers kept for a day, so that a client who missed one may ask again with the same key. Services call the two
+-- functions below before and after a request.
 
 create table private.idempotency_keys (
     user_id uuid not null,

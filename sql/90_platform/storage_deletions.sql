@@ -1,5 +1,5 @@
--- Outbox of files to delete: SQL can delete a row, not the file it names. private.enqueue_storage_deletion fills it in the
--- transaction that deletes the row. The job storage_cleanup empties it with the two functions below.
+-- Outbox of files to delete: SQL can delete a row, not the file it names. private.enqueue_storage_deletion fills it in
+-- the transaction that deletes the row. The job storage_cleanup empties it with the two functions below.
 
 create table private.storage_deletions (
     id bigint primary key generated always as identity,

@@ -50,12 +50,12 @@ comment on schema private is
     'Not exposed: secrets, the queue''s internals, the audit log, and the helpers of policies. No API role has usage on it.';
 
 -- Everything created later starts without rights for others. Older platforms granted new objects to the API roles by
--- default, and Postgres lets PUBLIC execute every new function; both are closed here, before the first table. So the files
--- of policies/ only grant, and what they do not name stays the owner's alone.
+-- default, and Postgres lets PUBLIC execute every new function; both are closed here, before the first table. So the
+-- files of policies/ only grant, and what they do not name stays the owner's alone.
 --
 -- Default privileges belong to the role that creates an object. Closing those of postgres is enough: it runs every
--- migration, in production too, and a guard in the tests finds objects of ours with another owner. What the platform's own
--- roles create lies in their schemas.
+-- migration, in production too, and a guard in the tests finds objects of ours with another owner. What the platform's
+-- own roles create lies in their schemas.
 
 -- This must be the global form: defaults of a schema can only add to it, never take away.
 alter default privileges for role postgres revoke execute on functions from public;
@@ -72,7 +72,8 @@ alter default privileges for role postgres in schema public
 
 revoke create on schema public from public;
 
--- Checks of arguments that several rooms share. The error names the parameter, so that the caller knows which one to change.
+-- Checks of arguments that several rooms share. The error names the parameter, so that the caller knows which one to
+-- change.
 
 create function private.check_time(p_name text, p_value timestamptz)
 returns void

@@ -223,9 +223,9 @@ comment on column public.user_stats.updated_at is 'When the row last changed.';
 create trigger trg_user_stats_updated_at before update on public.user_stats
 for each row execute function public.set_updated_at();
 
--- Which parent may see which student. A parent account alone shows nothing: access begins with a recorded consent and ends
--- on revocation or after valid_until. Staff propose and verify, the student answers with respond_guardianship, and either
--- side ends it with revoke_guardianship. Every change is audited.
+-- Which parent may see which student. A parent account alone shows nothing: access begins with a recorded consent and
+-- ends on revocation or after valid_until. Staff propose and verify, the student answers with respond_guardianship, and
+-- either side ends it with revoke_guardianship. Every change is audited.
 
 create table public.guardianships (
     id uuid primary key default gen_random_uuid(),
@@ -322,8 +322,8 @@ for each row execute function private.audit(
     'id', 'student_id', 'parent_id', 'student_id', 'status', 'consent_basis', 'consented_by', 'valid_until'
 );
 
--- Who a person is at an identity provider that nobody signs in with any more: the old Cognito subject. LTI subjects have
--- their own table, because a Canvas platform is more than an issuer string. Only the service reads or writes it.
+-- Who a person is at an identity provider that nobody signs in with any more: the old Cognito subject. LTI subjects
+-- have their own table, because a Canvas platform is more than an issuer string. Only the service reads or writes it.
 
 create table private.external_identities (
     id uuid primary key default gen_random_uuid(),

@@ -21,8 +21,9 @@ comment on type public.assignment_status is
     'Mirrors Canvas, in any order. open: nothing handed in. submitted: also while review is pending. graded. removed: '
     'missing from a complete listing; kept because headstarts and plans refer to it.';
 
--- One row per school's installation of Canvas. The rows are also the list of hosts that our servers may call. Staff write
--- it. The client secret is in private.lms_connection_secrets. LTI has its own tables: one installation has several keys.
+-- One row per school's installation of Canvas. The rows are also the list of hosts that our servers may call. Staff
+-- write it. The client secret is in private.lms_connection_secrets. LTI has its own tables: one installation has
+-- several keys.
 
 create table public.lms_connections (
     id uuid primary key default gen_random_uuid(),
@@ -175,9 +176,9 @@ for each row execute function private.enforce_transition(
 create trigger trg_integrations_updated_at before update on public.integrations
 for each row execute function public.set_updated_at();
 
--- The tokens of integrations. The functions encrypt them (AES-256-GCM, row id and field as associated data).
--- A refresh at Canvas invalidates the previous token, so two at once would lock the person out. Two guards prevent it:
--- `version` (a stale writer changes nothing) and a short lease for the one process that refreshes. Reading a token is audited.
+-- The tokens of integrations. The functions encrypt them (AES-256-GCM, row id and field as associated data). A refresh
+-- at Canvas invalidates the previous token, so two at once would lock the person out. Two guards prevent it: `version`
+-- (a stale writer changes nothing) and a short lease for the one process that refreshes. Reading a token is audited.
 
 create table private.integration_tokens (
     integration_id uuid primary key,
@@ -353,8 +354,8 @@ $$;
 comment on function public.svc_end_token_refresh(uuid, text) is
     'Gives the lease back; false when the caller does not hold it.';
 
--- One row per Canvas authorization that was started. Only the browser knows the state; we keep its hash and who started it.
--- A code is exchanged only for that person.
+-- One row per Canvas authorization that was started. Only the browser knows the state; we keep its hash and who started
+-- it. A code is exchanged only for that person.
 
 create table private.oauth_states (
     state_hash text primary key,
@@ -500,8 +501,8 @@ comment on function public.svc_consume_oauth_state(text, uuid) is
     'Consumes a state, once, for the person who started it: outcome ok with the row. Otherwise nothing is consumed, the '
     'other columns are null and outcome says not_yours, used or expired. No row when the state is unknown.';
 
--- A Canvas course as one person sees it; two students of one course have two rows. Sync writes it; the person only chooses
--- which courses are synced. The catalogue is another table, catalog_courses, linked by the normalised code.
+-- A Canvas course as one person sees it; two students of one course have two rows. Sync writes it; the person only
+-- chooses which courses are synced. The catalogue is another table, catalog_courses, linked by the normalised code.
 
 create table public.courses (
     id uuid primary key default gen_random_uuid(),
@@ -554,8 +555,8 @@ comment on column public.courses.updated_at is 'When the row last changed.';
 create trigger trg_courses_updated_at before update on public.courses
 for each row execute function public.set_updated_at();
 
--- An assignment of a person's Canvas course, with that person's own submission state. Sync writes it, with sanitised HTML.
--- What Canvas deleted is marked removed, and only after a complete listing without it was confirmed.
+-- An assignment of a person's Canvas course, with that person's own submission state. Sync writes it, with sanitised
+-- HTML. What Canvas deleted is marked removed, and only after a complete listing without it was confirmed.
 
 create table public.assignments (
     id uuid primary key default gen_random_uuid(),
@@ -625,10 +626,10 @@ comment on column public.assignments.updated_at is 'When the row last changed.';
 create trigger trg_assignments_updated_at before update on public.assignments
 for each row execute function public.set_updated_at();
 
--- How far the sync of each course has come: decides which course is next, and shows why one is not up to date. Sync writes
--- it with each page. A killed run lists the course again from its first page. The cursor counts rows and does not name
--- them, so a listing begun in the middle could not tell what is missing. Links to a later page may have expired by then,
--- and rows with an unchanged hash cost no write.
+-- How far the sync of each course has come: decides which course is next, and shows why one is not up to date. Sync
+-- writes it with each page. A killed run lists the course again from its first page. The cursor counts rows and does
+-- not name them, so a listing begun in the middle could not tell what is missing. Links to a later page may have
+-- expired by then, and rows with an unchanged hash cost no write.
 
 create table public.course_sync_state (
     id uuid primary key default gen_random_uuid(),
@@ -766,9 +767,9 @@ comment on column private.lti_deployments.updated_at is 'When the row last chang
 create trigger trg_lti_deployments_updated_at before update on private.lti_deployments
 for each row execute function public.set_updated_at();
 
--- Which account belongs to a platform's person. The id is reserved before the account is made, so that two first launches
--- at once make one account. So there is no foreign key; a trigger on auth.users does the cascade. A reservation without an
--- account lasts a day.
+-- Which account belongs to a platform's person. The id is reserved before the account is made, so that two first
+-- launches at once make one account. So there is no foreign key; a trigger on auth.users does the cascade. A
+-- reservation without an account lasts a day.
 
 create table private.lti_identities (
     id uuid primary key default gen_random_uuid(),
@@ -809,8 +810,8 @@ comment on function private.delete_lti_identities() is
 create trigger trg_users_lti_identities after delete on auth.users
 for each row execute function private.delete_lti_identities();
 
--- The roles a person had in a course of the platform at the last launch. Rights to rosters and scores come from here, not
--- from a token, which may be an hour old.
+-- The roles a person had in a course of the platform at the last launch. Rights to rosters and scores come from here,
+-- not from a token, which may be an hour old.
 
 create table private.lti_memberships (
     deployment_id uuid not null,
@@ -869,8 +870,8 @@ comment on column private.lti_states.created_at is 'When the login began.';
 comment on column private.lti_states.expires_at is 'When it stops being valid.';
 comment on column private.lti_states.used_at is 'When the launch came; it can be used once.';
 
--- A verified launch, for the calls that follow from it (deep links, rosters, scores). The service removes names, addresses
--- and other personal data from the claims before it stores them.
+-- A verified launch, for the calls that follow from it (deep links, rosters, scores). The service removes names,
+-- addresses and other personal data from the claims before it stores them.
 
 create table private.lti_launches (
     id uuid primary key default gen_random_uuid(),
@@ -925,8 +926,8 @@ comment on column private.lti_tickets.binding_hash is 'SHA-256 of the secret the
 comment on column private.lti_tickets.expires_at is 'When it stops being valid.';
 comment on column private.lti_tickets.used_at is 'When it was exchanged; it can be used once.';
 
--- The keys we sign with for platforms (deep links, service tokens). A retired key stays published as long as tokens signed
--- with it may be in use.
+-- The keys we sign with for platforms (deep links, service tokens). A retired key stays published as long as tokens
+-- signed with it may be in use.
 
 create table private.lti_signing_keys (
     kid text primary key,
@@ -966,7 +967,8 @@ declare
     v_id uuid;
 begin
     if p_issuer is null or p_jwks_url is null or p_auth_url is null or p_token_url is null or p_name is null then
-        raise exception 'p_issuer, p_jwks_url, p_auth_url, p_token_url and p_name must not be null' using errcode = '22004';
+        raise exception 'p_issuer, p_jwks_url, p_auth_url, p_token_url and p_name must not be null'
+            using errcode = '22004';
     end if;
     insert into private.lti_platforms (issuer, jwks_url, auth_url, token_url, name, status)
     values (p_issuer, p_jwks_url, p_auth_url, p_token_url, p_name, 'active')
@@ -1025,11 +1027,12 @@ declare
     v_row private.lti_deployments;
 begin
     if p_registration_id is null or p_deployment_id is null or p_lms_connection_id is null then
-        raise exception 'p_registration_id, p_deployment_id and p_lms_connection_id must not be null' using errcode = '22004';
+        raise exception 'p_registration_id, p_deployment_id and p_lms_connection_id must not be null'
+            using errcode = '22004';
     end if;
     if not exists (select from private.lti_registrations where id = p_registration_id)
        or not exists (select from public.lms_connections where id = p_lms_connection_id) then
-        raise exception 'no registration has the id in p_registration_id, or no connection the one in p_lms_connection_id'
+        raise exception 'no registration has p_registration_id as its id, or no connection p_lms_connection_id'
             using errcode = 'PT404';
     end if;
     insert into private.lti_deployments (registration_id, deployment_id, lms_connection_id, status)
@@ -1087,8 +1090,8 @@ comment on function public.svc_set_lti_status(text, uuid, text) is
     'Sets a platform, registration or deployment to pending, active or disabled; audited. PT404 when the row does not '
     'exist, 22023 for an unknown kind or status.';
 
--- The writes of canvas-oauth and canvas-sync. Each REST call is a transaction of its own, so a change of several rows is
--- one function here. They are for the service alone, which checks ownership before it calls.
+-- The writes of canvas-oauth and canvas-sync. Each REST call is a transaction of its own, so a change of several rows
+-- is one function here. They are for the service alone, which checks ownership before it calls.
 --
 --   connect     grant -> integrations + private.integration_tokens + first job
 --   course list -> svc_apply_courses -> (missing ones looked at again) -> svc_mark_course
@@ -1119,7 +1122,8 @@ declare
 begin
     if p_integration_id is null or p_user_id is null or p_lms_connection_id is null or p_external_user_id is null
         or p_scopes is null or p_access_token_enc is null then
-        raise exception 'of the parameters only p_refresh_token_enc and p_expires_at may be null' using errcode = '22004';
+        raise exception 'of the parameters only p_refresh_token_enc and p_expires_at may be null'
+            using errcode = '22004';
     end if;
     select c.instance_domain into v_domain from public.lms_connections as c
     where c.id = p_lms_connection_id and c.provider = 'canvas' and c.status = 'active';
@@ -1290,7 +1294,10 @@ begin
         set name = case when excluded.access_restricted then c.name else excluded.name end,
             course_code = case when excluded.access_restricted then c.course_code else excluded.course_code end,
             term = case when excluded.access_restricted then c.term else excluded.term end,
-            workflow_state = case when excluded.access_restricted then c.workflow_state else excluded.workflow_state end,
+            workflow_state = case
+                when excluded.access_restricted then c.workflow_state
+                else excluded.workflow_state
+            end,
             time_zone = case when excluded.access_restricted then c.time_zone else excluded.time_zone end,
             raw_payload = case when excluded.access_restricted then c.raw_payload else excluded.raw_payload end,
             content_hash = case when excluded.access_restricted then c.content_hash else excluded.content_hash end,
@@ -1342,7 +1349,11 @@ $$;
 comment on function public.svc_missing_courses(uuid, bigint[]) is
     'Courses that a complete list did not contain and that are not yet known to be over: [{course_id, canvas_course_id}].';
 
-create function public.svc_mark_course(p_course_id uuid, p_workflow_state text default null, p_restricted boolean default false)
+create function public.svc_mark_course(
+    p_course_id uuid,
+    p_workflow_state text default null,
+    p_restricted boolean default false
+)
 returns boolean
 language plpgsql
 volatile
@@ -1413,7 +1424,8 @@ begin
             content_hash, html_hash, last_synced_at
         )
         select
-            v_user_id, p_course_id, k.canvas_assignment_id, k.title, k.description_html, k.due_at, k.unlock_at, k.lock_at,
+            v_user_id, p_course_id, k.canvas_assignment_id, k.title, k.description_html,
+            k.due_at, k.unlock_at, k.lock_at,
             k.points_possible, coalesce(k.submission_types, '{}'), k.position, k.canvas_url, k.published_at, k.status,
             nullif(k.submission, 'null'), coalesce(k.raw_payload, '{}'), k.content_hash, k.html_hash, private.clock()
         from known as k

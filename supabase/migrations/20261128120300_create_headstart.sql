@@ -102,8 +102,8 @@ for each row execute function private.enforce_transition(
     'running>succeeded', 'running>failed', 'running>cancelled'
 );
 
--- A headstart as the student reads it. The headstart service writes it, with sanitised HTML; the student may only delete
--- it. It stays when its run is purged.
+-- A headstart as the student reads it. The headstart service writes it, with sanitised HTML; the student may only
+-- delete it. It stays when its run is purged.
 
 create table public.headstart_docs (
     id uuid primary key default gen_random_uuid(),
@@ -158,9 +158,10 @@ for each row execute function private.enforce_transition(
 create trigger trg_headstart_docs_updated_at before update on public.headstart_docs
 for each row execute function public.set_updated_at();
 
--- The text of a model as it is written. A generation belongs to a run and not to a connection: a worker appends parts, HTTP
--- streams follow them, and both can break off and resume. A stream is a headstart run or an assistant message, named by its
--- id. It has no foreign key, because the two are different tables. Rows are deleted a day after the stream ended.
+-- The text of a model as it is written. A generation belongs to a run and not to a connection: a worker appends parts,
+-- HTTP streams follow them, and both can break off and resume. A stream is a headstart run or an assistant message,
+-- named by its id. It has no foreign key, because the two are different tables. Rows are deleted a day after the stream
+-- ended.
 
 create table private.generation_events (
     stream_id uuid not null,
@@ -325,7 +326,8 @@ begin
         raise exception 'p_status must be succeeded, failed or cancelled' using errcode = '22023';
     end if;
     if (p_status = 'succeeded') <> coalesce(jsonb_typeof(p_doc) = 'object', false) then
-        raise exception 'p_doc must be an object when p_status is succeeded, and null otherwise' using errcode = '22023';
+        raise exception 'p_doc must be an object when p_status is succeeded, and null otherwise'
+            using errcode = '22023';
     end if;
     if exists (
         select from jsonb_object_keys(p_doc) as key
@@ -391,9 +393,9 @@ comment on function public.svc_finish_headstart_run(uuid, text, jsonb, text, jso
     'gets one notification, or none for cancelled. On a finished run nothing changes. Returns the document''s id or null. '
     'PT404 when the run does not exist, 22023 for another status or key, 23514 for a run that cannot end this way.';
 
--- What a worker, and an owner who cancels, do with a run. They may call at the same moment, and so may an earlier worker
--- that was thought dead. So each function locks the stream first, as svc_append_generation does, then the run. A writer
--- passes the number of the last event it knows, which proves that it is the current one.
+-- What a worker, and an owner who cancels, do with a run. They may call at the same moment, and so may an earlier
+-- worker that was thought dead. So each function locks the stream first, as svc_append_generation does, then the run. A
+-- writer passes the number of the last event it knows, which proves that it is the current one.
 
 create function public.svc_begin_headstart_run(
     p_run_id uuid,

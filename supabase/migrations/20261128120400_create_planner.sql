@@ -24,8 +24,8 @@ comment on type public.nudge_type is 'Why a nudge was made: at sign-in, after si
 create type public.nudge_channel as enum ('in_app', 'email', 'both');
 comment on type public.nudge_channel is 'Where a nudge goes.';
 
--- Time that a person sets aside for study. The person writes it; the calendar service writes the calendar columns. Blocks
--- may overlap, as entries of a calendar may.
+-- Time that a person sets aside for study. The person writes it; the calendar service writes the calendar columns.
+-- Blocks may overlap, as entries of a calendar may.
 
 create table public.study_blocks (
     id uuid primary key default gen_random_uuid(),
@@ -81,8 +81,8 @@ create trigger trg_study_blocks_updated_at before update on public.study_blocks
 for each row execute function public.set_updated_at();
 
 -- The record of a nudge and what came of it, for the daily quota and engagement figures. The inbox line it causes is a
--- notification; dismissing that line must not erase this record. svc_create_nudge writes it, and the person's mark_nudge
--- sets opened and clicked.
+-- notification; dismissing that line must not erase this record. svc_create_nudge writes it, and the person's
+-- mark_nudge sets opened and clicked.
 
 create table public.nudges (
     id uuid primary key default gen_random_uuid(),

@@ -33,8 +33,8 @@ create type public.generated_content_status as enum ('draft', 'approved', 'archi
 comment on type public.generated_content_status is
     'draft: as the model wrote it. approved: by the teacher. archived.';
 
--- A teacher at one Canvas installation. The LTI launch and the Canvas connection write it; teachers may only correct their
--- names. The Canvas token is not here: it belongs to the teacher's integration, in the schema private.
+-- A teacher at one Canvas installation. The LTI launch and the Canvas connection write it; teachers may only correct
+-- their names. The Canvas token is not here: it belongs to the teacher's integration, in the schema private.
 
 create table public.teachers (
     id uuid primary key,
@@ -70,8 +70,8 @@ create trigger trg_teachers_role after insert or update of id on public.teachers
 create trigger trg_teachers_updated_at before update on public.teachers
     for each row execute function public.set_updated_at();
 
--- One conversation of a teacher with the assistant. The teacher writes it over REST; its messages may also come from the
--- chat service.
+-- One conversation of a teacher with the assistant. The teacher writes it over REST; its messages may also come from
+-- the chat service.
 
 create table public.threads (
     id uuid primary key default gen_random_uuid(),
@@ -98,9 +98,9 @@ comment on column public.threads.updated_at is 'When the thread or its newest me
 create trigger trg_threads_updated_at before update on public.threads
     for each row execute function public.set_updated_at();
 
--- The lines of a thread. Teachers write their own, over REST or through the chat service. Only service functions write the
--- assistant's (answers.sql). Nobody edits a message. The text of a running answer is in private.generation_events under
--- the message's id.
+-- The lines of a thread. Teachers write their own, over REST or through the chat service. Only service functions write
+-- the assistant's (answers.sql). Nobody edits a message. The text of a running answer is in private.generation_events
+-- under the message's id.
 
 create table public.messages (
     id uuid primary key default gen_random_uuid(),
@@ -186,8 +186,8 @@ comment on function private.touch_thread() is
 create trigger trg_messages_touch_thread after insert on public.messages
     for each row execute function private.touch_thread();
 
--- Canvas courses of a teacher as last fetched with the teacher's own grant, so that the assistant need not ask Canvas for
--- each answer. The job canvas_courses_cache writes them, without enrolments and submissions; rows live 24 hours.
+-- Canvas courses of a teacher as last fetched with the teacher's own grant, so that the assistant need not ask Canvas
+-- for each answer. The job canvas_courses_cache writes them, without enrolments and submissions; rows live 24 hours.
 
 create table public.courses_cache (
     id uuid primary key default gen_random_uuid(),
@@ -554,9 +554,9 @@ comment on function public.svc_finish_answer(uuid, text, text, text, jsonb, json
     'Ends a streaming answer as complete, stopped, interrupted or failed, with its text. On an answer that has ended nothing '
     'changes. PT404 when the answer does not exist, 22023 for another status.';
 
--- Ends answers and headstarts whose writer died, and (by private.fail_stuck_rows, 90_platform) other rows whose job is gone.
--- A row keeps its live state while its job may still run. Once no job will run, its reader would wait for ever, and the
--- guard against a second live run would refuse a new one.
+-- Ends answers and headstarts whose writer died, and (by private.fail_stuck_rows, 90_platform) other rows whose job is
+-- gone. A row keeps its live state while its job may still run. Once no job will run, its reader would wait for ever,
+-- and the guard against a second live run would refuse a new one.
 
 create function public.svc_sweep_generations()
 returns int

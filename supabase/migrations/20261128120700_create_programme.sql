@@ -17,8 +17,8 @@ create type public.review_status as enum ('pending', 'running', 'completed', 'fa
 comment on type public.review_status is
     'pending: waits for its job. running. completed: result_json is there. failed: see error_message; can be tried again.';
 
--- A week of a person's learning programme. Its owner writes it. Notes, sessions and metrics belong to it and are deleted
--- with it.
+-- A week of a person's learning programme. Its owner writes it. Notes, sessions and metrics belong to it and are
+-- deleted with it.
 
 create table public.weeks (
     id uuid primary key default gen_random_uuid(),
@@ -67,7 +67,8 @@ create trigger trg_weeks_status before insert or update of status on public.week
 create trigger trg_weeks_updated_at before update on public.weeks
     for each row execute function public.set_updated_at();
 
--- What the agent for learning objectives (clo) wrote about a week. The job week_notes writes it; the week's owner reads it.
+-- What the agent for learning objectives (clo) wrote about a week. The job week_notes writes it; the week's owner reads
+-- it.
 
 create table public.clo_notes (
     id uuid primary key default gen_random_uuid(),
@@ -223,8 +224,8 @@ create trigger trg_socratic_sessions_ended before update of ended_at on public.s
 create trigger trg_socratic_sessions_updated_at before update on public.socratic_sessions
     for each row execute function public.set_updated_at();
 
--- The lines of a Socratic session. Learners write their own while it is open; the service writes the agent's. Nobody edits
--- a line.
+-- The lines of a Socratic session. Learners write their own while it is open; the service writes the agent's. Nobody
+-- edits a line.
 
 create table public.socratic_messages (
     id uuid primary key default gen_random_uuid(),
@@ -263,8 +264,8 @@ comment on column public.socratic_messages.metadata is 'More about the line that
 comment on column public.socratic_messages.occurred_at is 'When it was said.';
 comment on column public.socratic_messages.created_at is 'When the row was written.';
 
--- What the brand agent made of a week: themes, numbers and texts for presenting the work. The job brand_package writes it;
--- the week's owner reads it.
+-- What the brand agent made of a week: themes, numbers and texts for presenting the work. The job brand_package writes
+-- it; the week's owner reads it.
 
 create table public.brand_packages (
     id uuid primary key default gen_random_uuid(),

@@ -638,8 +638,8 @@ create trigger trg_tutoring_sessions_role after insert or update of tutor_id, st
 create trigger trg_tutoring_sessions_updated_at before update on public.tutoring_sessions
     for each row execute function public.set_updated_at();
 
--- The transcript of a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the key
--- of a stored file. Only svc functions read and write it; every reading is audited.
+-- The transcript of a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the
+-- key of a stored file. Only svc functions read and write it; every reading is audited.
 
 create table private.session_transcripts (
     session_id uuid primary key,
@@ -739,8 +739,9 @@ $$;
 comment on function public.svc_get_transcript(uuid) is
     'The encrypted transcript of a session, or no row. The reading is audited.';
 
--- A tutor's private notes on a session or an assignment, encrypted by the service. Only their author reads them, through svc
--- functions; every reading is audited. They are deleted with the tutor, the student, the session or the assignment.
+-- A tutor's private notes on a session or an assignment, encrypted by the service. Only their author reads them,
+-- through svc functions; every reading is audited. They are deleted with the tutor, the student, the session or the
+-- assignment.
 
 create table private.tutor_notes (
     id uuid primary key default gen_random_uuid(),
@@ -811,7 +812,7 @@ begin
         select from public.tutor_student_assignments as a
         where a.id = p_assignment_id and a.student_id = p_student_id and a.tutor_id = p_tutor_id
     ) then
-        raise exception 'this tutor and student have no session or assignment with the id in p_session_id or p_assignment_id'
+        raise exception 'this tutor and student have no session p_session_id or assignment p_assignment_id'
             using errcode = 'PT404';
     end if;
     insert into private.tutor_notes as n (id, tutor_id, student_id, session_id, assignment_id, body_enc)
@@ -825,7 +826,8 @@ begin
         and n.assignment_id is not distinct from excluded.assignment_id
     returning id into v_id;
     if v_id is null then
-        raise exception 'no note of this tutor about this session or assignment has the id in p_id' using errcode = 'PT404';
+        raise exception 'no note of this tutor about this session or assignment has the id in p_id'
+            using errcode = 'PT404';
     end if;
     return v_id;
 end
@@ -984,8 +986,8 @@ create trigger trg_tutoring_sessions_summaries after update of subject_id on pub
 create trigger trg_summaries_updated_at before update on public.summaries
     for each row execute function public.set_updated_at();
 
--- A question of the practice bank. Tutors and staff write it. The answer is in a table of its own, because students read
--- the question before they may read the answer. elo_rating changes with every completed practice.
+-- A question of the practice bank. Tutors and staff write it. The answer is in a table of its own, because students
+-- read the question before they may read the answer. elo_rating changes with every completed practice.
 
 create table public.practice_bank_items (
     id uuid primary key default gen_random_uuid(),
@@ -1298,7 +1300,8 @@ $$;
 comment on function private.my_completed_items() is
     'Bank items the caller has completed, so that he may read their answers.';
 
--- The model's answer to a question it wrote, in a table of its own: students read it only after they completed the question.
+-- The model's answer to a question it wrote, in a table of its own: students read it only after they completed the
+-- question.
 
 create table public.practice_assignment_answers (
     practice_assignment_id uuid primary key,
@@ -1522,8 +1525,8 @@ create trigger trg_overrides_audit after insert or update or delete on public.ov
 create trigger trg_overrides_target before insert on public.overrides
     for each row execute function private.check_override_target();
 
--- Elo ratings. K is 32 for students and 8 for items. Ratings are integers from 100 to 3000, rounded once, at the end, half
--- away from zero. Lock order: practice assignment, rating, item; otherwise two calls could deadlock.
+-- Elo ratings. K is 32 for students and 8 for items. Ratings are integers from 100 to 3000, rounded once, at the end,
+-- half away from zero. Lock order: practice assignment, rating, item; otherwise two calls could deadlock.
 
 create function private.elo_expected(p_rating int, p_question_rating int)
 returns numeric

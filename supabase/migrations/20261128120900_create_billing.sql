@@ -69,8 +69,8 @@ comment on column public.plans.updated_at is 'When the row last changed; kept by
 create trigger trg_plans_updated_at before update on public.plans
     for each row execute function public.set_updated_at();
 
--- Who has which plan. A mirror of Stripe, written by svc_apply_stripe_event: the newest event wins. Stripe's final states
--- are never left, because Stripe does not use an id again. A free plan has no Stripe ids.
+-- Who has which plan. A mirror of Stripe, written by svc_apply_stripe_event: the newest event wins. Stripe's final
+-- states are never left, because Stripe does not use an id again. A free plan has no Stripe ids.
 
 create table public.subscriptions (
     id uuid primary key default gen_random_uuid(),
@@ -303,7 +303,8 @@ set search_path = ''
 as $$
 begin
     if not new.processed or new.processed_at is distinct from old.processed_at then
-        raise exception 'the event was processed before: processed and processed_at cannot change' using errcode = '23514';
+        raise exception 'the event was processed before: processed and processed_at cannot change'
+            using errcode = '23514';
     end if;
     return new;
 end
@@ -331,10 +332,11 @@ $$;
 
 comment on function private.my_subscriptions() is 'Ids of the caller''s subscriptions, past ones too.';
 
--- Applies stored events to subscriptions and invoices. Stripe sends events in any order and more than once, with times of
--- one second's resolution. So an older event is ignored, of two in one second the later to arrive wins, and a final state
--- is never left. Payloads of old and new API versions are read: the current period moved to the items, an invoice's
--- subscription to its parent. Every call locks the rows it is about, so that two workers do not mix two events.
+-- Applies stored events to subscriptions and invoices. Stripe sends events in any order and more than once, with times
+-- of one second's resolution. So an older event is ignored, of two in one second the later to arrive wins, and a final
+-- state is never left. Payloads of old and new API versions are read: the current period moved to the items, an
+-- invoice's subscription to its parent. Every call locks the rows it is about, so that two workers do not mix two
+-- events.
 
 create function private.stripe_time(p_value jsonb)
 returns timestamptz

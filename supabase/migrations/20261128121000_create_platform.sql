@@ -3,9 +3,9 @@
 
 set lock_timeout = '5s';
 
--- Who did what to whose record. private.write_audit and the triggers that use it write lines; nobody changes them, and only
--- svc_purge_expired deletes them, after seven years. There are no foreign keys, because lines outlive accounts. The log
--- holds ids and states, never what a student wrote nor a secret.
+-- Who did what to whose record. private.write_audit and the triggers that use it write lines; nobody changes them, and
+-- only svc_purge_expired deletes them, after seven years. There are no foreign keys, because lines outlive accounts.
+-- The log holds ids and states, never what a student wrote nor a secret.
 
 create table private.audit_log (
     id bigint primary key generated always as identity,
@@ -124,8 +124,8 @@ end;
 comment on function public.admin_list_audit(uuid, int) is
     'The newest lines of the audit log, about one person or all; 1 to 1000 of them. Staff only, 42501 otherwise.';
 
--- Outbox of files to delete: SQL can delete a row, not the file it names. private.enqueue_storage_deletion fills it in the
--- transaction that deletes the row. The job storage_cleanup empties it with the two functions below.
+-- Outbox of files to delete: SQL can delete a row, not the file it names. private.enqueue_storage_deletion fills it in
+-- the transaction that deletes the row. The job storage_cleanup empties it with the two functions below.
 
 create table private.storage_deletions (
     id bigint primary key generated always as identity,
@@ -217,8 +217,8 @@ $$;
 comment on function public.svc_finish_storage_deletion(bigint, text) is
     'Ends an attempt: without p_error the file is deleted, with one it is tried again later. A second call changes nothing.';
 
--- Answers kept for a day, so that a client who missed one may ask again with the same key. Services call the two functions
--- below before and after a request.
+-- Answers kept for a day, so that a client who missed one may ask again with the same key. Services call the two
+-- functions below before and after a request.
 
 create table private.idempotency_keys (
     user_id uuid not null,
@@ -1592,8 +1592,8 @@ end;
 
 comment on function public.retry_job(uuid) is 'Tries an own failed job again, from the start. 409 in any other state.';
 
--- The agents of the product, as people see them. Staff write it. Prompts and model settings are in agent_configs, for staff
--- alone.
+-- The agents of the product, as people see them. Staff write it. Prompts and model settings are in agent_configs, for
+-- staff alone.
 
 create type public.agent_type as enum (
     'clo', 'engineer', 'socratic', 'brand', 'headstart', 'assistant', 'tutor_companion'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ $$;
 comment on function private.probe() is
   'First. '
   'Second.';
-"""
+
+comment on schema private is 'It''s a sentence that is much longer than one line, told in words of no other meaning, and so on, to the very end.';
+"""  # noqa: E501
 TIDY = """\
 create function private.probe()
 returns text
@@ -37,9 +40,11 @@ begin
 end
 $$;
 
-comment on function private.probe() is
-    'First. '
-    'Second.';
+comment on function private.probe() is 'First. Second.';
+
+comment on schema private is
+    'It''s a sentence that is much longer than one line, told in words of no other meaning, and so on, to the very '
+    'end.';
 """
 
 
@@ -51,6 +56,15 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "sql" / "probe.sql"
     file.parent.mkdir()
     return file
+
+
+def test_a_text_is_wrapped_without_a_change() -> None:
+    for length in range(1, 260):
+        text = ("it''s a word " * 30)[:length].rstrip("'")
+        made = sql_format.finish(f"comment on schema private is '{text}';\n")
+        assert max(map(len, made.splitlines())) <= sql_format.MAX_COLUMNS
+        assert "".join(re.findall(r"'(.*)'", made)) == text
+        assert sql_format.finish(made) == made
 
 
 def test_statements_bodies_and_comments_are_laid_out(probe: Path) -> None:
@@ -85,6 +99,7 @@ def test_a_wide_line_is_named(probe: Path) -> None:
         ('select "A";', 'select "a";'),
         ("select 1; -- One", "select 1; -- one"),
         ("select $$A$$;", "select $$a$$;"),
+        ("select 'a b'\n'c';", "select 'a b c';"),
         ("select $a$ 'x y' $a$;", "select $a$ 'x  y' $a$;"),
     ],
 )
