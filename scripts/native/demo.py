@@ -29,7 +29,7 @@ from tests.standins.canvas import CLIENT_ID, CLIENT_SECRET, CanvasStandIn
 
 PASSWORD = "correct-horse-7"  # noqa: S105  of an account that lives as long as the demo
 CANVAS_SEED = 2026
-PATIENCE_SECONDS = 120.0
+MAX_WAIT_SECONDS = 120.0
 
 
 class DemoFailed(RuntimeError):
@@ -128,7 +128,7 @@ def connect_canvas(student: Student, connection: str) -> str:
 
 def wait_for_sync(student: Student, job: str) -> dict[str, Any]:
     """Watches the job's row, as a front end does, until it ends; the sync's result."""
-    deadline, shown = time.monotonic() + PATIENCE_SECONDS, None
+    deadline, shown = time.monotonic() + MAX_WAIT_SECONDS, None
     while time.monotonic() < deadline:
         row = student.select("jobs", id=job)[0]
         progress = row["progress"] or {}
@@ -140,7 +140,7 @@ def wait_for_sync(student: Student, job: str) -> dict[str, Any]:
         if row["status"] in ("failed", "cancelled"):
             raise DemoFailed(f"the sync {row['status']}: {row['error_code']} {row['error_message']}")
         time.sleep(0.25)
-    raise DemoFailed(f"the sync did not end within {PATIENCE_SECONDS:.0f} s")
+    raise DemoFailed(f"the sync did not end within {MAX_WAIT_SECONDS:.0f} s")
 
 
 def choose_assignment(student: Student) -> dict[str, Any]:

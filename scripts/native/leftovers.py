@@ -17,7 +17,7 @@ import psutil
 from scripts.native import paths
 
 LOCK, PROCESSES = "lock", "processes"
-PATIENCE_SECONDS = 10.0
+MAX_WAIT_SECONDS = 10.0
 
 
 def note_process(record: Path, pid: int) -> None:
@@ -90,7 +90,7 @@ def end(family: list[psutil.Process]) -> None:
     for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    for process in psutil.wait_procs(family, timeout=PATIENCE_SECONDS)[1]:
+    for process in psutil.wait_procs(family, timeout=MAX_WAIT_SECONDS)[1]:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(family, timeout=PATIENCE_SECONDS)
+    psutil.wait_procs(family, timeout=MAX_WAIT_SECONDS)

@@ -18,7 +18,7 @@ import time
 
 import psutil
 
-PATIENCE_SECONDS = 5.0
+MAX_WAIT_SECONDS = 5.0
 
 
 def alive(group: int) -> bool:
@@ -37,7 +37,7 @@ def end(groups: list[int]) -> None:
         for group in reversed(groups):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, number)
-        deadline = time.monotonic() + (0.5 if number == signal.SIGTERM else PATIENCE_SECONDS)
+        deadline = time.monotonic() + (0.5 if number == signal.SIGTERM else MAX_WAIT_SECONDS)
         while time.monotonic() < deadline and any(alive(group) for group in groups):
             time.sleep(0.05)
 
@@ -50,7 +50,7 @@ def end_tree(pid: int) -> None:
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-        for process in psutil.wait_procs(family, timeout=PATIENCE_SECONDS)[1]:
+        for process in psutil.wait_procs(family, timeout=MAX_WAIT_SECONDS)[1]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 

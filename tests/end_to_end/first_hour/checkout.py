@@ -18,7 +18,7 @@ import psutil
 from scripts.native import paths
 from tests.support.processes import hear_interrupts
 
-PATIENCE_SECONDS = 150.0
+MAX_WAIT_SECONDS = 150.0
 UP = "Ctrl-C stops everything"
 MAX_FIRST_PORT = 65533
 
@@ -38,7 +38,7 @@ class Command:
         """What it has said so far."""
         return self._log.read_text(errors="replace")
 
-    def wait_for(self, text: str, seconds: float = PATIENCE_SECONDS) -> str:
+    def wait_for(self, text: str, seconds: float = MAX_WAIT_SECONDS) -> str:
         """Waits until it has said this; returns all it has said.
 
         :raise Unexpected: it ended, or kept silent for too long
@@ -78,7 +78,7 @@ class Command:
         self.process.kill()
         self.process.wait(10)
 
-    def end(self, seconds: float = PATIENCE_SECONDS) -> int:
+    def end(self, seconds: float = MAX_WAIT_SECONDS) -> int:
         """Waits until it has ended; the exit status.
 
         :raise Unexpected: it did not end in time
