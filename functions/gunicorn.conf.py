@@ -10,6 +10,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from functions.shared.database import Database
+from functions.shared.readiness import note_at_start
 from functions.shared.settings import SettingError, load_settings
 
 try:
@@ -52,9 +54,6 @@ def on_starting(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """Says once, before any request, when the database has another schema than this code was written for."""
-    from functions.shared.database import Database
-    from functions.shared.readiness import note_at_start
-
     database = Database(settings)
     if note := note_at_start(database):
         server.log.warning(note)

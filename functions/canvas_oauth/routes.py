@@ -1,4 +1,4 @@
-"""The five calls of http_contract 1."""
+"""The calls of this service."""
 
 from __future__ import annotations
 
@@ -10,24 +10,45 @@ from apiflask import APIBlueprint
 from flask import Response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from functions.canvas_oauth.errors import StateExpired, StateUnknown, StateUsed
+from functions.canvas_oauth.errors import (
+    CanvasAccountInUse,
+    RedirectNotAllowed,
+    StateExpired,
+    StateNotYours,
+    StateUnknown,
+    StateUsed,
+)
 from functions.canvas_oauth.schemas import CompleteAnswer, CompleteRequest, SecretRequest, StartAnswer, StartRequest
 from functions.canvas_oauth.service import OAuthService
+from functions.shared.canvas.errors import (
+    CanvasBadAnswer,
+    CanvasGrantRefused,
+    CanvasUnavailable,
+    LmsConnectionNotFound,
+)
 from functions.shared.canvas.factory import CanvasFactory
 from functions.shared.database import rpc
 from functions.shared.errors import AppError
-from functions.shared.web.callers import current_caller, require_administration
+from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
 from functions.shared.web.idempotency import idempotent
-from functions.shared.web.openapi import PUBLIC
+from functions.shared.web.operations import Access, Outcome, operation
 from functions.shared.web.rate_limits import rate_limited
 
-blueprint = APIBlueprint("canvas-oauth", __name__, tag="canvas-oauth")
+blueprint = APIBlueprint(
+    "canvas-oauth",
+    __name__,
+    tag={
+        "name": "canvas-oauth",
+        "description": "Connects a person's Canvas: start, consent at Canvas, callback, complete.",
+    },
+)
 PAGE_HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+PAGE_EXAMPLE = '<!doctype html><html lang="en">...<p>This sign-in at Canvas took too long. Start again.</p></html>'
 
 
 def _service() -> OAuthService:
@@ -41,34 +62,48 @@ def _service() -> OAuthService:
 
 
 @blueprint.put("/connections/<uuid:connection_id>/secret")
+@operation(
+    "Store the secret of our developer key",
+    {204: Outcome("Stored, encrypted.")},
+    access=Access.ADMINISTRATION,
+    errors=(LmsConnectionNotFound,),
+)
 @blueprint.input(SecretRequest, arg_name="body")
-@blueprint.doc(summary="Store the secret of our developer key (administration)", responses={204: "Stored, encrypted"})
 def put_secret(connection_id: UUID, body: SecretRequest) -> Response:
-    """Encrypted before it is stored, never readable again."""
-    require_administration()
+    """The secret is encrypted before it is stored, and no call gives it back."""
     _service().put_secret(str(connection_id), body.client_secret)
     return Response(status=204)
 
 
 @blueprint.post("/start")
+@operation(
+    "Begin to connect Canvas",
+    {200: Outcome("Send the browser to `authorize_url`.", StartAnswer)},
+    errors=(RedirectNotAllowed, LmsConnectionNotFound),
+)
 @rate_limited("canvas-oauth-start", limit=20)
 @blueprint.input(StartRequest, arg_name="body")
-@blueprint.output(StartAnswer)
-@blueprint.doc(summary="Begin to connect Canvas")
-def start(body: StartRequest) -> dict[str, Any]:
-    """The address where the person gives consent."""
-    return _service().start(current_caller(), str(body.lms_connection_id), body.redirect_to)
+def start(body: StartRequest) -> StartAnswer:
+    """Gives the address where the person consents. It is good for ten minutes and for one consent."""
+    return StartAnswer(**_service().start(current_caller(), str(body.lms_connection_id), body.redirect_to))
 
 
 @blueprint.get("/callback")
-@rate_limited("canvas-oauth-callback", limit=60, by="address")
-@blueprint.doc(
-    summary="Where Canvas sends the browser back to",
-    security=PUBLIC,
-    responses={303: "Back to the front end, code or error behind the #", 400: "A page", 410: "A page"},
+@operation(
+    "Come back from Canvas",
+    {
+        303: Outcome(
+            "Back to the front end, with `state` and `code`, or `state` and `error`, behind the `#`.",
+            headers={"Location": "The front end's address."},
+        ),
+        400: Outcome("A page: this sign-in was not started here.", media_type="text/html", example=PAGE_EXAMPLE),
+        410: Outcome("A page: this sign-in is over.", media_type="text/html", example=PAGE_EXAMPLE),
+    },
+    access=Access.PUBLIC,
 )
+@rate_limited("canvas-oauth-callback", limit=60, by="address")
 def callback() -> AnyResponse:
-    """Passes on what Canvas said; exchanges and consumes nothing."""
+    """Canvas sends the browser here. Passes on what Canvas said; exchanges and uses up nothing."""
     given = request.args
     try:
         state = given.get("state", "")
@@ -84,20 +119,33 @@ def callback() -> AnyResponse:
 
 
 @blueprint.post("/complete")
+@operation(
+    "Finish connecting Canvas",
+    {200: Outcome("Connected; the first sync is queued.", CompleteAnswer)},
+    errors=(
+        StateUnknown,
+        StateNotYours,
+        StateUsed,
+        StateExpired,
+        LmsConnectionNotFound,
+        CanvasGrantRefused,
+        CanvasAccountInUse,
+        CanvasBadAnswer,
+        CanvasUnavailable,
+    ),
+)
 @rate_limited("canvas-oauth-complete", limit=20)
 @blueprint.input(CompleteRequest, arg_name="body")
-@blueprint.output(CompleteAnswer)
-@blueprint.doc(summary="Finish connecting Canvas; starts the first sync")
 @idempotent
-def complete(body: CompleteRequest) -> dict[str, Any]:
+def complete(body: CompleteRequest) -> CompleteAnswer:
     """Only the person who started may finish."""
-    return _service().complete(current_caller(), body.state, body.code)
+    return CompleteAnswer(**_service().complete(current_caller(), body.state, body.code))
 
 
 @blueprint.delete("/integrations/<uuid:integration_id>")
-@blueprint.doc(summary="Disconnect Canvas", responses={204: "Disconnected; courses stay"})
+@operation("Disconnect Canvas", {204: Outcome("Disconnected; courses stay.")})
 def disconnect(integration_id: UUID) -> Response:
-    """Revokes at Canvas if it can be reached; deletes the tokens always."""
+    """Revokes the grant at Canvas if Canvas can be reached, and deletes the tokens in any case."""
     _service().disconnect(current_caller(), str(integration_id))
     return Response(status=204)
 

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from functions.shared.web.schemas import Answer, Request
 
+JOB_ID = "9c8b7a6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"
 
-class RunRequest(Request):
-    """What to sync; nothing named means every connected integration and every active course."""
+
+class SyncRequest(Request):
+    """What to sync. Without a name of an integration or courses it is every connected one and every active course."""
+
+    example: ClassVar = {"integration_id": "3f6d2b1a-7c8e-4d5f-9a0b-2c3d4e5f6a7b"}
 
     integration_id: UUID | None = None
     course_ids: list[UUID] | None = Field(default=None, min_length=1, max_length=100)
 
 
-class StartedAnswer(Answer):
+class SyncStarted(Answer):
     """The job that syncs, and whether it was under way already."""
+
+    example: ClassVar = {"job_id": JOB_ID, "deduplicated": False}
 
     job_id: UUID
     deduplicated: bool
 
 
-class Progress(Answer):
+class SyncProgress(Answer):
     """How far a run is."""
 
     courses_done: int
@@ -52,7 +58,7 @@ class AssignmentCounts(Answer):
     restored: int
 
 
-class CourseError(Answer):
+class SyncError(Answer):
     """A course that could not be brought up to date; nulls stand for the list of courses itself."""
 
     course_id: UUID | None
@@ -60,7 +66,7 @@ class CourseError(Answer):
     code: str
 
 
-class RunResult(Answer):
+class SyncResult(Answer):
     """What a run did."""
 
     status: Literal["complete", "partial"]
@@ -68,28 +74,52 @@ class RunResult(Answer):
     assignments: AssignmentCounts
     requests: int
     throttled: int
-    errors: list[CourseError]
+    errors: list[SyncError]
 
 
-class RunAnswer(Answer):
+class SyncRun(Answer):
     """A run as its owner sees it."""
+
+    example: ClassVar = {
+        "job_id": JOB_ID,
+        "status": "succeeded",
+        "progress": {"courses_done": 2, "courses_total": 2},
+        "result": {
+            "status": "partial",
+            "courses": {"seen": 2, "inserted": 2, "updated": 0, "unchanged": 0, "restricted": 0},
+            "assignments": {"seen": 9, "inserted": 9, "updated": 0, "unchanged": 0, "removed": 0, "restored": 0},
+            "requests": 4,
+            "throttled": 0,
+            "errors": [
+                {
+                    "course_id": "7d6c5b4a-3f2e-4d1c-8b0a-9f8e7d6c5b4a",
+                    "canvas_course_id": "1302",
+                    "code": "course_forbidden",
+                }
+            ],
+        },
+        "error_code": None,
+        "error_message": None,
+    }
 
     job_id: UUID
     status: str
-    progress: Progress
-    result: RunResult | None
+    progress: SyncProgress
+    result: SyncResult | None
     error_code: str | None
     error_message: str | None
 
 
-class EndedAnswer(RunAnswer):
+class SyncRunEnded(SyncRun):
     """A run that ended while the caller waited."""
+
+    example: ClassVar = {**SyncRun.example, "deduplicated": False}
 
     deduplicated: bool
 
 
 def run_fields(row: dict[str, Any]) -> dict[str, Any]:
-    """The fields of :class:`RunAnswer` from a row of jobs."""
+    """The fields of :class:`SyncRun` from a row of jobs."""
     progress = {"courses_done": 0, "courses_total": 0, **(row["progress"] or {})}
     kept = {name: row[name] for name in ("status", "error_code", "error_message")}
     return {"job_id": row["id"], "progress": progress, "result": row["result"] or None, **kept}

@@ -1,4 +1,4 @@
-"""The calls of http_contract 3."""
+"""The calls of this service."""
 
 from __future__ import annotations
 
@@ -8,23 +8,39 @@ from uuid import UUID
 from apiflask import APIBlueprint
 from flask import Response
 
+from functions.headstart.errors import AssignmentNotFound, AssignmentRemoved, RunFinished
 from functions.headstart.schemas import (
-    CancelledAnswer,
-    EndedAnswer,
-    RunAnswer,
-    RunRequest,
-    StartedAnswer,
+    HeadstartCancelled,
+    HeadstartRequest,
+    HeadstartRun,
+    HeadstartRunEnded,
+    HeadstartStarted,
 )
 from functions.headstart.service import HeadstartService
 from functions.shared.jobs import LIVE
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
 from functions.shared.web.idempotency import idempotent
+from functions.shared.web.operations import Outcome, operation
 from functions.shared.web.rate_limits import rate_limited
-from functions.shared.web.streams import event_stream, last_seq
+from functions.shared.web.streams import LAST_EVENT_ID, event_stream, last_seq
 from functions.shared.web.waiting import WaitQuery, wait_for_job
 
-blueprint = APIBlueprint("headstart", __name__, tag="headstart")
+blueprint = APIBlueprint(
+    "headstart",
+    __name__,
+    tag={
+        "name": "headstart",
+        "description": "Writes a study start for an assignment: what is asked, a plan, ideas, questions, time.",
+    },
+)
+EVENTS_EXAMPLE = (
+    "retry: 3000\n\n"
+    'id: 2c3d4e5f-6a7b-4c8d-9e0f-1a2b3c4d5e6f:1\ndata: {"type":"status","status":"running"}\n\n'
+    'id: 2c3d4e5f-6a7b-4c8d-9e0f-1a2b3c4d5e6f:2\ndata: {"type":"text-delta","delta":"## What is asked\\n\\n"}\n\n'
+    'id: 2c3d4e5f-6a7b-4c8d-9e0f-1a2b3c4d5e6f:3\ndata: {"type":"finish","status":"succeeded"}\n\n'
+    "data: [DONE]\n\n"
+)
 
 
 def service() -> HeadstartService:
@@ -33,21 +49,27 @@ def service() -> HeadstartService:
 
 
 @blueprint.post("/runs")
+@operation(
+    "Start a headstart",
+    {
+        202: Outcome("The run is queued, or a live one was joined.", HeadstartStarted),
+        200: Outcome("The run ended while the caller waited (`?wait=N`).", HeadstartRunEnded),
+    },
+    errors=(AssignmentNotFound, AssignmentRemoved),
+)
 @rate_limited("headstart-runs", limit=30)
-@blueprint.input(RunRequest, arg_name="body")
+@blueprint.input(HeadstartRequest, arg_name="body")
 @blueprint.input(WaitQuery, location="query", arg_name="query")
-@blueprint.output(StartedAnswer, status_code=202)
-@blueprint.doc(summary="Start a headstart", responses={200: "Ended while the caller waited (?wait=N)"})
 @idempotent
-def start(body: RunRequest, query: WaitQuery) -> Any:
-    """A live run of the same assignment is joined."""
+def start(body: HeadstartRequest, query: WaitQuery) -> Any:
+    """Joins a live run of the same assignment. The document is read over REST when the run has succeeded."""
     started = service().start(current_caller(), str(body.assignment_id))
     if query.wait:
         row = wait_for_job(started.job_id, query.wait)
         if row is not None and row["status"] not in LIVE:
             fields = service().find(current_caller(), started.run_id)
-            return EndedAnswer(**fields, job_id=UUID(started.job_id), deduplicated=not started.created), 200
-    return StartedAnswer(
+            return HeadstartRunEnded(**fields, job_id=UUID(started.job_id), deduplicated=not started.created), 200
+    return HeadstartStarted(
         run_id=UUID(started.run_id),
         job_id=UUID(started.job_id),
         status=started.status,
@@ -56,26 +78,31 @@ def start(body: RunRequest, query: WaitQuery) -> Any:
 
 
 @blueprint.get("/runs/<uuid:run_id>")
-@blueprint.output(RunAnswer)
-@blueprint.doc(summary="Look at a run")
-def look(run_id: UUID) -> Any:
-    """Own runs only, with their documents."""
-    return RunAnswer(**service().find(current_caller(), str(run_id)))
+@operation("Look at a run", {200: Outcome("The run as it is now, with its documents.", HeadstartRun)})
+def look(run_id: UUID) -> HeadstartRun:
+    """Shows a run of one's own."""
+    return HeadstartRun(**service().find(current_caller(), str(run_id)))
 
 
 @blueprint.get("/runs/<uuid:run_id>/events")
-@blueprint.doc(summary="Follow a run", responses={200: "Events (text/event-stream)"})
+@operation(
+    "Follow a run",
+    {200: Outcome("The events, until the run ends.", media_type="text/event-stream", example=EVENTS_EXAMPLE)},
+    headers=(LAST_EVENT_ID,),
+)
 def events(run_id: UUID) -> Response:
-    """The text as it is written; resumes behind Last-Event-ID, replays a finished run."""
+    """Sends the text as it is written.
+
+    Resumes behind `Last-Event-ID`, and replays a run that has ended. One of `finish`, `error` and `abort` ends it.
+    """
     stream = str(run_id)
     after, follow = service().follow(current_caller(), stream, last_seq(stream))
     return event_stream(stream, follow, after=after)
 
 
 @blueprint.post("/runs/<uuid:run_id>/cancel")
-@blueprint.output(CancelledAnswer, status_code=202)
-@blueprint.doc(summary="Cancel a run")
+@operation("Cancel a run", {202: Outcome("The run has ended.", HeadstartCancelled)}, errors=(RunFinished,))
 def cancel(run_id: UUID) -> Any:
-    """Ends it at once, with its stream."""
+    """Ends the run at once, and its stream with it."""
     service().cancel(current_caller(), str(run_id))
-    return CancelledAnswer(run_id=run_id, status="cancelled"), 202
+    return HeadstartCancelled(run_id=run_id, status="cancelled"), 202

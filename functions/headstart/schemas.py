@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from functions.shared.web.schemas import Answer, Request, UtcTime
 
+ASSIGNMENT_ID = "6e5d4c3b-2a1f-4e0d-9c8b-7a6f5e4d3c2b"
+RUN_ID = "2c3d4e5f-6a7b-4c8d-9e0f-1a2b3c4d5e6f"
+JOB_ID = "9c8b7a6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"
 
-class RunRequest(Request):
+
+class HeadstartRequest(Request):
     """For which assignment."""
+
+    example: ClassVar = {"assignment_id": ASSIGNMENT_ID}
 
     assignment_id: UUID
 
 
-class StartedAnswer(Answer):
+class HeadstartStarted(Answer):
     """The run, its job, and whether it was under way already."""
+
+    example: ClassVar = {"run_id": RUN_ID, "job_id": JOB_ID, "status": "queued", "deduplicated": False}
 
     run_id: UUID
     job_id: UUID
@@ -25,7 +33,7 @@ class StartedAnswer(Answer):
     deduplicated: bool
 
 
-class DocAnswer(Answer):
+class HeadstartDocument(Answer):
     """A document of a run; its text is read over REST."""
 
     id: UUID
@@ -34,8 +42,39 @@ class DocAnswer(Answer):
     summary: str | None
 
 
-class RunAnswer(Answer):
+class HeadstartRun(Answer):
     """A run as its owner sees it."""
+
+    example: ClassVar = {
+        "run_id": RUN_ID,
+        "assignment_id": ASSIGNMENT_ID,
+        "status": "succeeded",
+        "trigger": "manual",
+        "model": "some-model",
+        "prompt_version": "headstart/1.0.0",
+        "created_at": "2026-03-02T09:00:00Z",
+        "started_at": "2026-03-02T09:00:01Z",
+        "ended_at": "2026-03-02T09:00:21Z",
+        "error": None,
+        "metrics": {
+            "attempts": 1,
+            "prompt_tokens": 900,
+            "completion_tokens": 700,
+            "cached_tokens": 0,
+            "cost_usd": "0.0105",
+            "latency_ms": 20150,
+            "usage_estimated": False,
+            "parse_path": "json_schema/strict",
+        },
+        "docs": [
+            {
+                "id": "1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d",
+                "status": "ready",
+                "title": "Beginning the essay on rivers",
+                "summary": "What is asked, how to begin, and three ideas to read about.",
+            }
+        ],
+    }
 
     run_id: UUID
     assignment_id: UUID
@@ -48,18 +87,22 @@ class RunAnswer(Answer):
     ended_at: UtcTime | None
     error: str | None
     metrics: dict[str, Any]
-    docs: list[DocAnswer]
+    docs: list[HeadstartDocument]
 
 
-class EndedAnswer(RunAnswer):
+class HeadstartRunEnded(HeadstartRun):
     """A run that ended while the caller waited."""
+
+    example: ClassVar = {**HeadstartRun.example, "job_id": JOB_ID, "deduplicated": False}
 
     job_id: UUID
     deduplicated: bool
 
 
-class CancelledAnswer(Answer):
+class HeadstartCancelled(Answer):
     """The run that was ended."""
+
+    example: ClassVar = {"run_id": RUN_ID, "status": "cancelled"}
 
     run_id: UUID
     status: str

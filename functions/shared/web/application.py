@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import structlog
 from apiflask import APIBlueprint, APIFlask
 from flask import Response, current_app, g, request
+from pydantic import BaseModel
 
 from functions.shared import metrics
 from functions.shared.clock import Clock
@@ -19,11 +21,12 @@ from functions.shared.errors import PayloadTooLarge
 from functions.shared.log import set_up_logs
 from functions.shared.origins import is_allowed_origin
 from functions.shared.settings import Settings, load_settings
-from functions.shared.web import failures, health, openapi
+from functions.shared.web import docs, failures, health
 from functions.shared.web.bodies import StrictRequest
-from functions.shared.web.callers import identify
+from functions.shared.web.callers import admit
 from functions.shared.web.context import EXTENSION, Context, context, request_id
-from functions.shared.web.openapi import BASE
+from functions.shared.web.openapi import BASE, TITLE
+from functions.shared.web.operations import operation_of
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +37,18 @@ CORS_HEADERS = (
 )
 CORS_EXPOSED = "X-Request-Id, Retry-After, Idempotent-Replayed, WWW-Authenticate, x-vercel-ai-ui-message-stream"
 PREFLIGHT_SECONDS = 600
+
+
+class Application(APIFlask):
+    """Flask whose views may also return the models that describe their answers."""
+
+    def make_response(self, value: Any) -> Response:
+        """A model, alone or before a status and headers, becomes JSON; all else is Flask's."""
+        body, *rest = value if isinstance(value, tuple) else (value,)
+        if isinstance(body, BaseModel):
+            body = body.model_dump(mode="json")
+        made: Response = super().make_response((body, *rest) if rest else body)
+        return made
 
 
 def create_service(name: str, blueprint: APIBlueprint, settings: Settings | None = None) -> APIFlask:
@@ -54,14 +69,7 @@ def create_application(
     """
     settings = settings or load_settings()
     set_up_logs(settings.log_level)
-    app = APIFlask(
-        "functions",
-        title="Headstart functions",
-        version="1",
-        spec_path=f"{BASE}/openapi.json",
-        docs_path=None,
-        json_errors=False,
-    )
+    app = Application("functions", title=TITLE, enable_openapi=False, json_errors=False)
     app.request_class = StrictRequest
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -72,10 +80,10 @@ def create_application(
     app.before_request(_begin)
     app.after_request(_end)
     failures.set_up(app)
-    app.register_blueprint(health.blueprint, url_prefix=BASE)
     for name, blueprint in services:
         app.register_blueprint(blueprint, url_prefix=f"{BASE}/{name}")
-    openapi.set_up(app, settings)
+    app.register_blueprint(health.blueprint, url_prefix=BASE)
+    docs.set_up(app, settings)
     return app
 
 
@@ -90,17 +98,10 @@ def _begin() -> Response | None:
     length = request.content_length
     if length is not None and request.max_content_length is not None and length > request.max_content_length:
         raise PayloadTooLarge()
-    if not _open_to_all():
-        identify()
+    if request.endpoint is not None:
+        # what exists neither in path nor method is a 404 or 405 for everybody
+        admit(operation_of(current_app.view_functions[request.endpoint]).access)
     return None
-
-
-def _open_to_all() -> bool:
-    """Whether the route says ``doc(security=PUBLIC)``; what exists neither in method nor path is a 404 or 405."""
-    if request.endpoint is None or request.blueprint == "openapi":
-        return True
-    spec = getattr(current_app.view_functions[request.endpoint], "_spec", {})
-    return bool(spec.get("security") == openapi.PUBLIC)
 
 
 def _end(response: Response) -> Response:
@@ -116,6 +117,7 @@ def _end(response: Response) -> Response:
         method=request.method,
         route=rule,
         status=response.status_code,
+        error_code=g.get("error_code"),
         ms=round(seconds * 1000, 1),
         user_id=g.caller.user_id if "caller" in g else None,
     )

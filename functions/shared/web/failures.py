@@ -7,7 +7,7 @@ from typing import Any, cast
 import structlog
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response, jsonify
+from flask import Response, g, jsonify
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -55,6 +55,7 @@ def set_up(app: APIFlask) -> None:
 
 def error_response(error: AppError) -> Response:
     """The answer for an error of ours."""
+    g.error_code = error.code
     response = jsonify(error.body(request_id()))
     response.status_code = error.status
     response.headers.update(error.headers())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from typing import ClassVar, Literal
 
 from apiflask import APIBlueprint
 from flask import Response, jsonify, request
@@ -12,20 +13,55 @@ from functions.shared.errors import Unauthorized
 from functions.shared.settings import is_loopback
 from functions.shared.web.callers import bearer_token
 from functions.shared.web.context import context
-from functions.shared.web.openapi import PUBLIC
+from functions.shared.web.operations import Access, Outcome, operation
+from functions.shared.web.schemas import Answer
 
-blueprint = APIBlueprint("health", __name__, tag="health")
+blueprint = APIBlueprint(
+    "health", __name__, tag={"name": "health", "description": "For load balancers and monitoring."}
+)
+
+
+class HealthAnswer(Answer):
+    """The process is alive."""
+
+    example: ClassVar = {"status": "ok"}
+
+    status: Literal["ok"]
+
+
+class ReadinessAnswer(Answer):
+    """Whether the service can work."""
+
+    example: ClassVar = {"status": "ok", "checks": {"database": "ok"}}
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, str]
 
 
 @blueprint.get("/healthz")
-@blueprint.doc(summary="The process is alive", security=PUBLIC)
+@operation(
+    "Tell that the process is alive",
+    {200: Outcome("It is.", HealthAnswer)},
+    access=Access.PUBLIC,
+)
 def healthz() -> Response:
-    """No question is asked of anybody."""
+    """Asks nobody, so it says nothing of the database."""
     return jsonify(status="ok")
 
 
 @blueprint.get("/readyz")
-@blueprint.doc(summary="The service can work", security=PUBLIC, responses={503: "The database is away or older"})
+@operation(
+    "Tell whether the service can work",
+    {
+        200: Outcome("The database answers, and its schema is not older than this code.", ReadinessAnswer),
+        503: Outcome(
+            "The database does not answer, or its migrations are missing.",
+            ReadinessAnswer,
+            headers={"Retry-After": "Seconds until the question is worth asking again."},
+        ),
+    },
+    access=Access.PUBLIC,
+)
 def readyz() -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
     """Asks the database, at most every two seconds."""
     is_ready, checks = context().readiness.check()
@@ -35,7 +71,7 @@ def readyz() -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
 
 
 @blueprint.get("/metrics")
-@blueprint.doc(hide=True, security=PUBLIC)
+@operation("Show the numbers", access=Access.PUBLIC, is_listed=False)
 def prometheus() -> Response:
     """For this machine itself, or with METRICS_TOKEN as bearer."""
     wanted, shown = context().settings.metrics_token, bearer_token()

@@ -10,19 +10,24 @@ from typing import Any, ParamSpec
 
 import structlog
 from flask import Response, current_app, jsonify, request
-from pydantic import BaseModel
 
 from functions.shared.database import rpc, rpc_row
 from functions.shared.errors import AppError, IdempotencyInFlight, IdempotencyMismatch, Unavailable, ValidationFailed
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
 from functions.shared.web.failures import error_response
+from functions.shared.web.operations import Header, may_also
 
 log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 
-SHORTEST, LONGEST = 8, 255
+MIN_KEY_CHARACTERS, MAX_KEY_CHARACTERS = 8, 255
+HEADER = Header(
+    "Idempotency-Key",
+    "The same key and body give the first answer again for 24 hours, and the work starts once.",
+    {"type": "string", "minLength": MIN_KEY_CHARACTERS, "maxLength": MAX_KEY_CHARACTERS},
+)
 RETRY_SECONDS = 1
 # asking again is what these answers are for
 NOT_REMEMBERED = frozenset({401, 408, 429})
@@ -43,8 +48,8 @@ def idempotent(view: Callable[P, Any]) -> Callable[P, Response]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Response:
         key = request.headers.get("Idempotency-Key")
         if key is None:
-            return as_response(view(*args, **kwargs))
-        if not SHORTEST <= len(key) <= LONGEST or not (key.isascii() and key.isprintable()):
+            return current_app.make_response(view(*args, **kwargs))
+        if not MIN_KEY_CHARACTERS <= len(key) <= MAX_KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
             raise ValidationFailed.at("header.Idempotency-Key", "invalid_key")
         names = {
             "p_user_id": current_caller().user_id,
@@ -55,7 +60,7 @@ def idempotent(view: Callable[P, Any]) -> Callable[P, Response]:
         if remembered is not None:
             return remembered
         try:
-            response = as_response(view(*args, **kwargs))
+            response = current_app.make_response(view(*args, **kwargs))
         except AppError as error:
             response = error_response(error)
         except BaseException:
@@ -64,6 +69,7 @@ def idempotent(view: Callable[P, Any]) -> Callable[P, Response]:
         _finish(names, response)
         return response
 
+    may_also(wrapper, IdempotencyInFlight, IdempotencyMismatch, ValidationFailed, Unavailable, header=HEADER)
     return wrapper
 
 
@@ -98,11 +104,3 @@ def _finish(names: dict[str, str], response: Response | None) -> None:
     except Unavailable:
         # the work is done and the caller shall know; the key counts as abandoned after two minutes
         log.warning("an answer could not be remembered")
-
-
-def as_response(value: Any) -> Response:
-    """What a view returned (a model, a dict, with or without status and headers) as a response."""
-    body, *rest = value if isinstance(value, tuple) else (value,)
-    if isinstance(body, BaseModel):
-        body = body.model_dump(mode="json", by_alias=True)
-    return current_app.make_response((body, *rest) if rest else body)

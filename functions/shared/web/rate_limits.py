@@ -11,9 +11,10 @@ from typing import Literal, ParamSpec, TypeVar
 from flask import request
 
 from functions.shared.database import rpc_row
-from functions.shared.errors import RateLimited
+from functions.shared.errors import RateLimited, Unavailable
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
+from functions.shared.web.operations import may_also
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,6 +38,7 @@ def rate_limited(
             take(f"{name}:{_who(by)}", limit, window_seconds)
             return view(*args, **kwargs)
 
+        may_also(wrapper, RateLimited, Unavailable)
         return wrapper
 
     return decorate
@@ -60,7 +62,7 @@ def take(bucket: str, limit: int, window_seconds: int) -> None:
 
 def _who(by: By) -> str:
     if by == "person":
-        return current_caller(allow_anonymous=True).user_id
+        return current_caller().user_id
     # an address is personal data: a digest counts as well
     return hashlib.sha256(client_address().encode()).hexdigest()[:32]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 
 class Request(BaseModel):
-    """A request body or query; unknown keys are refused, so that a typo is never silent."""
+    """A request body or query. Unknown keys are refused, so that a typo is never silent."""
+
+    # what the API page shows; every body has one
+    example: ClassVar[Mapping[str, Any] | None] = None
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -17,26 +21,29 @@ class Request(BaseModel):
 class Answer(BaseModel):
     """An answer's body."""
 
+    # what the API page shows; every body has one
+    example: ClassVar[Mapping[str, Any] | None] = None
+
     model_config = ConfigDict(extra="forbid")
 
 
-def _utc(moment: datetime) -> str:
+def utc(moment: datetime) -> str:
+    """ISO 8601 in UTC, with Z."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-# ISO 8601 in UTC with Z
-UtcTime = Annotated[datetime, PlainSerializer(_utc, return_type=str, when_used="json")]
-
-
-class Empty(Request):
-    """A body without any field; an absent body counts as one."""
+UtcTime = Annotated[
+    datetime,
+    PlainSerializer(utc, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 
 
 class ErrorBody(Answer):
-    """The one error shape; codes are listed in docs/errors.md."""
+    """The shape of every error. docs/errors.md lists the codes with their remedies."""
 
     code: str
     message: str
-    details: object | None
+    details: Any
     hint: str | None
     request_id: str

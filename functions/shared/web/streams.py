@@ -14,6 +14,7 @@ from functions.shared.clock import Clock
 from functions.shared.errors import Unavailable
 from functions.shared.events import Batch
 from functions.shared.web.context import context
+from functions.shared.web.operations import Header
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +24,9 @@ IDLE_SECONDS = 0.25
 LONGEST_SECONDS = 900.0
 RECONNECT_MS = 3000
 FAILURES_IN_A_ROW = 5
+LAST_EVENT_ID = Header(
+    "Last-Event-ID", "The id of the last event that arrived; the stream goes on behind it.", {"type": "string"}
+)
 
 
 def last_seq(stream_id: str) -> int:

@@ -13,9 +13,11 @@ from functions.shared.web.schemas import Request
 
 
 class WaitQuery(Request):
-    """How many seconds to hold the answer until the job ends."""
+    """How long to hold the answer."""
 
-    wait: float = Field(default=0, ge=0, le=30)
+    wait: float = Field(
+        default=0, ge=0, le=30, description="Holds the answer until the job ends or this many seconds pass."
+    )
 
 
 def wait_for_job(job_id: str, seconds: float) -> dict[str, Any] | None:

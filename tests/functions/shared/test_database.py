@@ -36,7 +36,7 @@ from functions.shared.web import waiting
 from functions.shared.web.application import create_service
 from functions.shared.web.context import context
 from functions.shared.web.idempotency import idempotent
-from functions.shared.web.openapi import PUBLIC
+from functions.shared.web.operations import Access, operation
 from functions.shared.web.rate_limits import rate_limited
 from functions.shared.web.schemas import Request
 from scripts.native.stack import Stack
@@ -280,7 +280,7 @@ class Service:
             return {}
 
         @routes.get("/open")
-        @routes.doc(security=PUBLIC)
+        @operation("Open to all", access=Access.PUBLIC)
         @rate_limited("open", limit=2, window_seconds=3600, by="address")
         def open_() -> Any:
             return {}

@@ -24,7 +24,8 @@ from functions.shared.errors import Unauthorized, Unavailable
 from functions.shared.settings import Settings, load_settings
 from functions.shared.tokens import TokenVerifier
 from functions.shared.web.application import create_service
-from functions.shared.web.callers import current_caller, require_administration
+from functions.shared.web.callers import current_caller
+from functions.shared.web.operations import Access, operation
 from scripts.native.keys import Keys
 from scripts.native.stack import Stack
 from tests.functions.shared.conftest import Handler, Loopback, hang_up, reply
@@ -35,7 +36,7 @@ Claims = dict[str, Any]
 
 
 def service(settings: Settings) -> APIFlask:
-    """A service with a path for persons, one for anybody signed in, one for administration."""
+    """A service with a path for persons and one for administration."""
     blueprint = APIBlueprint("who", __name__)
 
     @blueprint.get("/me")
@@ -43,13 +44,9 @@ def service(settings: Settings) -> APIFlask:
         caller = current_caller()
         return jsonify(user_id=caller.user_id, role=caller.role, user_role=caller.user_role)
 
-    @blueprint.get("/anybody")
-    def anybody() -> Response:
-        return jsonify(anonymous=current_caller(allow_anonymous=True).is_anonymous)
-
     @blueprint.get("/admin")
+    @operation("For administration", access=Access.ADMINISTRATION)
     def admin() -> Response:
-        require_administration()
         return jsonify(ok=True)
 
     return create_service("who", blueprint, settings)
@@ -185,7 +182,6 @@ def test_an_anonymous_sign_in_is_no_person(client: FlaskClient, keys: Keys, clai
     token = keys.sign(claims | {"is_anonymous": True})
     answer = ask(client, "me", token)
     assert (answer.status_code, answer.json["code"]) == (403, "anonymous_forbidden")
-    assert ask(client, "anybody", token).json == {"anonymous": True}
 
 
 @pytest.mark.parametrize(

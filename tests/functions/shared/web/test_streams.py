@@ -12,7 +12,7 @@ from functions.shared.errors import Unavailable
 from functions.shared.events import Batch, Event
 from functions.shared.settings import Settings
 from functions.shared.web.application import create_service
-from functions.shared.web.openapi import PUBLIC
+from functions.shared.web.operations import Access, operation
 from functions.shared.web.streams import event_stream, tail
 from tests.support.clocks import HeldClock
 
@@ -43,7 +43,7 @@ def ask(settings: Settings, last: str | None) -> Any:
     routes = APIBlueprint("live", __name__)
 
     @routes.get("/events")
-    @routes.doc(security=PUBLIC)
+    @operation("Open to all", access=Access.PUBLIC)
     def events() -> Any:
         return event_stream("run-1", stored)
 

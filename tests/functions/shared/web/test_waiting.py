@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from functions.shared.settings import Settings
 from functions.shared.web.application import create_service
-from functions.shared.web.openapi import PUBLIC
+from functions.shared.web.operations import Access, operation
 from functions.shared.web.waiting import WaitQuery
 
 PATH = "/functions/v1/slow/wait"
@@ -23,7 +23,7 @@ def client(settings: Settings) -> FlaskClient:
 
     @routes.get("/wait")
     @routes.input(WaitQuery, location="query", arg_name="query")
-    @routes.doc(security=PUBLIC)
+    @operation("Open to all", access=Access.PUBLIC)
     def wait(query: WaitQuery) -> dict[str, Any]:
         return {"wait": query.wait}
 

@@ -1,0 +1,116 @@
+"""What a route says about itself: who may call it, how it ends well, and with which errors it may end.
+
+``callers.py`` admits callers by it and ``openapi.py`` shows it, so the document cannot promise another lock than the
+route has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from functions.shared.errors import AppError
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Access(Enum):
+    """Who may call a route; nothing of a request is read before this is settled."""
+
+    PUBLIC = "no credentials"
+    PERSON = "a person who is signed in with an account"
+    ADMINISTRATION = "an administrator, or the secret API key"
+
+
+@dataclass(frozen=True)
+class Header:
+    """A request header that a route reads."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One way a route ends well.
+
+    :param model: the JSON body; its ``example`` is shown
+    :param example: the body where no model describes it
+    :param headers: name to description
+    """
+
+    description: str
+    model: type[BaseModel] | None = None
+    media_type: str = "application/json"
+    example: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What :func:`operation` was told."""
+
+    summary: str
+    access: Access = Access.PERSON
+    outcomes: Mapping[int, Outcome] = field(default_factory=lambda: {200: Outcome("Done.")})
+    errors: Sequence[type[AppError]] = ()
+    headers: Sequence[Header] = ()
+    is_listed: bool = True
+
+
+# a route that says nothing is closed and not in the document
+SILENT = Operation("", is_listed=False)
+
+
+def operation(
+    summary: str,
+    outcomes: Mapping[int, Outcome] | None = None,
+    *,
+    access: Access = Access.PERSON,
+    errors: Sequence[type[AppError]] = (),
+    headers: Sequence[Header] = (),
+    is_listed: bool = True,
+) -> Callable[[View], View]:
+    """For views, right below the route. The view's docstring becomes the description.
+
+    :param outcomes: status to outcome
+    :param errors: what the view itself may raise; what input, credentials and decorators may cause is added
+    :param headers: request headers that the view itself reads
+    """
+    said = Operation(summary, access, outcomes or {200: Outcome("Done.")}, errors, headers, is_listed)
+
+    def describe(view: View) -> View:
+        view.__dict__["_operation"] = said
+        return view
+
+    return describe
+
+
+def operation_of(view: Callable[..., Any]) -> Operation:
+    """What a route said of itself."""
+    said: Operation = getattr(view, "_operation", SILENT)
+    return said
+
+
+def may_also(view: Callable[..., Any], *errors: type[AppError], header: Header | None = None) -> None:
+    """For decorators of views: notes which errors they add, and which header they read."""
+    view.__dict__["_added_errors"] = (*added_errors(view), *errors)
+    if header is not None:
+        view.__dict__["_headers"] = (*getattr(view, "_headers", ()), header)
+
+
+def added_errors(view: Callable[..., Any]) -> tuple[type[AppError], ...]:
+    """The errors that a view's decorators add."""
+    errors: tuple[type[AppError], ...] = getattr(view, "_added_errors", ())
+    return errors
+
+
+def headers_of(view: Callable[..., Any]) -> tuple[Header, ...]:
+    """The headers that a view and its decorators read."""
+    added: tuple[Header, ...] = getattr(view, "_headers", ())
+    return (*operation_of(view).headers, *added)

@@ -1,0 +1,206 @@
+"""The OpenAPI document: right by a public linter's rules, complete, and true to what the routes do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apiflask import APIBlueprint, APIFlask
+from pydantic import BaseModel, Field
+
+from functions.app import create_app, services
+from functions.shared.errors import Conflict, every_error
+from functions.shared.settings import Settings
+from functions.shared.web.application import create_service
+from functions.shared.web.idempotency import idempotent
+from functions.shared.web.openapi import BASE, document
+from functions.shared.web.operations import Access, Outcome, operation, operation_of
+from functions.shared.web.rate_limits import rate_limited
+from functions.shared.web.schemas import Answer, Request
+from functions.shared.web.waiting import WaitQuery
+from scripts.native.paths import REPO
+
+RULES = Path(__file__).parent / "redocly.yaml"
+METHODS = {"get", "post", "put", "patch", "delete"}
+SHAPE = {"code", "message", "details", "hint", "request_id"}
+
+
+@pytest.fixture
+def app(settings: Settings) -> APIFlask:
+    """Every service."""
+    return create_app(settings)
+
+
+@pytest.fixture
+def spec(app: APIFlask) -> Any:
+    """The document as it is served."""
+    answer = app.test_client().get(f"{BASE}/openapi.json")
+    assert answer.status_code == 200
+    return answer.json
+
+
+def operations(spec: Any) -> Iterator[tuple[str, Any]]:
+    """Every operation, with a name to find it by."""
+    for path, item in spec["paths"].items():
+        for method, found in item.items():
+            assert method in METHODS
+            yield f"{method.upper()} {path}", found
+
+
+def lint(spec: Any, folder: Path) -> list[str]:
+    """What Redocly's linter finds, as ``rule at place``."""
+    file = folder / "openapi.json"
+    file.write_text(json.dumps(spec))
+    command = [str(REPO / "node_modules" / ".bin" / "redocly"), "lint", str(file), "--config", str(RULES)]
+    quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+    done = subprocess.run(
+        [*command, "--format=json"], cwd=folder, env=os.environ | quiet, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout, done.stderr
+    problems = json.loads(done.stdout)["problems"]
+    assert (done.returncode == 0) == (problems == [])
+    return [f"{problem['ruleId']} at {problem['location'][0].get('pointer')}" for problem in problems]
+
+
+def test_a_public_linter_finds_nothing(spec: Any, tmp_path: Path) -> None:
+    assert lint(spec, tmp_path) == []
+
+
+def test_the_linter_would_find_a_flaw(spec: Any, tmp_path: Path) -> None:
+    del spec["components"]["schemas"]["ErrorBody"]
+    assert any(problem.startswith("no-unresolved-refs") for problem in lint(spec, tmp_path))
+
+
+def test_every_operation_is_described(spec: Any) -> None:
+    tags = {tag["name"]: tag["description"] for tag in spec["tags"]}
+    assert tags.keys() == {"health", *(name for name, _ in services())}
+    assert all(len(text.split()) > 3 for text in tags.values())
+    for name, found in operations(spec):
+        assert found["summary"], name
+        assert found["description"].endswith("."), name
+        assert len(found["tags"]) == 1, name
+
+
+def test_every_body_has_an_example_that_is_right(spec: Any) -> None:
+    models = {model.__name__: model for base in (Request, Answer) for model in subclasses(base)}
+    bodies = 0
+    for name, found in operations(spec):
+        contents = [found.get("requestBody", {"content": {}})["content"]]
+        contents += [answer.get("content", {}) for answer in found["responses"].values()]
+        for content in (part for parts in contents for part in parts.values()):
+            assert content.get("example") or content.get("examples"), name
+            if "$ref" in content["schema"]:
+                model = models[content["schema"]["$ref"].rpartition("/")[2]]
+                assert json.loads(model.model_validate(content["example"]).model_dump_json()) == with_defaults(
+                    model, content["example"]
+                ), name
+                bodies += 1
+    assert bodies > 8
+
+
+def subclasses(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Every model below a base."""
+    for model in base.__subclasses__():
+        yield model
+        yield from subclasses(model)
+
+
+def with_defaults(model: type[BaseModel], example: Any) -> Any:
+    """An example with the fields that it leaves out."""
+    return {name: field.default for name, field in model.model_fields.items() if not field.is_required()} | example
+
+
+def test_every_code_in_the_document_is_an_error_of_ours(spec: Any) -> None:
+    statuses = {error.code: error.status for error in every_error()} | {"internal": 500}
+    for name, found in operations(spec):
+        for status, answer in found["responses"].items():
+            for code, example in answer.get("content", {}).get("application/json", {}).get("examples", {}).items():
+                assert set(example["value"]) == SHAPE
+                assert (example["value"]["code"], statuses[code]) == (code, int(status)), name
+
+
+def test_every_route_of_every_service_says_who_may_call_it(app: APIFlask) -> None:
+    silent = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint != "static" and not operation_of(app.view_functions[rule.endpoint]).summary
+    }
+    assert silent == set()
+
+
+class Box(Request):
+    """A body."""
+
+    size: int = Field(ge=1)
+
+
+class Shelf(Answer):
+    """An answer."""
+
+    boxes: int
+
+
+def test_what_may_happen_before_a_view_is_added_to_its_own_errors(settings: Settings) -> None:
+    routes = APIBlueprint("store", __name__, tag={"name": "store", "description": "A store of boxes."})
+
+    @routes.post("/boxes/<uuid:box_id>")
+    @operation("Store", {201: Outcome("Stored.", Shelf)}, errors=(Conflict,))
+    @rate_limited("store")
+    @routes.input(Box, arg_name="box")
+    @routes.input(WaitQuery, location="query", arg_name="query")
+    @idempotent
+    def store(box_id: str, box: Box, query: WaitQuery) -> Any:
+        """Stores a box."""
+
+    @routes.get("/")
+    @operation("Look", {200: Outcome("The shelf.", Shelf)}, access=Access.PUBLIC)
+    def look() -> Any:
+        """Shows the shelf."""
+
+    @routes.delete("/")
+    @operation("Clear", {204: Outcome("Empty.")}, access=Access.ADMINISTRATION)
+    def clear() -> Any:
+        """Empties the shelf."""
+
+    @routes.get("/back-door")
+    def back_door() -> Any:
+        """Says nothing of itself."""
+
+    paths = document(create_service("store", routes, settings), settings)["paths"]
+
+    def codes(path: str, method: str) -> set[str]:
+        answers = paths[f"{BASE}/store{path}"][method]["responses"].values()
+        bodies = [answer.get("content", {}).get("application/json", {}) for answer in answers]
+        return {code for body in bodies for code in body.get("examples", ())}
+
+    everywhere = {"internal", "payload_too_large"}
+    closed = everywhere | {"unauthorized", "anonymous_forbidden", "service_unavailable"}
+    assert codes("/", "get") == everywhere
+    assert codes("/", "delete") == closed | {"forbidden"}
+    assert codes("/boxes/{box_id}", "post") == closed | {
+        "bad_request",
+        "malformed_json",
+        "not_found",
+        "unsupported_media_type",
+        "validation_failed",
+        "conflict",
+        "rate_limited",
+        "idempotency_in_flight",
+        "idempotency_mismatch",
+    }
+    stored = paths[f"{BASE}/store/boxes/{{box_id}}"]["post"]
+    assert {(one["in"], one["name"]) for one in stored["parameters"]} == {
+        ("path", "box_id"),
+        ("query", "wait"),
+        ("header", "Idempotency-Key"),
+    }
+    assert stored["security"] == [{"bearer": []}]
+    assert stored["requestBody"]["required"]
+    assert paths[f"{BASE}/store/"]["get"]["security"] == []
+    assert paths[f"{BASE}/store/"]["delete"]["security"] == [{"bearer": []}, {"secretKey": []}]
+    assert f"{BASE}/store/back-door" not in paths
