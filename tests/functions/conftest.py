@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from functions.app import create_app
 from functions.shared.http import Http
 from functions.shared.llm.structured import _rungs
+from functions.shared.settings import load_settings
+from functions.shared.web.openapi import BASE
 from scripts.native.stack import Stack
 from tests.standins.canvas import CanvasStandIn
 from tests.standins.model import ModelStandIn
 from tests.support.canvas import Student, registered, student
+from tests.support.documented import undocumented
+
+
+@pytest.fixture(scope="session")
+def stack(stack: Stack) -> Iterator[Stack]:
+    """The platform. In the end, every error that its functions answered must stand in the OpenAPI document."""
+    yield stack
+    spec: Any = create_app(load_settings(stack.service_environment())).test_client().get(f"{BASE}/openapi.json").json
+    assert undocumented((stack.log_dir / "functions.log").read_text(), spec) == []
 
 
 @pytest.fixture

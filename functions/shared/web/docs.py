@@ -96,7 +96,8 @@ def set_up(app: APIFlask, settings: Settings) -> None:
         response = Response(_content(name), content_type=ASSETS[name])
         response.cache_control.max_age = MAX_ASSET_AGE_SECONDS
         response.add_etag()
-        return response.make_conditional(request)
+        response.make_conditional(request)
+        return response
 
 
 @functools.cache

@@ -24,6 +24,7 @@ from functions.shared.web.rate_limits import rate_limited
 from functions.shared.web.schemas import Answer, Request
 from functions.shared.web.waiting import WaitQuery
 from scripts.native.paths import REPO
+from tests.support.documented import undocumented
 
 RULES = Path(__file__).parent / "redocly.yaml"
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -131,6 +132,18 @@ def test_every_route_of_every_service_says_who_may_call_it(app: APIFlask) -> Non
         if rule.endpoint != "static" and not operation_of(app.view_functions[rule.endpoint]).summary
     }
     assert silent == set()
+
+
+def test_an_error_that_the_document_does_not_name_is_found(spec: Any) -> None:
+    """The tests' own stack is searched for these when it ends."""
+    line = {"event": "request", "method": "POST", "route": f"{BASE}/canvas-oauth/start", "status": 422}
+    known, unknown = line | {"error_code": "redirect_not_allowed"}, line | {"error_code": "conflict", "status": 409}
+    elsewhere = unknown | {"route": "(no route)"}
+    lines = [json.dumps(entry) for entry in (known, unknown, unknown, elsewhere, line | {"status": 200})]
+    log = "\n".join(["no JSON", *lines])
+    assert undocumented(log, spec) == [f"POST {BASE}/canvas-oauth/start 409 conflict"]
+    with_id = line | {"route": f"{BASE}/headstart/runs/<uuid:run_id>", "method": "GET", "error_code": "not_found"}
+    assert undocumented(json.dumps(with_id | {"status": 404}), spec) == []
 
 
 class Box(Request):
