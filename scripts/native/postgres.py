@@ -86,21 +86,28 @@ def server_account() -> str | None:
     """The account the server runs under: None for our own, another one when we are root."""
     if not paths.is_root():
         return None
-    try:
-        pwd.getpwnam(SERVER_ACCOUNT)
-    except KeyError:
+    if not has_account():
         command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", SERVER_ACCOUNT]
         try:
             made = subprocess.run(command, capture_output=True, text=True, check=False)
-            refusal = made.stderr.strip() if made.returncode not in (0, 9) else ""  # 9: it was made a moment ago
+            refusal = made.stderr.strip()
         except OSError as error:
             refusal = str(error)
-        if refusal:
+        if not has_account():  # whatever useradd said: another start may have made it a moment ago
             raise PostgresFailed(
                 f"PostgreSQL refuses to run as root, and its account {SERVER_ACCOUNT} cannot be made ({refusal}): "
                 "make that account, or run as another user"
-            ) from None
+            )
     return SERVER_ACCOUNT
+
+
+def has_account() -> bool:
+    """Whether the server's account exists."""
+    try:
+        pwd.getpwnam(SERVER_ACCOUNT)
+    except KeyError:
+        return False
+    return True
 
 
 @dataclass
