@@ -13,6 +13,8 @@ from scripts.native import paths
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # what a local stack decides itself: a shell set up for production must not send local work there
 OURS = frozenset({"APP_ENV", "JWT_ISSUER", "FUNCTIONS_URL", "ENCRYPTION_KEYS", "PORT"})
+# the model's client is the only program part that knows proxies, and it cannot start with a SOCKS proxy
+NO_PROXIES = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"), "")
 # addresses of front ends: a developer's own count, those of production do not
 FRONT_ENDS = frozenset({"FRONTEND_URL", "REDIRECT_ALLOWLIST", "CORS_ORIGINS"})
 

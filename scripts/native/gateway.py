@@ -58,6 +58,7 @@ LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 NOT_BUILT = {
     "/storage/v1": "Storage comes with the documents service",
     "/realtime/v1": "Realtime is not part of the native stack",
+    "/graphql/v1": "GraphQL is not part of the native stack",
 }
 
 

@@ -129,8 +129,10 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(paths.REPO),
         }
-        outside = environment.from_outside(self.options.dotenv)
-        chosen = {**defaults, **outside, **exported, **self._model, **self.options.settings}
+        counting = environment.from_outside(self.options.dotenv)
+        chosen = {**defaults, **counting, **exported, **self._model, **self.options.settings}
+        if environment.is_local(chosen.get("OPENAI_BASE_URL", "")):
+            chosen |= environment.NO_PROXIES
         return environment.silenced(chosen)
 
     # ---- starting ---------------------------------------------------------------------------------------------

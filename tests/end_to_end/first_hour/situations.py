@@ -158,7 +158,7 @@ def proxy_in_the_shell(checkout: Checkout) -> None:
 
 
 def proxy_and_demo(checkout: Checkout) -> None:
-    """The same, and the demo
+    """The demo, with such proxies in the shell
     the demo tells its story to the end"""
     proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
     unset: dict[str, str | None] = {"NO_PROXY": None, "no_proxy": None}

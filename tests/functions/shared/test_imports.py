@@ -106,6 +106,13 @@ def test_no_service_imports_another() -> None:
     assert {file: services for file, services in found.items() if services} == {}
 
 
+def test_what_is_deployed_imports_no_tests_and_no_scripts() -> None:
+    """Stand-ins and the native stack stay on a developer's machine (decision 0012)."""
+    assert {*imported("from tests.standins import canvas")} == {"tests.standins.canvas"}
+    roots = {name(file): {found.split(".")[0] for found in imported(file.read_text())} for file in MODULES}
+    assert {file for file, found in roots.items() if found & {"tests", "scripts"}} == set()
+
+
 def test_modules_import_in_one_direction() -> None:
     sources = {name(file)[: -len(".py")].replace("/", ".").removesuffix(".__init__"): file for file in MODULES}
     graph: dict[str, set[str]] = {}
