@@ -13,14 +13,15 @@ declare
 begin
     perform private.require_admin();
     if p_user_id is null or p_role is null then
-        raise exception 'p_user_id and p_role are required' using errcode = '22004';
+        raise exception 'p_user_id and p_role must not be null' using errcode = '22004';
     end if;
     if p_role <> all (enum_range(null::public.user_role)::text[]) then
-        raise exception 'unknown role' using errcode = '22023';
+        raise exception 'p_role must be one of %', array_to_string(enum_range(null::public.user_role), ', ')
+            using errcode = '22023';
     end if;
     update public.profiles set role = p_role::public.user_role where user_id = p_user_id returning * into v_profile;
     if not found then
-        raise exception 'no such person' using errcode = 'PT404';
+        raise exception 'no person has the id in p_user_id' using errcode = 'PT404';
     end if;
     return v_profile;
 end

@@ -1,5 +1,5 @@
--- The courses of the school, whoever takes them: what lectures and documents hang on. Filled by svc_sync_catalog (official)
--- and by people who need one that is missing (ensure_catalog_course). Not a person's Canvas course: that is courses.
+-- The courses of the school, to which lectures and documents belong. svc_sync_catalog writes the official ones; people add
+-- one that is missing by ensure_catalog_course. A person's Canvas course is another table, courses.
 
 create table public.catalog_courses (
     id uuid primary key default gen_random_uuid(),
@@ -25,9 +25,9 @@ create index idx_catalog_courses_created_by on public.catalog_courses (created_b
 comment on table public.catalog_courses is 'A course of the school.';
 comment on column public.catalog_courses.id is 'Key.';
 comment on column public.catalog_courses.code is 'Course code, normalised.';
-comment on column public.catalog_courses.title is 'Title.';
+comment on column public.catalog_courses.title is 'Its title.';
 comment on column public.catalog_courses.instructor is 'Who teaches it.';
-comment on column public.catalog_courses.is_official is 'Came from the school''s list; only staff may edit it then.';
+comment on column public.catalog_courses.is_official is 'Whether the school''s list contains it; then only staff may edit it.';
 comment on column public.catalog_courses.created_by is 'Who added it, if a person did.';
 comment on column public.catalog_courses.retired_at is 'When it left the school''s list while still in use here.';
 comment on column public.catalog_courses.created_at is 'When it was added.';

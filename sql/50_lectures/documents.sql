@@ -1,5 +1,5 @@
--- A file a person uploaded for a course. Written by the documents service, which counts and hashes the bytes itself; the
--- person may rename or delete it. The file goes through private.storage_deletions.
+-- A file that a person uploaded for a course. The documents service writes it, and counts and hashes the bytes itself; the
+-- person may rename or delete it. Deleting a row puts the file into private.storage_deletions.
 
 create table public.documents (
     id uuid primary key default gen_random_uuid(),
@@ -36,15 +36,16 @@ create index idx_documents_checksum on public.documents (checksum);
 comment on table public.documents is 'A person''s file for a course.';
 comment on column public.documents.id is 'Key; also the name of the file.';
 comment on column public.documents.owner_id is 'Whose file.';
-comment on column public.documents.catalog_course_id is 'For which course of the school.';
-comment on column public.documents.filename is 'Name the person gave it.';
+comment on column public.documents.catalog_course_id is 'The course of the school it is for.';
+comment on column public.documents.filename is 'The name that the person gave it.';
 comment on column public.documents.storage_key is 'documents/{id}.pdf.';
-comment on column public.documents.checksum is 'SHA-256 of the bytes, 64 hex digits; the same file is stored once per person and course.';
-comment on column public.documents.mime_type is 'Type, found out by the server.';
-comment on column public.documents.size_bytes is 'Size.';
-comment on column public.documents.page_count is 'Pages, where it has pages.';
+comment on column public.documents.checksum is
+    'SHA-256 of the bytes, 64 hex digits; the same file is stored once per person and course.';
+comment on column public.documents.mime_type is 'Its type, which the server determines.';
+comment on column public.documents.size_bytes is 'Its size in bytes.';
+comment on column public.documents.page_count is 'The number of its pages, if it has pages.';
 comment on column public.documents.description is 'What it is about.';
-comment on column public.documents.status is 'Whether the file is there.';
+comment on column public.documents.status is 'Whether the file is stored.';
 comment on column public.documents.created_at is 'When it was uploaded.';
 comment on column public.documents.updated_at is 'When the row last changed.';
 

@@ -11,10 +11,10 @@ declare
     v_course public.catalog_courses;
 begin
     if p_code is null or p_title is null then
-        raise exception 'p_code and p_title are required' using errcode = '22004';
+        raise exception 'p_code and p_title must not be null' using errcode = '22004';
     end if;
     if v_code = '' or char_length(v_code) > 50 or btrim(p_title) = '' or char_length(p_title) > 500 then
-        raise exception 'code or title is empty or too long' using errcode = '22023';
+        raise exception 'p_code must have 1 to 50 characters once normalised, and p_title 1 to 500' using errcode = '22023';
     end if;
     insert into public.catalog_courses (code, title, created_by)
     values (v_code, btrim(p_title), v_caller)
@@ -36,5 +36,5 @@ begin atomic
 end;
 
 comment on function public.ensure_catalog_course(text, text) is
-    'The course with this code, however it is spelled; made, not official, when there is none. The title counts only then. '
+    'The course with this code, however it is spelled. When there is none, makes one that is not official, with this title. '
     '22023 for an empty or overlong code or title.';

@@ -1,6 +1,6 @@
--- One spelling for a course code, so that 'csc173-01' of a student and 'CSC 173' of the catalogue are one course. Applying
--- it twice changes nothing, which the check of catalog_courses.code relies on: sections are dropped only behind the first
--- number ('CSC-173' keeps its own), and all of them at once.
+-- One spelling of a course code, so that a student's 'csc173-01' and the catalogue's 'CSC 173' are one course. Applying it
+-- twice changes nothing, which the check of catalog_courses.code relies on. So sections are removed only after the first
+-- number ('CSC-173' keeps its number), and all of them at once.
 
 create function public.normalize_course_code(p_code text)
 returns text
@@ -15,7 +15,7 @@ as $$
         '^([[:alpha:]]+)([0-9])', '\1 \2'
     )
     from (select upper(btrim(regexp_replace(p_code, '\s+', ' ', 'g'))) as code) as plain
-    -- letters, the first number, and what follows it up to a hyphen; all of it when there is no number
+    -- letters, the first number, and what follows it up to a hyphen; the whole code when there is no number
     cross join lateral (select coalesce(substring(plain.code from '^[^0-9]*[0-9][^-]*'), plain.code) as head) as course;
 $$;
 

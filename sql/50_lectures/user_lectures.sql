@@ -1,4 +1,5 @@
--- Who follows which lecture. A link is the right to see it, so only svc_submit_lecture makes one; the person may drop his.
+-- Who follows which lecture. A link is the right to see the lecture, so only svc_submit_lecture makes links; people may
+-- delete their own.
 
 create table public.user_lectures (
     user_id uuid not null,
@@ -14,7 +15,7 @@ create table public.user_lectures (
 create index idx_user_lectures_lecture_id on public.user_lectures (lecture_id);
 
 comment on table public.user_lectures is 'A person''s link to a lecture.';
-comment on column public.user_lectures.user_id is 'Who.';
+comment on column public.user_lectures.user_id is 'Who follows it.';
 comment on column public.user_lectures.lecture_id is 'Which lecture.';
 comment on column public.user_lectures.created_at is 'Since when.';
 
@@ -37,7 +38,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    -- A new link holds a key share lock on the lecture: we wait for it and then see it, or it waits for us and fails.
+    -- a new link holds a key share lock on the lecture: this waits for it and then sees it, or it waits for this and fails
     perform from public.lectures where id = old.lecture_id for update;
     delete from public.lectures as l
     where l.id = old.lecture_id
@@ -47,7 +48,7 @@ end
 $$;
 
 comment on function private.delete_orphan_lecture() is
-    'AFTER DELETE on user_lectures: deletes the lecture when that was its last link, whatever its status.';
+    'AFTER DELETE on user_lectures: deletes the lecture when the link was its last one, whatever its status.';
 
 create trigger trg_user_lectures_orphan after delete on public.user_lectures
 for each row execute function private.delete_orphan_lecture();

@@ -41,7 +41,7 @@ declare
 begin
     foreach v_part in array string_to_array(p_field, ',') loop
         if v_part !~ '^(\*|\d{1,4}(-\d{1,4})?)(/\d{1,4})?$' then
-            raise exception 'not a cron field: %', p_field using errcode = '22023';
+            raise exception 'cron: "%" is not a field of a cron line', p_field using errcode = '22023';
         end if;
         v_range := split_part(v_part, '/', 1);
         v_step := coalesce(nullif(split_part(v_part, '/', 2), ''), '1')::int;
@@ -57,7 +57,7 @@ begin
             end;
         end if;
         if v_step < 1 or v_from < p_min or v_to > p_max or v_from > v_to then
-            raise exception 'not a cron field: %', p_field using errcode = '22023';
+            raise exception 'cron: "%" is not a field of a cron line', p_field using errcode = '22023';
         end if;
         v_values := v_values || array(select generate_series(v_from, v_to, v_step));
     end loop;
@@ -88,7 +88,7 @@ declare
     v_found timestamptz;
 begin
     if cardinality(v_fields) <> 5 then
-        raise exception 'a cron line has five fields: %', p_cron using errcode = '22023';
+        raise exception 'cron: "%" must have five fields', p_cron using errcode = '22023';
     end if;
     v_minutes := private.cron_field(v_fields[1], 0, 59);
     v_hours := private.cron_field(v_fields[2], 0, 23);
@@ -120,7 +120,7 @@ begin
         end if;
         v_day := v_day + 1;
     end loop;
-    raise exception 'never due: %', p_cron using errcode = '22023';
+    raise exception 'cron: "%" is never due', p_cron using errcode = '22023';
 end
 $$;
 

@@ -3,18 +3,18 @@
 
 set lock_timeout = '5s';
 
--- Values stand in the order of a life, not of the alphabet.
+-- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.lecture_status as enum ('pending', 'downloading', 'completed', 'failed');
 comment on type public.lecture_status is
-    'pending: waits for a worker; downloading; completed: audio and transcript are stored; failed: may be tried again.';
+    'pending: waits for a worker. downloading. completed: audio and transcript are stored. failed: can be tried again.';
 
 create type public.document_status as enum ('uploaded', 'failed');
-comment on type public.document_status is 'uploaded: the file is stored; failed: it is not, and may be uploaded again.';
+comment on type public.document_status is 'uploaded: the file is stored. failed: it is not, and can be uploaded again.';
 
--- One spelling for a course code, so that 'csc173-01' of a student and 'CSC 173' of the catalogue are one course. Applying
--- it twice changes nothing, which the check of catalog_courses.code relies on: sections are dropped only behind the first
--- number ('CSC-173' keeps its own), and all of them at once.
+-- One spelling of a course code, so that a student's 'csc173-01' and the catalogue's 'CSC 173' are one course. Applying it
+-- twice changes nothing, which the check of catalog_courses.code relies on. So sections are removed only after the first
+-- number ('CSC-173' keeps its number), and all of them at once.
 
 create function public.normalize_course_code(p_code text)
 returns text
@@ -29,15 +29,15 @@ as $$
         '^([[:alpha:]]+)([0-9])', '\1 \2'
     )
     from (select upper(btrim(regexp_replace(p_code, '\s+', ' ', 'g'))) as code) as plain
-    -- letters, the first number, and what follows it up to a hyphen; all of it when there is no number
+    -- letters, the first number, and what follows it up to a hyphen; the whole code when there is no number
     cross join lateral (select coalesce(substring(plain.code from '^[^0-9]*[0-9][^-]*'), plain.code) as head) as course;
 $$;
 
 comment on function public.normalize_course_code(text) is
     'Trimmed, upper case, single blanks, no trailing section (-<digits><letters>), one blank between letters and number.';
 
--- The courses of the school, whoever takes them: what lectures and documents hang on. Filled by svc_sync_catalog (official)
--- and by people who need one that is missing (ensure_catalog_course). Not a person's Canvas course: that is courses.
+-- The courses of the school, to which lectures and documents belong. svc_sync_catalog writes the official ones; people add
+-- one that is missing by ensure_catalog_course. A person's Canvas course is another table, courses.
 
 create table public.catalog_courses (
     id uuid primary key default gen_random_uuid(),
@@ -63,9 +63,9 @@ create index idx_catalog_courses_created_by on public.catalog_courses (created_b
 comment on table public.catalog_courses is 'A course of the school.';
 comment on column public.catalog_courses.id is 'Key.';
 comment on column public.catalog_courses.code is 'Course code, normalised.';
-comment on column public.catalog_courses.title is 'Title.';
+comment on column public.catalog_courses.title is 'Its title.';
 comment on column public.catalog_courses.instructor is 'Who teaches it.';
-comment on column public.catalog_courses.is_official is 'Came from the school''s list; only staff may edit it then.';
+comment on column public.catalog_courses.is_official is 'Whether the school''s list contains it; then only staff may edit it.';
 comment on column public.catalog_courses.created_by is 'Who added it, if a person did.';
 comment on column public.catalog_courses.retired_at is 'When it left the school''s list while still in use here.';
 comment on column public.catalog_courses.created_at is 'When it was added.';
@@ -170,7 +170,8 @@ for each row when (
 )
 execute function private.enqueue_storage_deletion('audio_storage_key', 'transcript_storage_key');
 
--- Who follows which lecture. A link is the right to see it, so only svc_submit_lecture makes one; the person may drop his.
+-- Who follows which lecture. A link is the right to see the lecture, so only svc_submit_lecture makes links; people may
+-- delete their own.
 
 create table public.user_lectures (
     user_id uuid not null,
@@ -186,7 +187,7 @@ create table public.user_lectures (
 create index idx_user_lectures_lecture_id on public.user_lectures (lecture_id);
 
 comment on table public.user_lectures is 'A person''s link to a lecture.';
-comment on column public.user_lectures.user_id is 'Who.';
+comment on column public.user_lectures.user_id is 'Who follows it.';
 comment on column public.user_lectures.lecture_id is 'Which lecture.';
 comment on column public.user_lectures.created_at is 'Since when.';
 
@@ -209,7 +210,7 @@ security definer
 set search_path = ''
 as $$
 begin
-    -- A new link holds a key share lock on the lecture: we wait for it and then see it, or it waits for us and fails.
+    -- a new link holds a key share lock on the lecture: this waits for it and then sees it, or it waits for this and fails
     perform from public.lectures where id = old.lecture_id for update;
     delete from public.lectures as l
     where l.id = old.lecture_id
@@ -219,13 +220,13 @@ end
 $$;
 
 comment on function private.delete_orphan_lecture() is
-    'AFTER DELETE on user_lectures: deletes the lecture when that was its last link, whatever its status.';
+    'AFTER DELETE on user_lectures: deletes the lecture when the link was its last one, whatever its status.';
 
 create trigger trg_user_lectures_orphan after delete on public.user_lectures
 for each row execute function private.delete_orphan_lecture();
 
--- A file a person uploaded for a course. Written by the documents service, which counts and hashes the bytes itself; the
--- person may rename or delete it. The file goes through private.storage_deletions.
+-- A file that a person uploaded for a course. The documents service writes it, and counts and hashes the bytes itself; the
+-- person may rename or delete it. Deleting a row puts the file into private.storage_deletions.
 
 create table public.documents (
     id uuid primary key default gen_random_uuid(),
@@ -262,15 +263,16 @@ create index idx_documents_checksum on public.documents (checksum);
 comment on table public.documents is 'A person''s file for a course.';
 comment on column public.documents.id is 'Key; also the name of the file.';
 comment on column public.documents.owner_id is 'Whose file.';
-comment on column public.documents.catalog_course_id is 'For which course of the school.';
-comment on column public.documents.filename is 'Name the person gave it.';
+comment on column public.documents.catalog_course_id is 'The course of the school it is for.';
+comment on column public.documents.filename is 'The name that the person gave it.';
 comment on column public.documents.storage_key is 'documents/{id}.pdf.';
-comment on column public.documents.checksum is 'SHA-256 of the bytes, 64 hex digits; the same file is stored once per person and course.';
-comment on column public.documents.mime_type is 'Type, found out by the server.';
-comment on column public.documents.size_bytes is 'Size.';
-comment on column public.documents.page_count is 'Pages, where it has pages.';
+comment on column public.documents.checksum is
+    'SHA-256 of the bytes, 64 hex digits; the same file is stored once per person and course.';
+comment on column public.documents.mime_type is 'Its type, which the server determines.';
+comment on column public.documents.size_bytes is 'Its size in bytes.';
+comment on column public.documents.page_count is 'The number of its pages, if it has pages.';
 comment on column public.documents.description is 'What it is about.';
-comment on column public.documents.status is 'Whether the file is there.';
+comment on column public.documents.status is 'Whether the file is stored.';
 comment on column public.documents.created_at is 'When it was uploaded.';
 comment on column public.documents.updated_at is 'When the row last changed.';
 
@@ -298,10 +300,10 @@ declare
     v_course public.catalog_courses;
 begin
     if p_code is null or p_title is null then
-        raise exception 'p_code and p_title are required' using errcode = '22004';
+        raise exception 'p_code and p_title must not be null' using errcode = '22004';
     end if;
     if v_code = '' or char_length(v_code) > 50 or btrim(p_title) = '' or char_length(p_title) > 500 then
-        raise exception 'code or title is empty or too long' using errcode = '22023';
+        raise exception 'p_code must have 1 to 50 characters once normalised, and p_title 1 to 500' using errcode = '22023';
     end if;
     insert into public.catalog_courses (code, title, created_by)
     values (v_code, btrim(p_title), v_caller)
@@ -323,7 +325,7 @@ begin atomic
 end;
 
 comment on function public.ensure_catalog_course(text, text) is
-    'The course with this code, however it is spelled; made, not official, when there is none. The title counts only then. '
+    'The course with this code, however it is spelled. When there is none, makes one that is not official, with this title. '
     '22023 for an empty or overlong code or title.';
 
 create function public.svc_submit_lecture(

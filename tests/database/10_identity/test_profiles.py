@@ -1,4 +1,4 @@
-"""Who sees whose card, and what a person may change about himself."""
+"""Who sees whose profile, and what people may change about themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.rows import insert, one
 Connection = psycopg.Connection[Any]
 
 
-def cards(db: Connection, person: uuid.UUID, role: str = "authenticated") -> set[uuid.UUID]:
+def profiles_seen(db: Connection, person: uuid.UUID, role: str = "authenticated") -> set[uuid.UUID]:
     with act_as(db, person, role):
         return {row[0] for row in db.execute("select user_id from public.profiles")}
 
@@ -36,44 +36,44 @@ def care(db: Connection, parent: uuid.UUID, student: uuid.UUID, *, active: bool 
 def test_a_stranger_sees_himself_alone(db: Connection) -> None:
     person = persona(db)
     persona(db, "tutor")
-    assert cards(db, person) == {person}
+    assert profiles_seen(db, person) == {person}
 
 
 def test_tutor_and_student_see_each_other(db: Connection) -> None:
     tutor, student, other = persona(db, "tutor"), persona(db), persona(db)
     tutoring(db, tutor, student)
-    assert cards(db, tutor) == {tutor, student}
-    assert cards(db, student) == {student, tutor}
-    assert cards(db, other) == {other}
+    assert profiles_seen(db, tutor) == {tutor, student}
+    assert profiles_seen(db, student) == {student, tutor}
+    assert profiles_seen(db, other) == {other}
 
 
-def test_a_paused_tutor_keeps_the_card_and_a_former_one_does_not(db: Connection) -> None:
+def test_a_paused_tutor_keeps_seeing_the_profile_and_a_former_one_does_not(db: Connection) -> None:
     tutor, student = persona(db, "tutor"), persona(db)
     made = tutoring(db, tutor, student)
     db.execute("update public.tutor_student_assignments set status = 'paused' where id = %s", (made,))
-    assert cards(db, tutor) == {tutor, student}
+    assert profiles_seen(db, tutor) == {tutor, student}
     db.execute("update public.tutor_student_assignments set status = 'completed' where id = %s", (made,))
-    assert cards(db, tutor) == {tutor}
+    assert profiles_seen(db, tutor) == {tutor}
 
 
 def test_a_parent_with_consent_sees_the_child_and_the_childs_tutor(db: Connection) -> None:
     parent, child, tutor = persona(db, "parent"), persona(db), persona(db, "tutor")
     tutoring(db, tutor, child)
     made = care(db, parent, child, active=False)
-    assert cards(db, parent) == {parent}
+    assert profiles_seen(db, parent) == {parent}
     db.execute(
         "update public.guardianships set status = 'active', consent_basis = 'student_consent' where id = %s", (made,)
     )
-    assert cards(db, parent) == {parent, child, tutor}
-    assert cards(db, child) == {child, parent, tutor}
+    assert profiles_seen(db, parent) == {parent, child, tutor}
+    assert profiles_seen(db, child) == {child, parent, tutor}
     db.execute("update public.guardianships set status = 'revoked' where id = %s", (made,))
-    assert cards(db, parent) == {parent}
-    assert cards(db, child) == {child, tutor}
+    assert profiles_seen(db, parent) == {parent}
+    assert profiles_seen(db, child) == {child, tutor}
 
 
 def test_staff_sees_everybody_and_anonymous_sign_ins_nobody(db: Connection) -> None:
     admin, person = persona(db, "admin"), persona(db)
-    assert {admin, person} <= cards(db, admin, "app_admin")
+    assert {admin, person} <= profiles_seen(db, admin, "app_admin")
     guest = persona(db, anonymous=True)
     with act_as(db, guest, is_anonymous=True):
         assert one(db, "select count(*) from public.profiles") == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
 
 from scripts.native import docs
 
-AGAIN = "stale: python -m scripts.native.scratch_db -- python -m scripts.native.docs"
+AGAIN = "stale: run ./scripts/generate"
 
 
 def test_generated_pages_are_fresh(db: psycopg.Connection[Any]) -> None:
@@ -26,3 +27,18 @@ def test_the_pages_notice_a_change(db: psycopg.Connection[Any]) -> None:
     after = docs.pages(db)
     changed = {file.name for file in after if after[file] != before[file]}
     assert changed == {"access.md", "80_tutoring.md"}
+
+
+def test_decisions_are_numbered_once_and_supersede_each_other_both_ways() -> None:
+    pages = {file.name: file.read_text() for file in (docs.DOCS / "decisions").glob("*.md")}
+    numbers = [int(name[:4]) for name in pages]
+    assert sorted(numbers) == list(range(1, len(pages) + 1))
+    later: set[tuple[int, int]] = set()
+    earlier: set[tuple[int, int]] = set()
+    for name, text in pages.items():
+        number = int(name[:4])
+        assert text.startswith(f"# {number}. "), name
+        status = next(line for line in text.splitlines() if line.startswith("Status: "))
+        later |= {(int(old), number) for old in re.findall(r"\d+", status.partition("supersedes")[2])}
+        earlier |= {(number, int(new)) for new in re.findall(r"\d+", status.partition("superseded by")[2])}
+    assert later == earlier
