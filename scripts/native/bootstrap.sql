@@ -52,6 +52,11 @@ create extension vector with schema extensions;
 create schema auth authorization supabase_auth_admin;
 grant usage on schema auth to anon, authenticated, service_role, postgres;
 
+-- as the platform's image prepares it; Storage makes its tables as supabase_storage_admin
+create schema storage authorization supabase_admin;
+grant usage on schema storage to anon, authenticated, service_role, postgres;
+grant usage, create on schema storage to supabase_storage_admin;
+
 alter default privileges for role postgres in schema public
     grant all on tables to anon, authenticated, service_role;
 alter default privileges for role postgres in schema public

@@ -41,13 +41,14 @@ HOP_BY_HOP = {
     "transfer-encoding",
     "upgrade",
 }
-# Auth paths a browser opens without a key: links in mails, sign-in redirects, public keys
-OPEN_AUTH_PATHS = (
+# Paths a browser opens without a key: links in mails, sign-in redirects, public keys, signed URLs of files
+OPEN_PATHS = (
     "/auth/v1/verify",
     "/auth/v1/callback",
     "/auth/v1/authorize",
     "/auth/v1/.well-known/",
     "/auth/v1/sso",
+    "/storage/v1/",
 )
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 EXPOSED_HEADERS = (
@@ -56,7 +57,6 @@ EXPOSED_HEADERS = (
 SMALL_BODY_BYTES = 64 * 1024
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 NOT_BUILT = {
-    "/storage/v1": "Storage comes with the documents service",
     "/realtime/v1": "Realtime is not part of the native stack",
     "/graphql/v1": "GraphQL is not part of the native stack",
 }
@@ -70,6 +70,7 @@ class Config:
     rest: str
     auth: str
     functions: str
+    storage: str
     mail: str
     publishable_key: str
     secret_key: str
@@ -110,14 +111,14 @@ class Refused(Exception):
 
 
 def authorization(config: Config, request: web.Request) -> str | None:
-    """The Authorization header to pass on to REST or Auth.
+    """The Authorization header to pass on to REST, Auth or Storage.
 
     :raise Refused: 401 for a missing, unknown or misused key
     """
     path, sent = request.path, request.headers.get("Authorization")
     key = request.headers.get("apikey") or request.query.get("apikey")
     if not key:
-        if path.startswith(OPEN_AUTH_PATHS):
+        if path.startswith(OPEN_PATHS):
             return sent
         raise Refused(401, "no_api_key", "No API key found in request", "Send the publishable key as header apikey.")
     token = config.role_token(key)
@@ -209,6 +210,7 @@ class Gateway:
             for prefix, target, session in (
                 ("/rest/v1", config.rest, self._session),
                 ("/auth/v1", config.auth, self._one_shot),
+                ("/storage/v1", config.storage, self._one_shot),
             ):
                 if path == prefix or path.startswith(prefix + "/"):
                     headers = self._forwarded(request, request_id, authorization(config, request))

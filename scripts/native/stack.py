@@ -33,7 +33,7 @@ LOCAL_FRONT_ENDS = "http://127.0.0.1:3000,http://localhost:3000"
 class Options:
     """What a caller of the stack may choose."""
 
-    without: frozenset[str] = frozenset()  # of: functions, worker, model
+    without: frozenset[str] = frozenset()  # of: functions, worker, model, storage
     settings: Mapping[str, str] = field(default_factory=dict)  # for functions and worker
     auth: Mapping[str, str] = field(default_factory=dict)  # GOTRUE_*: for Auth, over what auth_environment says
     postgres: Mapping[str, str] = field(default_factory=dict)  # server settings
@@ -78,6 +78,11 @@ class Stack:
         return f"http://127.0.0.1:{self.auth_port}"
 
     @property
+    def storage_url(self) -> str:
+        """Storage itself, past the gateway."""
+        return f"http://127.0.0.1:{self.storage_port}"
+
+    @property
     def rest_url(self) -> str:
         """PostgREST itself, past the gateway."""
         return f"http://127.0.0.1:{self.rest_port}"
@@ -91,6 +96,11 @@ class Stack:
     def service_token(self) -> str:
         """A service_role token, as the gateway puts in place of the secret key."""
         return self._service_token
+
+    @property
+    def anon_token(self) -> str:
+        """An anon token, as the gateway puts in place of the publishable key."""
+        return self._anon_token
 
     def exports(self) -> dict[str, str]:
         """The environment a command gets that runs against the stack."""
@@ -108,6 +118,7 @@ class Stack:
             "STACK_MAIL_URL": f"{self.url}/mail",
             "STACK_AUTH_URL": self.auth_url,
             "STACK_REST_URL": self.rest_url,
+            "STACK_STORAGE_URL": self.storage_url,
             "STACK_LOG_DIR": str(self.log_dir),
         }
 
@@ -165,9 +176,11 @@ class Stack:
         self._start_postgres()
         self.gateway_port = self.options.gateway_port or postgres.free_port()
         self.auth_port, self.rest_port = postgres.free_port(), postgres.free_port()
-        self.functions_port = postgres.free_port()
+        self.functions_port, self.storage_port = postgres.free_port(), postgres.free_port()
         self.smtp_port, self.mail_port = postgres.free_port(), postgres.free_port()
         parts = [self._postgrest(), self._mail(), self._auth(), self._gateway()]
+        if "storage" not in self.options.without:
+            parts.append(self._storage())
         if "model" not in self.options.without:
             parts += self._model_parts()
         if "functions" not in self.options.without:
@@ -178,6 +191,8 @@ class Stack:
             part.wait_until_ready()
         self.say(f"REST: {self.postgrest}")
         self.say(f"Auth: {self.auth_name}")
+        if "storage" not in self.options.without:
+            self.say("Storage: our stand-in, tests/standins/storage")
         self.say(
             f"{'functions and gateway serve' if 'functions' not in self.options.without else 'serving'} at {self.url}"
         )
@@ -241,6 +256,19 @@ class Stack:
         command = [str(real), "serve"] if real else [sys.executable, "-m", "tests.standins.auth"]
         return self._part("auth", command, environment, f"{self.auth_url}/health")
 
+    def _storage(self) -> Part:
+        kept = self.options.home
+        environment = {
+            **os.environ,
+            "DATABASE_URL": self.server.url("supabase_storage_admin"),
+            "SERVER_PORT": str(self.storage_port),
+            "AUTH_JWT_SECRET": self.keys.hmac_secret,
+            "JWT_JWKS": json.dumps(self.keys.public_jwks),
+            "STORAGE_FILE_BACKEND_PATH": str(kept.files if kept else self.home / "storage"),
+        }
+        command = [sys.executable, "-m", "tests.standins.storage"]
+        return self._part("storage", command, environment, f"{self.storage_url}/status")
+
     def _mail(self) -> Part:
         ports = ["--smtp-port", str(self.smtp_port), "--http-port", str(self.mail_port)]
         ready = f"http://127.0.0.1:{self.mail_port}/mail"
@@ -253,6 +281,7 @@ class Stack:
             "rest": self.rest_url,
             "auth": self.auth_url,
             "functions": f"http://127.0.0.1:{self.functions_port}",
+            "storage": self.storage_url,
             "mail": f"http://127.0.0.1:{self.mail_port}",
             "publishable_key": self.keys.publishable_key,
             "secret_key": self.keys.secret_key,

@@ -29,6 +29,7 @@ def template_key(auth: Path | None) -> str:
         str(postgres.MAJOR),
         platform.platform(),
         postgres.BOOTSTRAP.read_text(),
+        postgres.STORAGE_SCHEMA.read_text(),
         f"{auth}:{auth.stat().st_mtime_ns}" if auth else AUTH_SCHEMA.read_text(),
         *(f"{file.name}\n{file.read_text()}" for file in schema.migrations()),
     ):

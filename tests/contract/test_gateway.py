@@ -126,8 +126,8 @@ def test_a_browser_may_read_the_range_of_a_page(http: httpx.Client, stack: Stack
     assert answer.headers["content-range"].endswith("/0") or "/" in answer.headers["content-range"]
 
 
-def test_storage_says_that_it_is_not_there_yet(http: httpx.Client) -> None:
-    answer = http.get("/storage/v1/bucket")
+def test_realtime_says_that_it_is_not_there(http: httpx.Client) -> None:
+    answer = http.get("/realtime/v1/websocket")
     assert (answer.status_code, answer.json()["code"]) == (501, "not_implemented")
 
 
@@ -192,7 +192,7 @@ def lone_gateway(tmp_path: Path) -> Iterator[str]:
     dead = f"http://127.0.0.1:{postgres.free_port()}"
     port = postgres.free_port()
     functions = f"http://127.0.0.1:{server.server_port}"
-    config = Config(port, dead, dead, functions, dead, "sb_publishable_a", "sb_secret_b", "anon", "service")
+    config = Config(port, dead, dead, functions, dead, dead, "sb_publishable_a", "sb_secret_b", "anon", "service")
     file = tmp_path / "gateway.json"
     file.write_text(json.dumps(config.__dict__))
     url = f"http://127.0.0.1:{port}"

@@ -44,6 +44,8 @@ def test_a_day_with_dev(checkout: Checkout) -> None:
     assert page.status_code == 200
     keys = [dev.value(name) for name in ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY")]
     situations.subjects(dev, "Mine")
+    files, service = f"{dev.value('SUPABASE_URL')}/storage/v1/object", {"apikey": keys[1]}
+    assert httpx.post(f"{files}/documents/kept.txt", content=b"kept", headers=service).status_code == 200
 
     for options in ((), ("--fresh",)):
         refused = checkout.dev(*options)
@@ -54,6 +56,8 @@ def test_a_day_with_dev(checkout: Checkout) -> None:
     dev = checkout.dev_up()
     assert "seed.sql is loaded" not in dev.output
     assert "Mine" in situations.subjects(dev)
+    files = f"{dev.value('SUPABASE_URL')}/storage/v1/object"
+    assert httpx.get(f"{files}/documents/kept.txt", headers=service).content == b"kept"
     assert keys == [dev.value(name) for name in ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY")]
 
 

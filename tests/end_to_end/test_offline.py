@@ -73,7 +73,7 @@ def refusal(environment: dict[str, str], leave: str) -> str:
 )
 def test_the_stacks_programs_cannot_leave(stack: Stack, leave: str) -> None:
     ours = {part.name: dict(part.environment) for part in stack.parts if part.command[0] == sys.executable}
-    assert {"gateway", "functions", "model"} <= ours.keys()
+    assert {"gateway", "functions", "model", "storage"} <= ours.keys()
     for name, environment in {**ours, "worker": stack.service_environment()}.items():
         assert "NetworkRefused: tests are offline" in refusal(environment, leave), name
     assert "NetworkRefused" not in refusal({"PYTHONPATH": HERE, "PATH": os.environ["PATH"]}, "socket.socket().close()")

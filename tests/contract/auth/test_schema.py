@@ -25,18 +25,19 @@ INDEXES = """
 TABLES = "select relname from pg_class where relnamespace = 'auth'::regnamespace and relkind = 'r' order by relname"
 
 
-def _described(db: Connection, table: str) -> dict[str, Any]:
+def described(db: Connection, table: str) -> dict[str, Any]:
+    """Columns, constraints, indexes and row security of ``schema.table``, as recordings tell them."""
     columns = []
-    for name, kind, not_null, default, generated in db.execute(COLUMNS, (f"auth.{table}",)):
+    for name, kind, not_null, default, generated in db.execute(COLUMNS, (table,)):
         column = {"name": name, "type": kind, "not_null": not_null}
         if default is not None:
             column["generated" if generated else "default"] = default
         columns.append(column)
-    security = db.execute("select relrowsecurity from pg_class where oid = %s::regclass", (f"auth.{table}",)).fetchone()
+    security = db.execute("select relrowsecurity from pg_class where oid = %s::regclass", (table,)).fetchone()
     return {
         "columns": columns,
-        "constraints": dict(db.execute(CONSTRAINTS, (f"auth.{table}",)).fetchall()),
-        "indexes": dict(db.execute(INDEXES, (f"auth.{table}",)).fetchall()),
+        "constraints": dict(db.execute(CONSTRAINTS, (table,)).fetchall()),
+        "indexes": dict(db.execute(INDEXES, (table,)).fetchall()),
         "row_security": security is not None and security[0],
     }
 
@@ -48,7 +49,7 @@ def test_every_table_is_there_and_no_other(db: Connection) -> None:
 @pytest.mark.parametrize("table", sorted(RECORDED["tables"]))
 def test_table_is_as_recorded(db: Connection, table: str) -> None:
     db.execute("set local search_path = ''")  # names are written out, as they were when recorded
-    assert _described(db, table) == RECORDED["tables"][table]
+    assert described(db, f"auth.{table}") == RECORDED["tables"][table]
 
 
 def test_enums_are_as_recorded(db: Connection) -> None:
