@@ -24,6 +24,8 @@ STATE = REPO / ".stack"
 LOG = STATE / "setup.log"
 VENV = REPO / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
+PACKAGES = ("requirements.txt", "requirements-dev.txt")
+PROGRAMS = ("package.json", "package-lock.json")
 MIN_NODE = 20
 INTERRUPTED = 130
 
@@ -69,9 +71,9 @@ def set_up() -> None:
     STATE.mkdir(exist_ok=True)
     with (STATE / "setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        node_modules = digest("package.json", "package-lock.json")
+        node_modules = digest(*PROGRAMS)
         node_mark = REPO / "node_modules" / ".made-from"
-        packages = digest("requirements.txt", "requirements-dev.txt")
+        packages = digest(*PACKAGES)
         mark = VENV / "made-from"
         npm = None if is_marked(node_mark, node_modules) else check_node()
         if not is_marked(mark, packages):

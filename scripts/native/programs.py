@@ -75,11 +75,14 @@ def supabase_cli() -> list[str]:
 def cli_environment() -> dict[str, str]:
     """The CLI's environment: its files stay in .stack, it reports nothing, and no setting of another project counts.
 
-    The CLI writes a telemetry file into its home folder even when telemetry is switched off.
+    The CLI writes a telemetry file into its home folder even when telemetry is switched off. It also leaves a library
+    in the temporary folder, under a name that anybody can guess.
     """
+    home = paths.STATE / "supabase"
+    (home / "tmp").mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SUPABASE_")}
     quiet = {"DO_NOT_TRACK": "1", "SUPABASE_TELEMETRY_DISABLED": "1", "NO_UPDATE_NOTIFIER": "1"}
-    return {**kept, **quiet, "SUPABASE_HOME": str(paths.STATE / "supabase")}
+    return {**kept, **quiet, "SUPABASE_HOME": str(home), "TMPDIR": str(home / "tmp")}
 
 
 def push_migrations(server: Server, log: Path, workdir: Path = paths.REPO) -> None:

@@ -72,7 +72,7 @@ def test_loopback_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_cli_keeps_its_files_in_the_repository_and_knows_no_other_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUPABASE_DB_PASSWORD", "of another project")
     found = cli_environment()
-    assert Path(found["SUPABASE_HOME"]).is_relative_to(paths.STATE)
+    assert all(Path(found[name]).is_relative_to(paths.STATE) for name in ("SUPABASE_HOME", "TMPDIR"))
     assert "SUPABASE_DB_PASSWORD" not in found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -15,12 +16,12 @@ from pathlib import Path
 
 import psutil
 
+from scripts import bootstrap
 from scripts.native import paths
 from tests.support.processes import hear_interrupts
 
 MAX_WAIT_SECONDS = 150.0
 UP = "Ctrl-C stops everything"
-MAX_FIRST_PORT = 65533
 
 
 class Unexpected(AssertionError):
@@ -117,10 +118,18 @@ class Checkout:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
         if packages:
-            for name in (".venv", "node_modules"):
-                (root / name).symlink_to((paths.REPO / name).resolve())
+            self.link(".venv", "made-from", bootstrap.digest(*bootstrap.PACKAGES))
+            self.link("node_modules", ".made-from", bootstrap.digest(*bootstrap.PROGRAMS))
         self.state = root / ".stack"
         self.commands: list[Command] = []
+
+    def link(self, folder: str, mark: str, made_from: str) -> None:
+        """This repository's installed packages, with a mark of our own: no start here installs anything there."""
+        (self.root / folder).mkdir()
+        for item in (paths.REPO / folder).iterdir():
+            if item.name != mark:
+                (self.root / folder / item.name).symlink_to(item.resolve())
+        (self.root / folder / mark).write_text(made_from)
 
     def with_template(self) -> Checkout:
         """The same, with the finished database that this repository has in its cache."""
@@ -224,15 +233,16 @@ class Checkout:
 
 
 def three_free_ports() -> int:
-    """A port that nobody uses, and neither the two above it."""
+    """A port that nobody uses, and neither the two above it.
+
+    It lies below the ports that the system gives to whoever asks for any, so nobody takes it before it is used.
+    """
     while True:
-        with contextlib.ExitStack() as held:
-            first = held.enter_context(listening())
-            with contextlib.suppress(OSError):
-                for number in (1, 2):
-                    held.enter_context(listening(first.getsockname()[1] + number))
-                if first.getsockname()[1] <= MAX_FIRST_PORT:
-                    return int(first.getsockname()[1])
+        port = random.randrange(20000, 32000)
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
+            for number in range(3):
+                held.enter_context(listening(port + number))
+            return port
 
 
 @contextlib.contextmanager

@@ -115,7 +115,7 @@ def usable_by_others(python: str) -> bool:
 def own_packages(checkout: Checkout, python: str) -> None:
     """A .venv of the checkout's own, with a copy of PostgreSQL and links to the other packages."""
     venv = checkout.root / ".venv"
-    venv.unlink()
+    shutil.rmtree(venv)
     subprocess.run([python, "-m", "venv", "--without-pip", str(venv)], check=True, capture_output=True)
     target = next(venv.glob("lib/python3*/site-packages"))
     source = next((paths.REPO / ".venv").resolve().glob("lib/python3*/site-packages"))
@@ -126,7 +126,7 @@ def own_packages(checkout: Checkout, python: str) -> None:
             (target / item.name).symlink_to(item)
     for program in ("gunicorn", "pytest"):
         (venv / "bin" / program).symlink_to((paths.REPO / ".venv" / "bin" / program).resolve())
-    (venv / "made-from").write_text(bootstrap.digest("requirements.txt", "requirements-dev.txt"))
+    (venv / "made-from").write_text(bootstrap.digest(*bootstrap.PACKAGES))
 
 
 def strange_path(checkout: Checkout) -> None:
@@ -324,7 +324,7 @@ def interrupted_pip(checkout: Checkout) -> None:
             "PIP_FIND_LINKS": None,
             "PIP_NO_CACHE_DIR": "1",
         }
-        (checkout.root / "node_modules").symlink_to((paths.REPO / "node_modules").resolve())
+        checkout.link("node_modules", ".made-from", bootstrap.digest(*bootstrap.PROGRAMS))
         for _ in range(2):
             start = checkout.start("./scripts/dev", environment=slow)
             start.wait_for("installing Python packages ...")
