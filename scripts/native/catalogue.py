@@ -1,4 +1,4 @@
-"""Everything a database says about our schemas, as comparable lines: what two databases differ in is a set difference.
+"""Everything a database says about our schemas, as lines that can be compared between two databases.
 
 Covers columns, defaults, constraints, indexes, triggers, function bodies and settings, views and their options, enums,
 comments, row level security, policies, and every privilege (schemas, tables, columns, sequences, functions, defaults).

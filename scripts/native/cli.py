@@ -105,7 +105,7 @@ def dev(given: argparse.Namespace) -> int:
                 print(f"{name}={value}")
             print(school.accounts(stack.db_url))
             print(
-                f"OpenAPI page: {stack.functions_url}/docs\n"
+                f"OpenAPI page: {stack.functions_url}/docs\nMails:        {stack.url}/mail\n"
                 f"Ctrl-C stops everything; the database stays in {home.data.parent}",
                 flush=True,
             )

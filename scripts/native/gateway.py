@@ -1,13 +1,16 @@
-"""The one origin in front of the stack's parts, doing what the platform's gateway does and no more.
+"""The one origin in front of the stack's parts. It does what the platform's gateway does and no more.
 
     python -m scripts.native.gateway CONFIG.json
 
-Routes by prefix, swaps API keys for role tokens, answers pre-flight requests, streams bodies both ways, and writes
-one log line a request: never a query string, because codes and tokens travel in some.
+It routes by prefix, swaps API keys for role tokens, answers pre-flight requests, and streams bodies both ways. It writes
+one log line for each request, without the query string, because codes and tokens travel in some.
 
-Rules (facts on Supabase, E "API keys"): keys stand in the ``apikey`` header (or query parameter); as Bearer only if
-equal to ``apikey``; a person's token in ``Authorization`` always wins over the key's role; secret keys are refused for
-browsers. ``/functions/v1`` needs no key: the functions verify their callers themselves.
+The platform's rules for API keys hold here:
+
+- A key stands in the ``apikey`` header or query parameter. As a Bearer it must be equal to ``apikey``.
+- A person's token in ``Authorization`` always wins over the key's role.
+- Secret keys are refused for browsers.
+- ``/functions/v1`` needs no key, because the functions verify their callers themselves.
 """
 
 from __future__ import annotations
@@ -227,7 +230,10 @@ class Gateway:
             return response
 
     async def _mail(self, request: web.Request, request_id: str) -> web.StreamResponse:
-        """The mail box holds links that sign in: no other origin reads it, nor a name that was made to lead here."""
+        """Passes on to the mail box, whose links sign people in.
+
+        Only this machine's own names may ask: a page elsewhere could otherwise make its name lead here.
+        """
         if request.url.host not in LOOPBACK_HOSTS:
             raise Refused(403, "forbidden", "The mail box answers on this machine alone.")
         headers = self._forwarded(request, request_id, None)

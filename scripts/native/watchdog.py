@@ -1,4 +1,4 @@
-"""Outlives the stack's parent by a moment: when that one is gone, however it went, nothing of it stays.
+"""Outlives the stack's own process by a moment, and ends everything that it started, even after kill -9.
 
     python -m scripts.native.watchdog     (the parent holds the other end of standard input)
 
@@ -31,7 +31,7 @@ def alive(group: int) -> bool:
 
 
 def end(groups: list[int]) -> None:
-    """Ends the groups, newest first: politely, then for good."""
+    """Ends the groups, newest first, with SIGTERM, SIGINT and at last SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         # SIGINT in the middle is PostgreSQL's fast shutdown: SIGTERM alone waits for its clients
         for group in reversed(groups):

@@ -97,7 +97,6 @@ NOT_YET = (
     "scripts/benchmarks/rls.py",
     "scripts/native/access.py",
     "scripts/native/docs.py",
-    "scripts/native/gateway.py",
     "sql/00_foundation/caller.sql",
     "sql/00_foundation/roles.sql",
     "sql/10_identity/profiles.sql",
