@@ -2,8 +2,8 @@
 
     python -m scripts.native.gateway CONFIG.json
 
-It routes by prefix, swaps API keys for role tokens, answers pre-flight requests, and streams bodies both ways. It writes
-one log line for each request, without the query string, because codes and tokens travel in some.
+It routes by prefix, swaps API keys for role tokens, answers pre-flight requests, and streams bodies both ways. A
+request gets one log line, without the query string, because codes and tokens travel in some.
 
 The platform's rules for API keys hold here:
 

@@ -1,8 +1,8 @@
 """Reads every index once, so that a fresh database counts none of them as unused.
 
 The advisor's rule 0005 looks at how often each index was read since the statistics began. On a database a minute old
-that is zero everywhere and says nothing. The counters outlive a clean stop, so this runs once, when the template database
-is made. It also proves that the planner can use each index at all.
+that is zero everywhere and says nothing. The counters outlive a clean stop, so this runs once, when the template is
+made. It also proves that the planner can use each index at all.
 """
 
 from __future__ import annotations
