@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from functions.shared.database import Database
 from functions.shared.readiness import note_at_start
 from functions.shared.settings import SettingError, load_settings
+from functions.shared.tokens import problem_at_start
 
 try:
     settings = load_settings()
@@ -48,7 +49,10 @@ logconfig_dict: dict[str, Any] = {
 
 
 def on_starting(server: Any) -> None:
-    """The worker processes' numbers meet in a fresh folder; named before any of them imports prometheus_client."""
+    """Refuses a project whose tokens can never be checked. The worker processes' numbers meet in a fresh folder, named
+    before any of them imports prometheus_client."""
+    if problem := problem_at_start(settings):
+        raise SystemExit(problem)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="headstart-metrics-")
 
 

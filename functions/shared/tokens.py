@@ -1,4 +1,4 @@
-"""Who is calling: access tokens checked against the signing keys Auth publishes (lti_and_auth facts 17)."""
+"""Who is calling: access tokens checked against the signing keys that Auth publishes, ES256 or RS256."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from functions.shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-ALGORITHM = "ES256"
+# by the kind of key, never by what a token says; hosted projects choose one of the two
+ALGORITHMS = {"EC": "ES256", "RSA": "RS256"}
+LEGACY_ALGORITHM = "HS256"
+MIN_RSA_BITS = 2048
 AUDIENCE = "authenticated"
 # what private.custom_access_token makes of a person
 PERSON_ROLES = ("authenticated", "app_admin", "app_subject_tutor", "app_wide_tutor")
@@ -86,11 +89,7 @@ class SigningKeys:
         if self._within(self._failed_at, now, JWKS_RETRY_SECONDS):
             return
         try:
-            response = httpx.get(self._url, timeout=JWKS_TIMEOUT, trust_env=False, verify=tls())
-            response.raise_for_status()
-            if len(response.content) > MAX_JWKS_BYTES:
-                raise ValueError("too large")
-            self._keys = _usable_keys(response.json())
+            self._keys = fetch_keys(self._url)
         except (httpx.HTTPError, ValueError, RecursionError) as error:
             log.warning("the signing keys could not be fetched: %s", type(error).__name__)
             self._failed_at = self._clock.monotonic()
@@ -100,8 +99,38 @@ class SigningKeys:
             self._fetched_at, self._failed_at = self._clock.monotonic(), None
 
 
+def fetch_keys(url: str) -> dict[str, jwt.PyJWK]:
+    """The usable signing keys that an address lists, by kid.
+
+    :raise httpx.HTTPError: no good answer
+    :raise ValueError: not a JWKS, or too large
+    :raise RecursionError: nested too deeply
+    """
+    response = httpx.get(url, timeout=JWKS_TIMEOUT, trust_env=False, verify=tls())
+    response.raise_for_status()
+    if len(response.content) > MAX_JWKS_BYTES:
+        raise ValueError("too large")
+    return _usable_keys(response.json())
+
+
+def problem_at_start(settings: Settings) -> str | None:
+    """Why no access token of this project can ever be checked, in a sentence; None when there is no reason, or when
+    the keys cannot be had at the moment, which callers are told by 503."""
+    try:
+        keys = fetch_keys(settings.supabase_jwks_url)
+    except (httpx.HTTPError, ValueError, RecursionError):
+        return None
+    if keys:
+        return None
+    return (
+        f"{settings.supabase_jwks_url} lists no ES256 or RS256 key: the project still signs with its legacy secret "
+        f"({LEGACY_ALGORITHM}), which functions never hold. Switch on JWT signing keys in the project's settings, "
+        "rotate to the new key, then start again (see docs/deploy.md)"
+    )
+
+
 def _usable_keys(document: Any) -> dict[str, jwt.PyJWK]:
-    """The ES256 signing keys of a JWKS, by kid; keys of other kinds are left out.
+    """The ES256 and RS256 signing keys of a JWKS, by kid; keys of other kinds are left out.
 
     :raise ValueError: not a JWKS
     """
@@ -110,16 +139,22 @@ def _usable_keys(document: Any) -> dict[str, jwt.PyJWK]:
         raise ValueError("not a JWKS")
     keys: dict[str, jwt.PyJWK] = {}
     for jwk in listed:
-        if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str):
+        if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str) or not isinstance(jwk.get("kty"), str):
             continue
-        if (jwk.get("kty"), jwk.get("crv")) != ("EC", "P-256"):
+        algorithm = ALGORITHMS.get(jwk["kty"])
+        if algorithm is None or jwk.get("crv", "P-256") != "P-256":
             continue
-        if jwk.get("alg", ALGORITHM) != ALGORITHM or jwk.get("use", "sig") != "sig":
+        if jwk.get("alg", algorithm) != algorithm or jwk.get("use", "sig") != "sig":
             continue
         try:
-            keys[jwk["kid"]] = jwt.PyJWK(jwk, algorithm=ALGORITHM)
+            key = jwt.PyJWK(jwk, algorithm=algorithm)
         except (jwt.PyJWTError, ValueError, TypeError):
             log.warning("the JWKS holds a key that cannot be read")
+            continue
+        if key.key_type == "RSA" and key.key.key_size < MIN_RSA_BITS:
+            log.warning("the JWKS holds an RSA key of fewer than %s bits", MIN_RSA_BITS)
+            continue
+        keys[jwk["kid"]] = key
     return keys
 
 
@@ -169,10 +204,11 @@ class TokenVerifier:
         try:
             header = jwt.get_unverified_header(token)
             kid = header.get("kid")
-            if header.get("alg") != ALGORITHM or not isinstance(kid, str):
+            if header.get("alg") not in ALGORITHMS.values() or not isinstance(kid, str):
                 raise Unauthorized()
             key = self.keys.get(kid)
-            claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], leeway=LEEWAY_SECONDS, **checks)
+            algorithms = [key.algorithm_name]
+            claims: dict[str, Any] = jwt.decode(token, key, algorithms=algorithms, leeway=LEEWAY_SECONDS, **checks)
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Unauthorized() from error
         return claims

@@ -29,6 +29,7 @@ from functions.shared.web.operations import Access, operation
 from functions.shared.web.schemas import Request, UtcTime
 from scripts.native.keys import Keys
 from scripts.native.postgres import free_port
+from tests.functions.shared.conftest import Loopback, reply
 from tests.support.clocks import HeldClock
 from tests.support.processes import bare_environment
 from tests.support.waiting import listens, wait_until
@@ -464,3 +465,13 @@ def test_a_missing_setting_stops_gunicorn_with_its_name(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=REPO, env=env, capture_output=True, text=True, timeout=30)
     assert done.returncode != 0
     assert done.stderr.strip() == "SUPABASE_URL is not set (see docs/environment.md)"
+
+
+def test_a_project_that_signs_with_the_legacy_secret_stops_gunicorn(env: dict[str, str], jwks: Loopback) -> None:
+    jwks.answer = lambda handler: reply(handler, 200, b'{"keys": []}')
+    command = [sys.executable, "-m", "gunicorn", "--config", "functions/gunicorn.conf.py", "functions.app:create_app()"]
+    environment = {"PATH": "/usr/bin:/bin", **env, "PORT": str(free_port()), **bare_environment()}
+    done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0
+    assert "lists no ES256 or RS256 key" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import time
 import uuid
@@ -14,15 +15,17 @@ import psycopg
 import pytest
 from apiflask import APIBlueprint, APIFlask
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Response, jsonify
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
+from jwt.warnings import InsecureKeyLengthWarning
 
 from functions.shared.errors import Unauthorized, Unavailable
 from functions.shared.settings import Settings, load_settings
-from functions.shared.tokens import TokenVerifier
+from functions.shared.tokens import TokenVerifier, problem_at_start
 from functions.shared.web.application import create_service
 from functions.shared.web.callers import current_caller
 from functions.shared.web.operations import Access, operation
@@ -318,6 +321,62 @@ def test_keys_of_other_kinds_are_left_out(
     symmetric = jwt.encode(claims, b"\0" * 32, "HS256", {"kid": "a"})
     with pytest.raises(Unauthorized):
         verifier.person(symmetric)
+
+
+def rsa_jwk(key: rsa.RSAPrivateKey, kid: str) -> dict[str, Any]:
+    """The public half of an RSA key, as a hosted project lists it."""
+    made: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return made | {"kid": kid, "alg": "RS256", "use": "sig"}
+
+
+def test_rsa_keys_count_as_well(
+    settings: Settings, keys: Keys, claims: Claims, jwks: Loopback, clock: HeldClock
+) -> None:
+    good = rsa.generate_private_key(65537, 2048)
+    short = rsa.generate_private_key(65537, 1024)  # noqa: S505
+    listed = {"keys": [rsa_jwk(good, "rsa"), rsa_jwk(short, "short"), *keys.public_jwks["keys"]]}
+    jwks.answer = lambda handler: reply(handler, 200, json.dumps(listed).encode())
+    verifier = TokenVerifier(settings, clock)
+    assert verifier.person(jwt.encode(claims, good, "RS256", {"kid": "rsa"})).user_id == claims["sub"]
+    assert verifier.person(keys.sign(claims)).user_id == claims["sub"], "both kinds stand side by side"
+    pem = good.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    with_public_key = jwt.PyJWS().encode(
+        json.dumps(claims).encode(), hashlib.sha256(pem).digest(), "HS256", headers={"kid": "rsa"}
+    )
+    with pytest.warns(InsecureKeyLengthWarning):
+        with_short_key = jwt.encode(claims, short, "RS256", {"kid": "short"})
+    for token in (
+        with_public_key,
+        jwt.encode(claims, good, "RS512", {"kid": "rsa"}),
+        jwt.encode(claims, good, "PS256", {"kid": "rsa"}),
+        jwt.encode(claims, good, "RS256", {"kid": keys.private_jwk["kid"]}),
+        jwt.encode(claims, jwt.PyJWK(keys.private_jwk).key, "ES256", {"kid": "rsa"}),
+        jwt.encode(claims, rsa.generate_private_key(65537, 2048), "RS256", {"kid": "rsa"}),
+        with_short_key,
+    ):
+        with pytest.raises(Unauthorized):
+            verifier.person(token)
+
+
+@pytest.mark.parametrize(
+    ("answer", "refuses"),
+    [
+        (b'{"keys": []}', True),
+        (b'{"keys": [{"kid": "a", "kty": "oct", "alg": "HS256"}]}', True),
+        (json.dumps(Keys.fresh().public_jwks).encode(), False),
+        (b"<html>", False),
+        (b"[]", False),
+    ],
+)
+def test_a_project_without_signing_keys_is_seen_at_the_start(
+    settings: Settings, jwks: Loopback, answer: bytes, refuses: bool
+) -> None:
+    jwks.answer = lambda handler: reply(handler, 200, answer)
+    problem = problem_at_start(settings)
+    assert (problem is not None) == refuses
+    if problem:
+        assert "HS256" in problem
+        assert "Switch on JWT signing keys" in problem
 
 
 @effort(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
