@@ -30,6 +30,8 @@ begin
         alter role postgres set pgrst.db_schemas = 'public';
         -- the platform lets postgres set every pgrst parameter; one is enough here
         grant set on parameter "pgrst.db_pre_request" to postgres;
+        -- as on the platform, so that a backup can be loaded without firing triggers
+        grant set on parameter session_replication_role to postgres;
         alter role supabase_admin set search_path = '"$user"', 'public', 'auth', 'extensions';
     end if;
 end
