@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.native import paths
@@ -44,18 +45,26 @@ def tables_of(binary: Path | None) -> str:
     return f"stand-in {hashlib.sha256(AUTH_SCHEMA.read_bytes()).hexdigest()[:16]}"
 
 
-def auth_environment(server: Server, keys: Keys, port: int, origin: str, smtp_port: int) -> dict[str, str]:
-    """What Auth is told, the real server and the stand-in alike.
+def redirects(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Where links in mails may lead, as Auth reads it: any port of this machine, unless somebody chose otherwise.
 
-    Where people may be sent back to can be chosen by GOTRUE_SITE_URL and GOTRUE_URI_ALLOW_LIST; by default any port of
-    this machine is allowed.
+    :param chosen: variables of the shell and of ``.env``, of which GOTRUE_SITE_URL, FRONTEND_URL and
+        GOTRUE_URI_ALLOW_LIST count
     """
+    site = chosen.get("GOTRUE_SITE_URL") or chosen.get("FRONTEND_URL") or "http://127.0.0.1:3000"
+    return {
+        "GOTRUE_SITE_URL": site,
+        "GOTRUE_URI_ALLOW_LIST": chosen.get("GOTRUE_URI_ALLOW_LIST") or LOOPBACK_REDIRECTS,
+    }
+
+
+def auth_environment(server: Server, keys: Keys, port: int, origin: str, smtp_port: int) -> dict[str, str]:
+    """What Auth is told, the real server and the stand-in alike."""
     return {
         "GOTRUE_DB_DRIVER": "postgres",
         "DATABASE_URL": server.url("supabase_auth_admin"),
         "DB_NAMESPACE": "auth",
-        "GOTRUE_SITE_URL": os.environ.get("GOTRUE_SITE_URL") or "http://127.0.0.1:3000",
-        "GOTRUE_URI_ALLOW_LIST": os.environ.get("GOTRUE_URI_ALLOW_LIST") or LOOPBACK_REDIRECTS,
+        **redirects({}),
         "API_EXTERNAL_URL": f"{origin}/auth/v1",
         "GOTRUE_API_HOST": "127.0.0.1",
         "GOTRUE_API_PORT": str(port),

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scripts.native import environment, leftovers, outside, paths, postgres
-from scripts.native.auth import auth_environment, real_auth
+from scripts.native.auth import auth_environment, real_auth, redirects
 from scripts.native.home import Home
 from scripts.native.keys import Keys
 from scripts.native.processes import Keeper, Part, Watchdog
@@ -251,10 +251,11 @@ class Stack:
 
     def _auth(self) -> Part:
         settings = auth_environment(self.server, self.keys, self.auth_port, self.url, self.smtp_port)
-        environment = {**os.environ, **settings, **self.options.auth}
+        chosen = redirects({**environment.from_outside(self.options.dotenv), **self.options.settings})
+        told = {**os.environ, **settings, **chosen, **self.options.auth}
         real = real_auth()
         command = [str(real), "serve"] if real else [sys.executable, "-m", "tests.standins.auth"]
-        return self._part("auth", command, environment, f"{self.auth_url}/health")
+        return self._part("auth", command, told, f"{self.auth_url}/health")
 
     def _storage(self) -> Part:
         kept = self.options.home

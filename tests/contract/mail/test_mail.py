@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from scripts.native.auth import LOOPBACK_REDIRECTS, redirects
 from scripts.native.stack import Stack
 from tests.contract.auth.client import PASSWORD, new_address
 from tests.support.javascript import run_js
@@ -245,3 +246,20 @@ def test_a_refused_mail_is_a_clear_error(stack: Stack, node: str) -> None:
     """
     address = f"bounce-{secrets.token_hex(4)}@example.test"
     assert run_js(node, stack, script, address) == {"status": 500, "code": "unexpected_failure"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "site", "allowed"),
+    [
+        ({}, "http://127.0.0.1:3000", LOOPBACK_REDIRECTS),
+        ({"FRONTEND_URL": "http://localhost:5173"}, "http://localhost:5173", LOOPBACK_REDIRECTS),
+        (
+            {"FRONTEND_URL": "http://localhost:5173", "GOTRUE_SITE_URL": "http://localhost:4200"},
+            "http://localhost:4200",
+            LOOPBACK_REDIRECTS,
+        ),
+        ({"GOTRUE_URI_ALLOW_LIST": "https://a.test/**"}, "http://127.0.0.1:3000", "https://a.test/**"),
+    ],
+)
+def test_where_links_lead_is_the_developers_choice(chosen: dict[str, str], site: str, allowed: str) -> None:
+    assert redirects(chosen) == {"GOTRUE_SITE_URL": site, "GOTRUE_URI_ALLOW_LIST": allowed}
