@@ -25,7 +25,7 @@ LEGACY_ALGORITHM = "HS256"
 MIN_RSA_BITS = 2048
 AUDIENCE = "authenticated"
 # what private.custom_access_token makes of a person
-PERSON_ROLES = ("authenticated", "app_admin", "app_subject_tutor", "app_wide_tutor")
+PERSON_ROLES = ("authenticated", "app_admin")
 # PostgREST allows the same, so that no token is good for REST and dead for functions, or the other way round
 LEEWAY_SECONDS = 30
 MAX_TOKEN_CHARACTERS = 8192

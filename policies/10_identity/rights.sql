@@ -2,7 +2,5 @@
 -- on `private`, so they cannot be called by name.
 
 grant execute on function private.is_admin() to app_admin;
-grant execute on function private.guards(uuid) to authenticated;
 grant execute on function private.guarded_students() to authenticated;
-grant execute on function private.my_guardians() to authenticated;
 grant execute on function private.related_people() to authenticated;

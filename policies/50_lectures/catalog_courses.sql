@@ -16,15 +16,20 @@ using (created_by = (select private.caller_id()) and not is_official)
 with check (created_by = (select private.caller_id()) and not is_official);
 comment on policy update_creator on public.catalog_courses is 'Who added a course corrects it, until the school''s list takes it over.';
 
-create policy insert_admin on public.catalog_courses for insert to app_admin
+create policy all_admin_of_now on public.catalog_courses as restrictive for all to app_admin
+using ((select private.is_admin()))
 with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.catalog_courses is 'What follows for staff lasts while the profile says admin.';
+
+create policy insert_admin on public.catalog_courses for insert to app_admin
+with check (true);
 comment on policy insert_admin on public.catalog_courses is 'Staff adds a course.';
 
 create policy update_admin on public.catalog_courses for update to app_admin
-using ((select private.is_admin()))
-with check ((select private.is_admin()));
+using (true)
+with check (true);
 comment on policy update_admin on public.catalog_courses is 'Staff corrects title and instructor.';
 
 create policy delete_admin on public.catalog_courses for delete to app_admin
-using ((select private.is_admin()));
+using (true);
 comment on policy delete_admin on public.catalog_courses is 'Staff removes an unused course; the foreign keys protect used ones.';

@@ -142,18 +142,6 @@ def without_a_condition(definition: str) -> Iterator[tuple[str, str]]:
 # Changes that nobody can notice, and why. They count as survivors all the same.
 HARMLESS = {
     "anon select: public.plans": "what the product costs is open to everybody already",
-    "helper condition: private.partly_tutored_students() #0: subject_id is not null": (
-        "a short cut: without it the same set is worked out"
-    ),
-    "helper condition: private.partly_tutored_students() #1: subject_id is not null": (
-        "its except takes away whom the caller tutors in all subjects"
-    ),
-    "helper condition: private.subject_tutored_students() #0: subject_id is not null": (
-        "of students tutored in all subjects the caller sees every row already"
-    ),
-    "helper condition: private.subject_tutoring_keys() #0: subject_id is not null": (
-        "the key of an assignment without subject is null and equals nothing"
-    ),
 }
 
 

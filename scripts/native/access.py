@@ -39,12 +39,6 @@ class Person:
             return "app_admin"
         return {"anon": "anon", "service": "service_role"}.get(self.name, "authenticated")
 
-    @property
-    def database_roles(self) -> tuple[str, ...]:
-        """Every role his requests may run as: a tutor's token may name three, which must see the same."""
-        tutor = "tutor" in self.name
-        return ("authenticated", "app_subject_tutor", "app_wide_tutor") if tutor else (self.database_role,)
-
 
 @dataclass(frozen=True)
 class Row:

@@ -28,11 +28,11 @@ QUERIES: dict[str, str] = {
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname in {OURS} and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')""",
     "column": f"""
-        select format('%s.%s %s notnull=%s default=%s identity=%s generated=%s collation=%s storage=%s stats=%s '
-               'acl=%s comment=%s',
+        select format('%s.%s %s notnull=%s default=%s identity=%s generated=%s collation=%s storage=%s '
+               'stats=%s options=%s acl=%s comment=%s',
                a.attrelid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
                pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attcollation::regcollation,
-               a.attstorage, a.attstattarget,
+               a.attstorage, a.attstattarget, a.attoptions,
                (select string_agg(x::text, ',' order by x::text) from unnest(a.attacl) x),
                col_description(a.attrelid, a.attnum))
         from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace

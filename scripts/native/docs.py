@@ -41,8 +41,6 @@ creates for oneself. A dot is nothing.
 - The functions and the worker (`service_role`) may do everything in every table below; people cannot get there.
 - Staff is the database role `app_admin`, which the token hook sets; it also keeps what a person may do to own rows. Its
   rights last while the profile says admin: a token that is older than a demotion or deletion opens nothing.
-- A tutor's token may name `app_subject_tutor` or `app_wide_tutor`: the same rights, other plans, for
-  one subject or for hundreds of students (`docs/decisions/0006-sets-of-thousands.md`).
 - Row counts are exact or not given: `Prefer: count=planned` and `count=estimated` are refused with 42501
   (`docs/decisions/0010-no-estimated-counts.md`).
 - Nobody names anything in the schema `private`, the service neither: see its functions at the end.

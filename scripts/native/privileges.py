@@ -75,8 +75,6 @@ ROLES = (
     "anon",
     "authenticated",
     "app_admin",
-    "app_subject_tutor",
-    "app_wide_tutor",
     "service_role",
     "supabase_auth_admin",
 )

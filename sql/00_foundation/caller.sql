@@ -9,6 +9,7 @@ returns uuid
 -- plpgsql keeps its plan between statements; a function in sql with a search path is planned anew at every call.
 language plpgsql
 stable
+parallel safe
 set search_path = ''
 as $$
 declare

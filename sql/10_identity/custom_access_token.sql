@@ -24,13 +24,11 @@ begin
     event := jsonb_set(event, '{claims,user_role}', to_jsonb(coalesce(v_role, 'student')));
     if v_role = 'admin' then
         event := jsonb_set(event, '{claims,role}', '"app_admin"');
-    elsif v_role = 'tutor' then
-        event := jsonb_set(event, '{claims,role}', to_jsonb(private.tutor_role((event ->> 'user_id')::uuid)));
     end if;
     return event;
 end
 $$;
 
 comment on function private.custom_access_token(jsonb) is
-    'Adds user_role to every access token, and their database role to those of staff and tutors. Refuses any sign-in of a '
+    'Adds user_role to every access token, and its database role to those of staff. Refuses any sign-in of a '
     'managed LTI account but the one-time link of our own hand-off. An account without profile counts as student.';

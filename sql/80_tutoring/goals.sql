@@ -32,12 +32,13 @@ create table public.goals (
 create index idx_goals_student on public.goals (student_id, status);
 -- for goals that are due
 create index idx_goals_status on public.goals (status, target_completion_date);
--- the newest of everybody: staff, tutors of hundreds
+-- the newest of everybody, for staff
 create index idx_goals_created on public.goals (created_at);
 create index idx_goals_subject on public.goals (subject_id);
 create index idx_goals_created_by on public.goals (created_by);
--- one-subject tutors
-create index idx_goals_tutoring_key on public.goals ((uuid_send(student_id) || uuid_send(subject_id)));
+
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+alter table public.goals alter column student_id set (n_distinct = -0.1);
 
 comment on table public.goals is 'Goals of students.';
 comment on column public.goals.id is 'Identity of the row.';

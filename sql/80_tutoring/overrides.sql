@@ -48,8 +48,9 @@ create index idx_overrides_summary on public.overrides (summary_id) where summar
 create index idx_overrides_practice_assignment on public.overrides (practice_assignment_id)
 where practice_assignment_id is not null;
 create index idx_overrides_qa_interaction on public.overrides (qa_interaction_id) where qa_interaction_id is not null;
--- one-subject tutors
-create index idx_overrides_tutoring_key on public.overrides ((uuid_send(student_id) || uuid_send(subject_id)));
+
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+alter table public.overrides alter column student_id set (n_distinct = -0.1);
 
 comment on table public.overrides is 'Corrections by tutors of what the companion wrote.';
 comment on column public.overrides.id is 'Identity of the row.';

@@ -18,8 +18,6 @@ create table public.student_ratings (
 create index idx_sr_student on public.student_ratings (student_id) include (subject_id, rating);
 create index idx_sr_subject on public.student_ratings (subject_id);
 create index idx_sr_rating on public.student_ratings (subject_id, rating);
--- one-subject tutors
-create index idx_sr_tutoring_key on public.student_ratings ((uuid_send(student_id) || uuid_send(subject_id)));
 
 comment on table public.student_ratings is 'Ratings of students, one per subject.';
 comment on column public.student_ratings.id is 'Identity of the row.';

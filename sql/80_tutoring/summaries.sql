@@ -28,13 +28,14 @@ create table public.summaries (
 
 create index idx_summaries_session on public.summaries (session_id, student_id);
 create index idx_summaries_student on public.summaries (student_id, created_at desc) include (subject_id);
--- the newest of everybody: staff, tutors of hundreds
+-- the newest of everybody, for staff
 create index idx_summaries_created on public.summaries (created_at);
 create index idx_summaries_tutor on public.summaries (tutor_id);
 create index idx_summaries_subject on public.summaries (subject_id);
 create index idx_summaries_override on public.summaries (override_id) where override_id is not null;
--- one-subject tutors
-create index idx_summaries_tutoring_key on public.summaries ((uuid_send(student_id) || uuid_send(subject_id)));
+
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+alter table public.summaries alter column student_id set (n_distinct = -0.1);
 
 comment on table public.summaries is 'Summaries of tutoring sessions.';
 comment on column public.summaries.id is 'Identity of the row.';

@@ -400,14 +400,15 @@ $$;
 comment on function public.svc_find_external_identity(text, text, text) is
     'The account behind an outside identity, or null.';
 
--- Who is related to whom, as policies ask it. Sets are uuid[], so that `column = any((select private.set())::uuid[])` runs
--- once per statement and drives an index; the boolean forms are for single checks in RPCs, never for rows of a table.
+-- Who is related to whom, as policies ask it. Lists are uuid[], so that `column = any ((select private.list())::uuid[])`
+-- runs once for a statement and drives an index. The boolean forms check single rows in functions, never rows of a table.
 -- Rights of tutors are in 80_tutoring/rights.sql.
 
 create function private.is_admin()
 returns boolean
 language plpgsql
 stable
+parallel safe
 security definer
 set search_path = ''
 as $$
@@ -435,26 +436,30 @@ $$;
 
 comment on function private.require_admin() is 'private.is_admin() for functions: raises 42501 for everybody else.';
 
-create function private.guards(p_student_id uuid)
-returns boolean
-language sql
+create function private.guarded_students()
+returns uuid[]
+language plpgsql
 stable
+parallel safe
 security definer
 set search_path = ''
 as $$
-    select exists (
-        select from public.guardianships as g
-        join public.profiles as parent on parent.user_id = g.parent_id
-        where g.parent_id = (select private.caller_id()) and g.student_id = p_student_id
-          and g.status = 'active' and parent.role = 'parent'
-          and (g.valid_until is null or g.valid_until >= private.today())
+declare
+    v_today constant date := private.today();
+begin
+    return array(
+        select g.student_id from public.guardianships as g
+        join public.profiles as parent on parent.user_id = g.parent_id and parent.role = 'parent'
+        where g.parent_id = private.caller_id() and g.status = 'active'
+            and (g.valid_until is null or g.valid_until >= v_today)
     );
+end
 $$;
 
-comment on function private.guards(uuid) is
-    'The caller is a parent with consent for this student: active, not past valid_until, role still parent.';
+comment on function private.guarded_students() is
+    'The caller''s children: consent is active and not past valid_until, and the caller''s role is still parent.';
 
-create function private.guarded_students()
+create function private.my_guardians()
 returns uuid[]
 language plpgsql
 stable
@@ -462,33 +467,15 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_today constant date := (private.clock() at time zone 'UTC')::date;
+    v_today constant date := private.today();
 begin
-    -- plpgsql keeps this plan between statements; policies ask at every request of a parent
     return array(
-        select g.student_id
-        from public.guardianships as g
-        join public.profiles as parent on parent.user_id = g.parent_id
-        where g.parent_id = private.caller_id() and g.status = 'active' and parent.role = 'parent'
-          and (g.valid_until is null or g.valid_until >= v_today)
+        select g.parent_id from public.guardianships as g
+        join public.profiles as parent on parent.user_id = g.parent_id and parent.role = 'parent'
+        where g.student_id = private.caller_id() and g.status = 'active'
+            and (g.valid_until is null or g.valid_until >= v_today)
     );
 end
-$$;
-
-comment on function private.guarded_students() is 'The students private.guards() says yes to, as a set.';
-
-create function private.my_guardians()
-returns uuid[]
-language sql
-stable
-security definer
-set search_path = ''
-as $$
-    select coalesce(array_agg(g.parent_id), '{}')
-    from public.guardianships as g
-    join public.profiles as parent on parent.user_id = g.parent_id
-    where g.student_id = (select private.caller_id()) and g.status = 'active' and parent.role = 'parent'
-      and (g.valid_until is null or g.valid_until >= private.today());
 $$;
 
 comment on function private.my_guardians() is 'The parents who see the caller now.';
@@ -497,29 +484,26 @@ create function private.related_people()
 returns uuid[]
 language plpgsql
 stable
+parallel safe
 security definer
 set search_path = ''
 as $$
 declare
-    v_role public.user_role;
+    v_me constant uuid := private.caller_id();
 begin
-    -- one role per account: a person has ties of one kind
-    select role into v_role from public.profiles where user_id = private.caller_id();
-    return case
-        when v_role = 'student' then private.my_guardians() || private.my_tutors()
-        when v_role = 'parent' then private.guarded_students() || private.tutors_of_guarded_students()
-        -- a policy of that role finds them
-        when current_setting('role') = 'app_wide_tutor' then '{}'
-        -- a paused tutor keeps the card of his student, though no row of the student's work
-        when v_role = 'tutor' then array(select distinct student_id from private.my_students)
+    -- An account has one role, so a person has ties of one kind.
+    return case (select role from public.profiles where user_id = v_me)
+        when 'student' then private.my_guardians() || private.tutors_of(array[v_me])
+        when 'parent' then private.guarded_students() || private.tutors_of(private.guarded_students())
+        -- A paused tutor keeps the profile of the student, though no row of the student's work.
+        when 'tutor' then array(select distinct student_id from private.my_assignments())
         else '{}'
     end;
 end
 $$;
 
 comment on function private.related_people() is
-    'Whose card (profiles row) the caller sees beside his own: his students, tutors, guardians, children with consent and '
-    'their tutors.';
+    'Whose profile the caller sees beside their own: students, tutors, guardians, children with consent and their tutors.';
 
 -- Every account gets its profile, settings and statistics. The role comes from app_metadata, which only the service can
 -- write. user_metadata is written by whoever signs up: it gives a name and a time zone, cleaned, and never a right.
@@ -921,13 +905,11 @@ begin
     event := jsonb_set(event, '{claims,user_role}', to_jsonb(coalesce(v_role, 'student')));
     if v_role = 'admin' then
         event := jsonb_set(event, '{claims,role}', '"app_admin"');
-    elsif v_role = 'tutor' then
-        event := jsonb_set(event, '{claims,role}', to_jsonb(private.tutor_role((event ->> 'user_id')::uuid)));
     end if;
     return event;
 end
 $$;
 
 comment on function private.custom_access_token(jsonb) is
-    'Adds user_role to every access token, and their database role to those of staff and tutors. Refuses any sign-in of a '
+    'Adds user_role to every access token, and its database role to those of staff. Refuses any sign-in of a '
     'managed LTI account but the one-time link of our own hand-off. An account without profile counts as student.';

@@ -11,7 +11,6 @@ import pytest
 
 from tests.support.people import act_as, persona, refused
 from tests.support.rows import one
-from tests.support.tutoring import assign, subject
 
 Connection = psycopg.Connection[Any]
 
@@ -43,28 +42,6 @@ def test_the_role_of_the_profile_is_added(db: Connection, role: str) -> None:
 def test_staff_gets_the_database_role(db: Connection) -> None:
     claims = run(db, persona(db, "admin"))["claims"]
     assert (claims["user_role"], claims["role"]) == ("admin", "app_admin")
-
-
-@pytest.mark.parametrize(
-    ("students", "one_subject", "role"),
-    [
-        (250, False, "authenticated"),
-        (251, False, "app_wide_tutor"),
-        (1, True, "app_subject_tutor"),
-        (251, True, "app_wide_tutor"),
-    ],
-)
-def test_tutors_get_the_database_role_their_reads_are_planned_for(
-    db: Connection, students: int, one_subject: bool, role: str
-) -> None:
-    tutor = persona(db, "tutor")
-    maths = subject(db) if one_subject else None
-    for _ in range(students):
-        assign(db, tutor, persona(db), maths)
-    claims = run(db, tutor)["claims"]
-    assert (claims["user_role"], claims["role"]) == ("tutor", role)
-    db.execute("update public.tutor_student_assignments set status = 'completed' where tutor_id = %s", (tutor,))
-    assert run(db, tutor)["claims"]["role"] == "authenticated"
 
 
 def test_a_role_taken_away_is_gone_from_the_next_token(db: Connection) -> None:

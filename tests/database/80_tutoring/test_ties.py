@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from tests.support.people import act_as, freeze, persona
 from tests.support.rows import insert, one
@@ -56,29 +55,21 @@ TIES = [
 
 @dataclass
 class Pair:
-    """A tutor, the tutor's student with rows in every table, and the roles the tutor's requests may run as."""
+    """A tutor and their student, who has rows in every table."""
 
     db: Connection
     tutor: uuid.UUID
     student: uuid.UUID
     subject: uuid.UUID
     question: uuid.UUID
-    roles: set[str]
 
-    def can(self, role: str, statement: str, parameters: Any) -> bool:
+    def can(self, statement: str, parameters: Any) -> bool:
         """Whether a write of the tutor is done; it is undone."""
         try:
-            with self.db.transaction(force_rollback=True), act_as(self.db, self.tutor, role):
+            with self.db.transaction(force_rollback=True), act_as(self.db, self.tutor):
                 return self.db.execute(statement.encode(), parameters).rowcount == 1
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.CheckViolation):
             return False
-
-
-def token_role(db: Connection, person: uuid.UUID) -> str:
-    """The database role a person's next access token names."""
-    claims = {"role": "authenticated", "is_anonymous": False, "app_metadata": {}}
-    event = {"user_id": str(person), "claims": claims, "authentication_method": "password"}
-    return str(one(db, "select private.custom_access_token(%s) #>> '{claims,role}'", (Jsonb(event),)))
 
 
 def give_up_role(db: Connection, person: uuid.UUID) -> None:
@@ -102,7 +93,6 @@ def pair(db: Connection, tie: Tie, *, one_subject: bool) -> Pair:
         end_date=tie.end,
         status="active" if tie.status == "completed" else tie.status,
     )
-    roles = {"authenticated", token_role(db, tutor)}
     goal(db, student, subject_id=maths)
     corrected = summary(db, student, subject_id=maths)
     ai_practice(db, student, subject_id=maths)
@@ -116,13 +106,13 @@ def pair(db: Connection, tie: Tie, *, one_subject: bool) -> Pair:
         db.execute("update public.tutor_student_assignments set status = 'completed' where id = %s", (made,))
     if not tie.is_tutor:
         give_up_role(db, tutor)
-    return Pair(db, tutor, student, maths, asked, roles)
+    return Pair(db, tutor, student, maths, asked)
 
 
-def seen(db: Connection, reader: uuid.UUID, role: str, student: uuid.UUID) -> set[str]:
+def seen(db: Connection, reader: uuid.UUID, student: uuid.UUID) -> set[str]:
     """The tables in which a reader gets rows of a student."""
     found = set()
-    with act_as(db, reader, role):
+    with act_as(db, reader):
         for table in OF_STUDENT | set(PERSON):
             statement = sql.SQL("select from {} where {} = %s").format(
                 sql.Identifier("public", table), sql.Identifier(PERSON.get(table, "student_id"))
@@ -132,9 +122,9 @@ def seen(db: Connection, reader: uuid.UUID, role: str, student: uuid.UUID) -> se
     return found
 
 
-def sees_profile(db: Connection, reader: uuid.UUID, person: uuid.UUID, role: str = "authenticated") -> bool:
+def sees_profile(db: Connection, reader: uuid.UUID, person: uuid.UUID) -> bool:
     """Whether a reader gets a person's profile."""
-    with act_as(db, reader, role):
+    with act_as(db, reader):
         return db.execute("select from public.profiles where user_id = %s", (person,)).rowcount == 1
 
 
@@ -143,8 +133,7 @@ def sees_profile(db: Connection, reader: uuid.UUID, person: uuid.UUID, role: str
 def test_a_tutor_sees_rows_while_he_tutors(db: Connection, tie: Tie, one_subject: bool) -> None:
     made = pair(db, tie, one_subject=one_subject)
     everything = OF_STUDENT if one_subject else OF_STUDENT | set(PERSON)
-    for role in made.roles:
-        assert seen(db, made.tutor, role, made.student) == (everything if tie.rows else set()), role
+    assert seen(db, made.tutor, made.student) == (everything if tie.rows else set())
 
 
 @pytest.mark.parametrize("one_subject", [False, True], ids=["all subjects", "one subject"])
@@ -154,24 +143,22 @@ def test_a_tutor_writes_while_he_tutors(db: Connection, tie: Tie, one_subject: b
     bank_item = item(db, made.subject)
     ids = {"s": made.student, "m": made.subject, "t": made.tutor, "i": bank_item, "q": made.question}
     correction = json.dumps({"answer": "Otherwise."})
-    for role in made.roles:
-        for statement in (
-            "insert into public.goals (student_id, subject_id, title) values (%(s)s, %(m)s, 'Pass')",
-            "insert into public.tutoring_sessions (student_id, subject_id, session_date)"
-            " values (%(s)s, %(m)s, '2030-03-09T10:00:00Z')",
-            "insert into public.practice_assignments (student_id, bank_item_id) values (%(s)s, %(i)s)",
-            "update public.goals set title = 'Pass well' where student_id = %(s)s",
-            "update public.practice_assignments set flagged = true where student_id = %(s)s",
-            f"select public.apply_override('qa_answer', %(q)s, 'edited', '{correction}', null)",
-        ):
-            assert made.can(role, statement, ids) is tie.rows, f"{role}: {statement}"
+    for statement in (
+        "insert into public.goals (student_id, subject_id, title) values (%(s)s, %(m)s, 'Pass')",
+        "insert into public.tutoring_sessions (student_id, subject_id, session_date)"
+        " values (%(s)s, %(m)s, '2030-03-09T10:00:00Z')",
+        "insert into public.practice_assignments (student_id, bank_item_id) values (%(s)s, %(i)s)",
+        "update public.goals set title = 'Pass well' where student_id = %(s)s",
+        "update public.practice_assignments set flagged = true where student_id = %(s)s",
+        f"select public.apply_override('qa_answer', %(q)s, 'edited', '{correction}', null)",
+    ):
+        assert made.can(statement, ids) is tie.rows, statement
 
 
 @pytest.mark.parametrize("tie", TIES, ids=lambda tie: tie.name)
 def test_tutor_and_student_see_who_the_other_is(db: Connection, tie: Tie) -> None:
     made = pair(db, tie, one_subject=False)
-    for role in made.roles:
-        assert sees_profile(db, made.tutor, made.student, role) is tie.profile
+    assert sees_profile(db, made.tutor, made.student) is tie.profile
     assert sees_profile(db, made.student, made.tutor) is tie.profile
     assert not sees_profile(db, persona(db), made.tutor)
     assert not sees_profile(db, persona(db, "tutor"), made.student)
@@ -228,26 +215,17 @@ def test_parent_and_child_see_each_other_while_consent_lasts(
     if not is_parent:
         give_up_role(db, parent)
     assert sees_profile(db, parent, child) is sees_profile(db, child, parent) is counts
-    assert ("goals" in seen(db, parent, "authenticated", child)) is counts
+    assert ("goals" in seen(db, parent, child)) is counts
     with act_as(db, parent):
         assert one(db, "select count(*) from public.tutor_student_assignments") == int(counts)
     for stranger, person in ((other_parent, child), (other_child, parent), (parent, other_child)):
         assert not sees_profile(db, stranger, person)
-    assert seen(db, other_parent, "authenticated", child) == set()
-    # the answer about one student, for functions
-    for reader, student, answer in (
-        (parent, child, counts),
-        (other_parent, child, False),
-        (parent, other_child, False),
-    ):
-        db.execute("select set_config('request.jwt.claims', %s, true)", (json.dumps({"sub": str(reader)}),))
-        assert one(db, "select private.guards(%s)", (student,)) is answer
+    assert seen(db, other_parent, child) == set()
 
 
 def test_a_tutor_of_one_subject_moves_no_goal_out_of_it(db: Connection) -> None:
     """Not even by an update without a condition, whose new rows no select policy looks at."""
     made = pair(db, TIES[0], one_subject=True)
-    for role in made.roles:
-        for other in (subject(db), None):
-            assert not made.can(role, "update public.goals set subject_id = %s", (other,))
-        assert made.can(role, "update public.goals set subject_id = %s", (made.subject,))
+    for other in (subject(db), None):
+        assert not made.can("update public.goals set subject_id = %s", (other,))
+    assert made.can("update public.goals set subject_id = %s", (made.subject,))

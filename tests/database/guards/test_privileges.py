@@ -14,8 +14,6 @@ API_ROLES = (
     "anon",
     "authenticated",
     "app_admin",
-    "app_subject_tutor",
-    "app_wide_tutor",
     "service_role",
     "supabase_auth_admin",
 )

@@ -73,15 +73,6 @@ def test_a_good_token_names_its_person(client: FlaskClient, keys: Keys, claims: 
     assert answer.json == {"user_id": claims["sub"], "role": "authenticated", "user_role": "student"}
 
 
-@pytest.mark.parametrize("role", ["app_subject_tutor", "app_wide_tutor"])
-def test_a_tutor_of_one_subject_or_of_hundreds_is_a_person_and_no_staff(
-    client: FlaskClient, keys: Keys, claims: Claims, role: str
-) -> None:
-    token = keys.sign(claims | {"role": role, "user_role": "tutor"})
-    assert ask(client, "me", token).json == {"user_id": claims["sub"], "role": role, "user_role": "tutor"}
-    assert ask(client, "admin", token).status_code == 403
-
-
 def test_the_audience_may_be_a_list(client: FlaskClient, keys: Keys, claims: Claims) -> None:
     assert ask(client, "me", keys.sign(claims | {"aud": ["authenticated"]})).status_code == 200
 
