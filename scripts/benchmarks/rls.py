@@ -6,8 +6,8 @@ careful programmer would write. A read passes when its p50 is at most max(1.3 x,
 rounds each, of ten where five were not enough), once with the planner's own choice of plan and once with generic plans
 forced (what a prepared statement gets after its sixth run), and when RLS causes no sequential scan on a table of more
 than 10 000 rows. Times are those that the server's process spends on a CPU, where the system tells it: a busy machine
-delays both sides, and not alike. Then the three views beside the definitions of the source design, at 1x and 8x data: true counts, at
-most twice its time.
+delays both sides, and not alike. Then the three views beside the definitions of the source design, at 1x and 8x data:
+true counts, at most twice its time.
 """
 
 from __future__ import annotations
