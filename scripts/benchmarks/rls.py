@@ -58,7 +58,7 @@ class Read:
     """One documented read; ``{where}`` in it takes the explicit predicate for the peer and ``true`` under RLS.
 
     An open read (a tutor of hundreds asks for the newest rows of all students) is measured and shown, not judged: see
-    docs/decisions/0011-one-list-of-students.md.
+    docs/decisions/0013-one-list-of-students.md.
     """
 
     name: str

@@ -37,7 +37,7 @@ create index idx_goals_created on public.goals (created_at);
 create index idx_goals_subject on public.goals (subject_id);
 create index idx_goals_created_by on public.goals (created_by);
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.goals alter column student_id set (n_distinct = -0.1);
 
 comment on table public.goals is 'Goals of students.';

@@ -49,7 +49,7 @@ create index idx_overrides_practice_assignment on public.overrides (practice_ass
 where practice_assignment_id is not null;
 create index idx_overrides_qa_interaction on public.overrides (qa_interaction_id) where qa_interaction_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.overrides alter column student_id set (n_distinct = -0.1);
 
 comment on table public.overrides is 'Corrections by tutors of what the companion wrote.';

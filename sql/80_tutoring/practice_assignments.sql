@@ -54,7 +54,7 @@ create index idx_practice_assignments_bank_item_id on public.practice_assignment
 create index idx_practice_assignments_subject_id on public.practice_assignments (subject_id);
 create index idx_practice_assignments_override_id on public.practice_assignments (override_id) where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.practice_assignments alter column student_id set (n_distinct = -0.1);
 
 comment on table public.practice_assignments is 'Practice questions given to students, and their results.';

@@ -36,7 +36,7 @@ create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, 
 where escalated_to_tutor_id is not null;
 create index idx_qa_interactions_override_id on public.qa_interactions (override_id) where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.qa_interactions alter column student_id set (n_distinct = -0.1);
 
 comment on table public.qa_interactions is 'Questions of students to the companion.';

@@ -12,7 +12,7 @@
 --     )
 -- The first line finds the rows of everybody the caller has to do with. What follows only takes rows away: it looks into
 -- two small hash tables, which are empty for all but tutors of one subject. With an "or" between two columns at the head
--- of the policy the planner would join two bitmaps and visit every row (docs/decisions/0011-one-list-of-students.md).
+-- of the policy the planner would join two bitmaps and visit every row (docs/decisions/0013-one-list-of-students.md).
 --
 -- The functions that take a student check single rows. All are plpgsql, which keeps its plans between statements.
 

@@ -34,7 +34,7 @@ create index idx_summaries_tutor on public.summaries (tutor_id);
 create index idx_summaries_subject on public.summaries (subject_id);
 create index idx_summaries_override on public.summaries (override_id) where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.summaries alter column student_id set (n_distinct = -0.1);
 
 comment on table public.summaries is 'Summaries of tutoring sessions.';

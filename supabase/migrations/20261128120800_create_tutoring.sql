@@ -179,7 +179,7 @@ create trigger trg_tutor_student_assignments_updated_at before update on public.
 --     )
 -- The first line finds the rows of everybody the caller has to do with. What follows only takes rows away: it looks into
 -- two small hash tables, which are empty for all but tutors of one subject. With an "or" between two columns at the head
--- of the policy the planner would join two bitmaps and visit every row (docs/decisions/0011-one-list-of-students.md).
+-- of the policy the planner would join two bitmaps and visit every row (docs/decisions/0013-one-list-of-students.md).
 --
 -- The functions that take a student check single rows. All are plpgsql, which keeps its plans between statements.
 
@@ -415,7 +415,7 @@ create index idx_goals_created on public.goals (created_at);
 create index idx_goals_subject on public.goals (subject_id);
 create index idx_goals_created_by on public.goals (created_by);
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.goals alter column student_id set (n_distinct = -0.1);
 
 comment on table public.goals is 'Goals of students.';
@@ -493,7 +493,7 @@ create index idx_sessions_tutor on public.tutoring_sessions (tutor_id);
 create index idx_sessions_date on public.tutoring_sessions (session_date);
 create index idx_tutoring_sessions_subject_id on public.tutoring_sessions (subject_id);
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.tutoring_sessions alter column student_id set (n_distinct = -0.1);
 
 comment on table public.tutoring_sessions is 'Tutoring sessions; Socratic sessions and those of Auth are other tables.';
@@ -794,7 +794,7 @@ create index idx_summaries_tutor on public.summaries (tutor_id);
 create index idx_summaries_subject on public.summaries (subject_id);
 create index idx_summaries_override on public.summaries (override_id) where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.summaries alter column student_id set (n_distinct = -0.1);
 
 comment on table public.summaries is 'Summaries of tutoring sessions.';
@@ -1039,7 +1039,7 @@ create index idx_practice_assignments_bank_item_id on public.practice_assignment
 create index idx_practice_assignments_subject_id on public.practice_assignments (subject_id);
 create index idx_practice_assignments_override_id on public.practice_assignments (override_id) where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.practice_assignments alter column student_id set (n_distinct = -0.1);
 
 comment on table public.practice_assignments is 'Practice questions given to students, and their results.';
@@ -1264,7 +1264,7 @@ create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, 
 where escalated_to_tutor_id is not null;
 create index idx_qa_interactions_override_id on public.qa_interactions (override_id) where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.qa_interactions alter column student_id set (n_distinct = -0.1);
 
 comment on table public.qa_interactions is 'Questions of students to the companion.';
@@ -1335,7 +1335,7 @@ create index idx_overrides_practice_assignment on public.overrides (practice_ass
 where practice_assignment_id is not null;
 create index idx_overrides_qa_interaction on public.overrides (qa_interaction_id) where qa_interaction_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0011-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
 alter table public.overrides alter column student_id set (n_distinct = -0.1);
 
 comment on table public.overrides is 'Corrections by tutors of what the companion wrote.';

@@ -202,7 +202,7 @@ GUARDS = [
         "create policy update_half on public.clo_notes for update to app_admin using (true)",
     ),
     Guard(
-        # docs/decisions/0011-one-list-of-students.md
+        # docs/decisions/0013-one-list-of-students.md
         "a table that is read by a list of students and can be read by date says that a student has few rows",
         f"""select distinct i.indrelid::regclass from pg_index as i
         join pg_attribute as a on a.attrelid = indrelid and a.attnum = indkey[0]
