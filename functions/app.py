@@ -1,4 +1,4 @@
-"""The whole: every service under /functions/v1/<name>, in one application with one OpenAPI document.
+"""All services in one application, each under /functions/v1/<name>, with one OpenAPI document.
 
 ``gunicorn --config functions/gunicorn.conf.py 'functions.app:create_app()'``
 """
@@ -19,7 +19,7 @@ NOT_SERVICES = frozenset({"shared", "worker"})
 
 
 def services() -> Iterator[tuple[str, APIBlueprint]]:
-    """Name and blueprint of every service: each package here is one, and has ``routes.py`` with ``blueprint``."""
+    """The name and blueprint of every service. A service is a package here whose ``routes.py`` has a ``blueprint``."""
     for module in pkgutil.iter_modules(functions.__path__):
         if module.ispkg and module.name not in NOT_SERVICES:
             routes = importlib.import_module(f"functions.{module.name}.routes")
@@ -27,7 +27,7 @@ def services() -> Iterator[tuple[str, APIBlueprint]]:
 
 
 def create_app(settings: Settings | None = None) -> APIFlask:
-    """The application with every service mounted.
+    """The application with every service.
 
     :raise SettingError: a setting is missing or unusable; the message names it
     """

@@ -1,4 +1,4 @@
-"""How gunicorn runs the functions: threads, because the work is waiting for REST (jobs_billing_notify facts E)."""
+"""How gunicorn runs the functions: with threads, because requests mostly wait for REST."""
 
 import logging
 import os
@@ -18,20 +18,20 @@ from functions.shared.tokens import problem_at_start
 try:
     settings = load_settings()
 except SettingError as problem:
-    # before any worker starts, in one line
+    # one line, before any worker process starts
     raise SystemExit(str(problem)) from None
 
 bind = f"127.0.0.1:{settings.port}" if settings.is_local else f"0.0.0.0:{settings.port}"
 worker_class = "gthread"
 workers = settings.web_concurrency
 threads = settings.web_threads
-# with threads this does not bound a request: every outbound call has deadlines of its own
+# with threads this does not limit a request; every outbound call has its own deadlines
 timeout = 60
 graceful_timeout = 30
 keepalive = 15
-# its default path is one for all services of a user, and a second service takes it over without an error
+# all services of a user share its default path, and a second service would take it over silently
 control_socket_disable = True
-# the request line of ours is written by the application, without query strings
+# the application logs requests itself, without query strings
 accesslog = None
 errorlog = "-"
 logconfig_dict: dict[str, Any] = {
@@ -39,7 +39,7 @@ logconfig_dict: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "functions.shared.log.formatter"}},
     "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
-    # the application puts its own handler there
+    # the application adds its own handler
     "root": {"level": settings.log_level, "handlers": []},
     "loggers": {
         "gunicorn.error": {"level": settings.log_level, "handlers": ["stdout"], "propagate": False},
@@ -49,8 +49,10 @@ logconfig_dict: dict[str, Any] = {
 
 
 def on_starting(server: Any) -> None:
-    """Refuses a project whose tokens can never be checked. The worker processes' numbers meet in a fresh folder, named
-    before any of them imports prometheus_client."""
+    """Refuses a project whose tokens can never be checked, and makes the folder for the numbers.
+
+    The worker processes share their numbers there. It exists before any of them imports prometheus_client.
+    """
     if problem := problem_at_start(settings):
         raise SystemExit(problem)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="headstart-metrics-")
@@ -65,12 +67,12 @@ def when_ready(server: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """A worker's live gauges end with it."""
+    """Removes the live gauges of a worker process that ended."""
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def on_exit(server: Any) -> None:
-    """Leaves nothing behind."""
+    """Removes the folder of the numbers."""
     shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

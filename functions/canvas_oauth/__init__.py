@@ -1,4 +1,4 @@
-"""Connecting a person's Canvas: consent, tokens, disconnecting (http_contract 1)."""
+"""Connects a person's Canvas: consent, tokens, disconnecting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls of this service."""
+"""The routes of this service."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _service() -> OAuthService:
 )
 @blueprint.input(SecretRequest, arg_name="body")
 def put_secret(connection_id: UUID, body: SecretRequest) -> Response:
-    """The secret is encrypted before it is stored, and no call gives it back."""
+    """Encrypts the secret before it is stored. No call returns it."""
     _service().put_secret(str(connection_id), body.client_secret)
     return Response(status=204)
 
@@ -84,7 +84,7 @@ def put_secret(connection_id: UUID, body: SecretRequest) -> Response:
 @rate_limited("canvas-oauth-start", limit=20)
 @blueprint.input(StartRequest, arg_name="body")
 def start(body: StartRequest) -> StartAnswer:
-    """Gives the address where the person consents. It is good for ten minutes and for one consent."""
+    """Gives the address where the person consents. It can be used once, within ten minutes."""
     return StartAnswer(**_service().start(current_caller(), str(body.lms_connection_id), body.redirect_to))
 
 
@@ -93,7 +93,7 @@ def start(body: StartRequest) -> StartAnswer:
     "Come back from Canvas",
     {
         303: Outcome(
-            "Back to the front end, with `state` and `code`, or `state` and `error`, behind the `#`.",
+            "Back to the front end, with `state` and `code`, or `state` and `error`, after the `#`.",
             headers={"Location": "The front end's address."},
         ),
         400: Outcome("A page: this sign-in was not started here.", media_type="text/html", example=PAGE_EXAMPLE),
@@ -103,7 +103,7 @@ def start(body: StartRequest) -> StartAnswer:
 )
 @rate_limited("canvas-oauth-callback", limit=60, by="address")
 def callback() -> AnyResponse:
-    """Canvas sends the browser here. Passes on what Canvas said; exchanges and uses up nothing."""
+    """Canvas sends the browser here. Passes on what Canvas sent, and changes nothing."""
     given = request.args
     try:
         state = given.get("state", "")
@@ -138,20 +138,20 @@ def callback() -> AnyResponse:
 @blueprint.input(CompleteRequest, arg_name="body")
 @idempotent
 def complete(body: CompleteRequest) -> CompleteAnswer:
-    """Only the person who started may finish."""
+    """Exchanges the code. Only the person who started may finish."""
     return CompleteAnswer(**_service().complete(current_caller(), body.state, body.code))
 
 
 @blueprint.delete("/integrations/<uuid:integration_id>")
 @operation("Disconnect Canvas", {204: Outcome("Disconnected; courses stay.")})
 def disconnect(integration_id: UUID) -> Response:
-    """Revokes the grant at Canvas if Canvas can be reached, and deletes the tokens in any case."""
+    """Deletes the tokens, and revokes the grant if Canvas can be reached."""
     _service().disconnect(current_caller(), str(integration_id))
     return Response(status=204)
 
 
 def _page(error: AppError) -> Response:
-    # an expired or used state is gone for good, an unknown one was never ours
+    # an expired or used state is gone, an unknown one never existed
     status = 400 if isinstance(error, StateUnknown) else 410
     text = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Canvas</title>'

@@ -1,4 +1,4 @@
-"""What comes in and goes out."""
+"""The requests and answers of this service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functions.shared.web.schemas import Answer, Request, UtcTime
 
 
 class StartRequest(Request):
-    """Which Canvas, and where the browser goes afterwards: FRONTEND_URL unless ``redirect_to`` says otherwise."""
+    """Which Canvas, and where the browser goes afterwards, by default FRONTEND_URL."""
 
     example: ClassVar = {
         "lms_connection_id": "0b9a1f2e-5c3d-4e6f-8a7b-1c2d3e4f5a6b",
@@ -35,7 +35,7 @@ class StartAnswer(Answer):
 
 
 class CompleteRequest(Request):
-    """What stood behind the ``#`` after consent."""
+    """The values after the ``#`` that the front end got after consent."""
 
     example: ClassVar = {"state": "tZ2vG0l9mZ5q1xWcXo3yB7uJ8aKd4nEf", "code": "8d2f6c1e9b4a"}
 

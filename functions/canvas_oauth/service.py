@@ -1,7 +1,7 @@
-"""The grant's life: started by a signed-in person, completed by the same person, revoked when he leaves.
+"""The life of a grant: a signed-in person starts it, the same person completes it, and disconnecting revokes it.
 
-A code reaches us only through that person's own browser and is exchanged only with his access token, so a stranger's
-approval can never land in another account.
+A code arrives through the browser of the person who started, and is exchanged only with that person's access token. So
+a stranger's consent never reaches another account.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CANVAS_ERROR = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class OAuthService:
-    """What the routes call; knows no HTTP."""
+    """What the routes call. It knows nothing of HTTP."""
 
     def __init__(self, database: Database, factory: CanvasFactory) -> None:
         self._database = database
@@ -55,9 +55,9 @@ class OAuthService:
         return f"{self._settings.functions_url}/canvas-oauth/callback"
 
     def put_secret(self, connection_id: str, client_secret: str) -> None:
-        """Encrypts and stores the secret of our developer key. For administration only: the route checks.
+        """Encrypts and stores the secret of our developer key. The route admits administrators only.
 
-        :raise LmsConnectionNotFound: no such installation
+        :raise LmsConnectionNotFound: the installation does not exist
         """
         sealed = self._factory.crypto.encrypt(client_secret, row_id=connection_id, field=SECRET_FIELD)
         try:
@@ -71,10 +71,10 @@ class OAuthService:
             raise LmsConnectionNotFound from error
 
     def start(self, caller: Caller, connection_id: str, redirect_to: str | None) -> dict[str, Any]:
-        """A one-time state for this person, and Canvas's address with it.
+        """Makes a state that this person can use once, and the address of Canvas with it.
 
-        :raise RedirectNotAllowed: ``redirect_to`` is none of our front ends
-        :raise LmsConnectionNotFound: unknown, disabled or not set up
+        :raise RedirectNotAllowed: ``redirect_to`` is not an address of our front ends
+        :raise LmsConnectionNotFound: the installation is unknown, disabled or not set up
         """
         target = redirect_to or self._settings.frontend_url
         if redirect_to is not None and not is_allowed_redirect(redirect_to, self._settings):
@@ -101,9 +101,9 @@ class OAuthService:
         return {"authorize_url": url, "expires_at": known[0]["expires_at"]}
 
     def returned(self, state: str, code: str | None, error: str | None) -> str:
-        """Where the browser goes after consent: back to the front end, everything behind the ``#``. Consumes nothing.
+        """The address of the front end after consent, with everything after the ``#``. Does not use up the state.
 
-        :raise StateUnknown, StateUsed, StateExpired: then there is no address to go to
+        :raise StateUnknown, StateUsed, StateExpired: the state gives no address
         """
         known = rpc(self._database.service(), "svc_peek_oauth_state", {"p_state_hash": state_hash(state)}, safe=True)
         if not known or not (code or error):
@@ -118,11 +118,11 @@ class OAuthService:
         return f"{known[0]['redirect_path']}#{urlencode(fragment)}"
 
     def complete(self, caller: Caller, state: str, code: str) -> dict[str, Any]:
-        """Code for tokens, tokens into the database, first sync enqueued. The state is used up before the code is.
+        """Exchanges the code, stores the tokens and enqueues the first sync. The state is used up before the code.
 
         :raise StateUnknown, StateNotYours, StateUsed, StateExpired: nothing was sent to Canvas
         :raise CanvasGrantRefused, CanvasBadAnswer, CanvasUnavailable: nothing is stored
-        :raise CanvasAccountInUse: another account has this Canvas person; nothing is stored
+        :raise CanvasAccountInUse: this Canvas account is connected to another account; nothing is stored
         """
         service = self._database.service()
         known = rpc(
@@ -139,16 +139,16 @@ class OAuthService:
         try:
             return self._connect(caller, connection, installation, tokens, transport)
         except Unavailable:
-            raise  # perhaps stored, the answer was lost: the grant may be in use
+            raise  # the tokens may have been stored and the answer lost, so the grant may be in use
         except AppError:
-            # a grant that nobody keeps must not stay alive
+            # a grant that is not stored must not stay valid
             self._revoke(transport, installation, tokens.access_token, None)
             raise
 
     def disconnect(self, caller: Caller, integration_id: str) -> None:
-        """Revokes at Canvas when it can be reached, forgets the tokens always; courses stay.
+        """Deletes the tokens, and revokes the grant if Canvas can be reached. Courses stay.
 
-        :raise NotFound: not this person's
+        :raise NotFound: the integration does not exist, or belongs to another person
         """
         columns = f"id,lms_connection:lms_connections({CONNECTION_COLUMNS})"
         service = self._database.service()
@@ -161,7 +161,7 @@ class OAuthService:
             try:
                 installation = self._factory.installation(rows[0]["lms_connection"])
             except (LmsConnectionNotFound, DecryptionFailed):
-                log.warning("no revocation at Canvas: the installation is not set up", integration_id=integration_id)
+                log.warning("grant_not_revoked", integration_id=integration_id, reason="installation not set up")
             else:
                 self._revoke(self._factory.transport(installation), installation, *old)
         rpc(service, "svc_disconnect_integration", {"p_integration_id": integration_id}, safe=True)
@@ -183,7 +183,7 @@ class OAuthService:
         integration_id = rows[0]["id"] if rows else str(uuid.uuid4())
         old = self._tokens(integration_id) if rows else None
         outcome: dict[str, Any] = {"outcome": "other_id", "integration_id": integration_id}
-        # at most once more: two tabs of one person finished together, and the other one made the row
+        # once more at most: two tabs of one person completed together, and the other one inserted the row
         for _ in range(2):
             if outcome["outcome"] == "other_id":
                 integration_id = outcome["integration_id"]
@@ -229,19 +229,19 @@ class OAuthService:
             access_token = decrypt(rows[0]["access_token_enc"], row_id=integration_id, field=ACCESS_FIELD)
             refresh_token = decrypt(refresh_enc, row_id=integration_id, field=REFRESH_FIELD) if refresh_enc else None
         except DecryptionFailed:
-            # the key was taken off the list: nothing to revoke with, but disconnecting must work
+            # the key is no longer listed, so nothing can be revoked, but disconnecting must work
             return None
         return access_token, refresh_token
 
     def _revoke(
         self, transport: Transport, installation: oauth.Installation, access_token: str, refresh_token: str | None
     ) -> None:
-        """As far as Canvas lets us; an access token past its hour cannot revoke itself and is refreshed first."""
+        """Revokes a grant if Canvas allows it. An expired access token cannot do that, so it is refreshed first."""
         with suppress(CanvasError):
             if not oauth.revoke(transport, access_token) and refresh_token is not None:
                 oauth.revoke(transport, oauth.refresh(transport, installation, refresh_token).access_token)
 
 
 def state_hash(state: str) -> str:
-    """What the database knows of a state."""
+    """The hash under which the database stores a state."""
     return hashlib.sha256(state.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Bringing a person's Canvas courses and assignments here (http_contract 2)."""
+"""Brings a person's Canvas courses and assignments here."""
 
 from __future__ import annotations
 

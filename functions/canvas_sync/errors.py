@@ -1,4 +1,4 @@
-"""Refusals of this service, beside those of shared/canvas/errors.py."""
+"""The errors of this service. Those of Canvas itself are in ``shared/canvas/errors.py``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functions.shared.errors import AppError
 
 
 class IntegrationNotConnected(AppError):
-    """Canvas is not connected."""
+    """Canvas is not connected. Connect it first."""
 
     status = 409
     code = "integration_not_connected"

@@ -1,4 +1,4 @@
-"""The handler of ``canvas_sync`` jobs. Payload: ``{"integration_ids"?: [...], "course_ids"?: [...]}``, ids of ours."""
+"""The handler of ``canvas_sync`` jobs. Payload: ``{"integration_ids"?: [...], "course_ids"?: [...]}``, our own ids."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from functions.shared.jobs import HandlerRegistry, JobContext, JobFailure
 
 
 def register(registry: HandlerRegistry) -> None:
-    """Tells the worker about this service's jobs."""
+    """Registers this service's jobs with the worker."""
     registry.add("canvas_sync", sync)
 
 
 def sync(context: JobContext) -> Mapping[str, Any]:
-    """Syncs the job's integrations; the answer is the ``result`` of http_contract 2.
+    """Syncs the job's integrations. The answer is the job's ``result``, a ``SyncResult``.
 
-    :raise JobFailure: nothing could be synced: no connected integration, a dead grant, or no list of courses
+    :raise JobFailure: nothing was synced: no integration is connected, a grant is no longer accepted, or Canvas gave no
+        list of courses
     """
     try:
         return _sync(context)
@@ -35,7 +36,7 @@ def _sync(context: JobContext) -> Mapping[str, Any]:
     only = set(payload["course_ids"]) if payload.get("course_ids") else None
     rows = _integrations(context, wanted)
     if not rows:
-        raise JobFailure("integration_not_connected", "Canvas is not connected.", retryable=False)
+        raise JobFailure("integration_not_connected", "Canvas is not connected. Connect it first.", retryable=False)
     report = Report()
     failures: list[CanvasError] = []
     for row in rows:
@@ -45,14 +46,14 @@ def _sync(context: JobContext) -> Mapping[str, Any]:
             failures.append(error)
             report.fail(error.code)
     if len(failures) == len(rows):
-        # nothing at all could be synced: the job itself says why
+        # nothing was synced, so the job itself fails with the reason
         first = failures[0]
         raise JobFailure(first.code, first.message, retryable=False, detail=str(first.details)) from first
     return report.result()
 
 
 def _integrations(context: JobContext, wanted: list[str] | None) -> list[dict[str, Any]]:
-    """The connected ones among the wanted; only of the job's own person, whatever the payload says."""
+    """The connected ones among the wanted integrations, and only those of the job's person."""
     columns = f"id,lms_connection:lms_connections({CONNECTION_COLUMNS})"
     query = context.database.service().from_("integrations").select(columns).eq("user_id", context.job.user_id)
     query = query.eq("provider", "canvas").eq("status", "connected")

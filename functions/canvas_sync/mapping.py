@@ -1,7 +1,7 @@
-"""Canvas's JSON as rows of ours: only what belongs to this person, nothing that changes by itself (facts 8, 9, 11).
+"""Maps Canvas's JSON to our rows: only what belongs to this person, and nothing that changes by itself.
 
-Everything is optional in Canvas's JSON, so a missing or strange value becomes null, never a failure. The hash covers
-exactly what is stored: same hash, nothing to write.
+Everything is optional in Canvas's JSON, so a missing or malformed value becomes null and never an error. The hash
+covers exactly what is stored: a row with the same hash need not be written.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import nh3
 
 Row = dict[str, Any]
 
-LONGEST_TEXT = 1000
-LONGEST_HTML = 1_000_000
-MOST_POINTS = 10**9
-MOST_INT = 2**31 - 1
+MAX_TEXT_CHARACTERS = 1000
+MAX_HTML_CHARACTERS = 1_000_000
+MAX_POINTS = 10**9
+MAX_INT = 2**31 - 1
 
-# Kept of a course; enrolments, teachers, grades and the secret calendar address are not
+# The keys of a course that are stored. Enrolments, teachers, grades and the secret calendar address are not.
 COURSE_KEYS = (
     "id",
     "original_name",
@@ -35,7 +35,7 @@ COURSE_KEYS = (
     "default_view",
     "is_public",
 )
-# Kept of an assignment; submissions of others, counts, signed and self-changing parts are not
+# The keys of an assignment that are stored. Submissions of others, counts and signed addresses are not.
 ASSIGNMENT_KEYS = (
     "id",
     "course_id",
@@ -69,7 +69,7 @@ SECRET_QUERY = re.compile(r"([?&])(?:verifier|access_token|sf_verifier)=[^&#]*&?
 
 
 def is_stub(course: Row) -> bool:
-    """Whether Canvas shows only that the course is closed at this date."""
+    """Whether Canvas shows only the id of a course, because it is closed at this date."""
     return course.get("access_restricted_by_date") is True
 
 
@@ -100,7 +100,7 @@ def assignment_row(assignment: Row, canvas_id: int) -> Row:
         "due_at": moment(assignment.get("due_at")),
         "unlock_at": moment(assignment.get("unlock_at")),
         "lock_at": moment(assignment.get("lock_at")),
-        "points_possible": number(assignment.get("points_possible"), least=0, most=MOST_POINTS),
+        "points_possible": number(assignment.get("points_possible"), minimum=0, maximum=MAX_POINTS),
         "submission_types": texts(assignment.get("submission_types")),
         "position": whole(assignment.get("position")),
         "canvas_url": web_address(assignment.get("html_url")),
@@ -114,18 +114,18 @@ def assignment_row(assignment: Row, canvas_id: int) -> Row:
 
 
 def is_published(assignment: Row) -> bool:
-    """Teachers see unpublished ones in the list; for learners those do not exist."""
+    """Whether learners see an assignment. Teachers also get unpublished ones in the list."""
     return assignment.get("published") is not False and assignment.get("workflow_state") != "unpublished"
 
 
 def own_submission(submission: object) -> Row | None:
-    """The caller's own state; a list holds other people's (an observer's view) and is not kept."""
+    """The person's own submission. Observers get a list with the submissions of others, which is not stored."""
     if not isinstance(submission, dict):
         return None
     return {
         "workflow_state": text(submission.get("workflow_state")),
         "submitted_at": moment(submission.get("submitted_at")),
-        "score": number(submission.get("score"), least=-MOST_POINTS, most=MOST_POINTS),
+        "score": number(submission.get("score"), minimum=-MAX_POINTS, maximum=MAX_POINTS),
         "late": submission.get("late") is True,
         "missing": submission.get("missing") is True,
         "excused": submission.get("excused") is True,
@@ -133,11 +133,11 @@ def own_submission(submission: object) -> Row | None:
 
 
 def sanitised(html: object) -> str | None:
-    """HTML that may be shown: no scripts, frames, handlers, styles; file links without their open-sesame."""
+    """HTML that may be shown: without scripts, frames, handlers and styles, and without the secrets of file links."""
     if not isinstance(html, str) or not html.strip():
         return None
     cleaned = nh3.clean(
-        clean_text(html)[:LONGEST_HTML],
+        clean_text(html)[:MAX_HTML_CHARACTERS],
         tags=TAGS,
         clean_content_tags=DROPPED_WITH_CONTENT,
         attributes=ATTRIBUTES,
@@ -149,12 +149,12 @@ def sanitised(html: object) -> str | None:
 
 
 def _without_secrets(_tag: str, attribute: str, value: str) -> str:
-    # a verifier opens the file to everybody who has the link (canvas facts 11)
+    # a verifier opens the file to everybody who has the link
     return SECRET_QUERY.sub(r"\1", value).rstrip("?&") if attribute in ("href", "src") else value
 
 
 def digest(row: Mapping[str, Any]) -> str:
-    """A hash over everything that is stored."""
+    """A hash of everything that is stored."""
     canonical = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -163,12 +163,12 @@ def digest(row: Mapping[str, Any]) -> str:
 
 
 def clean_text(value: str) -> str:
-    """Text that the database can hold: no NUL, no lone surrogates."""
+    """Text that the database can store: without NUL and lone surrogates."""
     return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def clean(value: object, depth: int = 0) -> object:
-    """JSON that the database can hold; deeper than 20 levels is cut off."""
+    """JSON that the database can store. What is nested deeper than 20 levels is cut off."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -187,10 +187,10 @@ def part(row: Row, key: str) -> Row:
 
 
 def text(value: object) -> str | None:
-    """Trimmed text of bearable length, or null."""
+    """Trimmed text of at most ``MAX_TEXT_CHARACTERS``, or None."""
     if not isinstance(value, str):
         return None
-    return clean_text(value).strip()[:LONGEST_TEXT].strip() or None
+    return clean_text(value).strip()[:MAX_TEXT_CHARACTERS].strip() or None
 
 
 def texts(value: object) -> list[str]:
@@ -199,7 +199,7 @@ def texts(value: object) -> list[str]:
 
 
 def moment(value: object) -> str | None:
-    """A time as ISO 8601 in UTC, or null."""
+    """A time as ISO 8601 in UTC, or None."""
     if not isinstance(value, str):
         return None
     try:
@@ -210,19 +210,19 @@ def moment(value: object) -> str | None:
         return None
 
 
-def number(value: object, *, least: float, most: float) -> float | None:
-    """A finite number within bounds, or null."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+def number(value: object, *, minimum: float, maximum: float) -> float | None:
+    """A finite number within bounds, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value <= maximum:
         return None
     return float(value)
 
 
 def whole(value: object) -> int | None:
-    """A whole number that fits, or null."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST_INT else None
+    """A whole number that fits into an int column, or None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INT else None
 
 
 def web_address(value: object) -> str | None:
-    """An http(s) address, or null."""
+    """An http(s) address, or None."""
     found = value if isinstance(value, str) and len(value) <= 2000 else ""
     return clean_text(found) if re.match(r"https?://[^\s]+$", found) else None

@@ -1,4 +1,4 @@
-"""The calls of this service."""
+"""The routes of this service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ blueprint = APIBlueprint(
 @blueprint.input(WaitQuery, location="query", arg_name="query")
 @idempotent
 def start(body: SyncRequest, query: WaitQuery) -> Any:
-    """Joins a live run that covers the same. What became of it stands in the job's row, too."""
+    """Joins a live run that syncs the same. The row of the job, in REST and Realtime, shows the run as well."""
     integration_id = str(body.integration_id) if body.integration_id else None
     course_ids = [str(course_id) for course_id in body.course_ids] if body.course_ids else None
     job_id, created = SyncService(context().database).start(current_caller(), integration_id, course_ids)
@@ -53,5 +53,5 @@ def start(body: SyncRequest, query: WaitQuery) -> Any:
 @blueprint.get("/runs/<uuid:job_id>")
 @operation("Look at a run", {200: Outcome("The run as it is now.", SyncRun)})
 def look(job_id: UUID) -> SyncRun:
-    """Shows a run of one's own."""
+    """Shows one of your own runs."""
     return SyncRun(**run_fields(SyncService(context().database).find(current_caller(), str(job_id))))

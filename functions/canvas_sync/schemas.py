@@ -1,4 +1,4 @@
-"""What comes in and goes out."""
+"""The requests and answers of this service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ JOB_ID = "9c8b7a6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"
 
 
 class SyncRequest(Request):
-    """What to sync. Without a name of an integration or courses it is every connected one and every active course."""
+    """What to sync. By default it is every connected integration and every active course."""
 
     example: ClassVar = {"integration_id": "3f6d2b1a-7c8e-4d5f-9a0b-2c3d4e5f6a7b"}
 
@@ -22,7 +22,7 @@ class SyncRequest(Request):
 
 
 class SyncStarted(Answer):
-    """The job that syncs, and whether it was under way already."""
+    """The job that syncs, and whether it was already under way."""
 
     example: ClassVar = {"job_id": JOB_ID, "deduplicated": False}
 
@@ -38,7 +38,7 @@ class SyncProgress(Answer):
 
 
 class CourseCounts(Answer):
-    """What became of the courses of the list; each counts once."""
+    """What happened to the courses of the list. Each counts once."""
 
     seen: int
     inserted: int
@@ -48,7 +48,7 @@ class CourseCounts(Answer):
 
 
 class AssignmentCounts(Answer):
-    """What became of the assignments; ``removed`` ones were not in the list."""
+    """What happened to the assignments. Those that left the list are ``removed``."""
 
     seen: int
     inserted: int
@@ -59,7 +59,7 @@ class AssignmentCounts(Answer):
 
 
 class SyncError(Answer):
-    """A course that could not be brought up to date; nulls stand for the list of courses itself."""
+    """A course that could not be synced. Nulls stand for the list of courses itself."""
 
     course_id: UUID | None
     canvas_course_id: str | None

@@ -1,4 +1,4 @@
-"""Starting runs and looking at them; the work itself is a job (jobs.py, sync.py)."""
+"""Starts runs and reads them. A job does the work (jobs.py, sync.py)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECONNECT = "Connect Canvas with POST /canvas-oauth/start."
 
 
 class SyncService:
-    """What the routes call; knows no HTTP."""
+    """What the routes call. It knows nothing of HTTP."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -23,8 +23,8 @@ class SyncService:
     def start(self, caller: Caller, integration_id: str | None, course_ids: list[str] | None) -> Enqueued:
         """Enqueues a run, or joins a live one that covers it.
 
-        :raise NotFound: an integration or course that is not this person's
-        :raise IntegrationNotConnected: nothing to sync with
+        :raise NotFound: an integration or course does not exist, or belongs to another person
+        :raise IntegrationNotConnected: no integration is connected
         """
         integrations = self._integrations(caller, integration_id, course_ids)
         payload: dict[str, Any] = {"integration_ids": integrations}
@@ -35,13 +35,13 @@ class SyncService:
                 return Enqueued(whole, created=False)
             payload["course_ids"] = sorted(course_ids)
             key = f"{key}:{short_hash(payload['course_ids'])}"
-        # ownership of everything in the payload was checked through the caller's own eyes
+        # everything in the payload was read with the caller's own rights before
         return enqueue(self._database.service(), "canvas_sync", payload, user_id=caller.user_id, dedupe_key=key)
 
     def find(self, caller: Caller, job_id: str) -> dict[str, Any]:
         """A run of this person.
 
-        :raise NotFound: none, or somebody else's
+        :raise NotFound: it does not exist, or belongs to another person
         """
         row = find_job(self._database.user(caller.token), job_id)
         if row is None or row["type"] != "canvas_sync":
@@ -49,7 +49,7 @@ class SyncService:
         return row
 
     def _integrations(self, caller: Caller, integration_id: str | None, course_ids: list[str] | None) -> list[str]:
-        """Ids of the connected integrations to sync, seen under row level security."""
+        """The ids of the connected integrations to sync, read under row level security."""
         user = self._database.user(caller.token)
         query = user.from_("integrations").select("id,status,lms_connection:lms_connections(status)")
         rows = run(query.eq("provider", "canvas").eq("user_id", caller.user_id).order("id"))
@@ -70,7 +70,7 @@ class SyncService:
             if set(courses) != wanted:
                 raise NotFound
             rows = [row for row in rows if row["id"] in set(courses.values())]
-        # a switched-off installation is not shown to its users at all
+        # people cannot see an installation that is switched off
         usable = [row["id"] for row in rows if row["status"] == "connected" and row["lms_connection"] is not None]
         if not usable:
             raise IntegrationNotConnected(hint=RECONNECT)
@@ -83,10 +83,10 @@ class SyncService:
 
 
 def run_key(integrations: list[str]) -> str:
-    """One live run for an integration; several at once share a key of their own."""
+    """The dedupe key of a run: one for an integration, and one for a set of several."""
     return f"canvas_sync:{integrations[0] if len(integrations) == 1 else short_hash(integrations)}"
 
 
 def short_hash(ids: list[str]) -> str:
-    """A stable name for a set of ids."""
+    """A short hash of a set of ids."""
     return hashlib.sha256(",".join(sorted(ids)).encode()).hexdigest()[:32]

@@ -1,10 +1,10 @@
-"""One run: the list of courses, then each course's assignments, one listing after another.
+"""One run: it lists the courses, then the assignments of each course, one listing after another.
 
-What must hold, whatever Canvas does and wherever the process dies (canvas facts 10, 16):
-- a page and its cursor are written together; writing it again changes nothing;
-- something missing counts as gone only after a complete list and a second look;
-- one failing course is reported and does not stop the others;
-- a run without news writes nothing to courses and assignments.
+Whatever Canvas does, and wherever the process is killed:
+- a page and its cursor are written together, and writing them again changes nothing;
+- a missing course or assignment counts as gone only after a complete list and a second look;
+- a course that fails is reported and does not stop the others;
+- a run without changes writes nothing to courses and assignments.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from functions.shared.canvas.errors import CanvasError, CourseForbidden, CourseG
 from functions.shared.canvas.tokens import Rpc
 from functions.shared.canvas.transport import InsufficientScopes
 
-# what one call to the database carries at most: descriptions can be megabytes (canvas facts 11)
-CHUNK_CHARACTERS = 2_000_000
+# in one call to the database, because descriptions can have megabytes
+MAX_CHUNK_CHARACTERS = 2_000_000
 OVER = ("completed", "deleted")
 
 
 @dataclass
 class CourseCounts:
-    """What became of the courses; each counts once."""
+    """What happened to the courses. Each counts once."""
 
     seen: int = 0
     inserted: int = 0
@@ -38,7 +38,7 @@ class CourseCounts:
 
 @dataclass
 class AssignmentCounts:
-    """What became of the assignments."""
+    """What happened to the assignments."""
 
     seen: int = 0
     inserted: int = 0
@@ -50,7 +50,7 @@ class AssignmentCounts:
 
 @dataclass
 class Report:
-    """What a run did, over all its integrations."""
+    """What a run did in all its integrations."""
 
     courses: CourseCounts = field(default_factory=CourseCounts)
     assignments: AssignmentCounts = field(default_factory=AssignmentCounts)
@@ -61,16 +61,16 @@ class Report:
     courses_total: int = 0
 
     def fail(self, code: str, course_id: str | None = None, canvas_course_id: int | str | None = None) -> None:
-        """Notes what could not be brought up to date."""
+        """Adds a course, or the list of courses, that could not be synced."""
         canvas_id = None if canvas_course_id is None else str(canvas_course_id)
         self.errors.append({"course_id": course_id, "canvas_course_id": canvas_id, "code": code})
 
     def progress(self) -> dict[str, int]:
-        """For the job's row."""
+        """The job's ``progress``."""
         return {"courses_done": self.courses_done, "courses_total": self.courses_total}
 
     def result(self) -> dict[str, Any]:
-        """The job's result (http_contract 2)."""
+        """The job's ``result``."""
         return {
             "status": "partial" if self.errors else "complete",
             "courses": asdict(self.courses),
@@ -83,7 +83,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Course:
-    """A course whose assignments are due for a look."""
+    """A course whose assignments are to be listed."""
 
     id: str
     canvas_id: int
@@ -91,7 +91,7 @@ class Course:
 
 @dataclass
 class IntegrationSync:
-    """Syncs one integration. ``step`` is called between steps: it shows progress and raises when the run must end."""
+    """Syncs one integration. ``step`` is called between steps; it shows progress, and raises when the run must end."""
 
     canvas: Canvas
     rpc: Rpc
@@ -102,17 +102,17 @@ class IntegrationSync:
     now: Callable[[], datetime]
 
     def run(self, only: Collection[str] | None = None) -> None:
-        """All active courses, or ``only`` those with these ids.
+        """Syncs all active courses, or ``only`` those with these ids.
 
-        :raise ReauthorizationRequired: the grant is dead
-        :raise CanvasError: the list of courses could not be read to its end
+        :raise ReauthorizationRequired: Canvas no longer accepts the grant
+        :raise CanvasError: the list of courses could not be read completely
         """
         before = (self.canvas.counters.requests, self.canvas.counters.throttled)
         try:
             try:
                 due = [course for course in self._courses() if only is None or course.id in only]
             except InsufficientScopes as error:
-                # no refresh widens a grant: the person has to allow more (canvas facts 3.4)
+                # a refresh does not add scopes, so the person has to consent again
                 raise ReauthorizationRequired from error
             if only is not None:
                 due += self._switched_off(only)
@@ -157,11 +157,11 @@ class IntegrationSync:
         return due
 
     def _switched_off(self, only: Collection[str]) -> list[Course]:
-        """Courses that the person has switched off are synced when he asks for them by name."""
+        """Courses that the person has switched off. They are synced when they are asked for by id."""
         return [course for course in self._inactive if course.id in only]
 
     def _missing_courses(self, seen: list[int]) -> None:
-        """A second look at each course that left the list: over, gone, or closed to this person."""
+        """Looks again at each course that left the list: it is over, deleted, or closed to this person."""
         missing = self.rpc("svc_missing_courses", {"p_integration_id": self.integration_id, "p_seen": seen})
         for row in missing:
             self.step()
@@ -188,7 +188,7 @@ class IntegrationSync:
             return None, True
         if is_stub(course):
             return None, True
-        # readable, yet not among the active ones: it is over for this person, whatever its own state says
+        # it can be read but is not active, so it is over for this person, whatever its own state is
         state = course.get("workflow_state")
         return (state if state in ("deleted", "unpublished") else "completed"), False
 
@@ -227,7 +227,7 @@ class IntegrationSync:
                 published.add(number)
                 shown.append(assignment_row(row, number))
             else:
-                # a teacher's draft: nothing to store, and what was stored before is hidden from learners now
+                # a teacher's draft is not stored, and one that was stored before is hidden from learners now
                 hidden.add(number)
                 self.report.assignments.seen += 1
                 self.report.assignments.unchanged += 1
@@ -243,7 +243,7 @@ class IntegrationSync:
 
 
 def fresh(page: list[Row], seen: set[int]) -> Iterator[tuple[int, Row]]:
-    """The rows of a page with a usable id that were not on an earlier page, each once."""
+    """The rows of a page that have a usable id and were not on an earlier page, each once."""
     for row in page:
         number = row_id(row)
         if number is not None and number not in seen:
@@ -252,12 +252,12 @@ def fresh(page: list[Row], seen: set[int]) -> Iterator[tuple[int, Row]]:
 
 
 def chunks(rows: list[Row]) -> Iterator[list[Row]]:
-    """Rows in portions that the database takes in one call."""
+    """The rows in portions for one call to the database each."""
     portion: list[Row] = []
     size = 0
     for row in rows:
         weight = len(row["description_html"] or "") + 2000
-        if portion and size + weight > CHUNK_CHARACTERS:
+        if portion and size + weight > MAX_CHUNK_CHARACTERS:
             yield portion
             portion, size = [], 0
         portion.append(row)

@@ -1,4 +1,4 @@
-"""A study start for an assignment, written by a model, never the finished work (http_contract 3)."""
+"""Headstarts: a model writes a study start for an assignment, never the finished work."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""An assignment as a model may read it, and what in its description must never come out again.
+"""An assignment as a model may read it, and the solutions that were in its description.
 
-Model solutions and texts that only a teacher should see do stand in descriptions: under a heading, behind a label, in a
-fold, or hidden by style. They are taken out before a model reads the task, and held against what it writes.
+Some descriptions contain model solutions or notes for teachers: under a heading, after a label, in a fold, or hidden by
+style. They are removed before a model reads the task, and the leak guard compares what the model writes with them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from functions.shared.llm.cleaning import html_to_markdown, visible
 
-LONGEST_TASK = 30_000
+MAX_TASK_CHARACTERS = 30_000
 LABEL = re.compile(
     r"^\W*(?:(?:model|sample|example|exemplar|suggested|expected|full|worked|complete|correct|official|teacher'?s?"
     r"|instructor'?s?|reference|possible)[\s-]+)?(?:solutions?|answers?|answer[\s-]+key|solution[\s-]+key|marking[\s-]+(?:guide|scheme|key)"
@@ -25,7 +25,7 @@ LABEL = re.compile(
     r"|soluzione)(?:[\s-]+(?:key|only|guide))?\s*(?P<colon>[:.\u2013\u2014-]|\(|$)",
     re.IGNORECASE,
 )
-# a qualified label is one without punctuation, too: "Model solution The answer is ..."
+# a qualified label counts without punctuation, too: "Model solution The answer is ..."
 QUALIFIED = re.compile(
     r"^\W*(?:model|sample|exemplar|worked|official|instructor'?s?|teacher'?s?)[\s-]+(?:solutions?|answers?)\b|^\W*answer[\s-]+key\b"
     r"|^\W*musterlösung\b",
@@ -42,7 +42,7 @@ BLOCKS = frozenset({*HEADINGS, "p", "div", "ul", "ol", "table", "pre", "blockquo
 
 @dataclass(frozen=True)
 class Task:
-    """What the model gets and what the guard knows."""
+    """What the model reads, and what the leak guard compares."""
 
     title: str
     text: str
@@ -53,7 +53,7 @@ class Task:
 
 
 def read_task(row: Mapping[str, Any]) -> Task:
-    """A task from a row of assignments with ``course`` (name) and ``profile`` (timezone) in it."""
+    """A task from a row of assignments, with its ``course`` (name) and ``profile`` (timezone)."""
     solutions: list[str] = []
     read = html_to_markdown(row["description_html"], lambda tree: solutions.extend(take_solutions(tree)))
     description, cut = plain_solutions(read.markdown)
@@ -68,8 +68,8 @@ def read_task(row: Mapping[str, Any]) -> Task:
         f"Points: {row['points_possible'] if row['points_possible'] is not None else 'not graded'}",
         f"Handed in as: {', '.join(row['submission_types'] or []) or 'not said'}",
     ]
-    body = description[:LONGEST_TASK] or "(The assignment has no description.)"
-    if len(description) > LONGEST_TASK or read.clipped:
+    body = description[:MAX_TASK_CHARACTERS] or "(The assignment has no description.)"
+    if len(description) > MAX_TASK_CHARACTERS or read.clipped:
         body += "\n(The description goes on.)"
     urls = set(read.urls)
     if (row["canvas_url"] or "").startswith("https://"):
@@ -90,7 +90,7 @@ def is_label(text: str) -> bool:
 
 
 def take_solutions(tree: LexborHTMLParser) -> list[str]:
-    """Takes solutions out of a description's tree and returns their texts."""
+    """Removes solutions from a description's tree and returns their texts."""
     taken: list[str] = []
     for fold in tree.css("details"):
         summary = fold.css_first("summary")
@@ -110,7 +110,7 @@ def take_solutions(tree: LexborHTMLParser) -> list[str]:
 
 
 def section(first: LexborNode) -> str:
-    """Takes out a block that announces a solution, and the blocks behind it up to the next section."""
+    """Removes a block that announces a solution, and the blocks after it up to the next section. Returns their text."""
     level = HEADINGS.index(first.tag) if first.tag in HEADINGS else None
     parts = [text_of(first)]
     node = first.next
@@ -131,7 +131,7 @@ def section(first: LexborNode) -> str:
 
 
 def text_of(node: LexborNode) -> str:
-    """All text of a node; code keeps its lines, between fences, so that it can be compared as code."""
+    """All text of a node. Code keeps its lines, between fences, so that it can be compared as code."""
     if node.tag == "-text":
         return node.text_content or ""
     code = [child.text() for child in node.css("pre")] if node.tag != "pre" else [node.text()]
@@ -140,24 +140,24 @@ def text_of(node: LexborNode) -> str:
 
 
 def own_text(node: LexborNode) -> str:
-    """The beginning of a node's text; of a box only when it holds no blocks itself."""
+    """The beginning of a node's text. Empty for a div that contains blocks."""
     if node.tag == "div" and any(child.tag in BLOCKS for child in node.iter()):
         return ""
     return node.text(strip=True)[:120]
 
 
 def plain_solutions(markdown: str) -> tuple[str, list[str]]:
-    """The same for a description that is only text: a labelled line up to the next heading or section."""
+    """The text without its solutions, and the solutions: a labelled line up to the next heading or section."""
     kept: list[str] = []
     taken: list[list[str]] = []
-    inside = False
+    is_inside = False
     for line in markdown.splitlines():
         if is_label(line):
-            inside = True
+            is_inside = True
             taken.append([line])
-        elif inside and (line.startswith("#") or ENDS_SECTION.match(line)):
-            inside = False
+        elif is_inside and (line.startswith("#") or ENDS_SECTION.match(line)):
+            is_inside = False
             kept.append(line)
         else:
-            (taken[-1] if inside else kept).append(line)
+            (taken[-1] if is_inside else kept).append(line)
     return "\n".join(kept).strip(), ["\n".join(part) for part in taken]

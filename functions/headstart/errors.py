@@ -1,4 +1,4 @@
-"""Refusals of this service, and ends of a run beside those of shared/llm/errors.py."""
+"""The errors of this service. Those of models are in ``shared/llm/errors.py``."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from functions.shared.llm.errors import ModelError
 
 
 class AssignmentNotFound(AppError):
-    """There is no such assignment, or it is not yours."""
+    """This assignment does not exist, or it is not yours. Sync, then choose one of your own."""
 
     status = 404
     code = "assignment_not_found"
 
 
 class AssignmentRemoved(AppError):
-    """The assignment is gone from Canvas."""
+    """This assignment is gone from Canvas. Choose another one."""
 
     status = 409
     code = "assignment_removed"
 
 
 class RunFinished(AppError):
-    """The run is over."""
+    """This run has ended. Read its result."""
 
     status = 409
     code = "run_finished"
 
 
 class AnswerLeak(ModelError):
-    """The text held finished work or a solution and was stopped."""
+    """The text contained a solution or finished work and was stopped. Start a new run."""
 
     status = 422
     code = "answer_leak"

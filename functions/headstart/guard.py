@@ -1,7 +1,7 @@
-"""The leak guard: a headstart never contains the finished work (ai facts 9).
+"""The leak guard: a headstart never contains the finished work.
 
-Compared are word sequences, code with its names folded away, and formulas, against text that is known to be a
-solution; text that the student can see as his task is exempt. Apart from that the form is looked at: whole essay
+It compares a text with known solutions: runs of words, code without regard to names, and formulas. Text of the task
+itself, which the student can see, may be quoted. The guard also refuses the form of finished work: whole essay
 paragraphs, whole functions, filled tables.
 """
 
@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from functions.headstart.errors import AnswerLeak
 
 SHINGLE_WORDS = 8
-SHORTEST_SOLUTION_WORDS = 4
-CODE_WINDOW = 14
-CODE_KINDS = 8  # different tokens that a window needs, so that brackets and commas alone never match
-ESSAY_WORDS = 110
-MARKED_ESSAY_WORDS = 45
-PROGRAM_LINES = 15
+MIN_SOLUTION_WORDS = 4
+CODE_WINDOW_TOKENS = 14
+MIN_CODE_TOKENS = 8  # different ones in a window, so that brackets and commas alone never match
+MIN_ESSAY_WORDS = 110
+MIN_MARKED_ESSAY_WORDS = 45
+MIN_PROGRAM_LINES = 15
 CARRIED_WORDS = 60
 
 WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)?")
@@ -61,10 +61,10 @@ TABLE_ROW = re.compile(r"^\s*\|(.+)\|\s*$", re.MULTILINE)
 
 
 class LeakGuard:
-    """Holds one run's text against what must not be in it.
+    """Checks one run's text for what must not be in it.
 
-    :param solutions: texts known to be solutions or meant for teachers
-    :param task: what the student sees as his task; quoting it is no leak
+    :param solutions: known solutions, and notes for teachers
+    :param task: the task as the student sees it, which may be quoted
     """
 
     def __init__(self, solutions: Sequence[str], task: str) -> None:
@@ -82,8 +82,8 @@ class LeakGuard:
         for solution in solutions:
             found = words(solution)
             size = min(SHINGLE_WORDS, len(found))
-            if size >= SHORTEST_SOLUTION_WORDS:
-                known = {s for s in shingles(found, size) if not _quoted(s, task_words, self._task_shingles)}
+            if size >= MIN_SOLUTION_WORDS:
+                known = {s for s in shingles(found, size) if not _is_quoted(s, task_words, self._task_shingles)}
                 self._shingles.setdefault(size, set()).update(known)
             self._code |= set(code_windows(solution)) - self._task_code
             self._equations |= equations(solution) - self._task_equations
@@ -91,9 +91,9 @@ class LeakGuard:
         self._carried: list[str] = []
 
     def check(self, text: str) -> None:
-        """Looks at the next piece of the text, together with the end of what passed before.
+        """Checks the next piece of the text, together with the end of the pieces before it.
 
-        :raise AnswerLeak: it may not be shown
+        :raise AnswerLeak: the piece must not be shown
         """
         found = words(text)
         self._compare(self._carried + found)
@@ -101,13 +101,13 @@ class LeakGuard:
             raise AnswerLeak
         if {number(value) for value in ANSWER_IS.findall(text)} & self._numbers:
             raise AnswerLeak
-        self._look_at_form(text)
+        self._check_form(text)
         self._carried = (self._carried + found)[-CARRIED_WORDS:]
 
     def check_short(self, texts: Iterable[str]) -> None:
-        """Looks at titles, steps, questions: each alone and all in a row.
+        """Checks titles, steps and questions, each alone and all in a row.
 
-        :raise AnswerLeak: one of them may not be shown
+        :raise AnswerLeak: one of them must not be shown
         """
         self._carried = []
         for text in texts:
@@ -118,30 +118,30 @@ class LeakGuard:
             if not known.isdisjoint(shingles(found, size)):
                 raise AnswerLeak
 
-    def _look_at_form(self, text: str) -> None:
+    def _check_form(self, text: str) -> None:
         if CLAIMED.search(text):
             raise AnswerLeak
         prose = text
         for block in code_blocks(text):
-            if finished_code(block) and "".join(block.split()) not in self._task_text:
+            if is_finished_code(block) and "".join(block.split()) not in self._task_text:
                 raise AnswerLeak
             prose = prose.replace(block, "")
         for paragraph in re.split(r"\n\s*\n", prose):
-            if essay_paragraph(paragraph) and "".join(paragraph.split()) not in self._task_text:
+            if is_essay_paragraph(paragraph) and "".join(paragraph.split()) not in self._task_text:
                 raise AnswerLeak
         for table in tables(text):
-            if any(fills(table, blank) for blank in self._task_tables):
+            if any(is_filled(table, blank) for blank in self._task_tables):
                 raise AnswerLeak
 
 
 def words(text: str) -> list[str]:
-    """Normalised words and numbers."""
+    """The normalised words and numbers of a text."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     return [number(found) if found[0].isdigit() else found for found in WORD.findall(plain)]
 
 
 def number(text: str) -> str:
-    """A number in one form: 1,000 is 1000, 0.50 is 0.5, 1,5 is 1.5, 1.234,50 is 1234.5."""
+    """A number in one form: 1,000 becomes 1000, 0.50 0.5, 1,5 1.5, and 1.234,50 1234.5."""
     if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", text):
         text = text.replace(",", "")
     elif re.fullmatch(r"\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}\.\d{3},\d+", text):
@@ -153,12 +153,12 @@ def number(text: str) -> str:
 
 
 def shingles(found: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
-    """Every run of so many words."""
+    """Every run of ``size`` words."""
     for start in range(len(found) - size + 1):
         yield tuple(found[start : start + size])
 
 
-def _quoted(shingle: tuple[str, ...], task: list[str], known: set[tuple[str, ...]]) -> bool:
+def _is_quoted(shingle: tuple[str, ...], task: list[str], known: set[tuple[str, ...]]) -> bool:
     return shingle in known if len(shingle) == SHINGLE_WORDS else shingle in set(shingles(task, len(shingle)))
 
 
@@ -166,27 +166,27 @@ def code_blocks(text: str) -> list[str]:
     """Fenced and indented code."""
     fenced = [match.group(2) for match in FENCE.finditer(text)]
     rest = FENCE.sub("\n", text)
-    # an indented line in a list is no code
+    # an indented line in a list is not code
     listed = re.search(r"^\s*(?:[-*+]|\d+[.)])\s", rest, re.MULTILINE)
     return fenced + ([] if listed else INDENTED.findall(rest))
 
 
 def code_windows(text: str) -> Iterator[tuple[str, ...]]:
-    """Runs of code tokens in which names are numbered by their first appearance, so that renaming hides nothing."""
+    """Runs of code tokens in which names are numbered by their first use, so that renaming changes nothing."""
     for block in code_blocks(text):
         tokens = TOKEN.findall("\n".join(line for line in block.splitlines() if not COMMENT.match(line)))
-        for window in shingles(tokens, CODE_WINDOW):
+        for window in shingles(tokens, CODE_WINDOW_TOKENS):
             names: dict[str, str] = {}
             folded = tuple(
                 names.setdefault(token, f"n{len(names)}") if token[0].isalpha() or token[0] == "_" else token
                 for token in window
             )
-            if len(set(folded)) >= CODE_KINDS:
+            if len(set(folded)) >= MIN_CODE_TOKENS:
                 yield folded
 
 
 def equations(text: str) -> set[tuple[str, str]]:
-    """Equations with a number in them, without spaces and markup."""
+    """The equations that have a number, without spaces and markup."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     plain = re.sub(r"(?<=[\w)}])[ \t]*([=+*/^-])[ \t]*(?=[\w({\\-])", r"\1", re.sub(r"[$`*_]{1,2}", "", plain))
     return {
@@ -196,32 +196,32 @@ def equations(text: str) -> set[tuple[str, str]]:
     }
 
 
-def finished_code(block: str) -> bool:
-    """Whether code is more than an outline: a function with its body, or a program."""
+def is_finished_code(block: str) -> bool:
+    """Whether code is more than an outline: a function with a body, or a program."""
     lines = [line for line in block.splitlines() if line.strip() and not COMMENT.match(line)]
     if PLACEHOLDER.search(block):
         return False
-    heads = [place for place, line in enumerate(lines) if FUNCTION_HEAD.match(line)]
-    for place, following in zip(heads, [*heads[1:], len(lines)], strict=False):
-        body = [line for line in lines[place + 1 : following] if len(re.findall(r"\w+", line)) >= 1]
+    heads = [index for index, line in enumerate(lines) if FUNCTION_HEAD.match(line)]
+    for index, following in zip(heads, [*heads[1:], len(lines)], strict=False):
+        body = [line for line in lines[index + 1 : following] if len(re.findall(r"\w+", line)) >= 1]
         if len(body) >= 2 and any(re.search(r"\b(?:return|print|yield|console\.log|cout)\b", line) for line in body):
             return True
-    return len(lines) >= PROGRAM_LINES
+    return len(lines) >= MIN_PROGRAM_LINES
 
 
-def essay_paragraph(paragraph: str) -> bool:
-    """Whether a paragraph could stand in a finished essay: long prose that speaks to nobody and asks nothing."""
+def is_essay_paragraph(paragraph: str) -> bool:
+    """Whether a paragraph could be part of a finished essay: long prose that addresses nobody and asks nothing."""
     text = paragraph.strip()
     if not text or text[0] in "#|>-*+" or re.match(r"\d+[.)]\s", text):
         return False
     count = len(words(text))
-    if count >= MARKED_ESSAY_WORDS and ESSAY_MARK.search(text) and not ADDRESS.search(text):
+    if count >= MIN_MARKED_ESSAY_WORDS and ESSAY_MARK.search(text) and not ADDRESS.search(text):
         return True
-    return count >= ESSAY_WORDS and "?" not in text and not ADDRESS.search(text)
+    return count >= MIN_ESSAY_WORDS and "?" not in text and not ADDRESS.search(text)
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """Markdown tables as rows of cells, the head first."""
+    """The Markdown tables of a text, as rows of cells with the head first."""
     found: list[list[list[str]]] = []
     current: list[list[str]] = []
     for line in [*text.splitlines(), ""]:
@@ -236,8 +236,8 @@ def tables(text: str) -> list[list[list[str]]]:
     return found
 
 
-def fills(table: list[list[str]], blank: list[list[str]]) -> bool:
-    """Whether a table is the task's own with its empty cells filled."""
+def is_filled(table: list[list[str]], blank: list[list[str]]) -> bool:
+    """Whether a table is one of the task with most of its empty cells filled."""
     if len(table) < 2 or table[0] != blank[0]:
         return False
     empty = sum(not cell for row in blank[1:] for cell in row)

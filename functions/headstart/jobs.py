@@ -1,8 +1,8 @@
 """The handler of ``headstart`` jobs. Payload: ``{"run_id": ...}``.
 
-Safe to run twice and to be killed at any line: each call of the model is counted before it goes out, the text of a run
-only ever grows, and run, document, notification and last events are written in one transaction. A worker that finds
-text of a dead one cannot go on with it, because a model does not write the same twice: the run ends ``interrupted``.
+It may run twice, and its worker may be killed at any line. Each call of the model is counted before it is sent, and the
+text of a run only grows. The run, its document, notification and last events are written in one transaction. A model
+does not write the same text twice, so a worker that finds released text of another one ends the run as ``interrupted``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from functions.shared.retries import Backoff, retried
 
 log = structlog.get_logger(__name__)
 
-MOST_CALLS = 3
-LOOK_SECONDS = 1.0
+MAX_CALLS = 3
+CHECK_SECONDS = 1.0
 MAX_ATTEMPTS = 3
 BACKOFF = Backoff(first_seconds=0.2, max_seconds=0.4)
 TASK_COLUMNS = (
@@ -35,14 +35,14 @@ TASK_COLUMNS = (
 
 
 def register(registry: HandlerRegistry) -> None:
-    """Tells the worker about this service's jobs."""
+    """Registers this service's jobs with the worker."""
     registry.add("headstart", write_headstart)
 
 
 def write_headstart(context: JobContext) -> Mapping[str, Any]:
     """Writes the run's headstart.
 
-    :raise JobFailure: the run failed, with the run's code; only an unavailable database is worth another try
+    :raise JobFailure: the run failed, with the run's code; the job is retried only when the database is unavailable
     :raise JobCancelled: the owner ended the run
     """
     try:
@@ -52,11 +52,11 @@ def write_headstart(context: JobContext) -> Mapping[str, Any]:
 
 
 class Superseded(Exception):
-    """The run was ended or taken over by somebody else."""
+    """The run was ended or taken over by another process."""
 
 
 class RunJob:
-    """One claim of one run."""
+    """One attempt at one run."""
 
     def __init__(self, context: JobContext, run_id: str) -> None:
         self._context = context
@@ -68,7 +68,7 @@ class RunJob:
         self._tally = Tally()
 
     def work(self) -> Mapping[str, Any]:
-        """From taking the run to its end."""
+        """Takes the run, writes its document and ends it."""
         found = prompt()
         args = {
             "p_run_id": self._run_id,
@@ -79,11 +79,11 @@ class RunJob:
         try:
             row = rpc_row(self._service, "svc_begin_headstart_run", args, safe=True)
         except NotFound as error:
-            raise JobFailure("not_found", "The run is gone.", retryable=False) from error
+            raise JobFailure("not_found", "The run no longer exists.", retryable=False) from error
         if row["user_id"] != self._context.job.user_id:
-            raise JobFailure("not_found", "The run is not this person's.", retryable=False)
+            raise JobFailure("not_found", "The run belongs to another person.", retryable=False)
         if row["status"] != "running":
-            # done before, by a worker that could not say so
+            # another worker ended it but could not report that
             return {"run_id": self._run_id, "status": row["status"]}
         self._seq = row["seq"]
         self._tally.attempts = row["attempts"]
@@ -95,7 +95,7 @@ class RunJob:
             task = self._task(assignment_id)
             if self._tally.attempts:
                 self._estimate_lost(task)
-            if text_released or self._tally.attempts >= MOST_CALLS:
+            if text_released or self._tally.attempts >= MAX_CALLS:
                 raise Interrupted
             self._client.prepare()
             writer = Writer(self._client, task, self._budget(), self._release)
@@ -110,12 +110,12 @@ class RunJob:
         except JobFailure as error:
             self._fail(DeadlineExceeded() if error.code == "deadline_exceeded" else Internal(), path)
         except Exception as error:
-            log.error("a headstart failed", run_id=self._run_id, exc_info=error)
+            log.error("headstart_failed", run_id=self._run_id, exc_info=error)
             self._fail(Internal(), path)
         return {"run_id": self._run_id, "status": "succeeded"}
 
     def _estimate_lost(self, task: Task) -> None:
-        """What earlier calls used died with their worker; what they were sent and what came of them is known."""
+        """Estimates what the calls of earlier workers used, from what was sent and what was released."""
         args = {"p_stream_id": self._run_id, "p_after_seq": 0, "p_limit": 5000}
         events = rpc(self._service, "svc_read_generation", args, safe=True)
         written = "".join(row["part"].get("delta", "") for row in events)
@@ -131,7 +131,7 @@ class RunJob:
     def _budget(self) -> Budget:
         clock = self._context.clock
         deadline = min(clock.monotonic() + self._context.settings.model_deadline_seconds, self._context.deadline)
-        return Budget(clock, MOST_CALLS, deadline, self._count, self._check, self._tally)
+        return Budget(clock, MAX_CALLS, deadline, self._count, self._check, self._tally)
 
     def _count(self) -> None:
         args = {"p_run_id": self._run_id, "p_seq": self._seq}
@@ -139,22 +139,22 @@ class RunJob:
             raise Superseded
 
     def _check(self) -> None:
-        """Whether to go on; the run itself is asked once a second, which is sooner than a heartbeat."""
+        """Stops when the run was ended. The run is read once a second, which is sooner than the next heartbeat."""
         self._context.check_cancelled()
         now = self._context.clock.monotonic()
-        if now - self._looked < LOOK_SECONDS:
+        if now - self._looked < CHECK_SECONDS:
             return
         self._looked = now
         try:
             rows = run(self._service.from_("headstart_runs").select("status").eq("id", self._run_id).limit(1))
         except Unavailable:
-            # the next write will tell
+            # the next write tells
             return
         if not rows or rows[0]["status"] != "running":
             raise Superseded
 
     def _release(self, paragraphs: Sequence[str]) -> None:
-        """Stores what may be read now."""
+        """Stores paragraphs, so that they can be read."""
         parts = [{"type": "text-delta", "delta": paragraph} for paragraph in paragraphs]
         args = {"p_stream_id": self._run_id, "p_from_seq": self._seq + 1, "p_parts": parts}
         last, called_again = self._call_until_answered("svc_append_generation", args)
@@ -166,7 +166,7 @@ class RunJob:
         self._seq = last
 
     def _call_until_answered(self, name: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
-        """Calls a function that takes effect once; the answer, and whether an earlier answer may have been lost."""
+        """The answer of a function that takes effect once, and whether an earlier answer may have been lost."""
         failed = 0
 
         def pause(_: Unavailable, failures: int) -> float | None:
@@ -205,7 +205,7 @@ class RunJob:
         return rows[0]["status"] if rows else None
 
     def _fail(self, error: AppError, path: str | None) -> None:
-        """Ends the run as failed; the job fails with the same code and is not tried again."""
+        """Ends the run as failed. The job fails with the same code and is not retried."""
         try:
             self._end("failed", path, error=f"{error.code}: {error.message}")
         except Superseded as superseded:
@@ -213,21 +213,21 @@ class RunJob:
         raise JobFailure(error.code, error.message, retryable=False) from error
 
     def _stopped(self) -> Exception:
-        """What to raise when somebody else ended the run or took it."""
+        """What to raise when the run was ended or taken over."""
         status = self._status()
-        if status == "running" and self._asked_to_stop():
-            # the job was cancelled and not the run: both end
-            self._end("cancelled", None, error="cancelled: the owner ended it")
+        if status == "running" and self._is_cancelled():
+            # the job was cancelled but the run was not, so both end
+            self._end("cancelled", None, error="cancelled: The owner ended it.")
         elif status == "cancelled":
-            # the owner ended the run; what it cost is still to be told
+            # the owner ended the run, and what it cost is still to be stored
             self._end("cancelled", None)
         elif status != "running":
-            return JobFailure("interrupted", "The run ended elsewhere.", retryable=False)
+            return JobFailure("interrupted", "Another process ended the run. Start a new one.", retryable=False)
         else:
             return LeaseLost()
         return JobCancelled()
 
-    def _asked_to_stop(self) -> bool:
+    def _is_cancelled(self) -> bool:
         try:
             self._context.check_cancelled()
         except JobCancelled:

@@ -1,4 +1,4 @@
-"""The calls of this service."""
+"""The routes of this service."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EVENTS_EXAMPLE = (
 
 
 def service() -> HeadstartService:
-    """The service with this application's collaborators."""
+    """The service with this application's database."""
     return HeadstartService(context().database)
 
 
@@ -62,7 +62,7 @@ def service() -> HeadstartService:
 @blueprint.input(WaitQuery, location="query", arg_name="query")
 @idempotent
 def start(body: HeadstartRequest, query: WaitQuery) -> Any:
-    """Joins a live run of the same assignment. The document is read over REST when the run has succeeded."""
+    """Joins a live run of the same assignment. When the run has succeeded, read its document over REST."""
     started = service().start(current_caller(), str(body.assignment_id))
     if query.wait:
         row = wait_for_job(started.job_id, query.wait)
@@ -80,7 +80,7 @@ def start(body: HeadstartRequest, query: WaitQuery) -> Any:
 @blueprint.get("/runs/<uuid:run_id>")
 @operation("Look at a run", {200: Outcome("The run as it is now, with its documents.", HeadstartRun)})
 def look(run_id: UUID) -> HeadstartRun:
-    """Shows a run of one's own."""
+    """Shows one of your own runs."""
     return HeadstartRun(**service().find(current_caller(), str(run_id)))
 
 
@@ -91,9 +91,9 @@ def look(run_id: UUID) -> HeadstartRun:
     headers=(LAST_EVENT_ID,),
 )
 def events(run_id: UUID) -> Response:
-    """Sends the text as it is written.
+    """Sends the text while it is written, or all of it when the run has ended.
 
-    Resumes behind `Last-Event-ID`, and replays a run that has ended. One of `finish`, `error` and `abort` ends it.
+    `Last-Event-ID` resumes after an event. The last event is `finish`, `error` or `abort`.
     """
     stream = str(run_id)
     after, follow = service().follow(current_caller(), stream, last_seq(stream))

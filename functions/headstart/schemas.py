@@ -1,4 +1,4 @@
-"""What comes in and goes out, and what a model has to answer."""
+"""The requests and answers of this service, and the answers that a model must give."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JOB_ID = "9c8b7a6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"
 
 
 class HeadstartRequest(Request):
-    """For which assignment."""
+    """The assignment to write a headstart for."""
 
     example: ClassVar = {"assignment_id": ASSIGNMENT_ID}
 
@@ -23,7 +23,7 @@ class HeadstartRequest(Request):
 
 
 class HeadstartStarted(Answer):
-    """The run, its job, and whether it was under way already."""
+    """The run, its job, and whether it was already under way."""
 
     example: ClassVar = {"run_id": RUN_ID, "job_id": JOB_ID, "status": "queued", "deduplicated": False}
 
@@ -34,7 +34,7 @@ class HeadstartStarted(Answer):
 
 
 class HeadstartDocument(Answer):
-    """A document of a run; its text is read over REST."""
+    """A document of a run. Its text is read over REST."""
 
     id: UUID
     status: str
@@ -108,7 +108,7 @@ class HeadstartCancelled(Answer):
     status: str
 
 
-# ---- what a model answers: checked for its form here, for length and content in writing.py -----------------------
+# ---- what a model answers; writing.py checks its length and content -----------------------------------------------
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -128,7 +128,7 @@ class Resource(BaseModel):
 
 
 class Extra(BaseModel):
-    """Everything but the text. The last field is a required number: a truncated answer cannot lack it unnoticed."""
+    """Everything but the text. A truncated answer is noticed, because it lacks the last field."""
 
     title: Text
     summary: Text
@@ -140,7 +140,7 @@ class Extra(BaseModel):
 
 
 class Headstart(BaseModel):
-    """The whole answer; the text comes early so that it can be read while the rest is written."""
+    """The whole answer. The text comes early, so that it can be read while the rest is written."""
 
     title: Text
     content_md: Annotated[str, StringConstraints(min_length=1)]

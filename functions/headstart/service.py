@@ -1,4 +1,4 @@
-"""Starting, watching and cancelling runs. No model is called here: a job does that (jobs.py)."""
+"""Starts, follows and cancels runs. Models are called by the job (jobs.py), never here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TERMINAL = frozenset({"finish", "error", "abort"})
 
 
 class Started(NamedTuple):
-    """A run and its job; ``created`` is False when a live one was joined."""
+    """A run and its job. ``created`` is False when a live run was joined."""
 
     run_id: str
     job_id: str
@@ -27,7 +27,7 @@ class Started(NamedTuple):
 
 
 class HeadstartService:
-    """What the routes call; knows no HTTP."""
+    """What the routes call. It knows nothing of HTTP."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -35,12 +35,12 @@ class HeadstartService:
     def start(self, caller: Caller, assignment_id: str) -> Started:
         """Starts a run for one of the caller's assignments, or joins the live one.
 
-        :raise AssignmentNotFound: none, or somebody else's
-        :raise AssignmentRemoved: Canvas has it no more
+        :raise AssignmentNotFound: it does not exist, or belongs to another person
+        :raise AssignmentRemoved: Canvas no longer has it
         """
         args = {"p_user_id": caller.user_id, "p_assignment_id": assignment_id, "p_trigger": "manual"}
         try:
-            # the function itself looks for the assignment among the caller's own; twice joins the first
+            # the function looks among the caller's own assignments, and a second call joins the first
             row = rpc_row(self._database.service(), "svc_start_headstart_run", args, safe=True)
         except NotFound as error:
             raise AssignmentNotFound() from error
@@ -52,7 +52,7 @@ class HeadstartService:
     def find(self, caller: Caller, run_id: str) -> dict[str, Any]:
         """A run of the caller with its documents.
 
-        :raise NotFound: none, or somebody else's
+        :raise NotFound: it does not exist, or belongs to another person
         """
         query = self._database.user(caller.token).from_("headstart_runs")
         rows = run(query.select(f"{RUN_COLUMNS},docs:headstart_docs({DOC_COLUMNS})").eq("id", run_id).limit(1))
@@ -63,8 +63,8 @@ class HeadstartService:
     def cancel(self, caller: Caller, run_id: str) -> None:
         """Ends a run.
 
-        :raise NotFound: none, or somebody else's
-        :raise RunFinished: it is over
+        :raise NotFound: it does not exist, or belongs to another person
+        :raise RunFinished: it has ended
         """
         try:
             args = {"p_run_id": run_id, "p_user_id": caller.user_id}
@@ -73,10 +73,10 @@ class HeadstartService:
             raise RunFinished() from error
 
     def follow(self, caller: Caller, run_id: str, after: int) -> tuple[int, Callable[[int], Batch]]:
-        """Where to begin, and the look into the store that an event stream repeats.
+        """The number after which to begin, and the function that reads what follows; an event stream repeats it.
 
-        :param after: the last event the client has; one that this run never had means from the start
-        :raise NotFound: no such run, or somebody else's
+        :param after: the last event that the client has; a number that this run never had means the start
+        :raise NotFound: the run does not exist, or belongs to another person
         """
         rows = run(self._database.user(caller.token).from_("headstart_runs").select("seq").eq("id", run_id).limit(1))
         if not rows:
@@ -86,14 +86,14 @@ class HeadstartService:
 
 
 class Tail:
-    """Reads the stored events of one run, whose owner was checked."""
+    """Reads the stored events of one run. Its owner was checked before."""
 
     def __init__(self, database: Database, run_id: str) -> None:
         self._database = database
         self._run_id = run_id
 
     def look(self, after: int) -> Batch:
-        """What came after a number."""
+        """The events after a number."""
         events = self._read(after)
         if events:
             return Batch(events, events[-1].data["type"] in TERMINAL)
@@ -102,13 +102,13 @@ class Tail:
             return Batch((), True)
         if row["status"] not in FINAL:
             return Batch((), False)
-        # it may have ended between the two looks
+        # it may have ended between the two reads
         events = self._read(after)
         if events:
             return Batch(events, events[-1].data["type"] in TERMINAL)
         last = self._read(row["seq"] - 1)
         if last and last[-1].data["type"] in TERMINAL:
-            # the client has everything
+            # the client has all events
             return Batch((), True)
         return Batch([event for event in self._rebuilt(row, bool(last)) if event.seq > after], True)
 
@@ -124,7 +124,7 @@ class Tail:
         return rows[0] if rows else None
 
     def _rebuilt(self, row: dict[str, Any], kept: bool) -> list[Event]:
-        """The end of a run that was closed without its worker, or all of one whose events are gone (after a day)."""
+        """The last events of a run that ended without its worker, or all events when they were purged."""
         parts: list[dict[str, Any]] = [] if kept else [{"type": "status", "status": row["status"]}]
         doc = row["docs"][0] if row["docs"] else None
         if row["status"] == "succeeded":
@@ -137,6 +137,6 @@ class Tail:
             parts.append({"type": "error", "code": code, "message": message})
         else:
             parts.append({"type": "abort", "status": "cancelled"})
-        # behind what the client may have seen, or up to the number the last event had
+        # after the events that the client may have, or up to the number of the last event
         first = row["seq"] + 1 if kept else max(1, row["seq"] - len(parts) + 1)
-        return [Event(first + place, part) for place, part in enumerate(parts)]
+        return [Event(first + index, part) for index, part in enumerate(parts)]

@@ -1,19 +1,21 @@
-"""When to work: study blocks between now and the due date, in the student's own evenings."""
+"""Suggests study blocks between now and the due date, in the student's evenings."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-BLOCK_MINUTES = 50
-MOST_BLOCKS = 8
+from functions.shared.clock import utc
+
+MAX_BLOCK_MINUTES = 50
+MAX_BLOCKS = 8
 HOURS = (17, 18, 19, 20)
 HORIZON_DAYS = 14
 LEAD = timedelta(minutes=15)
 
 
 def suggested_blocks(minutes: int, due_at: datetime | None, now: datetime, time_zone: str) -> list[dict[str, str]]:
-    """Blocks of at most 50 minutes that end before the due date: one an evening first, then more an evening.
+    """Blocks of at most 50 minutes that end before the due date: first one in each evening, then more.
 
     :param time_zone: IANA name; an unknown one counts as UTC
     """
@@ -22,8 +24,8 @@ def suggested_blocks(minutes: int, due_at: datetime | None, now: datetime, time_
     except (ZoneInfoNotFoundError, ValueError):
         zone = ZoneInfo("UTC")
     end = min(due_at or now + timedelta(days=HORIZON_DAYS), now + timedelta(days=HORIZON_DAYS))
-    wanted = min(MOST_BLOCKS, max(1, -(-minutes // BLOCK_MINUTES)))
-    length = timedelta(minutes=min(BLOCK_MINUTES, max(10, -(-minutes // wanted))))
+    wanted = min(MAX_BLOCKS, max(1, -(-minutes // MAX_BLOCK_MINUTES)))
+    length = timedelta(minutes=min(MAX_BLOCK_MINUTES, max(10, -(-minutes // wanted))))
     today = now.astimezone(zone).date()
     slots = [
         datetime.combine(today + timedelta(days=day), time(hour), zone).astimezone(UTC)
@@ -32,12 +34,7 @@ def suggested_blocks(minutes: int, due_at: datetime | None, now: datetime, time_
     ]
     fitting = [slot for slot in slots if slot >= now + LEAD and slot + length <= end]
     if not fitting:
-        # no evening is left: at once, if the time is enough
+        # no evening is left, so the block begins at once if there is time
         start = (now + LEAD).replace(second=0, microsecond=0)
         fitting = [start] if start + length <= end else []
-    return [{"start_at": stamp(slot), "end_at": stamp(slot + length)} for slot in sorted(fitting[:wanted])]
-
-
-def stamp(moment: datetime) -> str:
-    """ISO 8601 in UTC with Z."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return [{"start_at": utc(slot), "end_at": utc(slot + length)} for slot in sorted(fitting[:wanted])]

@@ -1,4 +1,4 @@
-"""From a model's answer to a document: released paragraph by paragraph, checked, cleaned, and timed."""
+"""Makes a document of a model's answer: checked, cleaned and released paragraph by paragraph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functions.headstart.assignment import Task
 from functions.headstart.guard import LeakGuard
 from functions.headstart.schemas import Extra, Headstart
 from functions.headstart.timing import suggested_blocks
-from functions.shared.llm.cleaning import markdown_to_html, safe_markdown, safe_url, visible
+from functions.shared.llm.cleaning import is_safe_url, markdown_to_html, safe_markdown, visible
 from functions.shared.llm.client import Message, ModelClient
 from functions.shared.llm.errors import InvalidResponse
 from functions.shared.llm.parsing import FieldStream
@@ -20,9 +20,9 @@ from functions.shared.llm.prompts import DataBlocks, Prompt, load_prompt
 from functions.shared.llm.structured import Wanted, write
 from functions.shared.llm.usage import Budget
 
-LONGEST_CONTENT = 100_000
-LONGEST_LINE = 500
-MOST_ENTRIES = 12
+MAX_CONTENT_CHARACTERS = 100_000
+MAX_LINE_CHARACTERS = 500
+MAX_ENTRIES = 12
 PARAGRAPH_END = re.compile(r"\n[ \t]*\n+")
 FENCE_LINE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 
@@ -35,9 +35,9 @@ def prompt() -> Prompt:
 
 
 class Paragraphs:
-    """Turns pieces of raw text into finished, checked paragraphs and hands them out.
+    """Turns pieces of raw text into complete, checked paragraphs and releases them.
 
-    :param release: gets each batch of paragraphs; joined they are the text, to the letter
+    :param release: gets each batch of paragraphs; joined, they are exactly the text
     """
 
     def __init__(self, guard: LeakGuard, urls: frozenset[str], release: Release) -> None:
@@ -48,9 +48,9 @@ class Paragraphs:
         self.released: list[str] = []
 
     def feed(self, text: str) -> None:
-        """Takes what came; releases what is finished.
+        """Adds a piece of text, and releases the paragraphs that are complete.
 
-        :raise AnswerLeak: the next paragraph may not be shown
+        :raise AnswerLeak: the next paragraph must not be shown
         """
         self._waiting += visible(text)
         finished: list[str] = []
@@ -62,13 +62,13 @@ class Paragraphs:
     def finish(self) -> None:
         """Releases the rest.
 
-        :raise AnswerLeak: it may not be shown
+        :raise AnswerLeak: it must not be shown
         """
         rest, self._waiting = self._waiting, ""
         self._give([rest] if rest else [])
 
     def _end_of_paragraph(self) -> int | None:
-        """Behind the first blank line that does not stand inside a fence, once something follows it."""
+        """The index after the first blank line outside a fence, once something follows it."""
         for match in PARAGRAPH_END.finditer(self._waiting):
             if match.end() == len(self._waiting):
                 # more blank lines may follow
@@ -83,19 +83,19 @@ class Paragraphs:
             for paragraph in paragraphs:
                 clean = safe_markdown(paragraph, self._urls)
                 self._guard.check(clean)
-                if len("".join([*self.released, *safe, clean])) > LONGEST_CONTENT:
-                    raise InvalidResponse("The model's answer is too long.")
+                if len("".join([*self.released, *safe, clean])) > MAX_CONTENT_CHARACTERS:
+                    raise InvalidResponse("The model's answer is too long. Try again.")
                 if clean:
                     safe.append(clean)
         finally:
-            # what passed before the one that did not was good
+            # the paragraphs before a refused one passed the guard
             if safe:
                 self.released += safe
                 self._release(safe)
 
 
 class Writer:
-    """Writes one headstart with at most the budget's calls."""
+    """Writes one headstart within a budget."""
 
     def __init__(self, client: ModelClient, task: Task, budget: Budget, release: Release) -> None:
         self._client = client
@@ -111,9 +111,9 @@ class Writer:
         self._paragraphs = Paragraphs(self._guard, self._task.urls, self._release)
 
     def write(self, now: datetime) -> tuple[dict[str, Any], str]:
-        """The document's fields for ``svc_finish_headstart_run``, and the parse path.
+        """The document's fields for ``svc_end_headstart_run``, and the parse path.
 
-        :raise ModelError: no headstart, for the reason its code tells
+        :raise ModelError: there is no headstart; the code says why
         """
         blocks = DataBlocks()
         messages: list[Message] = [
@@ -128,7 +128,7 @@ class Writer:
                 raise
             return self._document(*self._rest(), now)
         if not self._field.complete:
-            # the object was found, but not where the stream was followed: nothing was released yet
+            # the object was found in another place than the stream was followed, so nothing was released yet
             if self._paragraphs.released:
                 raise InvalidResponse
             self._fresh()
@@ -137,7 +137,7 @@ class Writer:
         return self._document(Extra.model_validate(answer.model_dump()), path, now)
 
     def _rest(self) -> tuple[Extra, str]:
-        """The text is out and good, but what came with it is not: one more call, for that alone."""
+        """Makes one more call for the other fields: the text was released, but they are unusable."""
         self._paragraphs.finish()
         blocks = DataBlocks()
         text = "".join(self._paragraphs.released)
@@ -160,7 +160,7 @@ class Writer:
             self._paragraphs.finish()
 
     def _may_repeat(self) -> bool:
-        """Only while nobody has read anything."""
+        """Only while nothing was released, because a model does not write the same text twice."""
         if self._paragraphs.released:
             return False
         self._fresh()
@@ -176,14 +176,14 @@ class Writer:
         fields: dict[str, list[Any]] = {
             "plan": [
                 {"step": self._line(one.step), "minutes": min(max(one.minutes, 1), 6000)}
-                for one in extra.plan[:MOST_ENTRIES]
+                for one in extra.plan[:MAX_ENTRIES]
             ],
             "key_concepts": self._lines(extra.key_concepts),
             "questions": self._lines(extra.questions),
             "resources": [
                 {"title": self._line(one.title), "url": one.url}
-                for one in extra.resources[:MOST_ENTRIES]
-                if safe_url(one.url, urls)
+                for one in extra.resources[:MAX_ENTRIES]
+                if is_safe_url(one.url, urls)
             ],
         }
         shown = [title, summary, *fields["key_concepts"], *fields["questions"]]
@@ -198,9 +198,9 @@ class Writer:
             "extra": {**fields, "time_estimate_minutes": minutes, "suggested_blocks": blocks},
         }, path
 
-    def _line(self, text: str, most: int = LONGEST_LINE) -> str:
+    def _line(self, text: str, most: int = MAX_LINE_CHARACTERS) -> str:
         return " ".join(safe_markdown(visible(text), self._task.urls).split())[:most].strip()
 
     def _lines(self, texts: Sequence[str]) -> list[str]:
-        lines = [self._line(text) for text in texts[:MOST_ENTRIES]]
+        lines = [self._line(text) for text in texts[:MAX_ENTRIES]]
         return [line for line in lines if line]

@@ -1,1 +1,1 @@
-"""What every service and the worker share: settings, errors, identity, database handles, jobs, logs."""
+"""What all services and the worker share: settings, errors, identity, database handles, jobs and logs."""

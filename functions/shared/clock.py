@@ -1,4 +1,4 @@
-"""Time behind one small interface, so that tests can hold it still."""
+"""Time behind a small interface, so that tests can stop it."""
 
 from __future__ import annotations
 
@@ -7,33 +7,38 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 
+def utc(moment: datetime) -> str:
+    """A time as ISO 8601 in UTC, with Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 class Clock(Protocol):
-    """Where services read the time and wait."""
+    """How services read the time and wait."""
 
     def now(self) -> datetime:
         """The wall clock, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never jump; for deadlines and intervals."""
+        """Seconds of a clock that never jumps, for deadlines and intervals."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Waits."""
+        """Waits for so many seconds."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of this machine."""
 
     def now(self) -> datetime:
         """The wall clock, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never jump."""
+        """Seconds of a clock that never jumps."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Waits."""
+        """Waits for so many seconds."""
         time.sleep(seconds)

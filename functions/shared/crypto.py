@@ -1,4 +1,4 @@
-"""Envelope encryption of secrets kept in the database: AES-256-GCM, bound to the row and the field."""
+"""Encryption of secrets in the database: AES-256-GCM, bound to the row and the field."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ENVELOPE = re.compile(r"v([0-9]{1,9}):([A-Za-z0-9_-]+)")
 
 
 class DecryptionFailed(Exception):
-    """The envelope is damaged, belongs to another row or field, or its key is gone."""
+    """The envelope is damaged, belongs to another row or field, or its key is no longer listed."""
 
 
 class Envelope:
-    """Encrypts with the key of the highest number; decrypts with any key still listed.
+    """Encrypts with the key of the highest number, and decrypts with any key that is still listed.
 
-    :param keys: key number to 32 bytes (ENCRYPTION_KEYS)
+    :param keys: from number to 32 bytes (ENCRYPTION_KEYS)
     """
 
     def __init__(self, keys: Mapping[int, bytes]) -> None:
@@ -32,7 +32,7 @@ class Envelope:
         self._newest = max(keys)
 
     def encrypt(self, plain: str, *, row_id: str, field: str) -> str:
-        """``v<key number>:<base64url of nonce and ciphertext>``; opens only for the same row and field."""
+        """``v<key number>:<base64url of nonce and ciphertext>``. It opens for the same row and field only."""
         nonce = os.urandom(NONCE_BYTES)
         sealed = self._ciphers[self._newest].encrypt(nonce, plain.encode(), _bound_to(row_id, field))
         return f"v{self._newest}:{base64.urlsafe_b64encode(nonce + sealed).rstrip(b'=').decode()}"
@@ -40,17 +40,17 @@ class Envelope:
     def decrypt(self, envelope: str, *, row_id: str, field: str) -> str:
         """The plain text.
 
-        :raise DecryptionFailed: damaged, moved to another row or field, or the key is no longer listed
+        :raise DecryptionFailed: the envelope is damaged or of another row or field, or its key is no longer listed
         """
         match = ENVELOPE.fullmatch(envelope)
         cipher = self._ciphers.get(int(match[1])) if match else None
         if match is None or cipher is None:
-            raise DecryptionFailed("no envelope, or its key is not listed in ENCRYPTION_KEYS")
+            raise DecryptionFailed("this is not an envelope, or its key is not in ENCRYPTION_KEYS")
         try:
             raw = base64.urlsafe_b64decode(match[2] + "=" * (-len(match[2]) % 4))
             return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound_to(row_id, field)).decode()
         except (InvalidTag, binascii.Error, ValueError) as error:
-            raise DecryptionFailed("the envelope does not open for this row and field") from error
+            raise DecryptionFailed("the envelope is not of this row and field, or it is damaged") from error
 
 
 def _bound_to(row_id: str, field: str) -> bytes:

@@ -1,18 +1,18 @@
-"""The two database handles, and database refusals as our own errors.
+"""The two database handles, and the errors that stand for the database's refusals.
 
-``user(token)`` works in the caller's name, under row level security. ``service()`` is for what the caller may not do
-himself, after his ownership was checked in the same function; only the modules a test lists may use it.
+``user(token)`` acts in the caller's name, under row level security. ``service()`` is for what callers may not do
+themselves. Check the caller's ownership first, in the same function. A test lists the modules that may use it.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import httpx
+import structlog
 from postgrest import SyncPostgrestClient
 from postgrest.exceptions import APIError
 
@@ -32,15 +32,15 @@ from functions.shared.http import tls
 from functions.shared.retries import Backoff, retried
 from functions.shared.settings import Settings
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
-# under the platform's statement_timeout of 8 s, so that a slow database never holds a thread for longer
+# less than the platform's statement_timeout of 8 s, so that a slow database never holds a thread for longer
 TIMEOUT = httpx.Timeout(7.0, connect=2.0, pool=2.0)
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=5.0)
 MAX_ATTEMPTS = 3
 BACKOFF = Backoff(first_seconds=0.2, max_seconds=0.4)
 
-# rpc_contract "Form", supabase facts D "Errors", jobs_billing_notify facts E
+# SQLSTATEs of our functions and constraints, codes of PostgREST, and statuses of the platform's gateway
 ERRORS: Mapping[str, type[AppError]] = {
     "PT404": NotFound,
     "PGRST116": NotFound,
@@ -61,7 +61,7 @@ ERRORS: Mapping[str, type[AppError]] = {
     "22008": ValidationFailed,
     "22021": ValidationFailed,
     "23502": ValidationFailed,
-    # a gateway's own words for a filter too long for a URL
+    # what a gateway answers when a filter is too long for a URL
     "400": ValidationFailed,
     "414": ValidationFailed,
     "431": ValidationFailed,
@@ -87,24 +87,24 @@ ERRORS: Mapping[str, type[AppError]] = {
     "gateway_timeout": Unavailable,
     "bad_gateway": Unavailable,
 }
-# connection exceptions, insufficient resources, operator intervention
+# SQLSTATE classes: connection exceptions, insufficient resources, operator intervention
 UNAVAILABLE_CLASSES = ("08", "53", "57P")
 
 
 class Query(Protocol):
-    """Any built query of postgrest, ready to be executed."""
+    """A query of postgrest that is ready to be sent."""
 
     request: Any
 
     def execute(self) -> Any:
-        """Sends it."""
+        """Sends the query."""
         ...
 
 
 class Database:
-    """Makes database handles; one for each process, shared by its threads.
+    """Makes database handles. The threads of a process share one object.
 
-    No identity ever lives on the shared HTTP client: every handle carries its own headers (supabase facts D).
+    The shared HTTP client holds no identity, which would leak between callers: each handle has its own headers.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -112,7 +112,7 @@ class Database:
         self._publishable_key = settings.supabase_publishable_key
         self._secret_key = settings.supabase_secret_key
         self._http = httpx.Client(http2=False, timeout=TIMEOUT, limits=LIMITS, trust_env=False, verify=tls())
-        # nobody has to remember close(): the connections end with this object
+        # the connections end with this object, even without close()
         weakref.finalize(self, self._http.close)
 
     def user(self, token: str) -> SyncPostgrestClient:
@@ -120,13 +120,13 @@ class Database:
         return self._client(self._publishable_key, token)
 
     def service(self) -> SyncPostgrestClient:
-        """A handle past row level security. Check the caller's ownership first, in the same function."""
+        """A handle without row level security. Check the caller's ownership first, in the same function."""
         return self._client(self._secret_key, self._secret_key)
 
     def schema_version(self, timeout_seconds: float = 1.0) -> str:
-        """The newest migration that the database has; empty when it does not tell.
+        """The newest migration that the database has; empty when the database does not tell.
 
-        "0" when it does not know the question, because a migration brought that, too.
+        "0" when the database has no ``svc_schema_version``, which a migration creates.
 
         :raise Unavailable: the database does not answer
         """
@@ -143,7 +143,7 @@ class Database:
             answer = response.json()
         except ValueError:
             return ""
-        # REST was reached and the database refused or answered: both mean that it lives
+        # an answer and a refusal both mean that the database is there
         return answer if response.is_success and isinstance(answer, str) else ""
 
     def close(self) -> None:
@@ -156,10 +156,10 @@ class Database:
 
 
 def rpc(client: SyncPostgrestClient, name: str, args: Mapping[str, Any] | None = None, *, safe: bool = False) -> Any:
-    """Calls a database function and returns its answer: a scalar, a row or a list of rows, as the function declares.
+    """Calls a database function. Its answer is a scalar, a row or a list of rows, as the function declares.
 
     :param safe: the function may run twice without harm, so it is called again after a short failure
-    :raise AppError: what the database refused, see ``ERRORS``
+    :raise AppError: the database refused, see ``ERRORS``
     """
     return _execute(client.rpc(name, dict(args or {})), safe)
 
@@ -167,17 +167,17 @@ def rpc(client: SyncPostgrestClient, name: str, args: Mapping[str, Any] | None =
 def rpc_row(
     client: SyncPostgrestClient, name: str, args: Mapping[str, Any] | None = None, *, safe: bool = False
 ) -> dict[str, Any]:
-    """As :func:`rpc`, for a function that always answers one row, whether it declares a row or a set of rows."""
+    """As :func:`rpc`, for a function that always answers one row, declared as a row or as a set of rows."""
     answer = rpc(client, name, args, safe=safe)
     return dict(answer[0] if isinstance(answer, list) else answer)
 
 
 def run(query: Query) -> Any:
-    """Executes a built query and returns its data: a list of rows, or one row after ``single()``.
+    """Sends a query. The answer is a list of rows, or one row after ``single()``.
 
-    Reads are repeated when the connection or the database fails for a moment; writes never.
+    Reads are repeated when the connection or the database fails for a moment. Writes never are.
 
-    :raise AppError: what the database refused, see ``ERRORS``
+    :raise AppError: the database refused, see ``ERRORS``
     """
     return _execute(query, query.request.http_method in ("GET", "HEAD"))
 
@@ -185,9 +185,9 @@ def run(query: Query) -> Any:
 def _execute(query: Query, safe: bool) -> Any:
     def pause(error: Unavailable, failures: int) -> float | None:
         cause = error.__cause__
-        # a refused token means that nothing was done yet, so a write may be sent again too
+        # REST refused the token before it did anything, so a write may be sent again, too
         may_repeat = safe or _is_issued_in_future(cause)
-        # an attempt that ran into its deadline has used up the time of the others
+        # an attempt that reached its deadline leaves no time for another one
         if not may_repeat or failures == MAX_ATTEMPTS or isinstance(cause, httpx.TimeoutException):
             return None
         return BACKOFF.seconds(failures)
@@ -201,12 +201,12 @@ def _execute_once(query: Query) -> Any:
     except APIError as error:
         raise mapped_error(error, as_service=_as_service(query)) from error
     except httpx.TransportError as error:
-        log.warning("the database could not be reached: %s", type(error).__name__)
+        log.warning("database_unreachable", error=type(error).__name__)
         raise Unavailable from error
     except (UnicodeError, httpx.InvalidURL) as error:
-        # what cannot even be written down as JSON or as a URL: lone surrogates, NUL in a filter
+        # the input cannot be written as JSON or as a URL: lone surrogates, NUL in a filter
         raise ValidationFailed from error
-    # maybe_single() answers None for no row
+    # maybe_single() answers None when there is no row
     return None if answer is None else answer.data
 
 
@@ -221,22 +221,20 @@ def _is_issued_in_future(error: BaseException | None) -> bool:
 
 
 def mapped_error(error: APIError, *, as_service: bool = False) -> AppError:
-    """Our error for a refusal of REST or the database.
+    """Our error for a refusal of REST or the database. Only the code is taken over, and no text of the database.
 
-    The message of a rule that our own SQL raised is kept; everything else the database says stays in the log.
-
-    :param as_service: asked with the secret key; then a refused token is our fault, not the caller's
+    :param as_service: the secret key was sent, so a refused token is our fault and not the caller's
     """
     code = error.code or ""
     kind = ERRORS.get(code)
     if kind is None and code.startswith(UNAVAILABLE_CLASSES):
         kind = Unavailable
     if kind is Unauthorized and as_service:
-        # the gateway mints the service's token for each request, so two clocks that differ are a short outage
+        # the gateway issues the service's token for each request, so clocks that differ for a moment are a short outage
         kind = Unavailable if _is_issued_in_future(error) else None
     if kind is None:
-        log.error("the database answered with code %s", code)
+        log.error("database_refused", error_code=code)
         return Internal()
     if kind is Unavailable:
-        log.warning("the database is not available, code %s", code)
+        log.warning("database_unavailable", error_code=code)
     return kind()

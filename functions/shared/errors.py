@@ -1,7 +1,7 @@
-"""The one error shape, and the errors every service may answer.
+"""The shape of every error, and the errors that every service may answer.
 
-A code is stable. docs/errors.md lists each with status, meaning and remedy; a test compares the page with the
-subclasses of :class:`AppError`, wherever they stand.
+A code never changes. docs/errors.md lists each with status, meaning and remedy. A test compares the page with the
+subclasses of :class:`AppError`, in whichever module they are.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 
 class AppError(Exception):
-    """Something went wrong on our side.
+    """Something went wrong on our side. Report the request id.
 
     Subclasses set ``status`` and ``code``; the first line of their docstring is the default message.
 
-    :param message: what the caller reads; never input, secrets or a database's own words
-    :param retry_after: seconds after which a repeat makes sense
+    :param message: what the caller reads: what happened, then what to do. Never input, secrets or words of the database
+    :param retry_after: seconds after which the caller should try again
     """
 
     status = 500
@@ -54,132 +54,132 @@ class AppError(Exception):
 
 
 class Internal(AppError):
-    """Something went wrong on our side. Quote the request id when you report it."""
+    """Something went wrong on our side. Report the request id."""
 
 
 class BadRequest(AppError):
-    """The request cannot be understood."""
+    """The request could not be understood. Check that its body is complete."""
 
     status = 400
     code = "bad_request"
 
 
 class MalformedJson(AppError):
-    """The body is not a JSON object in UTF-8."""
+    """The body is not one JSON object in UTF-8. Correct it and send it again."""
 
     status = 400
     code = "malformed_json"
 
 
 class Unauthorized(AppError):
-    """Sign in first: the access token is missing, expired or not ours."""
+    """The access token is missing, expired or not valid here. Sign in and try again."""
 
     status = 401
     code = "unauthorized"
 
     def headers(self) -> dict[str, str]:
-        """RFC 6750: says which scheme is wanted."""
+        """Adds the scheme that is expected, as RFC 6750 requires."""
         return {"WWW-Authenticate": 'Bearer realm="headstart", error="invalid_token"'}
 
 
 class Forbidden(AppError):
-    """You are not allowed to do this."""
+    """You are not allowed to do this. Ask an administrator if you should be."""
 
     status = 403
     code = "forbidden"
 
 
 class AnonymousForbidden(AppError):
-    """This needs an account; an anonymous sign-in is not enough."""
+    """An anonymous sign-in is not allowed to do this. Create an account first."""
 
     status = 403
     code = "anonymous_forbidden"
 
 
 class NotFound(AppError):
-    """There is no such thing, or it is not yours to see."""
+    """Nothing with this id exists, or you may not see it. Check the id."""
 
     status = 404
     code = "not_found"
 
 
 class MethodNotAllowed(AppError):
-    """This path does not take this method."""
+    """This path does not accept this method. Use one that Allow lists."""
 
     status = 405
     code = "method_not_allowed"
 
 
 class NotAcceptable(AppError):
-    """This path cannot answer in any of the accepted types."""
+    """This path cannot answer in any type that you accept. Change Accept."""
 
     status = 406
     code = "not_acceptable"
 
 
 class Conflict(AppError):
-    """This conflicts with something that exists or is under way."""
+    """This conflicts with something that exists or is under way. Read the current state, then decide."""
 
     status = 409
     code = "conflict"
 
 
 class IdempotencyInFlight(AppError):
-    """The first request with this Idempotency-Key is still running."""
+    """The first request with this Idempotency-Key is still running. Wait for Retry-After, then try again."""
 
     status = 409
     code = "idempotency_in_flight"
 
 
 class PayloadTooLarge(AppError):
-    """The body is larger than this path takes."""
+    """The body is larger than this path accepts. Send less."""
 
     status = 413
     code = "payload_too_large"
 
 
 class UnsupportedMediaType(AppError):
-    """The body must be sent as application/json."""
+    """The body is not sent as JSON. Set Content-Type to application/json."""
 
     status = 415
     code = "unsupported_media_type"
 
 
 class ValidationFailed(AppError):
-    """The input is not valid; details lists the paths and what is wrong with each."""
+    """The input is not valid. Correct the fields that details lists."""
 
     status = 422
     code = "validation_failed"
 
     @classmethod
     def at(cls, path: str, problem: str) -> ValidationFailed:
-        """One finding, e.g. ``at("query.wait", "less_than_equal")``."""
+        """One finding, for example ``at("query.wait", "less_than_equal")``."""
         return cls(details=[{"path": path, "code": problem}])
 
 
 class CheckFailed(AppError):
-    """The database refused this: the values or the present state do not allow it."""
+    """The values or the current state do not allow this. Read the current state, then decide."""
 
     status = 422
     code = "check_failed"
 
 
 class IdempotencyMismatch(AppError):
-    """This Idempotency-Key was used for another request."""
+    """This Idempotency-Key was used with another body. Use a new key."""
 
     status = 422
     code = "idempotency_mismatch"
 
 
 class RateLimited(AppError):
-    """Too many requests; wait for the time in Retry-After."""
+    """Too many requests arrived. Wait for Retry-After, then try again."""
 
     status = 429
     code = "rate_limited"
 
 
 class Unavailable(AppError):
-    """The service is not available at the moment; try again."""
+    """The service is not available at the moment. Wait for Retry-After, then try again."""
 
     status = 503
     code = "service_unavailable"
@@ -196,7 +196,7 @@ class Unavailable(AppError):
 
 
 def every_error(base: type[AppError] = AppError) -> Iterator[type[AppError]]:
-    """Every error class that has been imported; the registry behind docs/errors.md."""
+    """Every error class that has been imported. Tests compare them with docs/errors.md."""
     for error in base.__subclasses__():
         yield error
         yield from every_error(error)

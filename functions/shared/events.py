@@ -1,4 +1,4 @@
-"""What an event stream is made of; ``web/streams.py`` sends it."""
+"""The events of a stream. ``web/streams.py`` sends them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class Event:
-    """One event. ``seq`` counts up within its stream; ``data`` has a ``type``."""
+    """One event. ``seq`` increases within its stream, and ``data`` has a ``type``."""
 
     seq: int
     data: Mapping[str, Any]
 
 
 class Batch(NamedTuple):
-    """What one look into the store found.
+    """What one read of the stored events found.
 
-    ``ended`` says that nothing will ever follow: the terminal event is among these events or was delivered before.
+    ``ended`` means that no event will follow: the last one is among these or was delivered before.
     """
 
     events: Sequence[Event]

@@ -1,7 +1,7 @@
-"""Calls to outside systems: deadlines, size limits, and a guard against addresses that are none of their business.
+"""Calls to outside systems, with deadlines and size limits, and never to a private address.
 
-A host comes from a table or a setting, never from a request; still every address is checked after DNS, at the moment of
-connecting, so that a name cannot change its address in between.
+A host comes from a table or a setting, never from a request. Still, every address is checked after the name was
+resolved and at the moment of connecting, so that a name cannot change its address in between.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from functions.shared.settings import Settings, is_loopback
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
 TOTAL_SECONDS = 30.0
-MAX_ANSWER_BYTES = 20 * 1024 * 1024
+MAX_RESPONSE_BYTES = 20 * 1024 * 1024
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=15.0)
 USER_AGENT = "Headstart/1"
 
 
 class OutboundError(Exception):
-    """An outside call did not bring a usable answer; services turn it into an error of their own."""
+    """An outside call brought no usable answer. Services turn it into an error of their own."""
 
 
 class AddressRefused(OutboundError):
-    """The URL may not be called: not https, a private address, or credentials inside."""
+    """The URL may not be called: it is not https, has credentials in it, or leads to a private address."""
 
 
 class Unreachable(OutboundError):
-    """No connection, or it broke before the answer was complete."""
+    """There was no connection, or it broke before the answer was complete."""
 
 
 class DeadlineExceeded(OutboundError):
@@ -54,46 +54,46 @@ class AnswerTooLarge(OutboundError):
 
 
 class AnswerUnreadable(OutboundError):
-    """The answer is not the JSON it should be."""
+    """The answer is not the JSON that was expected."""
 
 
 @functools.cache
 def tls() -> ssl.SSLContext:
-    """The trusted certificates, read once for the process: reading them takes a tenth of a second."""
+    """The trusted certificates. They are read once for the process, because that takes a tenth of a second."""
     return httpx.create_ssl_context()
 
 
 def check_url(url: str, *, local: bool) -> str:
-    """Returns the URL when it may be called; addresses behind the name are checked when the connection is made.
+    """Returns the URL when it may be called. The addresses of its name are checked when the connection is made.
 
-    :param local: APP_ENV is local: loopback hosts are allowed, over http too
-    :raise AddressRefused: otherwise
+    :param local: APP_ENV is local, so loopback hosts are allowed, also over http
+    :raise AddressRefused: it may not be called
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise AddressRefused("not a URL") from error
+        raise AddressRefused("this is not a URL") from error
     if not host or port == 0 or parts.username is not None or parts.password is not None:
-        raise AddressRefused("no host, or credentials in the URL")
+        raise AddressRefused("the URL has no host, or credentials in it")
     if any(ord(character) <= 32 or ord(character) == 127 for character in url) or "\\" in url:
-        raise AddressRefused("spaces, control characters or backslashes in the URL")
+        raise AddressRefused("the URL has spaces, control characters or backslashes")
     loopback = is_loopback(host)
     if loopback and local and parts.scheme in ("http", "https"):
         return url
     if parts.scheme != "https" or loopback:
-        raise AddressRefused("only https to public hosts")
+        raise AddressRefused("only public hosts over https are allowed")
     try:
         literal = ipaddress.ip_address(host)
     except ValueError:
         return url
     if not is_public(literal):
-        raise AddressRefused("a private address")
+        raise AddressRefused("the address is private")
     return url
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether an address belongs to the open internet; addresses embedded in IPv6 forms are judged themselves."""
+    """Whether an address is a public one. An IPv4 address inside an IPv6 address is judged itself."""
     if isinstance(address, ipaddress.IPv6Address):
         embedded = address.ipv4_mapped or address.sixtofour
         if embedded is None and address in ipaddress.ip_network("64:ff9b::/96"):
@@ -106,7 +106,7 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 class GuardedBackend(httpcore.SyncBackend):
-    """Connects only to addresses that passed the check, and to exactly the address that was checked."""
+    """Connects only to addresses that passed the check."""
 
     def __init__(self, *, local: bool) -> None:
         self._local = local
@@ -119,9 +119,9 @@ class GuardedBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Resolves, judges every address, then tries them in turn.
+        """Resolves the name, checks every address, then connects to the first that answers.
 
-        :raise AddressRefused: any address of the name is private
+        :raise AddressRefused: one of the addresses is private
         """
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -142,7 +142,7 @@ class GuardedBackend(httpcore.SyncBackend):
 
 
 class GuardedTransport(httpx.HTTPTransport):
-    """httpx's own transport over the guarded backend; it knows no proxy and no .netrc."""
+    """The transport of httpx over the guarded backend, without proxies and .netrc."""
 
     def __init__(self, *, local: bool) -> None:
         super().__init__(verify=tls(), trust_env=False)
@@ -157,13 +157,13 @@ class GuardedTransport(httpx.HTTPTransport):
 
 
 def guarded_client(*, local: bool, read_seconds: float = READ_SECONDS) -> httpx.Client:
-    """An httpx client for outside systems: guarded addresses, connect and read deadlines, no redirects, no cookies."""
+    """An httpx client for outside systems: guarded addresses, deadlines, no redirects, no cookies."""
     return httpx.Client(
         transport=GuardedTransport(local=local),
         verify=tls(),
         timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
         headers={"User-Agent": USER_AGENT},
-        # a shared jar would carry one person's session into another's call
+        # a shared cookie jar would carry one person's session into another's call
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
         trust_env=False,
@@ -172,7 +172,7 @@ def guarded_client(*, local: bool, read_seconds: float = READ_SECONDS) -> httpx.
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer. ``headers`` are case-insensitive."""
+    """A complete answer. Names in ``headers`` are case-insensitive."""
 
     status: int
     headers: httpx.Headers
@@ -181,13 +181,13 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as UTF-8; what cannot be decoded is replaced."""
+        """The body as UTF-8. Bytes that cannot be decoded are replaced."""
         return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
         """The body as JSON.
 
-        :raise AnswerUnreadable: it is none
+        :raise AnswerUnreadable: the body is not JSON
         """
         try:
             return jsonlib.loads(self.content)
@@ -196,7 +196,7 @@ class Answer:
 
 
 class Http:
-    """Outside calls of one process; safe to share between threads, to be made after a fork."""
+    """The outside calls of one process. Threads may share it. Make it after a fork."""
 
     def __init__(self, *, local: bool) -> None:
         self.local = local
@@ -205,7 +205,7 @@ class Http:
 
     @classmethod
     def of(cls, settings: Settings) -> Http:
-        """As the settings say."""
+        """For these settings."""
         return cls(local=settings.is_local)
 
     def close(self) -> None:
@@ -223,12 +223,12 @@ class Http:
         json: Any = None,
         total_seconds: float = TOTAL_SECONDS,
         read_seconds: float = READ_SECONDS,
-        max_bytes: int = MAX_ANSWER_BYTES,
+        max_bytes: int = MAX_RESPONSE_BYTES,
     ) -> Answer:
-        """One call with its whole answer; redirects are handed back, not followed.
+        """One call with its complete answer. Redirects are not followed.
 
         :param data: form fields
-        :param total_seconds: from the first byte sent to the last one read; a trickling answer ends here
+        :param total_seconds: from the first byte sent to the last one read, also when the answer comes slowly
         :raise OutboundError: the subclass says what went wrong
         """
         check_url(url, local=self.local)
@@ -260,12 +260,12 @@ class Http:
 
 @contextmanager
 def outbound_faults() -> Iterator[None]:
-    """Turns httpx's faults into :class:`OutboundError`; without URLs, whose query strings may hold secrets."""
+    """Turns errors of httpx into :class:`OutboundError`, without URLs, whose query may contain secrets."""
     try:
         yield
     except httpx.TimeoutException as error:
         raise DeadlineExceeded(type(error).__name__) from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise AddressRefused("not a URL") from error
+        raise AddressRefused("this is not a URL") from error
     except (httpx.TransportError, httpx.DecodingError) as error:
         raise Unreachable(type(error).__name__) from error

@@ -1,4 +1,4 @@
-"""Logs: one JSON line an event on stdout, with the request or job it belongs to, and without secrets."""
+"""Logs: each event is one JSON line on stdout, with its request or job and without secrets."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ SAFE_NAMES = frozenset(
         "token_count",
     }
 )
-MAX_TEXT = 2000
+MAX_TEXT_CHARACTERS = 2000
 MAX_DEPTH = 6
 QUIET = ("httpx", "httpcore", "httpx2", "httpcore2", "openai", "hpack", "urllib3")
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Replaces whatever has the name or the look of a secret, of a mail address or of a student's text."""
+    """Replaces values whose name or form is that of a secret, a mail address or a student's text."""
     return {name: _clean(name, value, 0) for name, value in event.items()}
 
 
@@ -61,11 +61,11 @@ def _clean(name: str, value: Any, depth: int) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean("", inner, depth + 1) for inner in value]
     text = QUERY.sub("?" + REDACTED, SECRET_VALUES.sub(REDACTED, str(value)))
-    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "..."
+    return text if len(text) <= MAX_TEXT_CHARACTERS else text[:MAX_TEXT_CHARACTERS] + "..."
 
 
 def exception_type(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Says where and of which type an exception was; its text may hold input, so it is left out."""
+    """Adds the type of an exception and where it was raised. Its text may contain input, so it is left out."""
     info = event.pop("exc_info", None)
     if info is True:
         info = sys.exc_info()
@@ -73,13 +73,13 @@ def exception_type(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         info = (type(info), info, info.__traceback__)
     if isinstance(info, tuple) and info[0] is not None:
         event["exception"] = f"{info[0].__module__}.{info[0].__qualname__}"
-        places = []
+        frames = []
         trace = info[2]
         while trace is not None:
             code = trace.tb_frame.f_code
-            places.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
+            frames.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}")
             trace = trace.tb_next
-        event["where"] = places[-12:]
+        event["where"] = frames[-12:]
     return event
 
 
@@ -96,7 +96,7 @@ SHARED: list[Processor] = [
 
 
 def formatter() -> logging.Formatter:
-    """Turns records of structlog and of the standard library into the same JSON lines."""
+    """Formats records of structlog and of the standard library as the same JSON lines."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,
         processors=[
@@ -107,7 +107,7 @@ def formatter() -> logging.Formatter:
 
 
 def set_up_logs(level: str) -> None:
-    """Sends every log of the process to stdout as JSON lines; calling it again changes only the level."""
+    """Sends every log of the process to stdout as JSON lines. A second call only changes the level."""
     structlog.configure(
         processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -121,12 +121,12 @@ def set_up_logs(level: str) -> None:
         root.addHandler(handler)
     root.setLevel(level)
     for name in QUIET:
-        # their lines at INFO carry whole URLs
+        # at INFO these log whole URLs
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class _Stdout(logging.StreamHandler[Any]):
-    """Writes to whatever stdout is at the moment."""
+    """Writes to the stdout of the moment, which tests replace."""
 
     def __init__(self) -> None:
         super().__init__(sys.stdout)
@@ -137,4 +137,4 @@ class _Stdout(logging.StreamHandler[Any]):
 
     @stream.setter
     def stream(self, value: Any) -> None:
-        """The stream is looked up at each line; nothing to keep."""
+        """Keeps nothing: the stream is looked up for each line."""

@@ -1,4 +1,4 @@
-"""Counters for Prometheus; several gunicorn workers meet in PROMETHEUS_MULTIPROC_DIR (see gunicorn.conf.py)."""
+"""Numbers for Prometheus. The gunicorn workers share them through PROMETHEUS_MULTIPROC_DIR (gunicorn.conf.py)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 def observe(route: str, method: str, status: int, seconds: float) -> None:
-    """Counts one answer; ``route`` is the rule, never the path, so that ids do not become labels."""
+    """Counts one answer. ``route`` is the rule and never the path, so that ids do not become labels."""
     REQUESTS.labels(route, method, str(status)).inc()
     SECONDS.labels(route).observe(seconds)
 
 
 def exposition() -> bytes:
-    """All numbers of all worker processes in Prometheus' text form."""
+    """The numbers of all worker processes in the text format of Prometheus."""
     registry: CollectorRegistry = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()

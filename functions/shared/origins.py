@@ -1,6 +1,6 @@
-"""Which front ends may call us, and where a browser may be sent back to.
+"""Which front ends may call the functions, and to which addresses a browser may be sent.
 
-With APP_ENV=local every loopback address counts as a front end, on any port; REST and Auth answer those too.
+With APP_ENV=local every loopback address counts as a front end, on any port, as it does for REST and Auth.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from urllib.parse import SplitResult, urlsplit
 
 from functions.shared.settings import Settings, is_loopback
 
-# as a browser writes an Origin header: lower case, and nothing behind the port
+# a browser writes an Origin header in lower case, and nothing after the port
 LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 
 
 def is_allowed_origin(origin: str, settings: Settings) -> bool:
-    """Whether a page of this origin may read our answers."""
+    """Whether a page of this origin may read the answers."""
     return origin in settings.cors_origins or (settings.is_local and LOOPBACK_ORIGIN.fullmatch(origin) is not None)
 
 
 def is_allowed_redirect(url: str, settings: Settings) -> bool:
-    """Whether a browser may be sent to this URL: same origin as an entry of the list, and below the entry's path."""
+    """Whether a browser may be sent to this URL: it has the origin of a listed entry and lies below its path."""
     target = _split(url)
     if target is None:
         return False
@@ -30,7 +30,7 @@ def is_allowed_redirect(url: str, settings: Settings) -> bool:
 
 
 def _split(url: str) -> SplitResult | None:
-    """The parts of a URL that every browser reads as we do, else None."""
+    """The parts of a URL, or None when browsers may read it in another way."""
     if any(ord(character) <= 32 or ord(character) == 127 for character in url) or "\\" in url or "#" in url:
         return None
     try:

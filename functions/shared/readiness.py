@@ -34,7 +34,7 @@ class Readiness:
         A database that is newer than this code does not stop the service: migrations come before the code that needs
         them. An older one does, because calls would fail one by one.
 
-        :return: whether the service can work, and what was found of ``database`` and, if it differs, of ``schema``
+        :return: whether the service can work, and the state of ``database`` and, if it differs, of ``schema``
         """
         with self._lock:
             now = self._clock.monotonic()
@@ -70,7 +70,7 @@ def schema_note(found: str) -> str | None:
 
 
 def note_at_start(database: Database) -> str | None:
-    """The same for the database of now; None, too, when it does not answer, which :class:`Readiness` tells later."""
+    """The same for the database at the start. None when it does not answer; :class:`Readiness` reports that later."""
     try:
         return schema_note(database.schema_version())
     except Unavailable:

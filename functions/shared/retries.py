@@ -1,4 +1,4 @@
-"""Repeating what failed for a moment: one loop and one way to pause, for the database, Canvas and models."""
+"""Repeats calls that failed for a moment: one loop and one way to pause, for database, queue, Canvas and models."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import TypeVar
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
 
-MAX_DOUBLINGS = 30  # enough for any limit; without a bound a long outage would overflow the number
+MAX_DOUBLINGS = 30  # without a bound, a long outage would overflow the number
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """Pauses that double from ``first_seconds`` up to ``max_seconds``, each less a random part of at most half.
+    """Pauses that double from ``first_seconds`` up to ``max_seconds``, each shortened at random by up to a half.
 
-    The random part keeps callers that failed together from coming back together.
+    Without the random part, callers that failed together would come back together.
     """
 
     first_seconds: float
     max_seconds: float
 
     def seconds(self, failures: int) -> float:
-        """The pause after so many failures in a row; the first failure is 1."""
+        """The pause after this many failures in a row, counted from 1."""
         longest = min(self.max_seconds, self.first_seconds * 2.0 ** min(failures - 1, MAX_DOUBLINGS))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
 
@@ -32,10 +32,10 @@ class Backoff:
 def retried(
     call: Callable[[], T], *, on: type[E], pause: Callable[[E, int], float | None], sleep: Callable[[float], object]
 ) -> T:
-    """Calls until an answer comes.
+    """Calls until the call succeeds.
 
-    :param on: the kind of error that may pass by itself; every other is raised at once
-    :param pause: seconds until the next attempt, from the error and the number of failures; None raises the error
+    :param on: the kind of error that may go away by itself; every other error is raised at once
+    :param pause: gives the seconds until the next attempt, from the error and the number of failures; None raises it
     """
     failures = 0
     while True:

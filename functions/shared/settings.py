@@ -1,6 +1,6 @@
-"""The settings of functions and worker: read once, checked whole, frozen.
+"""The settings of functions and worker. They are read once, checked completely, and never change.
 
-docs/environment.md explains every variable; a test holds the page and this file together.
+docs/environment.md explains every variable. A test compares the page with this file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEY_BYTES = 32
 
 
 class SettingError(Exception):
-    """A setting keeps the service from starting; the message names it and never shows its value."""
+    """A setting keeps the service from starting. The message names it and never shows its value."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name} {problem} (see docs/environment.md)")
@@ -50,7 +50,7 @@ class InvalidSetting(SettingError):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One attribute for each variable, in lower case; times are seconds."""
+    """One attribute for each variable, in lower case. Times are in seconds."""
 
     app_env: str
     supabase_url: str
@@ -85,16 +85,16 @@ class Settings:
 
     @property
     def is_local(self) -> bool:
-        """Whether loopback hosts count as front ends, and over plain http as Canvas or LTI platforms."""
+        """Whether loopback hosts may be front ends and, over plain http, Canvas or LTI platforms."""
         return self.app_env == "local"
 
 
 class _Reader:
-    """Reads variables out of a mapping; a blank value counts as not set."""
+    """Reads variables from a mapping. A blank value counts as not set."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
-        self.production = False
+        self.is_production = False
 
     def optional(self, name: str) -> str | None:
         value = self._env.get(name, "").strip()
@@ -129,7 +129,7 @@ class _Reader:
             raise InvalidSetting(name, "is not a valid URL") from error
         if parts.scheme not in ("http", "https") or not host or parts.username or parts.password or parts.fragment:
             raise InvalidSetting(name, "must be an http(s) URL without credentials and fragment")
-        if self.production and (parts.scheme != "https" or is_loopback(host)):
+        if self.is_production and (parts.scheme != "https" or is_loopback(host)):
             raise InvalidSetting(name, "must be an https URL of a public host when APP_ENV is production")
         return value
 
@@ -156,7 +156,7 @@ class _Reader:
         return self.choice(name, ("on", "off"), "on" if default else "off") == "on"
 
     def keys(self, name: str) -> Mapping[int, bytes]:
-        """``<number>:<base64url of 32 bytes>``, comma separated; the highest number encrypts, all decrypt."""
+        """``<number>:<base64url of 32 bytes>``, comma separated. The highest number encrypts, all of them decrypt."""
         keys: dict[int, bytes] = {}
         for part in self.text(name).split(","):
             number, _, encoded = part.partition(":")
@@ -204,18 +204,18 @@ def is_loopback(host: str) -> bool:
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """Reads and checks all settings.
 
-    :param env: the variables; without it ``.env`` is read and the process environment on top of it
+    :param env: the variables; by default ``.env``, overridden by the process environment
     :raise MissingSetting: a required variable is not set
     :raise InvalidSetting: a variable cannot be used
     """
     if env is None:
         env = {name: value for name, value in dotenv_values(DOTENV).items() if value is not None} | dict(os.environ)
     read = _Reader(env)
-    # production is the default because it is the strictest
+    # production is the default because its rules are the strictest
     app_env = read.choice("APP_ENV", APP_ENVS, "production")
-    read.production = app_env == "production"
+    read.is_production = app_env == "production"
     supabase_url = read.url("SUPABASE_URL")
-    frontend_url = read.url("FRONTEND_URL", None if read.production else "http://127.0.0.1:3000")
+    frontend_url = read.url("FRONTEND_URL", None if read.is_production else "http://127.0.0.1:3000")
     frontend = urlsplit(frontend_url)
     api_key, base_url = read.optional("OPENAI_API_KEY"), read.optional("OPENAI_BASE_URL")
     return Settings(
@@ -232,7 +232,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         encryption_keys=read.keys("ENCRYPTION_KEYS"),
         openai_base_url=None if base_url is None else read.url("OPENAI_BASE_URL"),
         openai_api_key=api_key,
-        openai_model=read.text("OPENAI_MODEL", None if read.production and (api_key or base_url) else "default"),
+        openai_model=read.text("OPENAI_MODEL", None if read.is_production and (api_key or base_url) else "default"),
         model_connect_timeout_seconds=read.number("MODEL_CONNECT_TIMEOUT_SECONDS", float, 5.0, 0.05, 60),
         model_read_timeout_seconds=read.number("MODEL_READ_TIMEOUT_SECONDS", float, 60.0, 0.05, 600),
         model_deadline_seconds=read.number("MODEL_DEADLINE_SECONDS", float, 120.0, 0.1, 1800),

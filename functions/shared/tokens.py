@@ -1,8 +1,7 @@
-"""Who is calling: access tokens checked against the signing keys that Auth publishes, ES256 or RS256."""
+"""Checks access tokens with the signing keys that Auth publishes, ES256 or RS256."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,26 +10,27 @@ from uuid import UUID
 
 import httpx
 import jwt
+import structlog
 
 from functions.shared.clock import Clock
 from functions.shared.errors import Unauthorized, Unavailable
 from functions.shared.http import tls
 from functions.shared.settings import Settings
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
-# by the kind of key, never by what a token says; hosted projects choose one of the two
+# The kind of key decides, never the token. Hosted projects use one of the two.
 ALGORITHMS = {"EC": "ES256", "RSA": "RS256"}
 LEGACY_ALGORITHM = "HS256"
 MIN_RSA_BITS = 2048
 AUDIENCE = "authenticated"
-# what private.custom_access_token makes of a person
+# the roles that private.custom_access_token gives to people
 PERSON_ROLES = ("authenticated", "app_admin")
-# PostgREST allows the same, so that no token is good for REST and dead for functions, or the other way round
+# PostgREST allows the same, so that REST and functions accept the same tokens
 LEEWAY_SECONDS = 30
 MAX_TOKEN_CHARACTERS = 8192
 JWKS_FRESH_SECONDS = 600
-# an unknown kid asks anew at once, but not again for this long: forged kids must not become a flood
+# An unknown key id is looked up at once, and then not again for this long: forged ids must not flood Auth.
 JWKS_COOL_DOWN_SECONDS = 60
 JWKS_RETRY_SECONDS = 2
 JWKS_TIMEOUT = httpx.Timeout(3.0, connect=1.5)
@@ -39,7 +39,7 @@ MAX_JWKS_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class Caller:
-    """The person (or, for administration, the service) behind a verified token."""
+    """The person behind a verified token."""
 
     user_id: str
     role: str
@@ -50,7 +50,7 @@ class Caller:
 
 
 class SigningKeys:
-    """The public keys behind the JWKS address, cached for the process."""
+    """The public keys at the JWKS address, cached for the process."""
 
     def __init__(self, url: str, clock: Clock) -> None:
         self._url = url
@@ -62,10 +62,10 @@ class SigningKeys:
         self._cooling_since: float | None = None
 
     def get(self, kid: str) -> jwt.PyJWK:
-        """The key named ``kid``.
+        """The key with the id ``kid``.
 
-        :raise Unauthorized: nobody published such a key
-        :raise Unavailable: the keys cannot be had at the moment
+        :raise Unauthorized: Auth publishes no such key
+        :raise Unavailable: the keys cannot be fetched at the moment
         """
         with self._lock:
             now = self._clock.monotonic()
@@ -85,26 +85,26 @@ class SigningKeys:
         return since is not None and now - since < seconds
 
     def _refresh(self, now: float) -> None:
-        """Fetches the keys; when that fails, the known ones stay in use."""
+        """Fetches the keys. When that fails, the known ones stay in use."""
         if self._within(self._failed_at, now, JWKS_RETRY_SECONDS):
             return
         try:
             self._keys = fetch_keys(self._url)
         except (httpx.HTTPError, ValueError, RecursionError) as error:
-            log.warning("the signing keys could not be fetched: %s", type(error).__name__)
+            log.warning("signing_keys_unavailable", error=type(error).__name__)
             self._failed_at = self._clock.monotonic()
-            # a failed question about an unknown kid is no answer: ask again after the short pause
+            # the unknown key may exist, so the next request asks again after the short pause
             self._cooling_since = None
         else:
             self._fetched_at, self._failed_at = self._clock.monotonic(), None
 
 
 def fetch_keys(url: str) -> dict[str, jwt.PyJWK]:
-    """The usable signing keys that an address lists, by kid.
+    """The usable signing keys that an address lists, by key id.
 
-    :raise httpx.HTTPError: no good answer
-    :raise ValueError: not a JWKS, or too large
-    :raise RecursionError: nested too deeply
+    :raise httpx.HTTPError: there is no answer, or it is an error
+    :raise ValueError: the answer is not a JWKS, or too large
+    :raise RecursionError: the answer is nested too deeply
     """
     response = httpx.get(url, timeout=JWKS_TIMEOUT, trust_env=False, verify=tls())
     response.raise_for_status()
@@ -114,8 +114,10 @@ def fetch_keys(url: str) -> dict[str, jwt.PyJWK]:
 
 
 def problem_at_start(settings: Settings) -> str | None:
-    """Why no access token of this project can ever be checked, in a sentence; None when there is no reason, or when
-    the keys cannot be had at the moment, which callers are told by 503."""
+    """Why no access token of this project can ever be checked.
+
+    None when there is no such reason, and when the keys cannot be fetched at the moment; callers then get a 503.
+    """
     try:
         keys = fetch_keys(settings.supabase_jwks_url)
     except (httpx.HTTPError, ValueError, RecursionError):
@@ -130,9 +132,9 @@ def problem_at_start(settings: Settings) -> str | None:
 
 
 def _usable_keys(document: Any) -> dict[str, jwt.PyJWK]:
-    """The ES256 and RS256 signing keys of a JWKS, by kid; keys of other kinds are left out.
+    """The ES256 and RS256 signing keys of a JWKS, by key id. Keys of other kinds are left out.
 
-    :raise ValueError: not a JWKS
+    :raise ValueError: the document is not a JWKS
     """
     listed = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(listed, list):
@@ -149,27 +151,27 @@ def _usable_keys(document: Any) -> dict[str, jwt.PyJWK]:
         try:
             key = jwt.PyJWK(jwk, algorithm=algorithm)
         except (jwt.PyJWTError, ValueError, TypeError):
-            log.warning("the JWKS holds a key that cannot be read")
+            log.warning("signing_key_unreadable")
             continue
         if key.key_type == "RSA" and key.key.key_size < MIN_RSA_BITS:
-            log.warning("the JWKS holds an RSA key of fewer than %s bits", MIN_RSA_BITS)
+            log.warning("signing_key_too_short", min_bits=MIN_RSA_BITS)
             continue
         keys[jwk["kid"]] = key
     return keys
 
 
 class TokenVerifier:
-    """Checks access tokens of one project."""
+    """Checks the access tokens of one project."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._issuer = settings.jwt_issuer
         self.keys = SigningKeys(settings.supabase_jwks_url, clock)
 
     def person(self, token: str) -> Caller:
-        """The person a token was issued to.
+        """The person to whom a token was issued.
 
-        :raise Unauthorized: forged, expired, or issued by or for somebody else
-        :raise Unavailable: the signing keys cannot be had
+        :raise Unauthorized: the token is forged or expired, or of another issuer or audience
+        :raise Unavailable: the signing keys cannot be fetched
         """
         claims = self._claims(
             token,
@@ -191,9 +193,9 @@ class TokenVerifier:
         )
 
     def is_service(self, token: str) -> bool:
-        """Whether a token carries the role service_role; the gateway mints these, with an issuer of its own.
+        """Whether a token has the role service_role. The gateway issues these, with its own issuer.
 
-        :raise Unauthorized: forged or expired
+        :raise Unauthorized: the token is forged or expired
         """
         claims = self._claims(token, options={"require": ["exp"], "verify_aud": False, "verify_iss": False})
         return claims.get("role") == "service_role"

@@ -1,6 +1,6 @@
-"""The only code that speaks to Canvas.
+"""The only code that calls Canvas.
 
-Three layers: ``transport`` (deadlines, retries, throttle, paging), ``authenticated`` (tokens, one refresh for many
-callers) and ``client`` (courses, assignments). ``oauth`` is the grant itself; ``factory`` wires them
-for an integration.
+It has three layers: ``transport`` (deadlines, retries, throttling, paging), ``authenticated`` (tokens, one refresh for
+many callers) and ``client`` (courses, assignments). ``oauth`` handles the grant, ``factory`` builds the layers for an
+integration.
 """

@@ -1,4 +1,4 @@
-"""Requests in a person's name: adds the bearer, and answers a dead token with one refresh."""
+"""Requests in a person's name: adds the access token, and refreshes it when Canvas rejects it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from functions.shared.canvas.transport import Page, Query, TokenRejected, Transp
 
 T = TypeVar("T")
 
-MOST_TOKENS = 4  # tried for one request: ours, one that somebody else fetched meanwhile, our refresh, one more
+# for one request: the known token, one that another process fetched meanwhile, our refresh, and one more
+MAX_TOKENS = 4
 
 
 class AuthenticatedCanvas:
-    """One person at one Canvas."""
+    """Canvas as one person uses it."""
 
     def __init__(self, transport: Transport, tokens: TokenStore) -> None:
         self.transport = transport
@@ -24,20 +25,20 @@ class AuthenticatedCanvas:
     def get(self, path: str, query: Query | None = None) -> Any:
         """As :meth:`Transport.get`.
 
-        :raise ReauthorizationRequired: the grant is dead
+        :raise ReauthorizationRequired: Canvas no longer accepts the grant
         """
         return self._with_token(lambda token: self.transport.get(path, token, query))
 
     def page(self, url: str) -> Page:
         """As :meth:`Transport.page`.
 
-        :raise ReauthorizationRequired: the grant is dead
+        :raise ReauthorizationRequired: Canvas no longer accepts the grant
         """
         return self._with_token(lambda token: self.transport.page(url, token))
 
     def _with_token(self, call: Callable[[str], T]) -> T:
         token = self._tokens.current()
-        for _ in range(MOST_TOKENS - 1):
+        for _ in range(MAX_TOKENS - 1):
             try:
                 return call(token.access_token)
             except TokenRejected:

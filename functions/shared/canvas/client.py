@@ -1,4 +1,4 @@
-"""Canvas in our own words: courses, assignments, and whether an assignment is really gone (canvas facts 8 to 10)."""
+"""Courses and assignments of Canvas, and whether a missing assignment is really gone."""
 
 from __future__ import annotations
 
@@ -12,59 +12,59 @@ from functions.shared.canvas.errors import CanvasBadAnswer, CourseForbidden, Cou
 from functions.shared.canvas.transport import CanvasRefused, Counters, Page, Query, pages
 
 PER_PAGE = "100"
-CONFIRM_AT_ONCE = 50  # ids in one request: well below the 6 KB that Canvas's links may fill (canvas facts 6)
-MOST_BIGINT = 2**63 - 1
+MAX_CONFIRMED_IDS = 50  # in one request: Canvas leaves out the paging links when the query is very long
+MAX_BIGINT = 2**63 - 1
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The second look at assignments that a listing did not show: certainly gone, or still there after all."""
+    """What a second look found for assignments that a listing did not show: gone, or still there."""
 
     gone: frozenset[int]
     still_there: list[Row]
 
 
 class Canvas:
-    """What one person sees at one Canvas. Every call may raise the errors of ``errors.py``."""
+    """What one person sees at Canvas. Every call may raise the errors of ``errors.py``."""
 
     def __init__(self, authenticated: AuthenticatedCanvas) -> None:
         self._canvas = authenticated
 
     @property
     def counters(self) -> Counters:
-        """What was sent so far."""
+        """The requests that were sent so far."""
         return self._canvas.transport.counters
 
     def courses(self) -> Iterator[Page]:
-        """The active courses, page by page; concluded and deleted ones are missing, restricted ones are stubs."""
+        """The active courses, page by page. Concluded and deleted ones are missing, restricted ones are stubs."""
         return self._list("/api/v1/courses", {"enrollment_state": "active", "include[]": ["term"]})
 
     def course(self, course_id: int) -> Row:
         """One course.
 
-        :raise CourseGone, CourseForbidden: deleted or closed to this person
+        :raise CourseGone, CourseForbidden: the course is deleted or closed to this person
         """
         row = self._canvas.get(f"/api/v1/courses/{course_id}", {"include[]": ["term", "concluded"]})
         if row_id(row) != course_id:
-            raise CanvasBadAnswer(details="another course than the one asked for")
+            raise CanvasBadAnswer(details="Canvas answered with another course")
         return dict(row)
 
     def assignments(self, course_id: int) -> Iterator[Page]:
-        """A course's assignments as this person sees them, page by page, with his own submission if Canvas adds it."""
+        """A course's assignments as this person sees them, page by page, with their own submission if there is one."""
         return self._list(f"/api/v1/courses/{course_id}/assignments", {"include[]": ["submission"]})
 
     def confirm_gone(self, course_id: int, ids: Iterable[int]) -> Confirmation:
         """Looks again for assignments that a complete listing did not show.
 
-        Canvas names invisible ids in the refusal of ``assignment_ids[]``: one cheap call for many (canvas facts 9).
+        Canvas refuses ``assignment_ids[]`` with a list of the invisible ids, so one call checks many assignments.
         """
         gone: set[int] = set()
         there: list[Row] = []
         asked = sorted(set(ids))
-        for start in range(0, len(asked), CONFIRM_AT_ONCE):
-            batch = asked[start : start + CONFIRM_AT_ONCE]
+        for start in range(0, len(asked), MAX_CONFIRMED_IDS):
+            batch = asked[start : start + MAX_CONFIRMED_IDS]
             try:
                 there += self._named(course_id, batch)
             except CanvasRefused as refused:
@@ -101,17 +101,17 @@ class Canvas:
 
 
 def row_id(row: Row) -> int | None:
-    """A row's id, which Canvas may send as number or text; nothing when it is none that the database could hold."""
+    """A row's id, which Canvas may send as number or text. None when the database cannot store it."""
     value = row.get("id")
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value):
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_BIGINT:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_BIGINT:
         return value
     return None
 
 
 def named_ids(body: object) -> set[int]:
-    """The ids in ``{"message": "Invalid assignment_ids: 7,9"}``; none when the refusal says something else."""
+    """The ids in ``{"message": "Invalid assignment_ids: 7,9"}``. Empty when the refusal says something else."""
     message = body.get("message") if isinstance(body, dict) else None
     match = re.fullmatch(r"Invalid assignment_ids: ([0-9, ]+)", message) if isinstance(message, str) else None
     return {int(number) for number in re.findall(r"[0-9]+", match[1])} if match else set()

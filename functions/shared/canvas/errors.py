@@ -1,4 +1,4 @@
-"""What can go wrong with Canvas, as callers and docs/errors.md name it. Decided by status and headers, not prose."""
+"""What can go wrong with Canvas. Which error it is follows from status and headers, never from Canvas's prose."""
 
 from __future__ import annotations
 
@@ -6,63 +6,63 @@ from functions.shared.errors import AppError
 
 
 class CanvasError(AppError):
-    """Canvas could not be used."""
+    """Canvas could not be used. Try again later."""
 
     status = 502
     code = "canvas_bad_answer"
 
 
 class CanvasUnavailable(CanvasError):
-    """Canvas does not answer right now."""
+    """Canvas does not answer at the moment. Try again later."""
 
     status = 503
     code = "canvas_unavailable"
 
 
 class CanvasBadAnswer(CanvasError):
-    """Canvas answered something that makes no sense."""
+    """Canvas sent an answer that cannot be used. Try again later."""
 
     status = 502
     code = "canvas_bad_answer"
 
 
 class PaginationRefused(CanvasError):
-    """Canvas sent a list whose pages do not end or lead elsewhere."""
+    """Canvas sent a list that does not end or leads to another host. Tell the Canvas administrator."""
 
     status = 502
     code = "pagination_refused"
 
 
 class LmsConnectionNotFound(CanvasError):
-    """This Canvas is not known here, or it is switched off."""
+    """This Canvas installation is unknown or switched off. Choose one from the list."""
 
     status = 404
     code = "lms_connection_not_found"
 
 
 class CourseForbidden(CanvasError):
-    """Canvas does not let this person see that."""
+    """Canvas does not show you this course. Ask the teacher for access."""
 
     status = 403
     code = "course_forbidden"
 
 
 class CourseGone(CanvasError):
-    """Canvas does not know that any more."""
+    """Canvas no longer has this course. Sync again."""
 
     status = 404
     code = "course_gone"
 
 
 class ReauthorizationRequired(CanvasError):
-    """The permission at Canvas is gone; connect again."""
+    """Canvas no longer accepts the permission that you gave. Connect Canvas again."""
 
     status = 409
     code = "reauthorization_required"
 
 
 class CanvasGrantRefused(CanvasError):
-    """Canvas refused the code; start again."""
+    """Canvas refused the code of this sign-in. Start again."""
 
     status = 400
     code = "canvas_grant_refused"

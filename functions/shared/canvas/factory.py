@@ -1,4 +1,4 @@
-"""Wires the layers for one integration. Whoever calls has checked whose integration it is."""
+"""Builds the layers for one integration. The caller has checked whose integration it is."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from functions.shared.crypto import Envelope
 from functions.shared.http import Http
 from functions.shared.settings import Settings
 
-SECRET_FIELD = "oauth_client_secret"  # noqa: S105 (the field's name, bound into its envelope)
+SECRET_FIELD = "oauth_client_secret"  # noqa: S105 (the field's name, which its envelope is bound to)
 CONNECTION_COLUMNS = "id,instance_domain,oauth_client_id,status,provider"
 
 
 @dataclass(frozen=True)
 class CanvasFactory:
-    """What every Canvas client of this process is made of. ``rpc`` calls database functions as the service."""
+    """The parts of every Canvas client of this process. ``rpc`` calls database functions as the service."""
 
     settings: Settings
     http: Http
@@ -32,16 +32,16 @@ class CanvasFactory:
     rpc: Rpc
 
     def installation(self, connection: Mapping[str, Any]) -> oauth.Installation:
-        """The host and our key there, from a row of lms_connections (``CONNECTION_COLUMNS``).
+        """The host and our developer key there, from a row of lms_connections (``CONNECTION_COLUMNS``).
 
-        :raise LmsConnectionNotFound: disabled, or without client id or secret
+        :raise LmsConnectionNotFound: the installation is disabled, or has no client id or secret
         """
         if connection["status"] != "active" or connection["provider"] != "canvas":
             raise LmsConnectionNotFound
         sealed = self.rpc("svc_get_lms_secret", {"p_lms_connection_id": connection["id"]})
         if not connection["oauth_client_id"] or not sealed:
             raise LmsConnectionNotFound(
-                "This Canvas is not set up completely.", hint="An administrator must finish it."
+                "This Canvas installation is not set up completely.", hint="Ask an administrator to finish it."
             )
         return oauth.Installation(
             base_url=oauth.base_url(connection["instance_domain"], local=self.settings.is_local),
@@ -50,7 +50,7 @@ class CanvasFactory:
         )
 
     def transport(self, installation: oauth.Installation) -> Transport:
-        """Bare HTTP to an installation."""
+        """HTTP to an installation, without tokens."""
         return Transport(
             self.http,
             installation.base_url,

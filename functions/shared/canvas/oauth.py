@@ -1,4 +1,4 @@
-"""The grant at Canvas: where to send the person, code for tokens, new token for old, revocation (canvas facts 3)."""
+"""The grant at Canvas: the consent page, exchange of the code, refresh and revocation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from functions.shared.canvas.transport import Transport
 from functions.shared.http import Answer
 from functions.shared.settings import is_loopback
 
-# What sync needs, and nothing else; docs/canvas.md lists the same with the reasons (a test compares them).
+# What sync needs and nothing else. docs/canvas.md gives the reasons, and a test compares the two lists.
 SCOPES = (
     "url:GET|/api/v1/courses",
     "url:GET|/api/v1/courses/:id",
@@ -25,7 +25,7 @@ SCOPES = (
 
 @dataclass(frozen=True)
 class Installation:
-    """One Canvas host with our developer key there."""
+    """A Canvas host, and our developer key there."""
 
     base_url: str
     client_id: str
@@ -34,7 +34,7 @@ class Installation:
 
 @dataclass(frozen=True)
 class Tokens:
-    """An answer of the token endpoint; a refresh brings no refresh token."""
+    """An answer of the token endpoint. The answer to a refresh has no refresh token."""
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
@@ -43,13 +43,13 @@ class Tokens:
 
 
 def base_url(instance_domain: str, *, local: bool) -> str:
-    """The origin of an installation: https, or http for a loopback host in a ``local`` environment."""
+    """The origin of an installation: https, or http for a loopback host when APP_ENV is local."""
     host = instance_domain.partition(":")[0]
     return f"{'http' if local and is_loopback(host) else 'https'}://{instance_domain}"
 
 
 def authorize_url(installation: Installation, redirect_uri: str, state: str) -> str:
-    """Where the person gives consent; always carries the scopes."""
+    """The address where the person consents. It always has the scopes."""
     query = {
         "client_id": installation.client_id,
         "response_type": "code",
@@ -62,11 +62,11 @@ def authorize_url(installation: Installation, redirect_uri: str, state: str) -> 
 
 
 def exchange_code(transport: Transport, installation: Installation, code: str, redirect_uri: str) -> Tokens:
-    """Code for tokens; sent once, for a code is good for one use.
+    """Exchanges a code for tokens. It is sent once, because Canvas accepts a code once.
 
-    :raise CanvasGrantRefused: used, expired, foreign code
-    :raise CanvasBadAnswer: nonsense, or Canvas does not know our key
-    :raise CanvasUnavailable: no answer
+    :raise CanvasGrantRefused: the code is used, expired or not ours
+    :raise CanvasBadAnswer: the answer is unusable, or Canvas does not know our key
+    :raise CanvasUnavailable: Canvas does not answer
     """
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
     response = transport.post_form("/login/oauth2/token", {**form, **_key(installation)}, repeatable=False)
@@ -79,10 +79,10 @@ def exchange_code(transport: Transport, installation: Installation, code: str, r
 
 
 def refresh(transport: Transport, installation: Installation, refresh_token: str) -> Tokens:
-    """A new access token; the old one is dead from here on.
+    """Gets a new access token. Canvas no longer accepts the old one.
 
-    :raise ReauthorizationRequired: the refresh token is gone
-    :raise CanvasBadAnswer, CanvasUnavailable: everything else, a throttled token call included, is temporary
+    :raise ReauthorizationRequired: Canvas no longer accepts the refresh token
+    :raise CanvasBadAnswer, CanvasUnavailable: everything else is temporary, also a throttled call
     """
     form = {"grant_type": "refresh_token", "refresh_token": refresh_token, **_key(installation)}
     response = transport.post_form("/login/oauth2/token", form, repeatable=True)
@@ -92,9 +92,9 @@ def refresh(transport: Transport, installation: Installation, refresh_token: str
 
 
 def revoke(transport: Transport, access_token: str) -> bool:
-    """Takes the grant away at Canvas; False when Canvas does not accept this access token any more.
+    """Revokes the grant at Canvas. False when Canvas no longer accepts this access token.
 
-    :raise CanvasUnavailable: no answer
+    :raise CanvasUnavailable: Canvas does not answer
     """
     return transport.delete("/login/oauth2/token", access_token) < 400
 
@@ -104,7 +104,7 @@ def _key(installation: Installation) -> dict[str, str]:
 
 
 def _error(response: Answer) -> str | None:
-    """The ``error`` key of a refusal; older installations redirect with it in the query (canvas facts 3.2)."""
+    """The ``error`` key of a refusal. Older installations redirect and put it into the query."""
     if response.status == 302:
         found = parse_qs(urlsplit(response.headers.get("location", "")).query).get("error")
         return found[0] if found else None
@@ -124,11 +124,13 @@ def _object(response: Answer) -> Mapping[str, Any]:
 
 def _tokens(response: Answer) -> Tokens:
     if response.status == 401:
-        raise CanvasBadAnswer("Canvas does not accept our developer key.", details="invalid_client")
+        raise CanvasBadAnswer(
+            "Canvas does not accept our developer key. An administrator must check it.", details="invalid_client"
+        )
     body = _object(response)
     access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
     if response.status != 200 or not isinstance(access_token, str) or not access_token:
-        # a null access token has been seen on refreshes: never store it
+        # Canvas has been seen to refresh with a null access token, which must not be stored
         raise CanvasBadAnswer(details=f"HTTP {response.status} without a token")
     expires_in = body.get("expires_in")
     lives = isinstance(expires_in, int | float) and not isinstance(expires_in, bool) and 0 < expires_in < 10**9

@@ -1,7 +1,7 @@
-"""The stored tokens of one integration, and the single flight of their refresh across all processes.
+"""The stored tokens of one integration, refreshed by one process at a time.
 
-A refresh kills the previous access token at once, so two refreshers would invalidate each other (canvas facts 3.2):
-the one who holds the lease in the database refreshes, everybody else waits and reads again.
+A refresh ends the previous access token at once, so two refreshes would invalidate each other. The process that holds
+the lease in the database refreshes. All others wait and read the tokens again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from functions.shared.crypto import Envelope
 
 ACCESS_FIELD, REFRESH_FIELD = "access_token", "refresh_token"
 LEASE_SECONDS = 60  # longer than one refresh with all its retries
-PATIENCE_SECONDS = 90.0
+MAX_WAIT_SECONDS = 90.0
 
 
 class Rpc(Protocol):
@@ -31,7 +31,7 @@ class Rpc(Protocol):
 
 @dataclass(frozen=True)
 class StoredToken:
-    """What the database holds, decrypted."""
+    """The tokens of the database, decrypted."""
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
@@ -41,7 +41,7 @@ class StoredToken:
 
 @dataclass
 class TokenStore:
-    """Reads and refreshes the tokens of one integration. ``renew`` asks Canvas for a new access token."""
+    """Reads and refreshes the tokens of one integration. ``renew`` gets a new access token from Canvas."""
 
     rpc: Rpc
     crypto: Envelope
@@ -52,12 +52,12 @@ class TokenStore:
     _known: StoredToken | None = None
 
     def current(self) -> StoredToken:
-        """A token that should work; one past its time is refreshed first.
+        """A token that has not expired; an expired one is refreshed first.
 
-        Not a moment earlier: with a short-lived token a margin would mean a refresh for every request.
+        It is not refreshed earlier: with short-lived tokens, a margin would mean a refresh for every request.
 
-        :raise ReauthorizationRequired: there is none
-        :raise CanvasUnavailable, CanvasBadAnswer: it had to be refreshed and could not
+        :raise ReauthorizationRequired: no token is stored
+        :raise CanvasUnavailable, CanvasBadAnswer: the token has expired and could not be refreshed
         """
         token = self._known or self._read()
         self._known = token
@@ -66,10 +66,10 @@ class TokenStore:
         return token
 
     def replace(self, rejected: StoredToken) -> StoredToken:
-        """Another token than the rejected one: the stored one if somebody was faster, else a refreshed one.
+        """Another token than the rejected one: the stored one if another process refreshed it, else a new one.
 
-        :raise ReauthorizationRequired: the grant is dead
-        :raise CanvasUnavailable, CanvasBadAnswer: Canvas cannot refresh now
+        :raise ReauthorizationRequired: Canvas no longer accepts the grant
+        :raise CanvasUnavailable, CanvasBadAnswer: Canvas could not refresh the token
         """
         stored = self._read()
         if stored.version == rejected.version:
@@ -79,7 +79,7 @@ class TokenStore:
 
     def _refresh(self, stale: StoredToken) -> StoredToken:
         lease = {"p_integration_id": self.integration_id, "p_holder": str(uuid.uuid4())}
-        deadline = self.clock() + PATIENCE_SECONDS
+        deadline = self.clock() + MAX_WAIT_SECONDS
         while self.clock() < deadline:
             if self.rpc("svc_begin_token_refresh", {**lease, "p_ttl_s": LEASE_SECONDS}):
                 try:
@@ -91,14 +91,14 @@ class TokenStore:
             stored = self._read()
             if stored.version != stale.version:
                 return stored
-        raise CanvasUnavailable(details="somebody else's refresh does not end")
+        raise CanvasUnavailable(details="the refresh of another process does not end")
 
     def _renewed(self, stored: StoredToken) -> StoredToken:
         if stored.refresh_token is None:
             raise ReauthorizationRequired
         tokens = self.renew(stored.refresh_token)
         version = self.rpc("svc_put_integration_token", {**self._sealed(tokens), "p_expected_version": stored.version})
-        if version is None:  # connected anew in between: those tokens win
+        if version is None:  # the person connected again meanwhile, and those tokens win
             return self._read()
         refresh_token = tokens.refresh_token or stored.refresh_token
         return StoredToken(tokens.access_token, refresh_token, tokens.expires_at, int(version))
@@ -124,7 +124,7 @@ class TokenStore:
 
 
 def seal(crypto: Envelope, integration_id: str, tokens: oauth.Tokens) -> dict[str, Any]:
-    """Tokens as the database takes them: encrypted, bound to the integration's id."""
+    """Tokens as the database stores them: encrypted, bound to the integration's id."""
     refresh = tokens.refresh_token
     return {
         "p_access_token_enc": crypto.encrypt(tokens.access_token, row_id=integration_id, field=ACCESS_FIELD),

@@ -1,6 +1,7 @@
-"""HTTP to one Canvas host: deadlines, retries, throttle waits, caps, safe paging (canvas facts 4 to 6, 16).
+"""HTTP to one Canvas host: deadlines, retries, waits for its throttle, size limits, safe paging.
 
-Knows no token store and no domain. Every answer is checked here, so that above it a row is a dict and a list a list.
+It knows nothing of stored tokens, courses or assignments. It checks every answer, so that the layers above can rely on
+its shape.
 """
 
 from __future__ import annotations
@@ -27,33 +28,33 @@ from functions.shared.canvas.errors import (
 from functions.shared.http import AddressRefused, Answer, AnswerTooLarge, Http, OutboundError
 from functions.shared.retries import Backoff, retried
 
-TOTAL_SECONDS = 60.0  # for one answer, however slowly it drips
+TOTAL_SECONDS = 60.0  # for one answer, also when it comes slowly
 DELETE_SECONDS = 5.0  # a revocation that hangs must not keep the person waiting
-MOST_BYTES = 64 * 1024 * 1024
-MOST_PAGES = 500
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+MAX_PAGES = 500
 MAX_THROTTLE_PAUSE_SECONDS = 5.0
 MAX_THROTTLED_SECONDS = 60.0  # in all, for one request
 THROTTLED_RETRY_SECONDS = 30.0  # what a caller is told when that was not enough
 BACKOFF = Backoff(first_seconds=0.25, max_seconds=2.0)
-LEAK_PER_SECOND = 10.0  # what Canvas's bucket loses (canvas facts 5)
-ROOM_WANTED = 200.0
-PATIENCE_IN_LISTINGS = 6  # how many listings may use up their whole give-up time before the rest get one try each
+LEAK_PER_SECOND = 10.0  # units that leave Canvas's throttle bucket
+MIN_ROOM = 200.0  # units that the bucket should have left before the next request
+MAX_FAILING_LISTINGS = 6  # that may use their whole give-up time; the rest then gets one attempt each
 
 Query = Mapping[str, str | list[str]]
 
 
 class TokenRejected(Exception):
-    """401 with WWW-Authenticate: the access token, not the permission, is the problem (canvas facts 4)."""
+    """401 with WWW-Authenticate: Canvas rejects the access token, not the permission."""
 
 
 class InsufficientScopes(CourseForbidden):
-    """The permission given does not cover this call; connect again."""
+    """The permission that you gave does not cover this call. Connect Canvas again."""
 
     code = "course_forbidden"
 
 
 class Throttled(CanvasUnavailable):
-    """Canvas limits our requests; try again in a moment."""
+    """Canvas limits our requests at the moment. Try again later."""
 
     def __init__(self, response: Answer) -> None:
         super().__init__(retry_after=THROTTLED_RETRY_SECONDS)
@@ -61,7 +62,7 @@ class Throttled(CanvasUnavailable):
 
 
 class CanvasRefused(CanvasBadAnswer):
-    """Canvas refused the request as malformed."""
+    """Canvas refused the request as malformed. Report the request id."""
 
     def __init__(self, status: int, answer: object) -> None:
         super().__init__(details=f"HTTP {status}")
@@ -70,7 +71,7 @@ class CanvasRefused(CanvasBadAnswer):
 
 @dataclass
 class Counters:
-    """What one run cost: requests sent, throttle refusals met."""
+    """The requests that one run sent, and how many Canvas throttled."""
 
     requests: int = 0
     throttled: int = 0
@@ -78,7 +79,7 @@ class Counters:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list and the address of the one after it."""
+    """One page of a list, and the address of the next page."""
 
     rows: list[dict[str, Any]]
     next: str | None
@@ -86,9 +87,11 @@ class Page:
 
 @dataclass
 class Transport:
-    """Sends requests to one host, ``base_url`` (no path). ``http`` is shared by everybody; it carries no identity.
+    """Sends requests to one host.
 
-    ``give_up_seconds`` is how long one listing may keep failing before it is reported.
+    :param http: shared by all; it holds no identity
+    :param base_url: scheme, host and port
+    :param give_up_seconds: how long one listing may keep failing before it is reported
     """
 
     http: Http
@@ -99,21 +102,21 @@ class Transport:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self._patience = self.give_up_seconds * PATIENCE_IN_LISTINGS
+        self._patience = self.give_up_seconds * MAX_FAILING_LISTINGS
 
     # ---- domain calls -------------------------------------------------------------------------------------------
 
     def get(self, path: str, token: str, query: Query | None = None) -> Any:
         """The JSON of one resource.
 
-        :raise TokenRejected: the access token is dead
-        :raise CourseForbidden, CourseGone, CanvasRefused: what Canvas says of the resource
-        :raise CanvasUnavailable, CanvasBadAnswer: after retries
+        :raise TokenRejected: Canvas rejects the access token
+        :raise CourseForbidden, CourseGone, CanvasRefused: Canvas does not give the resource
+        :raise CanvasUnavailable, CanvasBadAnswer: there is no usable answer after retries
         """
         return self._fetch(self._url(path, query), token)[0]
 
     def page(self, url: str, token: str) -> Page:
-        """One page of a list; ``url`` is from :meth:`first` or from the page before. Errors as of :meth:`get`."""
+        """One page of a list. ``url`` is from :meth:`first` or the previous page. Errors as :meth:`get`."""
         return self._fetch_page(url, token)
 
     def first(self, path: str, query: Query | None = None) -> str:
@@ -121,18 +124,17 @@ class Transport:
         return self._url(path, query)
 
     def delete(self, path: str, token: str) -> int:
-        """Sends a DELETE once; answers the status.
+        """Sends a DELETE once. The answer is its status.
 
-        :raise CanvasUnavailable: no answer
+        :raise CanvasUnavailable: Canvas does not answer
         """
         return self._send("DELETE", self._url(path, None), token=token, total_seconds=DELETE_SECONDS).status
 
     def post_form(self, path: str, form: Mapping[str, str], *, repeatable: bool) -> Answer:
-        """POSTs a form without a bearer and without following redirects; throttle refusals are waited out.
+        """Posts a form without a token, and waits while Canvas throttles. Redirects are not followed.
 
-        Unless ``repeatable``, a request that may have reached Canvas is never sent twice: a code is good for one use.
-
-        :raise CanvasUnavailable: no answer, or a fault of the server
+        :param repeatable: without it, a request that may have reached Canvas is not sent again: a code works once
+        :raise CanvasUnavailable: Canvas does not answer, or fails
         """
         url = self._url(path, None)
 
@@ -167,10 +169,10 @@ class Transport:
         try:
             target = httpx.URL(url).join(link)
         except httpx.InvalidURL as error:
-            raise PaginationRefused(details="the next link is no address") from error
+            raise PaginationRefused(details="the next link is not a URL") from error
         home = httpx.URL(self.base_url)
         if (target.scheme, target.host, target.port) != (home.scheme, home.host, home.port) or target.userinfo:
-            # the bearer would go to a stranger (canvas facts 6)
+            # the access token would go to another host
             raise PaginationRefused(details="the next link leads to another origin")
         if not target.path.startswith("/api/v1/"):
             raise PaginationRefused(details="the next link leads out of the API")
@@ -201,18 +203,20 @@ class Transport:
         self.counters.requests += 1
         try:
             return self.http.request(
-                method, url, headers=headers, data=form, total_seconds=total_seconds, max_bytes=MOST_BYTES
+                method, url, headers=headers, data=form, total_seconds=total_seconds, max_bytes=MAX_RESPONSE_BYTES
             )
         except AnswerTooLarge as error:
             raise CanvasBadAnswer(details="the answer is too large") from error
         except AddressRefused as error:
-            raise CanvasBadAnswer("This Canvas has an address that must not be called.") from error
+            raise CanvasBadAnswer(
+                "This Canvas installation has an address that must not be called. Tell an administrator."
+            ) from error
         except OutboundError as error:
             raise CanvasUnavailable(details=type(error).__name__) from error
 
 
 class _Patience:
-    """The patience of one request: failures within the give-up time, throttle refusals for longer."""
+    """How long one request is repeated: after failures for the give-up time, after throttling for longer."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -221,7 +225,7 @@ class _Patience:
         self._throttled_seconds = 0.0
 
     def pause(self, error: CanvasError) -> float | None:
-        """Seconds until the next attempt; None when the error is final or the time is up."""
+        """Seconds until the next attempt. None when the error is final or the time is over."""
         if isinstance(error, Throttled):
             return self._after_throttle(error.response)
         if isinstance(error, CanvasUnavailable | CanvasBadAnswer) and not isinstance(error, CanvasRefused):
@@ -240,7 +244,7 @@ class _Patience:
         return seconds
 
     def _after_throttle(self, response: Answer) -> float | None:
-        """Until Canvas's bucket should have room; gives up after ``MAX_THROTTLED_SECONDS`` in all."""
+        """Seconds until Canvas's bucket should have room. None after ``MAX_THROTTLED_SECONDS`` in all."""
         self._transport.counters.throttled += 1
         if self._throttled_seconds >= MAX_THROTTLED_SECONDS:
             return None
@@ -250,7 +254,7 @@ class _Patience:
 
 
 def next_link(header: str) -> str | None:
-    """The address of ``rel="next"`` in a Link header, as Canvas writes it."""
+    """The address of ``rel="next"`` in a Link header of Canvas."""
     for address, attributes in re.findall(r"<([^>]*)>([^<]*)", header):
         if re.search(r"""\brel=["']?next\b""", attributes):
             return str(address)
@@ -258,12 +262,12 @@ def next_link(header: str) -> str | None:
 
 
 def is_throttled(response: Answer) -> bool:
-    """429, or 403 with the throttle's own words; the remaining header proves nothing (canvas facts 5)."""
+    """429, or 403 with the words of Canvas's throttle. Its X-Rate-Limit-Remaining header proves nothing."""
     return response.status == 429 or (response.status == 403 and b"Rate Limit Exceeded" in response.content[:2000])
 
 
 def throttle_delay(response: Answer) -> float:
-    """Seconds until enough has leaked out of the bucket, 1 to 5; a proxy's Retry-After counts, within these bounds."""
+    """Seconds until the bucket has room, from 1 to 5. A proxy's Retry-After counts, within these bounds."""
     given = response.headers.get("retry-after", "").strip()
     if given.isdigit():
         wanted = float(given)
@@ -276,8 +280,8 @@ def throttle_delay(response: Answer) -> float:
         try:
             remaining = float(response.headers.get("x-rate-limit-remaining", ""))
         except ValueError:
-            remaining = ROOM_WANTED - LEAK_PER_SECOND
-        wanted = (ROOM_WANTED - remaining) / LEAK_PER_SECOND
+            remaining = MIN_ROOM - LEAK_PER_SECOND
+        wanted = (MIN_ROOM - remaining) / LEAK_PER_SECOND
     return min(max(wanted, 1.0), MAX_THROTTLE_PAUSE_SECONDS)
 
 
@@ -307,7 +311,7 @@ def _body(response: Answer, *, want_list: bool) -> Any:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(name)  # NaN and Infinity are no JSON
+    raise ValueError(name)  # NaN and Infinity are not JSON
 
 
 def _lenient(content: bytes) -> object:
@@ -318,21 +322,21 @@ def _lenient(content: bytes) -> object:
 
 
 def pages(first: str, fetch: Callable[[str], Page]) -> Iterator[Page]:
-    """Walks a list to its end, page by page; ``fetch`` brings one page.
+    """All pages of a list. ``fetch`` gets one page.
 
-    :raise PaginationRefused: a page leads back to one already seen, or the end never comes
+    :raise PaginationRefused: a page leads to one that was seen before, or the list does not end
     """
     seen: set[str] = set()
     known: set[str] = set()
     stale = 0
     url: str | None = first
     while url is not None:
-        if url in seen or len(seen) >= MOST_PAGES:
+        if url in seen or len(seen) >= MAX_PAGES:
             raise PaginationRefused(details="the pages do not end")
         seen.add(url)
         page = fetch(url)
         ids = {str(row.get("id")) for row in page.rows}
-        # rows shift by one between numbered pages; two pages in a row without anything new are a loop
+        # Rows may move by one between numbered pages. Two pages in a row without a new row are a loop.
         stale = stale + 1 if ids and ids <= known else 0
         if stale >= 2 and page.next:
             raise PaginationRefused(details="the pages repeat themselves")

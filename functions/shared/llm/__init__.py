@@ -1,1 +1,1 @@
-"""Language models behind any OpenAI-compatible API: calls, structured answers, prompts, cleaning, usage and cost."""
+"""Language models behind an OpenAI-compatible API: calls, structured answers, prompts, cleaning, usage and cost."""

@@ -1,4 +1,4 @@
-"""Text that may be stored and shown: out of Canvas HTML, out of a model, and as safe HTML (ai facts 8.1, 8.2)."""
+"""Makes text of Canvas and of models safe to store and to show."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from markdownify import MarkdownConverter
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-LONGEST_HTML = 200_000
-DEEPEST = 200
+MAX_HTML_CHARACTERS = 200_000
+MAX_NESTING = 200
 # controls except tab and newline, zero-width, bidi controls, tag characters, byte order marks, lone surrogates
 INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
@@ -48,7 +48,7 @@ CODE = re.compile(r"(^ {0,3}(`{3,}|~{3,})[^\n]*\n.*?(?:^ {0,3}\2[`~]*[ \t]*$|\Z)
 
 
 def visible(text: str) -> str:
-    """Without characters that cannot be seen, and that Postgres or a reader would choke on. Works letter by letter."""
+    """The text without invisible characters and those that Postgres cannot store. Pieces may be passed alone."""
     return INVISIBLE.sub("", text)
 
 
@@ -56,8 +56,8 @@ def visible(text: str) -> str:
 class ReadHtml:
     """HTML as a model may read it.
 
-    :param hidden: text that a person would not have seen; never shown to a model
-    :param urls: where its links lead
+    :param hidden: text that a person would not see; a model never gets it
+    :param urls: the addresses of its links
     """
 
     markdown: str
@@ -68,13 +68,13 @@ class ReadHtml:
 
 
 def html_to_markdown(html: str | None, before: Callable[[LexborHTMLParser], None] | None = None) -> ReadHtml:
-    """Canvas HTML as markdown: invisible parts out, equations as LaTeX, size and depth capped.
+    """Canvas HTML as Markdown, without invisible parts, with equations as LaTeX, and limited in size and depth.
 
-    :param before: may change the tree once invisible parts are gone
+    :param before: may change the tree after invisible parts were removed
     """
     text = html or ""
-    clipped = len(text) > LONGEST_HTML
-    tree = LexborHTMLParser(visible(text[:LONGEST_HTML].replace("\u00a0", " ")))
+    clipped = len(text) > MAX_HTML_CHARACTERS
+    tree = LexborHTMLParser(visible(text[:MAX_HTML_CHARACTERS].replace("\u00a0", " ")))
     removed = len(tree.css(NEVER_SHOWN))
     for node in tree.css(NEVER_SHOWN):
         node.decompose()
@@ -109,7 +109,7 @@ def html_to_markdown(html: str | None, before: Callable[[LexborHTMLParser], None
 
 
 def is_hidden(node: LexborNode) -> bool:
-    """Whether a reader would not see this element."""
+    """Whether a reader does not see this element."""
     attributes = node.attributes
     if "hidden" in attributes or attributes.get("aria-hidden") == "true":
         return True
@@ -124,28 +124,28 @@ def is_hidden(node: LexborNode) -> bool:
 
 
 def equation_of(alt: str) -> str:
-    """LaTeX out of the alternative text that Canvas gives its equation images."""
+    """The LaTeX in the alternative text of Canvas's equation images."""
     return alt.removeprefix(LATEX_PREFIX).strip() if alt.startswith(LATEX_PREFIX) else ""
 
 
 def too_deep(node: LexborNode) -> bool:
-    """Whether a tree is nested so deep that a recursive converter would fall over."""
+    """Whether a tree is nested so deeply that a recursive converter would fail."""
     depth, level = 0, [node]
     while level:
         depth += 1
-        if depth > DEEPEST:
+        if depth > MAX_NESTING:
             return True
         level = [child for parent in level for child in parent.iter()]
     return False
 
 
 def safe_markdown(text: str, allowed_urls: Set[str] = frozenset()) -> str:
-    """Markdown of a model without HTML, images and addresses, except those of a given set; code stays as it is."""
+    """A model's Markdown without HTML, images and links, except to the allowed URLs. Code is not changed."""
     parts = CODE.split(text)
     # split() gives text, code, fence mark, text, ...
     safe = [_safe(parts[0], allowed_urls)]
-    for place in range(1, len(parts), 3):
-        safe += [parts[place], _safe(parts[place + 2], allowed_urls)]
+    for index in range(1, len(parts), 3):
+        safe += [parts[index], _safe(parts[index + 2], allowed_urls)]
     return "".join(safe)
 
 
@@ -167,7 +167,7 @@ def _safe(text: str, allowed: Set[str]) -> str:
 
 
 def markdown_to_html(markdown: str, allowed_urls: Set[str] = frozenset()) -> str:
-    """Safe HTML: raw HTML shown as text, no images, links only where they are allowed to lead."""
+    """Safe HTML: raw HTML is shown as text, there are no images, and links lead to the allowed URLs only."""
 
     def attribute(tag: str, name: str, value: str) -> str | None:
         return value if name == "rel" or ((tag, name) == ("a", "href") and value in allowed_urls) else None
@@ -176,6 +176,6 @@ def markdown_to_html(markdown: str, allowed_urls: Set[str] = frozenset()) -> str
     return nh3.clean(rendered, tags=TAGS, attributes={"a": {"href"}}, attribute_filter=attribute, url_schemes=SCHEMES)
 
 
-def safe_url(url: str, allowed_urls: Set[str]) -> bool:
-    """Whether a model's URL may be stored: https, and one of those that we gave it."""
+def is_safe_url(url: str, allowed_urls: Set[str]) -> bool:
+    """Whether a model's URL may be stored: it is https and one of those that the model was given."""
     return url in allowed_urls and urlsplit(url).scheme == "https"

@@ -1,7 +1,7 @@
-"""One call of a model over any OpenAI-compatible API. This package is the only importer of ``openai``.
+"""One call of a model over an OpenAI-compatible API. Only this package imports ``openai``.
 
-The call runs in a thread of its own and its text comes through a queue: a provider that is silent, or sends only
-comment lines, can then never hold the caller past its deadline, and cancelling takes effect at once (ai facts 2.2).
+The call runs in its own thread, and its text comes through a queue. So a silent provider, or one that sends only
+comment lines, cannot hold the caller beyond the deadline, and cancelling takes effect at once.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ log = structlog.get_logger(__name__)
 Message = Mapping[str, str]
 
 LOOK_SECONDS = 0.1
-LONGEST_ANSWER_CHARACTERS = 300_000
-# roles, string content, stream: the widest common ground of servers (ai facts 3)
+MAX_ANSWER_CHARACTERS = 300_000
+# finish reasons of a complete answer, as different servers name them
 COMPLETE = frozenset({"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "function_call"})
 FORMAT_WORDS = ("response_format", "json_schema", "json_object", "json mode", "structured output", "guided", "grammar")
 CONTEXT_WORDS = ("context length", "context window", "maximum context", "too many tokens", "context_length")
 
 
 class ModelClient:
-    """Makes calls. Nothing is contacted, and nothing slow imported, before the first one."""
+    """Calls a model. Before the first call, nothing is contacted and nothing slow is imported."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -48,12 +48,12 @@ class ModelClient:
         return self._settings.openai_model
 
     @property
-    def place(self) -> tuple[str, str]:
-        """What a server's habits are remembered under: base URL and model."""
+    def server(self) -> tuple[str, str]:
+        """Base URL and model: what a server supports is remembered under these."""
         return self._settings.openai_base_url or "", self.model
 
     def prepare(self) -> None:
-        """Makes the first call of a process as fast as the others: the library takes about a second to import."""
+        """Imports the library, so that the first call of a process does not take a second longer."""
         connections(self._settings.openai_base_url, self._settings.openai_api_key)
 
     def text(
@@ -64,14 +64,14 @@ class ModelClient:
         response_format: Mapping[str, Any] | None = None,
         stream: bool = True,
     ) -> Generator[str]:
-        """The answer's text as it comes; one HTTP call. It was complete only when this ends without an error.
+        """The answer's text as it arrives, from one HTTP call. It is complete when this ends without an error.
 
-        Closing the iterator ends the call upstream.
+        Closing the iterator ends the call.
 
         :raise ModelError: see errors.py
         """
         if not (self._settings.openai_api_key or self._settings.openai_base_url):
-            raise errors.ProviderAuth("No model is configured: set OPENAI_API_KEY or OPENAI_BASE_URL.")
+            raise errors.ProviderAuth("No model is configured. An operator must set OPENAI_API_KEY or OPENAI_BASE_URL.")
         client = connections(self._settings.openai_base_url, self._settings.openai_api_key)
         budget.begin_call()
         budget.tally.add(self._settings.model_prices, self.model, 0, 0, 0)
@@ -86,7 +86,7 @@ class ModelClient:
             self._account(call, budget, finished)
 
     def _account(self, call: _Call, budget: Budget, finished: bool) -> None:
-        """Adds what the call used; an estimate where an answer began and the provider did not tell."""
+        """Adds the call's usage, estimated when an answer began and the provider did not report it."""
         prices, model = self._settings.model_prices, self.model
         if call.usage is not None:
             budget.tally.add(prices, model, *call.usage)
@@ -94,8 +94,8 @@ class ModelClient:
             prompt = sum(estimated_tokens(message["content"]) for message in call.messages)
             budget.tally.add(prices, model, prompt, 0, estimated_tokens("".join(call.received)))
             budget.tally.usage_estimated = True
-        elif not call.refused:
-            # cancelled or out of time while the provider may have been at work
+        elif not call.is_refused:
+            # it was cancelled or timed out, and the provider may have worked on it
             prompt = sum(estimated_tokens(message["content"]) for message in call.messages)
             budget.tally.add(prices, model, prompt, 0, 0)
             budget.tally.usage_estimated = True
@@ -110,8 +110,8 @@ def library() -> ModuleType:
 
 @functools.lru_cache(maxsize=16)
 def connections(base_url: str | None, api_key: str | None) -> OpenAI:
-    """The library's client, one for each server in a process, so that its connections are used again."""
-    # a blank base URL would be taken as one; repeats are counted, so they are ours to make
+    """The library's client. A process has one for each server, so that connections are used again."""
+    # The library would use a blank base URL as it is. It must not retry, because calls are counted here.
     client: OpenAI = library().OpenAI(
         api_key=api_key or "none", base_url=base_url or "https://api.openai.com/v1", max_retries=0
     )
@@ -133,8 +133,8 @@ class _Call:
         self.messages = messages
         self.received: list[str] = []
         self.usage: tuple[int, int, int] | None = None
-        self.accepted = False  # the provider began to answer
-        self.refused = False  # the provider answered with an error, or was never reached: nothing was used
+        self.is_accepted = False  # the provider began to answer
+        self.is_refused = False  # the provider answered with an error or was never reached, so nothing was used
         self._client = client
         self._settings = settings
         self._budget = budget
@@ -148,7 +148,7 @@ class _Call:
         threading.Thread(target=self._work, name="model-call", daemon=True).start()
 
     def end(self) -> None:
-        """Ends the call upstream if it still runs: that is how stopping saves money."""
+        """Ends the call if it still runs, because its provider would go on and charge for it."""
         self._abandoned.set()
         response = self._response
         if response is not None:
@@ -156,7 +156,7 @@ class _Call:
                 response.close()
 
     def text(self) -> Iterator[str]:
-        """What the thread has read, as it comes."""
+        """The text that the thread reads, as it arrives."""
         finish_reason: str | None = None
         refused = False
         size = 0
@@ -172,8 +172,8 @@ class _Call:
             match kind:
                 case "text":
                     size += len(value)
-                    if size > LONGEST_ANSWER_CHARACTERS:
-                        raise errors.InvalidResponse("The model's answer is too long.")
+                    if size > MAX_ANSWER_CHARACTERS:
+                        raise errors.InvalidResponse("The model's answer is too long. Try again.")
                     self.received.append(value)
                     yield value
                 case "refusal":
@@ -187,14 +187,14 @@ class _Call:
         if refused:
             raise errors.Refused()
         if finish_reason is None:
-            # a stream that just ends is a broken one, whatever it contains (ai facts 2.4)
-            raise errors.Interrupted() if self.accepted else errors.InvalidResponse()
+            # a stream without a finish reason broke off, whatever it contains
+            raise errors.Interrupted() if self.is_accepted else errors.InvalidResponse()
         if finish_reason in ("length", "max_tokens"):
             raise errors.Truncated()
         if finish_reason == "content_filter":
             raise errors.ContentFiltered()
         if finish_reason not in COMPLETE:
-            log.info("unknown finish reason", finish_reason=finish_reason[:40])
+            log.info("finish_reason_unknown", finish_reason=finish_reason[:40])
 
     # ---- in the thread ----------------------------------------------------------------------------------------
 
@@ -202,8 +202,8 @@ class _Call:
         try:
             self._read()
         except Exception as error:
-            failure = mapped(error, began=self.accepted)
-            self.refused = not isinstance(failure, (errors.DeadlineExceeded, errors.Interrupted))
+            failure = mapped(error, began=self.is_accepted)
+            self.is_refused = not isinstance(failure, (errors.DeadlineExceeded, errors.Interrupted))
             self._queue.put(("error", failure))
         else:
             self._queue.put(("end", None))
@@ -235,10 +235,10 @@ class _Call:
                 answer.close()
 
     def _take(self, part: Any, kind: str) -> None:
-        """One chunk, or a whole answer: both look alike, and nothing in them was validated."""
+        """A chunk, or a complete answer. Both have the same shape, which the library does not check."""
         usage = getattr(part, "usage", None)
         if usage is not None:
-            # servers that send it with every chunk: the last one wins
+            # some servers send it with every chunk, and the last one counts
             self.usage = counts(usage)
         choices = getattr(part, "choices", None)
         if not isinstance(choices, list):
@@ -247,7 +247,7 @@ class _Call:
             return
         for choice in choices[:1]:
             content = getattr(choice, kind, None)
-            self.accepted = True
+            self.is_accepted = True
             if getattr(content, "refusal", None):
                 self._queue.put(("refusal", None))
             text = getattr(content, "content", None)
@@ -258,7 +258,7 @@ class _Call:
 
 
 def counts(usage: Any) -> tuple[int, int, int] | None:
-    """Prompt, cached and completion tokens; None when the server tells none."""
+    """Prompt, cached and completion tokens. None when the server reports none."""
     prompt, completion = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
     if not isinstance(prompt, int) or not isinstance(completion, int):
         return None
@@ -267,7 +267,7 @@ def counts(usage: Any) -> tuple[int, int, int] | None:
 
 
 def mapped(error: Exception, *, began: bool) -> errors.ModelError:
-    """Our error for whatever the client library raises; not all of it is its own (ai facts 2.3).
+    """Our error for an exception of the client library, which also lets exceptions of others through.
 
     :param began: an answer had begun
     """
@@ -278,7 +278,7 @@ def mapped(error: Exception, *, began: bool) -> errors.ModelError:
         return _mapped_status(error)
     failure: errors.ModelError
     if isinstance(error, openai.APITimeoutError):
-        # nobody answered the door, or somebody did and then kept silent
+        # the connection timed out, or the answer did
         cause = type(error.__cause__).__name__
         failure = errors.ProviderUnavailable() if cause.startswith("Connect") else errors.DeadlineExceeded()
         failure = errors.Interrupted() if began else failure
@@ -293,7 +293,7 @@ def mapped(error: Exception, *, began: bool) -> errors.ModelError:
         failure = errors.InvalidResponse()
     else:
         failure = errors.Interrupted() if began else errors.ProviderUnavailable()
-    log.warning("a model call failed", error=type(error).__name__, error_code=failure.code)
+    log.warning("model_call_failed", error=type(error).__name__, error_code=failure.code)
     failure.__cause__ = error
     return failure
 
@@ -301,9 +301,7 @@ def mapped(error: Exception, *, began: bool) -> errors.ModelError:
 def _mapped_status(error: Any) -> errors.ModelError:
     body = error.body if isinstance(error.body, dict) else {}
     message, code, status = str(body.get("message") or ""), str(error.code or ""), int(error.status_code)
-    log.warning(
-        "the model's provider refused", status=status, provider_code=code[:60], provider_request=error.request_id
-    )
+    log.warning("model_provider_refused", status=status, provider_code=code[:60], provider_request=error.request_id)
     failure = _by_code(code, message)
     if failure is None:
         failure = _by_status(status, error, message, str(body.get("param") or ""))
@@ -340,11 +338,11 @@ def _by_status(status: int, error: Any, message: str, param: str) -> errors.Mode
     said = f"{param} {message}".lower()
     if any(words in said for words in FORMAT_WORDS):
         return errors.FormatUnsupported()
-    return errors.InvalidResponse("The model's provider refused the request.")
+    return errors.InvalidResponse("The model's provider refused the request. Report the request id.")
 
 
 def retry_after(error: Any) -> float | None:
-    """Seconds from a Retry-After header; a date or an odd value counts as none."""
+    """Seconds of a Retry-After header. None for a date or a malformed value."""
     try:
         seconds = float(error.response.headers.get("Retry-After", ""))
     except ValueError:

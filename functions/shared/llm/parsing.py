@@ -1,4 +1,4 @@
-"""JSON out of a model's text: what servers and models do to it, undone step by step (ai facts 8.3)."""
+"""Finds the JSON object in a model's text, whatever the server or the model put around it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r":
 
 
 def parse(text: str, expected: Set[str]) -> tuple[dict[str, Any], str]:
-    """The object in a text, and by which step it was found: ``strict``, ``fence``, ``scan`` or ``decoded_twice``.
+    """The object in a text, and the step that found it: ``strict``, ``fence``, ``scan`` or ``decoded_twice``.
 
-    Check the finish reason before: a truncated text is never repaired here.
+    A truncated text is not repaired, so check the finish reason first.
 
-    :param expected: keys of which the object must have one; braces in prose have none
-    :raise InvalidResponse: there is no such object
+    :param expected: keys of which the object must have one, to tell it from braces in prose
+    :raise InvalidResponse: the text has no such object
     """
     text = without_thoughts(text).strip().removeprefix("\ufeff").strip()
     fenced = FENCE.search(text)
@@ -50,12 +50,12 @@ def _loaded(text: str) -> Any:
 
 
 def _refuse(constant: str) -> Any:
-    """NaN and Infinity are no JSON, and Postgres takes neither."""
+    """NaN and Infinity are not JSON, and Postgres cannot store them."""
     raise ValueError(constant)
 
 
 def without_thoughts(text: str) -> str:
-    """The text behind a leading block of reasoning that some servers leave in the content."""
+    """The text after a leading block of reasoning, which some servers leave in the content."""
     stripped = text.lstrip()
     if not stripped.startswith(THINK_OPEN):
         return text
@@ -64,7 +64,7 @@ def without_thoughts(text: str) -> str:
 
 
 class FieldStream:
-    """Follows a JSON object as it arrives and gives out one top-level string field while it is still being written."""
+    """Reads one top-level string field of a JSON object while the object still arrives."""
 
     def __init__(self, field: str) -> None:
         self._field = field
@@ -73,7 +73,7 @@ class FieldStream:
         self._depth = 0
         self._expects_key = False
         self._key = ""
-        self._string: list[str] | None = None  # the characters of the string we are in
+        self._string: list[str] | None = None  # the characters of the current string
         self._is_key = False
         self._wanted = False
         self._escape = ""
@@ -81,7 +81,7 @@ class FieldStream:
         self.complete = False
 
     def feed(self, text: str) -> str:
-        """What the field grew by."""
+        """The text by which the field grew."""
         if not self._begun:
             text = self._beginning(text)
         grown: list[str] = []
@@ -92,12 +92,12 @@ class FieldStream:
         return "".join(grown)
 
     def _beginning(self, text: str) -> str:
-        """Drops what stands before the object: thoughts, a fence, a sentence."""
+        """Drops what comes before the object: reasoning, a fence, a sentence."""
         self._head += text
         head = self._head.lstrip()
         if THINK_OPEN.startswith(head[: len(THINK_OPEN)]):
             head = without_thoughts(head) if len(head) >= len(THINK_OPEN) else ""
-        # the object itself, not a brace in prose: a key follows
+        # a key follows the brace of the object, and not a brace in prose
         begin = re.search(r"\{(?=\s*\")", head)
         if begin is None:
             return ""

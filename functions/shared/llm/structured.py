@@ -1,6 +1,7 @@
-"""An answer in a given form from any server: the ladder json_schema, json_object, plain, and always a check of our own.
+"""Answers in a given form from any server.
 
-Which rung works is remembered for each base URL and model (ai facts 2.5).
+Servers support different response formats, so there is a ladder: json_schema, json_object, plain. The rung that works
+is remembered for each base URL and model. The answer is always checked here, too.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ T = TypeVar("T", bound=BaseModel)
 
 RUNGS = ("json_schema", "json_object", "plain")
 BACKOFF = Backoff(first_seconds=0.5, max_seconds=20.0)
-LONGEST_QUOTE = 4000
+MAX_QUOTE_CHARACTERS = 4000
 
 _rungs: dict[tuple[str, str], int] = {}
 
 
 def _ignore(text: str) -> None:
-    """Nobody listens."""
+    """Does nothing with the text."""
 
 
 def _always() -> bool:
@@ -42,7 +43,7 @@ def _always() -> bool:
 class Wanted(Generic[T]):
     """What to ask for.
 
-    :param on_text: gets the raw text as it comes
+    :param on_text: gets the raw text as it arrives
     :param may_repeat: asked before another call replaces what ``on_text`` got; False makes a failure final
     """
 
@@ -54,11 +55,11 @@ class Wanted(Generic[T]):
 
 
 def write(client: ModelClient, wanted: Wanted[T], budget: Budget) -> tuple[T, str]:
-    """The answer, checked, and how it was read: ``<rung>/<step>``, with ``+repair`` after a repair turn.
+    """The checked answer, and how it was read: ``<rung>/<step>``, with ``+repair`` after a repair turn.
 
-    Repeats what may be repeated as long as the budget has calls and time.
+    Calls are repeated while that may help and the budget has calls and time.
 
-    :raise ModelError: no usable answer
+    :raise ModelError: there is no usable answer
     """
     rung = 0
     received: list[str] = []
@@ -66,7 +67,7 @@ def write(client: ModelClient, wanted: Wanted[T], budget: Budget) -> tuple[T, st
 
     def ask() -> tuple[T, str]:
         nonlocal rung
-        rung = _rungs.get(client.place, 0)
+        rung = _rungs.get(client.server, 0)
         received.clear()
         for text in client.text([*wanted.messages, *repair], budget, response_format=form(wanted, rung)):
             received.append(text)
@@ -75,7 +76,7 @@ def write(client: ModelClient, wanted: Wanted[T], budget: Budget) -> tuple[T, st
         return answer, f"{RUNGS[rung]}/{step}{'+repair' if repair else ''}"
 
     def pause(error: ModelError, failures: int) -> float | None:
-        if not error.repeatable or not budget.calls_left or not wanted.may_repeat():
+        if not error.is_repeatable or not budget.calls_left or not wanted.may_repeat():
             return None
         seconds = max(BACKOFF.seconds(failures), error.retry_after or 0.0)
         return seconds if seconds <= BACKOFF.max_seconds and seconds < budget.remaining_seconds() else None
@@ -86,16 +87,16 @@ def write(client: ModelClient, wanted: Wanted[T], budget: Budget) -> tuple[T, st
         except FormatUnsupported:
             if rung + 1 == len(RUNGS) or not budget.calls_left:
                 raise
-            _rungs[client.place] = rung + 1
+            _rungs[client.server] = rung + 1
         except InvalidResponse as error:
-            # one repair turn, and only where there is something to repair
+            # there is one repair turn, and only if there is an answer to repair
             if repair or not received or not budget.calls_left or not wanted.may_repeat():
                 raise
             repair += repair_turn("".join(received), error)
 
 
 def form(wanted: Wanted[T], rung: int) -> Mapping[str, Any] | None:
-    """The request's response format on a rung of the ladder."""
+    """The response format of a request on a rung of the ladder."""
     match RUNGS[rung]:
         case "json_schema":
             schema = {"name": wanted.name, "strict": True, "schema": strict_schema(wanted.shape)}
@@ -107,7 +108,7 @@ def form(wanted: Wanted[T], rung: int) -> Mapping[str, Any] | None:
 
 
 def strict_schema(shape: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of a model as strict servers want it: every object closed, every property required."""
+    """The JSON schema of a model for strict servers: every object is closed, every property required."""
 
     def close(node: Any) -> Any:
         if isinstance(node, list):
@@ -125,9 +126,9 @@ def strict_schema(shape: type[BaseModel]) -> dict[str, Any]:
 
 
 def checked(shape: type[T], text: str) -> tuple[T, str]:
-    """The answer out of a complete text.
+    """The answer in a complete text, and the step that found it.
 
-    :raise InvalidResponse: no such JSON, or it breaks the shape; the details name paths, never content
+    :raise InvalidResponse: there is no such JSON, or it has another shape; the details have paths, never content
     """
     value, step = parse(text, set(shape.model_fields))
     try:
@@ -141,9 +142,9 @@ def checked(shape: type[T], text: str) -> tuple[T, str]:
 
 
 def repair_turn(text: str, error: InvalidResponse) -> list[Message]:
-    """What to say after an unusable answer."""
+    """The messages that follow an unusable answer."""
     found = json.dumps(error.details) if error.details else "it is not one JSON object"
     return [
-        {"role": "assistant", "content": text[:LONGEST_QUOTE]},
+        {"role": "assistant", "content": text[:MAX_QUOTE_CHARACTERS]},
         {"role": "user", "content": f"That answer cannot be used: {found}. Answer again, with the JSON object alone."},
     ]

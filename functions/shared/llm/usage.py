@@ -1,4 +1,4 @@
-"""What calls of a model used and cost; several calls add up in one tally."""
+"""What calls of a model used and cost, added up over the calls of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PIECE = re.compile(r"([^\W\d_]+)|(\d+)|(\S)")
 
 
 def estimated_tokens(text: str) -> int:
-    """Tokens of a text without a tokenizer: high rather than low for most kinds of text (ai facts 8.4)."""
+    """An estimate of a text's tokens without a tokenizer. For most kinds of text it is too high rather than too low."""
     count = 0
     for word, digits, other in PIECE.findall(text):
         if word:
@@ -32,7 +32,7 @@ def estimated_tokens(text: str) -> int:
 def cost_usd(
     prices: Mapping[str, Mapping[str, Decimal]], model: str, prompt: int, cached: int, completion: int
 ) -> Decimal | None:
-    """USD for one call; None when the model has no complete price. Cached tokens are part of the prompt's.
+    """USD for one call. None when the model has no complete price. Cached tokens are part of the prompt's tokens.
 
     :param prices: USD per million tokens (MODEL_PRICES)
     """
@@ -67,7 +67,7 @@ class Tally:
         self.cost = None if price is None or self.cost is None else self.cost + price
 
     def metrics(self, latency_ms: int, parse_path: str | None) -> dict[str, Any]:
-        """The keys of http_contract 3; the cost is a decimal string, or null where a price is missing."""
+        """The ``metrics`` of a run. The cost is a decimal string, or null when a price is missing."""
         return {
             "attempts": self.attempts,
             "prompt_tokens": self.prompt_tokens,
@@ -81,17 +81,17 @@ class Tally:
 
 
 def _nothing() -> None:
-    """No hook."""
+    """Does nothing."""
 
 
 @dataclass
 class Budget:
     """How much one run may use, over all its calls.
 
-    :param max_calls: calls that go out over HTTP, retries and repairs included
-    :param deadline: moment on the monotonic clock
-    :param on_call: called before each call goes out; what it raises stops the run
-    :param check: called several times a second while an answer comes; what it raises stops the run
+    :param max_calls: HTTP calls, with retries and repairs
+    :param deadline: a time of the monotonic clock
+    :param on_call: called before each HTTP call; an exception stops the run
+    :param check: called several times a second while an answer arrives; an exception stops the run
     """
 
     clock: Clock
@@ -103,7 +103,7 @@ class Budget:
 
     @property
     def calls_left(self) -> int:
-        """Calls that may still be made."""
+        """How many calls may still be made."""
         return max(0, self.max_calls - self.tally.attempts)
 
     def remaining_seconds(self) -> float:
@@ -111,7 +111,7 @@ class Budget:
         return max(0.0, self.deadline - self.clock.monotonic())
 
     def begin_call(self) -> None:
-        """Counts a call that is about to go out.
+        """Counts a call before it is sent.
 
         :raise DeadlineExceeded: no time is left
         :raise ProviderUnavailable: no call is left
@@ -125,7 +125,7 @@ class Budget:
         self.tally.attempts += 1
 
     def wait(self, seconds: float) -> None:
-        """Waits before a repeat, as long as ``check`` lets it."""
+        """Waits before a repeat. ``check`` may end the wait by an exception."""
         until = self.clock.monotonic() + seconds
         while (left := until - self.clock.monotonic()) > 0:
             self.check()

@@ -1,4 +1,4 @@
-"""The Flask side of the services: the application, its requests and its answers. Nothing outside imports Flask.
+"""The Flask side of the services: the application, its requests and its answers.
 
-This file stays empty of imports: the worker reads schemas below here and must not load Flask for it.
+This file imports nothing, because a worker imports ``schemas`` from here and must not load Flask.
 """

@@ -1,7 +1,7 @@
-"""The application every service runs in: one error shape, request ids, CORS, limits, health, OpenAPI.
+"""The application around the services: error shape, request ids, CORS, limits, health and the API page.
 
-A service is a package with ``routes.py`` that holds one ``blueprint``; its paths begin behind
-``/functions/v1/<service name>``. ``functions/app.py`` mounts all of them, ``create_service`` one alone.
+A service is a package whose ``routes.py`` has one ``blueprint``. Its paths begin with ``/functions/v1/<service name>``.
+``functions/app.py`` mounts all services, ``create_service`` mounts one alone.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ PREFLIGHT_SECONDS = 600
 
 
 class Application(APIFlask):
-    """Flask whose views may also return the models that describe their answers."""
+    """Flask whose views may also return models."""
 
     def make_response(self, value: Any) -> Response:
-        """A model, alone or before a status and headers, becomes JSON; all else is Flask's."""
+        """A model, alone or followed by status and headers, becomes JSON. Flask handles everything else."""
         body, *rest = value if isinstance(value, tuple) else (value,)
         if isinstance(body, BaseModel):
             body = body.model_dump(mode="json")
@@ -52,9 +52,9 @@ class Application(APIFlask):
 
 
 def create_service(name: str, blueprint: APIBlueprint, settings: Settings | None = None) -> APIFlask:
-    """One service alone, on the same paths as in the whole: ``gunicorn 'functions.<package>:create_app()'``.
+    """One service alone, on the paths that it has among all: ``gunicorn 'functions.<package>:create_app()'``.
 
-    :param name: the service's name in paths, e.g. ``canvas-sync``
+    :param name: the service's name in paths, for example ``canvas-sync``
     :raise SettingError: a setting is missing or unusable
     """
     return create_application([(name, blueprint)], settings)
@@ -63,7 +63,7 @@ def create_service(name: str, blueprint: APIBlueprint, settings: Settings | None
 def create_application(
     services: Iterable[tuple[str, APIBlueprint]], settings: Settings | None = None, clock: Clock | None = None
 ) -> APIFlask:
-    """The application around any number of services.
+    """The application around these services.
 
     :raise SettingError: a setting is missing or unusable
     """
@@ -75,7 +75,7 @@ def create_application(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
     app.extensions[EXTENSION] = Context.of(settings, clock)
-    # a path with two slashes is an unknown path, answered in the one error shape, not a redirect
+    # a path with two slashes is unknown: without this, Flask would redirect it
     app.url_map.merge_slashes = False
     app.before_request(_begin)
     app.after_request(_end)
@@ -88,18 +88,18 @@ def create_application(
 
 
 def _begin() -> Response | None:
-    """Before every request, unknown paths too: id, log context, CORS preflight, size."""
+    """Runs before every request: id, log context, CORS preflight, size of the body, access."""
     g.began = time.monotonic()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id())
     if request.method == "OPTIONS":
-        # before any question of identity: a browser sends its preflight without credentials
+        # before credentials are checked: a browser sends its preflight without them
         return Response(status=204)
     length = request.content_length
     if length is not None and request.max_content_length is not None and length > request.max_content_length:
         raise PayloadTooLarge()
     if request.endpoint is not None:
-        # what exists neither in path nor method is a 404 or 405 for everybody
+        # an unknown path or method is a 404 or 405 for everybody
         admit(operation_of(current_app.view_functions[request.endpoint]).access)
     return None
 

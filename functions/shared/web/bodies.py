@@ -1,4 +1,4 @@
-"""Reading JSON bodies strictly: what is not exactly one JSON object with usable text is refused here."""
+"""Reads JSON bodies strictly: a body is one JSON object whose text a database can store, or it is refused."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from functions.shared.errors import BadRequest, MalformedJson, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 
-MAX_DEPTH = 64
+MAX_NESTING = 64
 
 
 class StrictRequest(Request):
-    """A Flask request whose JSON is checked before anybody sees it."""
+    """A Flask request whose JSON is checked before it is used."""
 
     _strict: dict[str, Any] | None = None
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as a JSON object; an absent body is an empty object.
+        """The body as a JSON object. An absent body is an empty object.
 
-        :raise MalformedJson: not one JSON object in UTF-8, a key twice, NaN
-        :raise UnsupportedMediaType: a body of another type
-        :raise PayloadTooLarge: more bytes than the path takes
-        :raise ValidationFailed: text that no database can hold
+        :raise MalformedJson: not one JSON object in UTF-8, a key occurs twice, or a number is NaN
+        :raise UnsupportedMediaType: the body has another type
+        :raise PayloadTooLarge: the body has more bytes than the path accepts
+        :raise ValidationFailed: the body has text that the database cannot store
         """
         if self._strict is None:
             raw = self._raw()
@@ -39,7 +39,7 @@ class StrictRequest(Request):
         limit = self.max_content_length
         try:
             if self.content_length is None and limit is not None and self.environ.get("wsgi.input_terminated"):
-                # chunked: nobody knows the length beforehand, and werkzeug would cut at the limit without a word
+                # chunked: the length is not known beforehand, and werkzeug would cut silently at the limit
                 raw: bytes = self.environ["wsgi.input"].read(limit + 1)
                 if len(raw) > limit:
                     raise PayloadTooLarge()
@@ -48,15 +48,15 @@ class StrictRequest(Request):
         except RequestEntityTooLarge as error:
             raise PayloadTooLarge() from error
         except (OSError, ParseException) as error:
-            # a body cut short or chunked wrongly
+            # the body was cut short, or a chunk is malformed
             raise BadRequest() from error
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
     """One JSON object.
 
-    :raise MalformedJson: see the class above
-    :raise ValidationFailed: NUL characters or lone surrogates, with their paths
+    :raise MalformedJson: as for :meth:`StrictRequest.get_json`
+    :raise ValidationFailed: there are NUL characters or lone surrogates; the details list their paths
     """
     try:
         value = json.loads(
@@ -79,7 +79,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key occurs twice")
     return found
 
 
@@ -95,7 +95,7 @@ def _finite(text: str) -> float:
 
 
 def _check(value: Any, path: tuple[str, ...], problems: list[dict[str, str]]) -> None:
-    if len(path) > MAX_DEPTH:
+    if len(path) > MAX_NESTING:
         raise MalformedJson()
     if isinstance(value, str):
         problem = _text_problem(value)

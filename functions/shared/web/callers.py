@@ -14,7 +14,7 @@ from functions.shared.web.operations import Access
 
 
 def bearer_token() -> str | None:
-    """The credentials of the request's Authorization header, when its scheme is Bearer."""
+    """The token of the Authorization header, when its scheme is Bearer."""
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     return credentials.strip() or None if scheme.lower() == "bearer" else None
 
@@ -22,9 +22,9 @@ def bearer_token() -> str | None:
 def current_caller() -> Caller:
     """The person who sent the current request.
 
-    :raise Unauthorized: no token, or not a good one
-    :raise AnonymousForbidden: an anonymous sign-in, which is no account
-    :raise Unavailable: the signing keys cannot be had
+    :raise Unauthorized: there is no token, or it is not valid
+    :raise AnonymousForbidden: the person signed in anonymously and has no account
+    :raise Unavailable: the signing keys cannot be fetched
     """
     caller: Caller | None = g.get("caller")
     if caller is None:
@@ -38,12 +38,12 @@ def current_caller() -> Caller:
 
 
 def admit(access: Access) -> None:
-    """Refuses whoever may not call a route, before anything else of the request is read.
+    """Refuses callers who may not use a route, before anything else of the request is read.
 
-    :raise Unauthorized: no credentials, or bad ones
-    :raise AnonymousForbidden: an anonymous sign-in
-    :raise Forbidden: a person who is no administrator where one is needed
-    :raise Unavailable: the signing keys or the database cannot be had
+    :raise Unauthorized: there are no credentials, or they are not valid
+    :raise AnonymousForbidden: the person signed in anonymously
+    :raise Forbidden: the route is for administrators, and the person is none
+    :raise Unavailable: the signing keys cannot be fetched, or the database does not answer
     """
     match access:
         case Access.PUBLIC:
@@ -55,10 +55,10 @@ def admit(access: Access) -> None:
 
 
 def _require_administration() -> None:
-    """Lets an administrator or the secret API key through, the key also as the service token it stands for.
+    """Accepts administrators and the secret API key. The gateway may have replaced the key by a service token.
 
-    A token in Authorization wins over the API key beside it, as everywhere on the platform. A token names its role for
-    as long as it lives, so the database is asked whether the person is an administrator now.
+    A token in Authorization wins over the API key beside it, as everywhere on the platform. A token keeps its role for
+    as long as it is valid, so the database is asked whether the person is an administrator now.
     """
     settings, verifier = context().settings, context().verifier
     api_key = request.headers.get("apikey", "")
@@ -69,7 +69,7 @@ def _require_administration() -> None:
     if _is_same(shown, settings.supabase_secret_key):
         return
     if token is None or _is_same(shown, settings.supabase_publishable_key):
-        # with the publishable key alone nobody has signed in
+        # the publishable key identifies nobody
         raise Unauthorized
     if not _is_administrator(verifier, token):
         raise Forbidden
@@ -79,7 +79,7 @@ def _is_administrator(verifier: TokenVerifier, token: str) -> bool:
     try:
         caller = current_caller()
     except Unauthorized:
-        # service_role tokens have no person in them
+        # a service token names no person
         if not verifier.is_service(token):
             raise
         return True

@@ -1,4 +1,4 @@
-"""What a request works with: the application's collaborators, and the request's id."""
+"""What a request can use: the parts of the application, and the request's id."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 @dataclass(frozen=True)
 class Context:
-    """The collaborators of one application's routes."""
+    """The parts that the routes of one application use."""
 
     settings: Settings
     database: Database
@@ -35,7 +35,7 @@ class Context:
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock | None = None) -> Context:
-        """Fresh collaborators; nothing is contacted yet."""
+        """New parts. Nothing is contacted yet."""
         clock = clock or SystemClock()
         database = Database(settings)
         return cls(
@@ -50,12 +50,12 @@ class Context:
 
 
 def context() -> Context:
-    """The running application's collaborators."""
+    """The parts of the running application."""
     return cast(Context, current_app.extensions[EXTENSION])
 
 
 def request_id() -> str:
-    """The id of the current request: the caller's own when it has the right form, else a new one."""
+    """The id of the current request: the one that the caller sent if it has the right form, else a new one."""
     if "request_id" not in g:
         wanted = request.headers.get("X-Request-Id", "")
         g.request_id = wanted if REQUEST_ID.fullmatch(wanted) else uuid.uuid4().hex

@@ -1,4 +1,7 @@
-"""``/openapi.json`` and the page that shows it: Swagger UI, out of a Python package, so that no other host is asked."""
+"""``/openapi.json`` and the page that shows it.
+
+The page is Swagger UI. A Python package contains its files, so the page loads nothing from another host.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ ASSETS = {
     "favicon-32x32.png": "image/png",
 }
 MAX_ASSET_AGE_SECONDS = 3600
-# a file of its own, because the page's policy allows no script within the page
+# This is a file of its own, because the page's policy allows no script inside the page.
 START_SCRIPT = f"""\
 SwaggerUIBundle({{
   url: "{BASE}/openapi.json",
@@ -58,7 +61,7 @@ PAGE = f"""\
 
 
 def content_security_policy(settings: Settings) -> str:
-    """What the page may load and call: itself, and the address of the functions as the outside sees it."""
+    """Lets the page load its own files, and call the functions at their public address."""
     parts = urlsplit(settings.functions_url)
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -68,7 +71,7 @@ def content_security_policy(settings: Settings) -> str:
 
 
 def set_up(app: APIFlask, settings: Settings) -> None:
-    """Adds the document and its page; call it when every service is mounted."""
+    """Adds the document and its page. Call this after every service is mounted."""
     policy = content_security_policy(settings)
 
     @functools.cache

@@ -1,4 +1,4 @@
-"""Every failure of a request as an answer in the one error shape."""
+"""Turns every failure of a request into an answer of the one error shape."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def set_up(app: APIFlask) -> None:
 
 
 def error_response(error: AppError) -> Response:
-    """The answer for an error of ours."""
+    """The answer for one of our errors."""
     g.error_code = error.code
     response = jsonify(error.body(request_id()))
     response.status_code = error.status
@@ -64,12 +64,12 @@ def error_response(error: AppError) -> Response:
 
 def _from_ours(error: AppError) -> Response:
     if error.status >= 500:
-        log.warning("refused", error_code=error.code, status=error.status)
+        log.warning("request_refused", error_code=error.code, status=error.status)
     return error_response(error)
 
 
 def _from_apiflask(error: HTTPError) -> Response:
-    """APIFlask raises its own HTTPError with pydantic's as the cause."""
+    """APIFlask raises an HTTPError whose cause is pydantic's error."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         return error_response(ValidationFailed(details=_findings(cause, error.detail)))
@@ -77,9 +77,9 @@ def _from_apiflask(error: HTTPError) -> Response:
 
 
 def _findings(error: ValidationError, located: Any) -> list[dict[str, str]]:
-    """Paths and codes of a failed validation; never the input."""
-    place = next(iter(located), "json") if isinstance(located, dict) else "json"
-    prefix = () if place == "json" else (str(place),)
+    """The paths and codes of a failed validation, never the input."""
+    location = next(iter(located), "json") if isinstance(located, dict) else "json"
+    prefix = () if location == "json" else (str(location),)
     return [
         {"path": ".".join((*prefix, *(str(part)[:100] for part in found["loc"]))), "code": found["type"]}
         for found in error.errors(include_url=False, include_context=False, include_input=False)
@@ -100,6 +100,6 @@ def _from_werkzeug(error: HTTPException) -> Response:
 
 
 def _from_unknown(error: Exception) -> Response:
-    """One fixed sentence; what happened stands in the log under the same id."""
-    log.error("unknown failure", exc_info=error)
+    """Answers a fixed sentence. The log has the details under the same request id."""
+    log.error("request_failed", exc_info=error)
     return error_response(Internal())

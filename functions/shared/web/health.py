@@ -45,7 +45,7 @@ class ReadinessAnswer(Answer):
     access=Access.PUBLIC,
 )
 def healthz() -> Response:
-    """Asks nobody, so it says nothing of the database."""
+    """Contacts nothing, so the answer says nothing about the database."""
     return jsonify(status="ok")
 
 
@@ -63,7 +63,7 @@ def healthz() -> Response:
     access=Access.PUBLIC,
 )
 def readyz() -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
-    """Asks the database, at most every two seconds."""
+    """Asks the database at most every two seconds."""
     is_ready, checks = context().readiness.check()
     if is_ready:
         return jsonify(status="ok", checks=checks), 200
@@ -73,11 +73,11 @@ def readyz() -> tuple[Response, int] | tuple[Response, int, dict[str, str]]:
 @blueprint.get("/metrics")
 @operation("Show the numbers", access=Access.PUBLIC, is_listed=False)
 def prometheus() -> Response:
-    """For this machine itself, or with METRICS_TOKEN as bearer."""
+    """Answers this machine, and callers with METRICS_TOKEN as bearer."""
     wanted, shown = context().settings.metrics_token, bearer_token()
     by_token = wanted is not None and shown is not None and hmac.compare_digest(wanted.encode(), shown.encode())
-    # what the gateway passes on comes from loopback too, but carries the caller's address
-    by_place = "X-Forwarded-For" not in request.headers and is_loopback(request.remote_addr or "")
-    if not (by_token or by_place):
+    # the gateway calls from loopback, too, but adds the caller's address
+    by_address = "X-Forwarded-For" not in request.headers and is_loopback(request.remote_addr or "")
+    if not (by_token or by_address):
         raise Unauthorized()
     return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)

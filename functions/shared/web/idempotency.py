@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same request sent twice starts its work once (http_contract 0)."""
+"""Idempotency-Key: a request that is sent twice starts its work once."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ HEADER = Header(
     {"type": "string", "minLength": MIN_KEY_CHARACTERS, "maxLength": MAX_KEY_CHARACTERS},
 )
 RETRY_SECONDS = 1
-# asking again is what these answers are for
-NOT_REMEMBERED = frozenset({401, 408, 429})
+# these answers ask the caller to try again, so they must not be repeated
+NOT_STORED = frozenset({401, 408, 429})
 
 
 def idempotent(view: Callable[P, Any]) -> Callable[P, Response]:
-    """For views that start work in a person's name. Stands closest to the view, below ``input`` and ``output``.
+    """For views that start work in a person's name. It stands directly above the view, below ``input``.
 
-    Without the header the view simply runs. With it: same key and body give the first answer again, with
-    ``Idempotent-Replayed: true``; answers of 500 and above are forgotten.
+    Without the header the view simply runs. With it, the same key and body give the first answer again, with
+    ``Idempotent-Replayed: true``. Answers of 500 and above are not kept.
 
-    :raise IdempotencyMismatch: the key was used for another body
+    :raise IdempotencyMismatch: the key was used with another body
     :raise IdempotencyInFlight: the first request is still running
-    :raise ValidationFailed: the key is not 8 to 255 printable ASCII characters
+    :raise ValidationFailed: the key does not have 8 to 255 printable ASCII characters
     """
 
     @functools.wraps(view)
@@ -56,9 +56,9 @@ def idempotent(view: Callable[P, Any]) -> Callable[P, Response]:
             "p_route": f"{request.method} {request.path}",
             "p_key": key,
         }
-        remembered = _begin(names)
-        if remembered is not None:
-            return remembered
+        stored = _begin(names)
+        if stored is not None:
+            return stored
         try:
             response = current_app.make_response(view(*args, **kwargs))
         except AppError as error:
@@ -74,7 +74,7 @@ def idempotent(view: Callable[P, Any]) -> Callable[P, Response]:
 
 
 def _begin(names: dict[str, str]) -> Response | None:
-    """Takes the key, or returns the answer it already has."""
+    """Claims the key, or returns the answer that is stored for it."""
     canonical = json.dumps(request.get_json(), sort_keys=True)
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     row = rpc_row(context().database.service(), "svc_begin_idempotent", {**names, "p_request_hash": digest})
@@ -95,12 +95,12 @@ def _begin(names: dict[str, str]) -> Response | None:
 
 
 def _finish(names: dict[str, str], response: Response | None) -> None:
-    """Stores the answer, or forgets the key so that a repeat runs again."""
+    """Stores the answer, or releases the key so that a repeat runs the view again."""
     stored: dict[str, Any] = {}
-    if response is not None and response.status_code < 500 and response.status_code not in NOT_REMEMBERED:
+    if response is not None and response.status_code < 500 and response.status_code not in NOT_STORED:
         stored = {"p_status": response.status_code, "p_response": response.get_json(silent=True)}
     try:
         rpc(context().database.service(), "svc_finish_idempotent", {**names, **stored}, safe=True)
     except Unavailable:
-        # the work is done and the caller shall know; the key counts as abandoned after two minutes
-        log.warning("an answer could not be remembered")
+        # the work is done, so the caller gets the answer; the key is released after two minutes
+        log.warning("answer_not_stored")

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of an application, from what its routes say of themselves."""
+"""The OpenAPI 3.1 document of an application, made of what its routes declare."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ SECURITY: dict[Access, list[dict[str, list[str]]]] = {
 EXAMPLE_REQUEST_ID = "5b6f3c0a9d3e4a7f8c1d2e3f4a5b6c7d"
 CONVERTERS = {"uuid": {"type": "string", "format": "uuid"}}
 
-# what may go wrong before a view begins
+# errors that may occur before a view runs
 ERRORS_EVERYWHERE = (PayloadTooLarge, Internal)
 ERRORS_OF_ACCESS: dict[Access, tuple[type[AppError], ...]] = {
     Access.PUBLIC: (),
@@ -93,7 +93,7 @@ def document(app: APIFlask, settings: Settings) -> dict[str, Any]:
 
 
 def errors_of(rule: Rule, view: View, said: Operation) -> list[type[AppError]]:
-    """Every error a route can answer, by status and code."""
+    """Every error that a route can answer, ordered by status and code."""
     found: list[type[AppError]] = [
         *said.errors,
         *added_errors(view),
@@ -105,9 +105,9 @@ def errors_of(rule: Rule, view: View, said: Operation) -> list[type[AppError]]:
     if _query_models(view):
         found.append(ValidationFailed)
     if rule.arguments:
-        # what is not an id at all names nothing
+        # a malformed id in the path matches no route
         found.append(NotFound)
-    # of two errors with one code, the view's own stands first
+    # of two errors with one code, the view's own wins
     by_code = {error.code: error for error in reversed(found)}
     return sorted(by_code.values(), key=lambda error: (error.status, error.code))
 
@@ -190,7 +190,7 @@ def _content(model: type[BaseModel] | None, example: Any) -> dict[str, Any]:
 
 
 def _failure(errors: list[type[AppError]]) -> dict[str, Any]:
-    """The answer of one status: every code it may carry, each with an example."""
+    """The answer of one status, with every code that it may have and an example of each."""
     codes = [error.code for error in errors]
     shape = {"allOf": [{"$ref": "#/components/schemas/ErrorBody"}, {"properties": {"code": {"enum": codes}}}]}
     samples = [(error.code, error()) for error in errors]
@@ -210,18 +210,18 @@ def _failure(errors: list[type[AppError]]) -> dict[str, Any]:
 
 
 def _body_model(view: View) -> type[BaseModel] | None:
-    """The model that ``@blueprint.input`` checks the JSON body with."""
+    """The model with which ``@blueprint.input`` checks the JSON body."""
     model: type[BaseModel] | None = getattr(view, "_spec", {}).get("body")
     return model
 
 
 def _query_models(view: View) -> list[type[BaseModel]]:
-    """The models that ``@blueprint.input`` checks the query with."""
+    """The models with which ``@blueprint.input`` checks the query."""
     return [model for model, location in getattr(view, "_spec", {}).get("args") or [] if location == "query"]
 
 
 class Untitled(GenerateJsonSchema):
-    """Without the titles that only repeat the names of fields."""
+    """JSON schemas without titles, which would only repeat the names of fields."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Never."""

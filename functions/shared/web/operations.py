@@ -1,7 +1,6 @@
-"""What a route says about itself: who may call it, how it ends well, and with which errors it may end.
+"""What a route declares: who may call it, its successful outcomes, and its errors.
 
-``callers.py`` admits callers by it and ``openapi.py`` shows it, so the document cannot promise another lock than the
-route has.
+``callers.py`` enforces the access and ``openapi.py`` documents it, so the two cannot differ.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Access(Enum):
-    """Who may call a route; nothing of a request is read before this is settled."""
+    """Who may call a route. It is checked before anything else of a request is read."""
 
     PUBLIC = "no credentials"
     PERSON = "a person who is signed in with an account"
@@ -37,11 +36,11 @@ class Header:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One way a route ends well.
+    """One successful outcome of a route.
 
-    :param model: the JSON body; its ``example`` is shown
-    :param example: the body where no model describes it
-    :param headers: name to description
+    :param model: the JSON body; its ``example`` is documented
+    :param example: the body, when no model describes it
+    :param headers: from name to description
     """
 
     description: str
@@ -53,7 +52,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Operation:
-    """What :func:`operation` was told."""
+    """What :func:`operation` declares."""
 
     summary: str
     access: Access = Access.PERSON
@@ -63,7 +62,7 @@ class Operation:
     is_listed: bool = True
 
 
-# a route that says nothing is closed and not in the document
+# a route without a declaration is closed and not documented
 SILENT = Operation("", is_listed=False)
 
 
@@ -76,11 +75,11 @@ def operation(
     headers: Sequence[Header] = (),
     is_listed: bool = True,
 ) -> Callable[[View], View]:
-    """For views, right below the route. The view's docstring becomes the description.
+    """For views, directly below the route. The view's docstring becomes the description.
 
-    :param outcomes: status to outcome
-    :param errors: what the view itself may raise; what input, credentials and decorators may cause is added
-    :param headers: request headers that the view itself reads
+    :param outcomes: from status to outcome
+    :param errors: the errors that the view itself raises; those of input, credentials and decorators are added
+    :param headers: the request headers that the view itself reads
     """
     said = Operation(summary, access, outcomes or {200: Outcome("Done.")}, errors, headers, is_listed)
 
@@ -92,13 +91,13 @@ def operation(
 
 
 def operation_of(view: Callable[..., Any]) -> Operation:
-    """What a route said of itself."""
+    """What a route declares."""
     said: Operation = getattr(view, "_operation", SILENT)
     return said
 
 
 def may_also(view: Callable[..., Any], *errors: type[AppError], header: Header | None = None) -> None:
-    """For decorators of views: notes which errors they add, and which header they read."""
+    """For decorators of views: declares the errors that they add and the header that they read."""
     view.__dict__["_added_errors"] = (*added_errors(view), *errors)
     if header is not None:
         view.__dict__["_headers"] = (*getattr(view, "_headers", ()), header)

@@ -1,4 +1,4 @@
-"""Limits on how often a route may be called, counted in the database and therefore over all processes and machines."""
+"""Limits on how often a route may be called. The database counts, so a limit holds over all processes and machines."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ By = Literal["person", "address"]
 def rate_limited(
     name: str, *, limit: int = 60, window_seconds: int = 60, by: By = "person"
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """For views: at most ``limit`` calls in ``window_seconds`` by one person, or from one address on open routes.
+    """For views: allows ``limit`` calls in ``window_seconds`` by one person, or from one address on public routes.
 
-    Stands right below the route. Off with ``RATE_LIMITS=off``.
+    ``RATE_LIMITS=off`` switches all limits off.
 
-    :raise RateLimited: with Retry-After
+    :raise RateLimited: the limit is reached; has Retry-After
     """
 
     def decorate(view: Callable[P, T]) -> Callable[P, T]:
@@ -47,7 +47,7 @@ def rate_limited(
 def take(bucket: str, limit: int, window_seconds: int) -> None:
     """Counts one call.
 
-    :raise RateLimited: the bucket is empty
+    :raise RateLimited: the limit is reached
     """
     if not context().settings.rate_limits:
         return
@@ -63,14 +63,14 @@ def take(bucket: str, limit: int, window_seconds: int) -> None:
 def _who(by: By) -> str:
     if by == "person":
         return current_caller().user_id
-    # an address is personal data: a digest counts as well
+    # an address is personal data, and its digest identifies the caller just as well
     return hashlib.sha256(client_address().encode()).hexdigest()[:32]
 
 
 def client_address() -> str:
-    """The caller's address as the outermost proxy of ours saw it (TRUSTED_PROXIES says how many there are).
+    """The caller's address as our outermost proxy saw it. TRUSTED_PROXIES says how many proxies there are.
 
-    Addresses further left in X-Forwarded-For are whatever the caller wrote there. IPv6 counts per /64.
+    Callers can write anything into the addresses further left in X-Forwarded-For. IPv6 addresses count by /64.
     """
     hops = context().settings.trusted_proxies
     listed = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]

@@ -1,18 +1,20 @@
-"""Bases of the models that describe what comes in and what goes out."""
+"""The bases of the models for requests and answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
+from functions.shared.clock import utc
+
 
 class Request(BaseModel):
-    """A request body or query. Unknown keys are refused, so that a typo is never silent."""
+    """A request body or query. Unknown keys are refused, so that a typing error is noticed."""
 
-    # what the API page shows; every body has one
+    # shown on the API page; every body has one
     example: ClassVar[Mapping[str, Any] | None] = None
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -21,15 +23,10 @@ class Request(BaseModel):
 class Answer(BaseModel):
     """An answer's body."""
 
-    # what the API page shows; every body has one
+    # shown on the API page; every body has one
     example: ClassVar[Mapping[str, Any] | None] = None
 
     model_config = ConfigDict(extra="forbid")
-
-
-def utc(moment: datetime) -> str:
-    """ISO 8601 in UTC, with Z."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 UtcTime = Annotated[
@@ -40,7 +37,7 @@ UtcTime = Annotated[
 
 
 class ErrorBody(Answer):
-    """The shape of every error. docs/errors.md lists the codes with their remedies."""
+    """The shape of every error."""
 
     code: str
     message: str

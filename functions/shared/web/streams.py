@@ -1,4 +1,4 @@
-"""Event streams that only tail what is stored: a lost connection loses nothing (http_contract 0, ai facts 7)."""
+"""Event streams that send stored events, so that a lost connection loses nothing."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 15.0
 IDLE_SECONDS = 0.25
-# a stream that lives longer is ended without a terminal event; the client resumes where it was
-LONGEST_SECONDS = 900.0
+# a longer stream is closed without a last event, and the client resumes it
+MAX_STREAM_SECONDS = 900.0
 RECONNECT_MS = 3000
-FAILURES_IN_A_ROW = 5
+MAX_FAILURES_IN_A_ROW = 5
 LAST_EVENT_ID = Header(
-    "Last-Event-ID", "The id of the last event that arrived; the stream goes on behind it.", {"type": "string"}
+    "Last-Event-ID", "The id of the last event that arrived. The stream continues after it.", {"type": "string"}
 )
 
 
 def last_seq(stream_id: str) -> int:
-    """Where the client stopped, from Last-Event-ID ``<stream>:<seq>``; 0 (the start) for a foreign or odd one."""
+    """The number in Last-Event-ID ``<stream>:<seq>``. 0, the start, when it is malformed or of another stream."""
     name, _, number = request.headers.get("Last-Event-ID", "").rpartition(":")
     return int(number) if name == stream_id and re.fullmatch(r"[0-9]{1,18}", number) else 0
 
@@ -44,10 +44,10 @@ def event_stream(
     idle_seconds: float = IDLE_SECONDS,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A response that sends what ``look(after_seq)`` finds until it says that the stream has ended, then ``[DONE]``.
+    """A response that sends what ``look(after_seq)`` finds until the stream has ended, and then ``[DONE]``.
 
-    :param look: called in this request's thread but outside its context: bind what it needs beforehand
-    :param after: where to begin; without it the request's Last-Event-ID decides
+    :param look: runs in this request's thread but outside its context, so bind what it needs beforehand
+    :param after: the number after which to begin; by default that of the request's Last-Event-ID
     """
     start = last_seq(stream_id) if after is None else after
     frames = tail(stream_id, look, start, context().clock, heartbeat_seconds, idle_seconds)
@@ -70,14 +70,14 @@ def tail(
     yield f"retry: {RECONNECT_MS}\n\n"
     began = wrote = clock.monotonic()
     failures = 0
-    while clock.monotonic() - began < LONGEST_SECONDS:
+    while clock.monotonic() - began < MAX_STREAM_SECONDS:
         try:
             batch = look(after)
             failures = 0
         except Unavailable:
             failures += 1
-            if failures == FAILURES_IN_A_ROW:
-                log.warning("stream given up, the client may resume", stream_id=stream_id)
+            if failures == MAX_FAILURES_IN_A_ROW:
+                log.warning("stream_closed_after_failures", stream_id=stream_id)
                 return
             batch = Batch((), False)
         for event in batch.events:
@@ -89,7 +89,7 @@ def tail(
             return
         if not batch.events:
             if clock.monotonic() - wrote >= heartbeat_seconds:
-                # also how a client that went away is noticed
+                # writing is also how a client that went away is noticed
                 yield ": heartbeat\n\n"
                 wrote = clock.monotonic()
             clock.sleep(idle_seconds)

@@ -1,4 +1,4 @@
-"""``?wait=N``: holds an answer until the job ends or N seconds have passed."""
+"""``?wait=N`` holds an answer until the job ends or N seconds have passed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ class WaitQuery(Request):
 
 
 def wait_for_job(job_id: str, seconds: float) -> dict[str, Any] | None:
-    """As :func:`functions.shared.jobs.wait_for_job`, through the eyes of the current request's caller."""
+    """As :func:`functions.shared.jobs.wait_for_job`, with the rights of the current request's caller."""
     known = context()
     return jobs.wait_for_job(job_id, seconds, client=known.database.user(current_caller().token), clock=known.clock)

@@ -224,7 +224,7 @@ def test_an_unknown_failure_says_one_fixed_sentence(client: FlaskClient, capsys:
     body = refused(client.get(f"{BASE}/shop/fails/badly"), 500, "internal")
     assert "hush" not in json.dumps(body)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    (failure,) = [line for line in lines if line["event"] == "unknown failure"]
+    (failure,) = [line for line in lines if line["event"] == "request_failed"]
     assert failure["request_id"] == body["request_id"]
     assert failure["exception"] == "builtins.RuntimeError"
     assert "hush" not in json.dumps(lines)
