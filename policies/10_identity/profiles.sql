@@ -3,7 +3,7 @@
 
 alter table public.profiles enable row level security;
 
-grant select, update (display_name, avatar_url, timezone) on public.profiles to authenticated;
+grant select, update on public.profiles to authenticated;
 grant all on public.profiles to service_role;
 -- the access token hook looks the role up
 grant select on public.profiles to supabase_auth_admin;

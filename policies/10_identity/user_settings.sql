@@ -2,12 +2,7 @@
 
 alter table public.user_settings enable row level security;
 
-grant
-select,
-update (
-    preferences, voice_preference, learning_preferences, learning_style, nudge_frequency_cap, disclaimer_shown
-)
-on public.user_settings to authenticated;
+grant select, update on public.user_settings to authenticated;
 grant all on public.user_settings to service_role;
 
 create policy select_own on public.user_settings for select to authenticated

@@ -2,7 +2,7 @@
 
 alter table public.courses enable row level security;
 
-grant select, update (is_active) on public.courses to authenticated;
+grant select, update on public.courses to authenticated;
 grant all on public.courses to service_role;
 
 create policy select_own on public.courses for select to authenticated

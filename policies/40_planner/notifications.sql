@@ -2,7 +2,7 @@
 
 alter table public.notifications enable row level security;
 
-grant select, update (status) on public.notifications to authenticated;
+grant select, update on public.notifications to authenticated;
 grant all on public.notifications to service_role;
 
 create policy select_own on public.notifications for select to authenticated

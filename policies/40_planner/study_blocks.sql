@@ -2,8 +2,8 @@
 
 alter table public.study_blocks enable row level security;
 
-grant select, delete, insert (assignment_id, start_at, end_at, notes),
-update (assignment_id, start_at, end_at, notes, status) on public.study_blocks to authenticated;
+grant select, delete, insert (id, user_id, assignment_id, start_at, end_at, notes),
+update on public.study_blocks to authenticated;
 grant all on public.study_blocks to service_role;
 
 create policy select_own on public.study_blocks for select to authenticated

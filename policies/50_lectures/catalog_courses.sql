@@ -3,7 +3,7 @@
 
 alter table public.catalog_courses enable row level security;
 
-grant select, update (title, instructor) on public.catalog_courses to authenticated;
+grant select, update on public.catalog_courses to authenticated;
 grant insert, delete on public.catalog_courses to app_admin;
 grant all on public.catalog_courses to service_role;
 

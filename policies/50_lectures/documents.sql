@@ -2,7 +2,7 @@
 
 alter table public.documents enable row level security;
 
-grant select, delete, update (filename) on public.documents to authenticated;
+grant select, delete, update on public.documents to authenticated;
 grant all on public.documents to service_role;
 
 create policy select_own on public.documents for select to authenticated

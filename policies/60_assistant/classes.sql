@@ -4,9 +4,9 @@ alter table public.classes enable row level security;
 
 grant select on public.classes to authenticated;
 grant insert (
-    id, teacher_id, canvas_course_id, catalog_course_id, name, section, term, status
+    id, teacher_id, canvas_course_id, canvas_id, catalog_course_id, name, section, term, status
 ) on public.classes to authenticated;
-grant update (name, section, term, status) on public.classes to authenticated;
+grant update on public.classes to authenticated;
 grant delete on public.classes to authenticated;
 grant all on public.classes to service_role;
 

@@ -7,7 +7,7 @@ grant select on public.content_sources to authenticated;
 grant insert (
     id, teacher_id, class_id, kind, title, source_url, text_content, metadata, status
 ) on public.content_sources to authenticated;
-grant update (title, class_id) on public.content_sources to authenticated;
+grant update on public.content_sources to authenticated;
 grant delete on public.content_sources to authenticated;
 grant all on public.content_sources to service_role;
 

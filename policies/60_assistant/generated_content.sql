@@ -3,7 +3,7 @@
 alter table public.generated_content enable row level security;
 
 grant select on public.generated_content to authenticated;
-grant update (title, content_md, content, class_id, status) on public.generated_content to authenticated;
+grant update on public.generated_content to authenticated;
 grant delete on public.generated_content to authenticated;
 grant all on public.generated_content to service_role;
 

@@ -4,7 +4,7 @@
 alter table public.messages enable row level security;
 
 grant select on public.messages to authenticated;
-grant insert (thread_id, role, content, external_id) on public.messages to authenticated;
+grant insert (id, thread_id, role, content, external_id) on public.messages to authenticated;
 grant all on public.messages to service_role;
 
 create policy select_own on public.messages for select to authenticated

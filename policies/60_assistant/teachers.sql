@@ -4,7 +4,7 @@
 alter table public.teachers enable row level security;
 
 grant select on public.teachers to authenticated;
-grant update (name) on public.teachers to authenticated;
+grant update on public.teachers to authenticated;
 grant all on public.teachers to service_role;
 
 create policy select_own on public.teachers for select to authenticated

@@ -3,8 +3,8 @@
 alter table public.threads enable row level security;
 
 grant select on public.threads to authenticated;
-grant insert (title) on public.threads to authenticated;
-grant update (title) on public.threads to authenticated;
+grant insert (id, teacher_id, title) on public.threads to authenticated;
+grant update on public.threads to authenticated;
 grant delete on public.threads to authenticated;
 grant all on public.threads to service_role;
 

@@ -3,7 +3,7 @@
 alter table public.reviews enable row level security;
 
 grant select on public.reviews to authenticated;
-grant insert (github_url, depth, week_id) on public.reviews to authenticated;
+grant insert (id, user_id, github_url, depth, week_id) on public.reviews to authenticated;
 grant delete on public.reviews to authenticated;
 grant all on public.reviews to service_role;
 

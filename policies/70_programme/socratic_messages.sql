@@ -3,7 +3,7 @@
 alter table public.socratic_messages enable row level security;
 
 grant select on public.socratic_messages to authenticated;
-grant insert (session_id, role, content) on public.socratic_messages to authenticated;
+grant insert (id, session_id, role, content) on public.socratic_messages to authenticated;
 grant all on public.socratic_messages to service_role;
 
 create policy select_own on public.socratic_messages for select to authenticated

@@ -3,8 +3,8 @@
 alter table public.socratic_sessions enable row level security;
 
 grant select on public.socratic_sessions to authenticated;
-grant insert (week_id, topic, voice_enabled) on public.socratic_sessions to authenticated;
-grant update (topic, voice_enabled, ended_at) on public.socratic_sessions to authenticated;
+grant insert (id, user_id, week_id, topic, voice_enabled) on public.socratic_sessions to authenticated;
+grant update on public.socratic_sessions to authenticated;
 grant delete on public.socratic_sessions to authenticated;
 grant all on public.socratic_sessions to service_role;
 

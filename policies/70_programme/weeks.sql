@@ -7,10 +7,7 @@ grant insert (
     id, user_id, week_number, start_date, end_date, status, focus_area, estimated_hours, actual_hours,
     completion_percentage
 ) on public.weeks to authenticated;
-grant update (
-    week_number, start_date, end_date, status, focus_area, estimated_hours, actual_hours,
-    completion_percentage
-) on public.weeks to authenticated;
+grant update on public.weeks to authenticated;
 grant delete on public.weeks to authenticated;
 grant all on public.weeks to service_role;
 

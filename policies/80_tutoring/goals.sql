@@ -5,11 +5,9 @@ alter table public.goals enable row level security;
 
 grant select on public.goals to authenticated;
 grant insert (
-    student_id, subject_id, goal_type, title, description, target_completion_date
+    id, created_by, student_id, subject_id, goal_type, title, description, target_completion_date
 ) on public.goals to authenticated;
-grant update (
-    subject_id, goal_type, title, description, target_completion_date, status
-) on public.goals to authenticated;
+grant update on public.goals to authenticated;
 grant delete on public.goals to authenticated;
 grant all on public.goals to service_role;
 

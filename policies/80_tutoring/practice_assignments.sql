@@ -3,8 +3,8 @@
 alter table public.practice_assignments enable row level security;
 
 grant select on public.practice_assignments to authenticated;
-grant insert (student_id, bank_item_id, goal_tags) on public.practice_assignments to authenticated;
-grant update (flagged) on public.practice_assignments to authenticated;
+grant insert (id, student_id, bank_item_id, goal_tags) on public.practice_assignments to authenticated;
+grant update on public.practice_assignments to authenticated;
 grant all on public.practice_assignments to service_role;
 
 create policy select_visible on public.practice_assignments for select to authenticated

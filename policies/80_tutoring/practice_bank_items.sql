@@ -7,9 +7,7 @@ grant select on public.practice_bank_items to authenticated;
 grant insert (
     id, question_text, subject_id, difficulty_level, goal_tags, topic_tags, is_active, elo_rating, created_by
 ) on public.practice_bank_items to authenticated;
-grant update (
-    question_text, subject_id, difficulty_level, goal_tags, topic_tags, is_active
-) on public.practice_bank_items to authenticated;
+grant update on public.practice_bank_items to authenticated;
 grant delete on public.practice_bank_items to app_admin;
 grant all on public.practice_bank_items to service_role;
 

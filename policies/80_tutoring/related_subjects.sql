@@ -4,7 +4,7 @@ alter table public.related_subjects enable row level security;
 
 grant select on public.related_subjects to authenticated;
 grant insert (subject_id, related_subject_id) on public.related_subjects to app_admin;
-grant update (subject_id, related_subject_id) on public.related_subjects to app_admin;
+grant update on public.related_subjects to app_admin;
 grant delete on public.related_subjects to app_admin;
 grant all on public.related_subjects to service_role;
 

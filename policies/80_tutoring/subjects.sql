@@ -4,7 +4,7 @@ alter table public.subjects enable row level security;
 
 grant select on public.subjects to authenticated;
 grant insert (id, name, category, description) on public.subjects to app_admin;
-grant update (name, category, description) on public.subjects to app_admin;
+grant update on public.subjects to app_admin;
 grant delete on public.subjects to app_admin;
 grant all on public.subjects to service_role;
 

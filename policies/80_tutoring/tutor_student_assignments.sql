@@ -7,9 +7,7 @@ grant select on public.tutor_student_assignments to authenticated;
 grant insert (
     id, tutor_id, student_id, subject_id, assigned_at, status, start_date, end_date
 ) on public.tutor_student_assignments to app_admin;
-grant update (
-    tutor_id, student_id, subject_id, assigned_at, status, start_date, end_date
-) on public.tutor_student_assignments to app_admin;
+grant update on public.tutor_student_assignments to app_admin;
 grant delete on public.tutor_student_assignments to app_admin;
 grant all on public.tutor_student_assignments to service_role;
 

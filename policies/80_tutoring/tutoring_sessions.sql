@@ -6,9 +6,7 @@ grant select on public.tutoring_sessions to authenticated;
 grant insert (
     id, student_id, tutor_id, session_date, duration_minutes, subject_id, topics_covered
 ) on public.tutoring_sessions to authenticated;
-grant update (
-    session_date, duration_minutes, subject_id, topics_covered
-) on public.tutoring_sessions to authenticated;
+grant update on public.tutoring_sessions to authenticated;
 grant all on public.tutoring_sessions to service_role;
 
 create policy select_visible on public.tutoring_sessions for select to authenticated

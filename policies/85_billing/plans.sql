@@ -8,10 +8,7 @@ grant insert (
     id, name, display_name, description, price_monthly, price_annual, currency, features, limits,
     stripe_price_id_monthly, stripe_price_id_annual, is_active, sort_order
 ) on public.plans to app_admin;
-grant update (
-    name, display_name, description, price_monthly, price_annual, currency, features, limits,
-    stripe_price_id_monthly, stripe_price_id_annual, is_active, sort_order
-) on public.plans to app_admin;
+grant update on public.plans to app_admin;
 grant delete on public.plans to app_admin;
 grant all on public.plans to service_role;
 

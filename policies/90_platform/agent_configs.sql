@@ -4,7 +4,7 @@ alter table public.agent_configs enable row level security;
 
 grant select on public.agent_configs to app_admin;
 grant insert (agent_id, config) on public.agent_configs to app_admin;
-grant update (config) on public.agent_configs to app_admin;
+grant update on public.agent_configs to app_admin;
 grant delete on public.agent_configs to app_admin;
 grant all on public.agent_configs to service_role;
 

@@ -4,7 +4,7 @@ alter table public.agents enable row level security;
 
 grant select on public.agents to authenticated;
 grant insert (id, type, name, description, is_active, version) on public.agents to app_admin;
-grant update (type, name, description, is_active, version) on public.agents to app_admin;
+grant update on public.agents to app_admin;
 grant delete on public.agents to app_admin;
 grant all on public.agents to service_role;
 

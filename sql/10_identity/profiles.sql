@@ -65,6 +65,8 @@ $$;
 comment on function private.clean_profile() is
     'BEFORE INSERT OR UPDATE OF display_name on profiles: keeps the name as private.clean_name() leaves it.';
 
+create trigger trg_profiles_columns before update on public.profiles
+for each row execute function private.keep_columns('display_name', 'avatar_url', 'timezone');
 create trigger trg_profiles_clean before insert or update of display_name on public.profiles
 for each row execute function private.clean_profile();
 

@@ -45,6 +45,11 @@ $$;
 comment on function private.keep_disclaimer_shown() is
     'BEFORE UPDATE on user_settings: raises 23514 when disclaimer_shown would go back to false.';
 
+create trigger trg_user_settings_columns before update on public.user_settings
+for each row execute function private.keep_columns(
+    'preferences', 'voice_preference', 'learning_preferences', 'learning_style', 'nudge_frequency_cap',
+    'disclaimer_shown'
+);
 create trigger trg_user_settings_disclaimer before update on public.user_settings
 for each row when (old.disclaimer_shown and not new.disclaimer_shown)
 execute function private.keep_disclaimer_shown();

@@ -6,6 +6,7 @@ create table public.assignments (
     user_id uuid not null,
     course_id uuid not null,
     canvas_assignment_id bigint not null,
+    canvas_id text not null,
     title text not null,
     description_html text,
     due_at timestamptz,
@@ -24,6 +25,7 @@ create table public.assignments (
     last_synced_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    constraint assignments_canvas_id_check check (canvas_id = canvas_assignment_id::text),
     constraint assignments_course_id_canvas_assignment_id_key unique (course_id, canvas_assignment_id),
     constraint assignments_id_user_id_key unique (id, user_id),
     constraint assignments_user_id_fkey foreign key (user_id)
@@ -45,7 +47,8 @@ comment on table public.assignments is 'An assignment of a person''s Canvas cour
 comment on column public.assignments.id is 'Key.';
 comment on column public.assignments.user_id is 'Whose assignment.';
 comment on column public.assignments.course_id is 'In which course of that person.';
-comment on column public.assignments.canvas_assignment_id is 'Id in Canvas; may exceed 2^53, so read it as text in JavaScript.';
+comment on column public.assignments.canvas_assignment_id is 'Id in Canvas. It may exceed 2^53: JavaScript reads canvas_id.';
+comment on column public.assignments.canvas_id is 'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
 comment on column public.assignments.title is 'Title.';
 comment on column public.assignments.description_html is 'The task, sanitised; null while Canvas locks it for the person.';
 comment on column public.assignments.due_at is 'When it is due for this person.';
@@ -66,5 +69,7 @@ comment on column public.assignments.last_synced_at is 'When sync last wrote the
 comment on column public.assignments.created_at is 'When sync first saw it.';
 comment on column public.assignments.updated_at is 'When the row last changed.';
 
+create trigger trg_assignments_text_id before insert or update of canvas_assignment_id, canvas_id on public.assignments
+for each row execute function private.keep_canvas_id('canvas_assignment_id');
 create trigger trg_assignments_updated_at before update on public.assignments
 for each row execute function public.set_updated_at();

@@ -62,6 +62,8 @@ $$;
 comment on function private.stamp_notification() is
     'BEFORE INSERT OR UPDATE OF status on notifications: records when it was first sent or dismissed.';
 
+create trigger trg_notifications_columns before update on public.notifications
+for each row execute function private.keep_columns('status');
 create trigger trg_notifications_stamp before insert or update of status on public.notifications
 for each row execute function private.stamp_notification();
 

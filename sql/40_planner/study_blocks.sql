@@ -43,6 +43,8 @@ comment on column public.study_blocks.notes is 'The person''s notes.';
 comment on column public.study_blocks.created_at is 'When it was planned.';
 comment on column public.study_blocks.updated_at is 'When the row last changed.';
 
+create trigger trg_study_blocks_columns before update on public.study_blocks
+for each row execute function private.keep_columns('assignment_id', 'start_at', 'end_at', 'notes', 'status');
 create trigger trg_study_blocks_status before insert or update of status on public.study_blocks
 for each row execute function private.enforce_transition(
     'status', '>planned',

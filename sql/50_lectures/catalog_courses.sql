@@ -33,6 +33,8 @@ comment on column public.catalog_courses.retired_at is 'When it left the school'
 comment on column public.catalog_courses.created_at is 'When it was added.';
 comment on column public.catalog_courses.updated_at is 'When the row last changed.';
 
+create trigger trg_catalog_courses_columns before update on public.catalog_courses
+for each row execute function private.keep_columns('title', 'instructor');
 create trigger trg_catalog_courses_updated_at before update on public.catalog_courses
 for each row execute function public.set_updated_at();
 

@@ -49,6 +49,8 @@ comment on column public.documents.status is 'Whether the file is stored.';
 comment on column public.documents.created_at is 'When it was uploaded.';
 comment on column public.documents.updated_at is 'When the row last changed.';
 
+create trigger trg_documents_columns before update on public.documents
+for each row execute function private.keep_columns('filename');
 create trigger trg_documents_status before insert or update of status on public.documents
 for each row execute function private.enforce_transition(
     'status', '>uploaded', '>failed', 'uploaded>failed', 'failed>uploaded'

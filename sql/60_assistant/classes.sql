@@ -4,6 +4,7 @@ create table public.classes (
     id uuid primary key default gen_random_uuid(),
     teacher_id uuid not null default private.caller_id(),
     canvas_course_id bigint,
+    canvas_id text,
     catalog_course_id uuid,
     name text not null,
     section text,
@@ -12,6 +13,7 @@ create table public.classes (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
+    constraint classes_canvas_id_check check (canvas_id = canvas_course_id::text),
     constraint classes_teacher_id_fkey foreign key (teacher_id) references public.teachers (id) on delete cascade,
     constraint classes_catalog_course_id_fkey
     foreign key (catalog_course_id) references public.catalog_courses (id) on delete set null,
@@ -28,6 +30,7 @@ comment on table public.classes is 'A teacher''s classes.';
 comment on column public.classes.id is 'Identity of the row.';
 comment on column public.classes.teacher_id is 'The teacher.';
 comment on column public.classes.canvas_course_id is 'Its course in Canvas, at the teacher''s installation.';
+comment on column public.classes.canvas_id is 'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
 comment on column public.classes.catalog_course_id is 'Its course in our catalogue.';
 comment on column public.classes.name is 'What the teacher calls it.';
 comment on column public.classes.section is 'Section or group.';
@@ -36,6 +39,10 @@ comment on column public.classes.status is 'active or archived.';
 comment on column public.classes.created_at is 'When the row was written.';
 comment on column public.classes.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_classes_columns before update on public.classes
+for each row execute function private.keep_columns('name', 'section', 'term', 'status');
+create trigger trg_classes_text_id before insert or update of canvas_course_id, canvas_id on public.classes
+for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_classes_status before insert or update of status on public.classes
     for each row execute function private.enforce_transition(
         'status', '>active', 'active>archived', 'archived>active'

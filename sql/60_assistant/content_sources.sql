@@ -55,6 +55,8 @@ comment on column public.content_sources.error_message is 'Of a failed source: a
 comment on column public.content_sources.created_at is 'When the row was written.';
 comment on column public.content_sources.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_content_sources_columns before update on public.content_sources
+for each row execute function private.keep_columns('title', 'class_id');
 create trigger trg_content_sources_status before insert or update of status on public.content_sources
     for each row execute function private.enforce_transition(
         'status', '>pending', 'pending>processing', 'processing>ready', 'processing>failed', 'failed>pending',

@@ -59,6 +59,8 @@ comment on column public.generated_content.status is 'draft, approved or archive
 comment on column public.generated_content.created_at is 'When the row was written.';
 comment on column public.generated_content.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_generated_content_columns before update on public.generated_content
+for each row execute function private.keep_columns('title', 'content_md', 'content', 'class_id', 'status');
 create trigger trg_generated_content_status before insert or update of status on public.generated_content
     for each row execute function private.enforce_transition(
         'status', '>draft', 'draft>approved', 'draft>archived', 'approved>draft', 'approved>archived', 'archived>draft'

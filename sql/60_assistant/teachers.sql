@@ -30,6 +30,8 @@ comment on column public.teachers.email is 'Contact address at Canvas; signing i
 comment on column public.teachers.created_at is 'When the row was written.';
 comment on column public.teachers.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_teachers_columns before update on public.teachers
+for each row execute function private.keep_columns('name');
 create trigger trg_teachers_role after insert or update of id on public.teachers
     for each row execute function private.check_profile_role('id', 'teacher');
 create trigger trg_teachers_updated_at before update on public.teachers

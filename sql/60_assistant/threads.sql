@@ -23,5 +23,7 @@ comment on column public.threads.title is 'Shown in the list of conversations.';
 comment on column public.threads.created_at is 'When the row was written.';
 comment on column public.threads.updated_at is 'When the thread or its newest message changed; kept by trigger.';
 
+create trigger trg_threads_columns before update on public.threads
+for each row execute function private.keep_columns('title');
 create trigger trg_threads_updated_at before update on public.threads
     for each row execute function public.set_updated_at();

@@ -62,6 +62,8 @@ $$;
 comment on function private.keep_session_ended() is
     'BEFORE UPDATE OF ended_at on socratic_sessions: refuses to change the end of an ended dialogue (23514).';
 
+create trigger trg_socratic_sessions_columns before update on public.socratic_sessions
+for each row execute function private.keep_columns('topic', 'voice_enabled', 'ended_at');
 create trigger trg_socratic_sessions_ended before update of ended_at on public.socratic_sessions
     for each row execute function private.keep_session_ended();
 create trigger trg_socratic_sessions_updated_at before update on public.socratic_sessions

@@ -40,6 +40,11 @@ comment on column public.weeks.completion_percentage is 'How much is done, 0 to 
 comment on column public.weeks.created_at is 'When the row was written.';
 comment on column public.weeks.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_weeks_columns before update on public.weeks
+for each row execute function private.keep_columns(
+    'week_number', 'start_date', 'end_date', 'status', 'focus_area', 'estimated_hours', 'actual_hours',
+    'completion_percentage'
+);
 create trigger trg_weeks_status before insert or update of status on public.weeks
     for each row execute function private.enforce_transition(
         'status', '>planned', '>active', 'planned>active', 'planned>archived', 'active>completed', 'active>archived',

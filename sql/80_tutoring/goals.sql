@@ -73,6 +73,10 @@ $$;
 comment on function private.stamp_goal() is
     'BEFORE a change of status on goals: sets completed_at when the goal becomes completed, clears it afterwards.';
 
+create trigger trg_goals_columns before update on public.goals
+for each row execute function private.keep_columns(
+    'subject_id', 'goal_type', 'title', 'description', 'target_completion_date', 'status'
+);
 create trigger trg_goals_stamp before update of status on public.goals
     for each row when (old.status is distinct from new.status) execute function private.stamp_goal();
 create trigger trg_goals_status before insert or update of status on public.goals

@@ -148,6 +148,8 @@ $$;
 comment on function private.keep_practice_completed() is
     'BEFORE UPDATE of a completed practice assignment: refuses to change completion, time or score (23514).';
 
+create trigger trg_practice_assignments_columns before update on public.practice_assignments
+for each row execute function private.keep_columns('flagged');
 create trigger trg_practice_assignments_completed before update on public.practice_assignments
     for each row when (old.completed) execute function private.keep_practice_completed();
 create trigger trg_practice_assignments_defaults before insert on public.practice_assignments

@@ -35,6 +35,8 @@ $$;
 
 comment on function private.raise_item_version() is 'AFTER a change of an answer: raises the version of its item.';
 
+create trigger trg_practice_bank_answers_columns before update on public.practice_bank_answers
+for each row execute function private.keep_columns('answer_text', 'explanation');
 create trigger trg_practice_bank_answers_version after update of answer_text, explanation
     on public.practice_bank_answers
     for each row when (

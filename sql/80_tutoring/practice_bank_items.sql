@@ -67,6 +67,10 @@ comment on function private.practice_item_defaults() is
     'BEFORE INSERT OR UPDATE on practice_bank_items: a new item begins with the rating of its level (1: 550, 10: 1450). A '
     'change of the question raises the version.';
 
+create trigger trg_practice_bank_items_columns before update on public.practice_bank_items
+for each row execute function private.keep_columns(
+    'question_text', 'subject_id', 'difficulty_level', 'goal_tags', 'topic_tags', 'is_active'
+);
 create trigger trg_practice_bank_items_defaults before insert or update on public.practice_bank_items
     for each row execute function private.practice_item_defaults();
 create trigger trg_practice_bank_items_updated_at before update on public.practice_bank_items

@@ -19,3 +19,6 @@ comment on table public.related_subjects is 'Directed links between subjects, fo
 comment on column public.related_subjects.subject_id is 'The subject that leads on.';
 comment on column public.related_subjects.related_subject_id is 'The subject it leads to.';
 comment on column public.related_subjects.created_at is 'When the row was written.';
+
+create trigger trg_related_subjects_columns before update on public.related_subjects
+for each row execute function private.keep_columns('subject_id', 'related_subject_id');

@@ -21,3 +21,6 @@ comment on column public.subjects.name is 'Its name, unique.';
 comment on column public.subjects.category is 'The group it belongs to; any text.';
 comment on column public.subjects.description is 'What the subject covers.';
 comment on column public.subjects.created_at is 'When the row was written.';
+
+create trigger trg_subjects_columns before update on public.subjects
+for each row execute function private.keep_columns('name', 'category', 'description');

@@ -52,6 +52,10 @@ comment on column public.tutor_student_assignments.end_date is 'The last UTC day
 comment on column public.tutor_student_assignments.created_at is 'When the row was written.';
 comment on column public.tutor_student_assignments.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_tutor_student_assignments_columns before update on public.tutor_student_assignments
+for each row execute function private.keep_columns(
+    'tutor_id', 'student_id', 'subject_id', 'assigned_at', 'status', 'start_date', 'end_date'
+);
 create trigger trg_tutor_student_assignments_audit
     after insert or update or delete on public.tutor_student_assignments
     for each row execute function private.audit(

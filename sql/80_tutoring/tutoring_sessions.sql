@@ -46,6 +46,8 @@ comment on column public.tutoring_sessions.topics_covered is 'What was worked on
 comment on column public.tutoring_sessions.created_at is 'When the row was written.';
 comment on column public.tutoring_sessions.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_tutoring_sessions_columns before update on public.tutoring_sessions
+for each row execute function private.keep_columns('session_date', 'duration_minutes', 'subject_id', 'topics_covered');
 create trigger trg_tutoring_sessions_role after insert or update of tutor_id, student_id on public.tutoring_sessions
     for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
 create trigger trg_tutoring_sessions_updated_at before update on public.tutoring_sessions

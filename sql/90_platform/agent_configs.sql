@@ -16,5 +16,7 @@ comment on column public.agent_configs.config is 'Prompts and model settings.';
 comment on column public.agent_configs.created_at is 'When the row was written.';
 comment on column public.agent_configs.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_agent_configs_columns before update on public.agent_configs
+for each row execute function private.keep_columns('config');
 create trigger trg_agent_configs_updated_at before update on public.agent_configs
     for each row execute function public.set_updated_at();

@@ -34,5 +34,7 @@ comment on column public.agents.version is 'Version of this agent.';
 comment on column public.agents.created_at is 'When the row was written.';
 comment on column public.agents.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_agents_columns before update on public.agents
+for each row execute function private.keep_columns('type', 'name', 'description', 'is_active', 'version');
 create trigger trg_agents_updated_at before update on public.agents
     for each row execute function public.set_updated_at();

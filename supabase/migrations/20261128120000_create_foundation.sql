@@ -208,6 +208,80 @@ $$;
 comment on function public.set_updated_at() is
     'BEFORE UPDATE on every table that has updated_at: the database tells the time of a change, never the client.';
 
+create function private.keep_columns()
+returns trigger
+language plpgsql
+-- as the caller, whom it has to know; so it may not call other functions of private
+set search_path = ''
+as $$
+declare
+    v_old constant jsonb := to_jsonb(old);
+    v_column text;
+    v_sent jsonb;
+begin
+    -- the service and the database's own functions write what they need
+    if current_user not in ('authenticated', 'app_admin') then
+        return new;
+    end if;
+    for v_column, v_sent in
+        select key, value from jsonb_each(to_jsonb(new))
+        where key <> all (tg_argv) and value is distinct from v_old -> key
+        order by key
+    loop
+        -- JavaScript rounds integers past 2^53: the rounded stored value is sent back in good faith
+        if jsonb_typeof(v_sent) = 'number' and jsonb_typeof(v_old -> v_column) = 'number'
+            and abs((v_old ->> v_column)::numeric) > 9007199254740991
+            and v_sent::double precision = (v_old -> v_column)::double precision
+        then
+            new := jsonb_populate_record(new, jsonb_build_object(v_column, v_old -> v_column));
+        else
+            raise exception 'column "%" of "%" cannot be changed', v_column, tg_table_name
+                using errcode = '42501',
+                hint = 'Leave it out or send its stored value. You may change: ' || array_to_string(tg_argv, ', ') || '.';
+        end if;
+    end loop;
+    return new;
+end
+$$;
+
+comment on function private.keep_columns() is
+    'BEFORE UPDATE: private.keep_columns(column, ...) lists what clients may change. A change of any other column is 42501 '
+    'and names it; its stored value passes, so a whole row read before may be sent back. It must fire before triggers that '
+    'change the row. The table must not have generated columns: they are still null at that moment.';
+
+create function private.keep_canvas_id()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+    v_column constant text := tg_argv[0];
+    v_number constant numeric := to_jsonb(new) ->> v_column;
+begin
+    if tg_op = 'UPDATE' and v_number is distinct from (to_jsonb(old) ->> v_column)::numeric or new.canvas_id is null then
+        new.canvas_id := v_number::text;
+        return new;
+    end if;
+    if new.canvas_id !~ '^(0|[1-9][0-9]{0,18})$' or new.canvas_id::numeric > 9223372036854775807 then
+        raise exception 'canvas_id must be a whole number as text' using errcode = '23514';
+    end if;
+    if v_number is null
+        or (v_number > 9007199254740991 and v_number::double precision = new.canvas_id::double precision)
+    then
+        -- the number is missing, or rounded by JavaScript: the text counts
+        return jsonb_populate_record(new, jsonb_build_object(v_column, new.canvas_id));
+    end if;
+    if v_number <> new.canvas_id::numeric then
+        raise exception 'canvas_id and % differ: send one of them', v_column using errcode = '23514';
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.keep_canvas_id() is
+    'BEFORE INSERT OR UPDATE: private.keep_canvas_id(column) keeps canvas_id equal to that number, as text that JavaScript '
+    'does not round. A new row may name either; where both are sent and the number is the rounded text, the text counts.';
+
 create function private.enforce_transition()
 returns trigger
 language plpgsql

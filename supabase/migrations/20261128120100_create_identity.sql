@@ -93,6 +93,8 @@ $$;
 comment on function private.clean_profile() is
     'BEFORE INSERT OR UPDATE OF display_name on profiles: keeps the name as private.clean_name() leaves it.';
 
+create trigger trg_profiles_columns before update on public.profiles
+for each row execute function private.keep_columns('display_name', 'avatar_url', 'timezone');
 create trigger trg_profiles_clean before insert or update of display_name on public.profiles
 for each row execute function private.clean_profile();
 
@@ -189,6 +191,11 @@ $$;
 comment on function private.keep_disclaimer_shown() is
     'BEFORE UPDATE on user_settings: raises 23514 when disclaimer_shown would go back to false.';
 
+create trigger trg_user_settings_columns before update on public.user_settings
+for each row execute function private.keep_columns(
+    'preferences', 'voice_preference', 'learning_preferences', 'learning_style', 'nudge_frequency_cap',
+    'disclaimer_shown'
+);
 create trigger trg_user_settings_disclaimer before update on public.user_settings
 for each row when (old.disclaimer_shown and not new.disclaimer_shown)
 execute function private.keep_disclaimer_shown();

@@ -509,6 +509,7 @@ create table public.courses (
     user_id uuid not null,
     integration_id uuid not null,
     canvas_course_id bigint not null,
+    canvas_id text not null,
     catalog_course_id uuid,
     name text not null,
     course_code text,
@@ -521,6 +522,7 @@ create table public.courses (
     time_zone text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    constraint courses_canvas_id_check check (canvas_id = canvas_course_id::text),
     constraint courses_integration_id_canvas_course_id_key unique (integration_id, canvas_course_id),
     constraint courses_id_user_id_key unique (id, user_id),
     constraint courses_user_id_fkey foreign key (user_id)
@@ -538,7 +540,8 @@ comment on table public.courses is 'A person''s Canvas course.';
 comment on column public.courses.id is 'Key.';
 comment on column public.courses.user_id is 'Whose course.';
 comment on column public.courses.integration_id is 'The grant it came through; a Canvas id means nothing without it.';
-comment on column public.courses.canvas_course_id is 'Id in Canvas; may exceed 2^53, so read it as text in JavaScript.';
+comment on column public.courses.canvas_course_id is 'Id in Canvas. It may exceed 2^53: JavaScript reads canvas_id.';
+comment on column public.courses.canvas_id is 'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
 comment on column public.courses.catalog_course_id is 'The same course in our catalogue, if the code is known there.';
 comment on column public.courses.name is 'Its name; the code, or Course <canvas id>, where Canvas has none.';
 comment on column public.courses.course_code is 'Code as Canvas gives it.';
@@ -552,6 +555,10 @@ comment on column public.courses.time_zone is 'IANA name of the course''s zone, 
 comment on column public.courses.created_at is 'When sync first saw it.';
 comment on column public.courses.updated_at is 'When the row last changed.';
 
+create trigger trg_courses_columns before update on public.courses
+for each row execute function private.keep_columns('is_active');
+create trigger trg_courses_text_id before insert or update of canvas_course_id, canvas_id on public.courses
+for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_courses_updated_at before update on public.courses
 for each row execute function public.set_updated_at();
 
@@ -563,6 +570,7 @@ create table public.assignments (
     user_id uuid not null,
     course_id uuid not null,
     canvas_assignment_id bigint not null,
+    canvas_id text not null,
     title text not null,
     description_html text,
     due_at timestamptz,
@@ -581,6 +589,7 @@ create table public.assignments (
     last_synced_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    constraint assignments_canvas_id_check check (canvas_id = canvas_assignment_id::text),
     constraint assignments_course_id_canvas_assignment_id_key unique (course_id, canvas_assignment_id),
     constraint assignments_id_user_id_key unique (id, user_id),
     constraint assignments_user_id_fkey foreign key (user_id)
@@ -602,7 +611,8 @@ comment on table public.assignments is 'An assignment of a person''s Canvas cour
 comment on column public.assignments.id is 'Key.';
 comment on column public.assignments.user_id is 'Whose assignment.';
 comment on column public.assignments.course_id is 'In which course of that person.';
-comment on column public.assignments.canvas_assignment_id is 'Id in Canvas; may exceed 2^53, so read it as text in JavaScript.';
+comment on column public.assignments.canvas_assignment_id is 'Id in Canvas. It may exceed 2^53: JavaScript reads canvas_id.';
+comment on column public.assignments.canvas_id is 'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
 comment on column public.assignments.title is 'Title.';
 comment on column public.assignments.description_html is 'The task, sanitised; null while Canvas locks it for the person.';
 comment on column public.assignments.due_at is 'When it is due for this person.';
@@ -623,6 +633,8 @@ comment on column public.assignments.last_synced_at is 'When sync last wrote the
 comment on column public.assignments.created_at is 'When sync first saw it.';
 comment on column public.assignments.updated_at is 'When the row last changed.';
 
+create trigger trg_assignments_text_id before insert or update of canvas_assignment_id, canvas_id on public.assignments
+for each row execute function private.keep_canvas_id('canvas_assignment_id');
 create trigger trg_assignments_updated_at before update on public.assignments
 for each row execute function public.set_updated_at();
 

@@ -69,6 +69,8 @@ comment on column public.study_blocks.notes is 'The person''s notes.';
 comment on column public.study_blocks.created_at is 'When it was planned.';
 comment on column public.study_blocks.updated_at is 'When the row last changed.';
 
+create trigger trg_study_blocks_columns before update on public.study_blocks
+for each row execute function private.keep_columns('assignment_id', 'start_at', 'end_at', 'notes', 'status');
 create trigger trg_study_blocks_status before insert or update of status on public.study_blocks
 for each row execute function private.enforce_transition(
     'status', '>planned',
@@ -186,6 +188,8 @@ $$;
 comment on function private.stamp_notification() is
     'BEFORE INSERT OR UPDATE OF status on notifications: records when it was first sent or dismissed.';
 
+create trigger trg_notifications_columns before update on public.notifications
+for each row execute function private.keep_columns('status');
 create trigger trg_notifications_stamp before insert or update of status on public.notifications
 for each row execute function private.stamp_notification();
 

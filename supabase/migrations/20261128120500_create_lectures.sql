@@ -71,6 +71,8 @@ comment on column public.catalog_courses.retired_at is 'When it left the school'
 comment on column public.catalog_courses.created_at is 'When it was added.';
 comment on column public.catalog_courses.updated_at is 'When the row last changed.';
 
+create trigger trg_catalog_courses_columns before update on public.catalog_courses
+for each row execute function private.keep_columns('title', 'instructor');
 create trigger trg_catalog_courses_updated_at before update on public.catalog_courses
 for each row execute function public.set_updated_at();
 
@@ -276,6 +278,8 @@ comment on column public.documents.status is 'Whether the file is stored.';
 comment on column public.documents.created_at is 'When it was uploaded.';
 comment on column public.documents.updated_at is 'When the row last changed.';
 
+create trigger trg_documents_columns before update on public.documents
+for each row execute function private.keep_columns('filename');
 create trigger trg_documents_status before insert or update of status on public.documents
 for each row execute function private.enforce_transition(
     'status', '>uploaded', '>failed', 'uploaded>failed', 'failed>uploaded'

@@ -65,6 +65,8 @@ comment on column public.teachers.email is 'Contact address at Canvas; signing i
 comment on column public.teachers.created_at is 'When the row was written.';
 comment on column public.teachers.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_teachers_columns before update on public.teachers
+for each row execute function private.keep_columns('name');
 create trigger trg_teachers_role after insert or update of id on public.teachers
     for each row execute function private.check_profile_role('id', 'teacher');
 create trigger trg_teachers_updated_at before update on public.teachers
@@ -95,6 +97,8 @@ comment on column public.threads.title is 'Shown in the list of conversations.';
 comment on column public.threads.created_at is 'When the row was written.';
 comment on column public.threads.updated_at is 'When the thread or its newest message changed; kept by trigger.';
 
+create trigger trg_threads_columns before update on public.threads
+for each row execute function private.keep_columns('title');
 create trigger trg_threads_updated_at before update on public.threads
     for each row execute function public.set_updated_at();
 
@@ -193,9 +197,11 @@ create table public.courses_cache (
     id uuid primary key default gen_random_uuid(),
     teacher_id uuid not null,
     canvas_course_id bigint not null,
+    canvas_id text not null,
     course_data jsonb not null default '{}',
     cached_at timestamptz not null default now(),
 
+    constraint courses_cache_canvas_id_check check (canvas_id = canvas_course_id::text),
     constraint courses_cache_teacher_id_fkey foreign key (teacher_id) references public.teachers (id) on delete cascade,
     constraint courses_cache_teacher_id_canvas_course_id_key unique (teacher_id, canvas_course_id),
     constraint courses_cache_course_data_check check (jsonb_typeof(course_data) = 'object')
@@ -210,6 +216,7 @@ comment on table public.courses_cache is 'A day''s copy of each teacher''s Canva
 comment on column public.courses_cache.id is 'Identity of the row.';
 comment on column public.courses_cache.teacher_id is 'Whose grant fetched it.';
 comment on column public.courses_cache.canvas_course_id is 'The course''s id at the teacher''s installation.';
+comment on column public.courses_cache.canvas_id is 'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
 comment on column public.courses_cache.course_data is
     'The course as Canvas gave it, without other people''s records.';
 comment on column public.courses_cache.cached_at is 'When it was last fetched; kept by trigger.';
@@ -228,6 +235,8 @@ $$;
 comment on function private.refresh_cached_at() is
     'BEFORE UPDATE on courses_cache: sets cached_at. A default acts on insert only, and an upsert may be an update.';
 
+create trigger trg_courses_cache_text_id before insert or update of canvas_course_id, canvas_id on public.courses_cache
+for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_courses_cache_cached_at before update on public.courses_cache
     for each row execute function private.refresh_cached_at();
 
@@ -237,6 +246,7 @@ create table public.classes (
     id uuid primary key default gen_random_uuid(),
     teacher_id uuid not null default private.caller_id(),
     canvas_course_id bigint,
+    canvas_id text,
     catalog_course_id uuid,
     name text not null,
     section text,
@@ -245,6 +255,7 @@ create table public.classes (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
+    constraint classes_canvas_id_check check (canvas_id = canvas_course_id::text),
     constraint classes_teacher_id_fkey foreign key (teacher_id) references public.teachers (id) on delete cascade,
     constraint classes_catalog_course_id_fkey
     foreign key (catalog_course_id) references public.catalog_courses (id) on delete set null,
@@ -261,6 +272,7 @@ comment on table public.classes is 'A teacher''s classes.';
 comment on column public.classes.id is 'Identity of the row.';
 comment on column public.classes.teacher_id is 'The teacher.';
 comment on column public.classes.canvas_course_id is 'Its course in Canvas, at the teacher''s installation.';
+comment on column public.classes.canvas_id is 'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
 comment on column public.classes.catalog_course_id is 'Its course in our catalogue.';
 comment on column public.classes.name is 'What the teacher calls it.';
 comment on column public.classes.section is 'Section or group.';
@@ -269,6 +281,10 @@ comment on column public.classes.status is 'active or archived.';
 comment on column public.classes.created_at is 'When the row was written.';
 comment on column public.classes.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_classes_columns before update on public.classes
+for each row execute function private.keep_columns('name', 'section', 'term', 'status');
+create trigger trg_classes_text_id before insert or update of canvas_course_id, canvas_id on public.classes
+for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_classes_status before insert or update of status on public.classes
     for each row execute function private.enforce_transition(
         'status', '>active', 'active>archived', 'archived>active'
@@ -333,6 +349,8 @@ comment on column public.content_sources.error_message is 'Of a failed source: a
 comment on column public.content_sources.created_at is 'When the row was written.';
 comment on column public.content_sources.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_content_sources_columns before update on public.content_sources
+for each row execute function private.keep_columns('title', 'class_id');
 create trigger trg_content_sources_status before insert or update of status on public.content_sources
     for each row execute function private.enforce_transition(
         'status', '>pending', 'pending>processing', 'processing>ready', 'processing>failed', 'failed>pending',
@@ -404,6 +422,8 @@ comment on column public.generated_content.status is 'draft, approved or archive
 comment on column public.generated_content.created_at is 'When the row was written.';
 comment on column public.generated_content.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_generated_content_columns before update on public.generated_content
+for each row execute function private.keep_columns('title', 'content_md', 'content', 'class_id', 'status');
 create trigger trg_generated_content_status before insert or update of status on public.generated_content
     for each row execute function private.enforce_transition(
         'status', '>draft', 'draft>approved', 'draft>archived', 'approved>draft', 'approved>archived', 'archived>draft'

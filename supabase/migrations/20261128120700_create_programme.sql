@@ -59,6 +59,11 @@ comment on column public.weeks.completion_percentage is 'How much is done, 0 to 
 comment on column public.weeks.created_at is 'When the row was written.';
 comment on column public.weeks.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_weeks_columns before update on public.weeks
+for each row execute function private.keep_columns(
+    'week_number', 'start_date', 'end_date', 'status', 'focus_area', 'estimated_hours', 'actual_hours',
+    'completion_percentage'
+);
 create trigger trg_weeks_status before insert or update of status on public.weeks
     for each row execute function private.enforce_transition(
         'status', '>planned', '>active', 'planned>active', 'planned>archived', 'active>completed', 'active>archived',
@@ -219,6 +224,8 @@ $$;
 comment on function private.keep_session_ended() is
     'BEFORE UPDATE OF ended_at on socratic_sessions: refuses to change the end of an ended dialogue (23514).';
 
+create trigger trg_socratic_sessions_columns before update on public.socratic_sessions
+for each row execute function private.keep_columns('topic', 'voice_enabled', 'ended_at');
 create trigger trg_socratic_sessions_ended before update of ended_at on public.socratic_sessions
     for each row execute function private.keep_session_ended();
 create trigger trg_socratic_sessions_updated_at before update on public.socratic_sessions

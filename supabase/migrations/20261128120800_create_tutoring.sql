@@ -51,6 +51,9 @@ comment on column public.subjects.category is 'The group it belongs to; any text
 comment on column public.subjects.description is 'What the subject covers.';
 comment on column public.subjects.created_at is 'When the row was written.';
 
+create trigger trg_subjects_columns before update on public.subjects
+for each row execute function private.keep_columns('name', 'category', 'description');
+
 -- Which subject leads to which. A link has a direction: algebra leads to calculus, not the other way. Staff write it.
 
 create table public.related_subjects (
@@ -72,6 +75,9 @@ comment on table public.related_subjects is 'Directed links between subjects, fo
 comment on column public.related_subjects.subject_id is 'The subject that leads on.';
 comment on column public.related_subjects.related_subject_id is 'The subject it leads to.';
 comment on column public.related_subjects.created_at is 'When the row was written.';
+
+create trigger trg_related_subjects_columns before update on public.related_subjects
+for each row execute function private.keep_columns('subject_id', 'related_subject_id');
 
 -- The subjects that students say they study. It is their own list; no right follows from it.
 
@@ -148,6 +154,10 @@ comment on column public.tutor_student_assignments.end_date is 'The last UTC day
 comment on column public.tutor_student_assignments.created_at is 'When the row was written.';
 comment on column public.tutor_student_assignments.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_tutor_student_assignments_columns before update on public.tutor_student_assignments
+for each row execute function private.keep_columns(
+    'tutor_id', 'student_id', 'subject_id', 'assigned_at', 'status', 'start_date', 'end_date'
+);
 create trigger trg_tutor_student_assignments_audit
     after insert or update or delete on public.tutor_student_assignments
     for each row execute function private.audit(
@@ -451,6 +461,10 @@ $$;
 comment on function private.stamp_goal() is
     'BEFORE a change of status on goals: sets completed_at when the goal becomes completed, clears it afterwards.';
 
+create trigger trg_goals_columns before update on public.goals
+for each row execute function private.keep_columns(
+    'subject_id', 'goal_type', 'title', 'description', 'target_completion_date', 'status'
+);
 create trigger trg_goals_stamp before update of status on public.goals
     for each row when (old.status is distinct from new.status) execute function private.stamp_goal();
 create trigger trg_goals_status before insert or update of status on public.goals
@@ -509,6 +523,8 @@ comment on column public.tutoring_sessions.topics_covered is 'What was worked on
 comment on column public.tutoring_sessions.created_at is 'When the row was written.';
 comment on column public.tutoring_sessions.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_tutoring_sessions_columns before update on public.tutoring_sessions
+for each row execute function private.keep_columns('session_date', 'duration_minutes', 'subject_id', 'topics_covered');
 create trigger trg_tutoring_sessions_role after insert or update of tutor_id, student_id on public.tutoring_sessions
     for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
 create trigger trg_tutoring_sessions_updated_at before update on public.tutoring_sessions
@@ -932,6 +948,10 @@ comment on function private.practice_item_defaults() is
     'BEFORE INSERT OR UPDATE on practice_bank_items: a new item begins with the rating of its level (1: 550, 10: 1450). A '
     'change of the question raises the version.';
 
+create trigger trg_practice_bank_items_columns before update on public.practice_bank_items
+for each row execute function private.keep_columns(
+    'question_text', 'subject_id', 'difficulty_level', 'goal_tags', 'topic_tags', 'is_active'
+);
 create trigger trg_practice_bank_items_defaults before insert or update on public.practice_bank_items
     for each row execute function private.practice_item_defaults();
 create trigger trg_practice_bank_items_updated_at before update on public.practice_bank_items
@@ -974,6 +994,8 @@ $$;
 
 comment on function private.raise_item_version() is 'AFTER a change of an answer: raises the version of its item.';
 
+create trigger trg_practice_bank_answers_columns before update on public.practice_bank_answers
+for each row execute function private.keep_columns('answer_text', 'explanation');
 create trigger trg_practice_bank_answers_version after update of answer_text, explanation
     on public.practice_bank_answers
     for each row when (
@@ -1133,6 +1155,8 @@ $$;
 comment on function private.keep_practice_completed() is
     'BEFORE UPDATE of a completed practice assignment: refuses to change completion, time or score (23514).';
 
+create trigger trg_practice_assignments_columns before update on public.practice_assignments
+for each row execute function private.keep_columns('flagged');
 create trigger trg_practice_assignments_completed before update on public.practice_assignments
     for each row when (old.completed) execute function private.keep_practice_completed();
 create trigger trg_practice_assignments_defaults before insert on public.practice_assignments

@@ -66,6 +66,11 @@ comment on column public.plans.sort_order is 'Place in the list.';
 comment on column public.plans.created_at is 'When the row was written.';
 comment on column public.plans.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_plans_columns before update on public.plans
+for each row execute function private.keep_columns(
+    'name', 'display_name', 'description', 'price_monthly', 'price_annual', 'currency', 'features', 'limits',
+    'stripe_price_id_monthly', 'stripe_price_id_annual', 'is_active', 'sort_order'
+);
 create trigger trg_plans_updated_at before update on public.plans
     for each row execute function public.set_updated_at();
 

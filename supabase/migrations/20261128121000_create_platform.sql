@@ -1645,6 +1645,8 @@ comment on column public.agents.version is 'Version of this agent.';
 comment on column public.agents.created_at is 'When the row was written.';
 comment on column public.agents.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_agents_columns before update on public.agents
+for each row execute function private.keep_columns('type', 'name', 'description', 'is_active', 'version');
 create trigger trg_agents_updated_at before update on public.agents
     for each row execute function public.set_updated_at();
 
@@ -1666,6 +1668,8 @@ comment on column public.agent_configs.config is 'Prompts and model settings.';
 comment on column public.agent_configs.created_at is 'When the row was written.';
 comment on column public.agent_configs.updated_at is 'When the row last changed; kept by trigger.';
 
+create trigger trg_agent_configs_columns before update on public.agent_configs
+for each row execute function private.keep_columns('config');
 create trigger trg_agent_configs_updated_at before update on public.agent_configs
     for each row execute function public.set_updated_at();
 

@@ -8,7 +8,7 @@ set lock_timeout = '5s';
 
 alter table public.profiles enable row level security;
 
-grant select, update (display_name, avatar_url, timezone) on public.profiles to authenticated;
+grant select, update on public.profiles to authenticated;
 grant all on public.profiles to service_role;
 -- the access token hook looks the role up
 grant select on public.profiles to supabase_auth_admin;
@@ -44,12 +44,7 @@ comment on policy update_own on public.profiles is 'A person edits his own name,
 
 alter table public.user_settings enable row level security;
 
-grant
-select,
-update (
-    preferences, voice_preference, learning_preferences, learning_style, nudge_frequency_cap, disclaimer_shown
-)
-on public.user_settings to authenticated;
+grant select, update on public.user_settings to authenticated;
 grant all on public.user_settings to service_role;
 
 create policy select_own on public.user_settings for select to authenticated

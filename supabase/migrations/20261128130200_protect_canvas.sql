@@ -95,7 +95,7 @@ grant execute on function public.svc_consume_oauth_state(text, uuid) to service_
 
 alter table public.courses enable row level security;
 
-grant select, update (is_active) on public.courses to authenticated;
+grant select, update on public.courses to authenticated;
 grant all on public.courses to service_role;
 
 create policy select_own on public.courses for select to authenticated

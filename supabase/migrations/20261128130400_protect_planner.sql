@@ -7,8 +7,8 @@ set lock_timeout = '5s';
 
 alter table public.study_blocks enable row level security;
 
-grant select, delete, insert (assignment_id, start_at, end_at, notes),
-update (assignment_id, start_at, end_at, notes, status) on public.study_blocks to authenticated;
+grant select, delete, insert (id, user_id, assignment_id, start_at, end_at, notes),
+update on public.study_blocks to authenticated;
 grant all on public.study_blocks to service_role;
 
 create policy select_own on public.study_blocks for select to authenticated
@@ -43,7 +43,7 @@ comment on policy select_own on public.nudges is 'A person sees his own nudges.'
 
 alter table public.notifications enable row level security;
 
-grant select, update (status) on public.notifications to authenticated;
+grant select, update on public.notifications to authenticated;
 grant all on public.notifications to service_role;
 
 create policy select_own on public.notifications for select to authenticated

@@ -12,7 +12,7 @@ grant execute on function public.normalize_course_code(text) to authenticated, s
 
 alter table public.catalog_courses enable row level security;
 
-grant select, update (title, instructor) on public.catalog_courses to authenticated;
+grant select, update on public.catalog_courses to authenticated;
 grant insert, delete on public.catalog_courses to app_admin;
 grant all on public.catalog_courses to service_role;
 
@@ -75,7 +75,7 @@ grant execute on function private.my_lectures() to authenticated;
 
 alter table public.documents enable row level security;
 
-grant select, delete, update (filename) on public.documents to authenticated;
+grant select, delete, update on public.documents to authenticated;
 grant all on public.documents to service_role;
 
 create policy select_own on public.documents for select to authenticated

@@ -9,7 +9,7 @@ set lock_timeout = '5s';
 alter table public.teachers enable row level security;
 
 grant select on public.teachers to authenticated;
-grant update (name) on public.teachers to authenticated;
+grant update on public.teachers to authenticated;
 grant all on public.teachers to service_role;
 
 create policy select_own on public.teachers for select to authenticated
@@ -35,8 +35,8 @@ comment on policy update_own on public.teachers is 'A teacher may correct his na
 alter table public.threads enable row level security;
 
 grant select on public.threads to authenticated;
-grant insert (title) on public.threads to authenticated;
-grant update (title) on public.threads to authenticated;
+grant insert (id, teacher_id, title) on public.threads to authenticated;
+grant update on public.threads to authenticated;
 grant delete on public.threads to authenticated;
 grant all on public.threads to service_role;
 
@@ -64,7 +64,7 @@ comment on policy delete_own on public.threads is 'A teacher may delete his conv
 alter table public.messages enable row level security;
 
 grant select on public.messages to authenticated;
-grant insert (thread_id, role, content, external_id) on public.messages to authenticated;
+grant insert (id, thread_id, role, content, external_id) on public.messages to authenticated;
 grant all on public.messages to service_role;
 
 create policy select_own on public.messages for select to authenticated
@@ -92,9 +92,9 @@ alter table public.classes enable row level security;
 
 grant select on public.classes to authenticated;
 grant insert (
-    id, teacher_id, canvas_course_id, catalog_course_id, name, section, term, status
+    id, teacher_id, canvas_course_id, canvas_id, catalog_course_id, name, section, term, status
 ) on public.classes to authenticated;
-grant update (name, section, term, status) on public.classes to authenticated;
+grant update on public.classes to authenticated;
 grant delete on public.classes to authenticated;
 grant all on public.classes to service_role;
 
@@ -124,7 +124,7 @@ grant select on public.content_sources to authenticated;
 grant insert (
     id, teacher_id, class_id, kind, title, source_url, text_content, metadata, status
 ) on public.content_sources to authenticated;
-grant update (title, class_id) on public.content_sources to authenticated;
+grant update on public.content_sources to authenticated;
 grant delete on public.content_sources to authenticated;
 grant all on public.content_sources to service_role;
 
@@ -152,7 +152,7 @@ comment on policy delete_own on public.content_sources is
 alter table public.generated_content enable row level security;
 
 grant select on public.generated_content to authenticated;
-grant update (title, content_md, content, class_id, status) on public.generated_content to authenticated;
+grant update on public.generated_content to authenticated;
 grant delete on public.generated_content to authenticated;
 grant all on public.generated_content to service_role;
 

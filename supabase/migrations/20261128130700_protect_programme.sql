@@ -12,10 +12,7 @@ grant insert (
     id, user_id, week_number, start_date, end_date, status, focus_area, estimated_hours, actual_hours,
     completion_percentage
 ) on public.weeks to authenticated;
-grant update (
-    week_number, start_date, end_date, status, focus_area, estimated_hours, actual_hours,
-    completion_percentage
-) on public.weeks to authenticated;
+grant update on public.weeks to authenticated;
 grant delete on public.weeks to authenticated;
 grant all on public.weeks to service_role;
 
@@ -63,8 +60,8 @@ comment on policy select_own on public.engineer_notes is 'A learner sees the cod
 alter table public.socratic_sessions enable row level security;
 
 grant select on public.socratic_sessions to authenticated;
-grant insert (week_id, topic, voice_enabled) on public.socratic_sessions to authenticated;
-grant update (topic, voice_enabled, ended_at) on public.socratic_sessions to authenticated;
+grant insert (id, user_id, week_id, topic, voice_enabled) on public.socratic_sessions to authenticated;
+grant update on public.socratic_sessions to authenticated;
 grant delete on public.socratic_sessions to authenticated;
 grant all on public.socratic_sessions to service_role;
 
@@ -91,7 +88,7 @@ comment on policy delete_own on public.socratic_sessions is 'A learner deletes h
 alter table public.socratic_messages enable row level security;
 
 grant select on public.socratic_messages to authenticated;
-grant insert (session_id, role, content) on public.socratic_messages to authenticated;
+grant insert (id, session_id, role, content) on public.socratic_messages to authenticated;
 grant all on public.socratic_messages to service_role;
 
 create policy select_own on public.socratic_messages for select to authenticated
@@ -129,7 +126,7 @@ comment on policy select_own on public.kpi_metrics is 'A learner sees his own me
 alter table public.reviews enable row level security;
 
 grant select on public.reviews to authenticated;
-grant insert (github_url, depth, week_id) on public.reviews to authenticated;
+grant insert (id, user_id, github_url, depth, week_id) on public.reviews to authenticated;
 grant delete on public.reviews to authenticated;
 grant all on public.reviews to service_role;
 

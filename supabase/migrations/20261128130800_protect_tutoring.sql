@@ -9,7 +9,7 @@ alter table public.subjects enable row level security;
 
 grant select on public.subjects to authenticated;
 grant insert (id, name, category, description) on public.subjects to app_admin;
-grant update (name, category, description) on public.subjects to app_admin;
+grant update on public.subjects to app_admin;
 grant delete on public.subjects to app_admin;
 grant all on public.subjects to service_role;
 
@@ -41,7 +41,7 @@ alter table public.related_subjects enable row level security;
 
 grant select on public.related_subjects to authenticated;
 grant insert (subject_id, related_subject_id) on public.related_subjects to app_admin;
-grant update (subject_id, related_subject_id) on public.related_subjects to app_admin;
+grant update on public.related_subjects to app_admin;
 grant delete on public.related_subjects to app_admin;
 grant all on public.related_subjects to service_role;
 
@@ -109,9 +109,7 @@ grant select on public.tutor_student_assignments to authenticated;
 grant insert (
     id, tutor_id, student_id, subject_id, assigned_at, status, start_date, end_date
 ) on public.tutor_student_assignments to app_admin;
-grant update (
-    tutor_id, student_id, subject_id, assigned_at, status, start_date, end_date
-) on public.tutor_student_assignments to app_admin;
+grant update on public.tutor_student_assignments to app_admin;
 grant delete on public.tutor_student_assignments to app_admin;
 grant all on public.tutor_student_assignments to service_role;
 
@@ -163,11 +161,9 @@ alter table public.goals enable row level security;
 
 grant select on public.goals to authenticated;
 grant insert (
-    student_id, subject_id, goal_type, title, description, target_completion_date
+    id, created_by, student_id, subject_id, goal_type, title, description, target_completion_date
 ) on public.goals to authenticated;
-grant update (
-    subject_id, goal_type, title, description, target_completion_date, status
-) on public.goals to authenticated;
+grant update on public.goals to authenticated;
 grant delete on public.goals to authenticated;
 grant all on public.goals to service_role;
 
@@ -225,9 +221,7 @@ grant select on public.tutoring_sessions to authenticated;
 grant insert (
     id, student_id, tutor_id, session_date, duration_minutes, subject_id, topics_covered
 ) on public.tutoring_sessions to authenticated;
-grant update (
-    session_date, duration_minutes, subject_id, topics_covered
-) on public.tutoring_sessions to authenticated;
+grant update on public.tutoring_sessions to authenticated;
 grant all on public.tutoring_sessions to service_role;
 
 create policy select_visible on public.tutoring_sessions for select to authenticated
@@ -321,9 +315,7 @@ grant select on public.practice_bank_items to authenticated;
 grant insert (
     id, question_text, subject_id, difficulty_level, goal_tags, topic_tags, is_active, elo_rating, created_by
 ) on public.practice_bank_items to authenticated;
-grant update (
-    question_text, subject_id, difficulty_level, goal_tags, topic_tags, is_active
-) on public.practice_bank_items to authenticated;
+grant update on public.practice_bank_items to authenticated;
 grant delete on public.practice_bank_items to app_admin;
 grant all on public.practice_bank_items to service_role;
 
@@ -373,7 +365,7 @@ alter table public.practice_bank_answers enable row level security;
 
 grant select on public.practice_bank_answers to authenticated;
 grant insert (item_id, answer_text, explanation) on public.practice_bank_answers to authenticated;
-grant update (answer_text, explanation) on public.practice_bank_answers to authenticated;
+grant update on public.practice_bank_answers to authenticated;
 grant delete on public.practice_bank_answers to app_admin;
 grant all on public.practice_bank_answers to service_role;
 
@@ -435,8 +427,8 @@ comment on policy delete_admin on public.practice_bank_answers is 'Staff delete 
 alter table public.practice_assignments enable row level security;
 
 grant select on public.practice_assignments to authenticated;
-grant insert (student_id, bank_item_id, goal_tags) on public.practice_assignments to authenticated;
-grant update (flagged) on public.practice_assignments to authenticated;
+grant insert (id, student_id, bank_item_id, goal_tags) on public.practice_assignments to authenticated;
+grant update on public.practice_assignments to authenticated;
 grant all on public.practice_assignments to service_role;
 
 create policy select_visible on public.practice_assignments for select to authenticated

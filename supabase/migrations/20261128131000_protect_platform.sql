@@ -133,7 +133,7 @@ alter table public.agents enable row level security;
 
 grant select on public.agents to authenticated;
 grant insert (id, type, name, description, is_active, version) on public.agents to app_admin;
-grant update (type, name, description, is_active, version) on public.agents to app_admin;
+grant update on public.agents to app_admin;
 grant delete on public.agents to app_admin;
 grant all on public.agents to service_role;
 
@@ -169,7 +169,7 @@ alter table public.agent_configs enable row level security;
 
 grant select on public.agent_configs to app_admin;
 grant insert (agent_id, config) on public.agent_configs to app_admin;
-grant update (config) on public.agent_configs to app_admin;
+grant update on public.agent_configs to app_admin;
 grant delete on public.agent_configs to app_admin;
 grant all on public.agent_configs to service_role;
 
