@@ -93,6 +93,10 @@ class Config:
         return None
 
 
+# parameters of a REST request that choose, sort or cut, but leave no row out
+NO_FILTERS = frozenset({"select", "order", "limit", "offset", "columns", "on_conflict", "apikey"})
+
+
 class Refused(Exception):
     """The gateway answers itself, in the one error shape."""
 
@@ -216,6 +220,8 @@ class Gateway:
                 ("/storage/v1", config.storage, self._one_shot),
             ):
                 if path == prefix or path.startswith(prefix + "/"):
+                    if target == config.rest:
+                        self._require_filter(request)
                     headers = self._forwarded(request, request_id, authorization(config, request))
                     rest_of_path = request.raw_path.removeprefix(prefix)
                     url = target + (rest_of_path if rest_of_path.startswith("/") else "/" + rest_of_path)
@@ -228,6 +234,13 @@ class Gateway:
             response = refusal.response(request_id)
             self._allow_origin(request, response.headers, functions)
             return response
+
+    @staticmethod
+    def _require_filter(request: web.Request) -> None:
+        """Refuses a PATCH or DELETE of a whole table, as the platform's ``safeupdate`` does."""
+        if request.method in ("PATCH", "DELETE") and not set(request.query) - NO_FILTERS:
+            verb = {"PATCH": "UPDATE", "DELETE": "DELETE"}[request.method]
+            raise Refused(400, "21000", f"{verb} requires a WHERE clause", "Add a filter, such as id=eq.<id>.")
 
     async def _mail(self, request: web.Request, request_id: str) -> web.StreamResponse:
         """Passes on to the mail box, whose links sign people in.

@@ -36,8 +36,9 @@ begin
         where key <> all (tg_argv) and value is distinct from v_old -> key
         order by key
     loop
-        -- JavaScript rounds integers past 2^53: the rounded stored value is sent back in good faith
-        if jsonb_typeof(v_sent) = 'number' and jsonb_typeof(v_old -> v_column) = 'number'
+        -- Sent back in good faith: the time of an earlier change, which a later trigger sets, and integers past 2^53, which
+        -- JavaScript rounds.
+        if v_column = 'updated_at' or jsonb_typeof(v_sent) = 'number' and jsonb_typeof(v_old -> v_column) = 'number'
             and abs((v_old ->> v_column)::numeric) > 9007199254740991
             and v_sent::double precision = (v_old -> v_column)::double precision
         then
@@ -54,7 +55,7 @@ $$;
 
 comment on function private.keep_columns() is
     'BEFORE UPDATE: private.keep_columns(column, ...) lists what clients may change. A change of any other column is 42501 '
-    'and names it; its stored value passes, so a whole row read before may be sent back. It must fire before triggers that '
+    'and names it; its stored value passes, so a whole row read before may be sent back; updated_at is ignored. It must fire before triggers that '
     'change the row. The table must not have generated columns: they are still null at that moment.';
 
 create function private.keep_canvas_id()

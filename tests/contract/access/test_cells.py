@@ -139,10 +139,12 @@ def test_columns_that_may_be_updated_are_these(rest_school: RestSchool, name: st
         filters = rest_school.filters(row)
         [stored] = rest_school.request(access.SERVICE, "GET", name, params=filters).json()
         sends = rest_school.values(relation.sends[lines[0].send or ""])
-        for column, value in stored.items():
+        for column in stored:
             TRIED["columns"] += 1
+            [now] = rest_school.request(access.SERVICE, "GET", name, params=filters).json()
+            value = now[column]
             kept = column not in granted and "*" not in granted
-            if kept and value is not None:
+            if kept and value is not None and column != "updated_at":
                 changed = rest_school.request(person.name, "PATCH", name, params=filters, json={**sends, column: None})
                 # a generated column is refused before rights are looked at
                 assert changed.json()["code"] in ("42501", "428C9"), f"{person.name} changed {name}.{column}"

@@ -193,3 +193,81 @@ def test_the_audit_log_notes_the_service_by_its_role(db: Connection) -> None:
     assert row is not None
     assert row[:3] == (None, "postgres", {})
     assert isinstance(row[3], datetime.datetime)
+
+
+BIG = 2**60 + 1
+
+
+@pytest.fixture
+def notes(db: Connection) -> Connection:
+    """A table of which clients may change the text alone; its number is past what JavaScript can hold."""
+    db.execute(f"""
+        create table public.probe_notes (id bigint primary key, text text, tags jsonb, at timestamptz default now());
+        create trigger trg_probe_notes_columns before update on public.probe_notes
+        for each row execute function private.keep_columns('text');
+        grant all on public.probe_notes to authenticated, service_role;
+        insert into public.probe_notes values ({BIG}, 'first', '{{"a": [1, 2.50]}}');
+    """)
+    return db
+
+
+def test_a_whole_row_may_be_sent_back(notes: Connection) -> None:
+    with act_as(notes, persona(notes)):
+        notes.execute(
+            "update public.probe_notes as n set (id, text, tags, at) = (select id, 'second', tags, at from "
+            "jsonb_populate_record(null::public.probe_notes, (select to_jsonb(p) from public.probe_notes as p)))"
+        )
+    assert one(notes, "select text from public.probe_notes") == "second"
+
+
+@pytest.mark.parametrize("change", ["tags = '[]'", "tags = null", "at = now() + interval '1 second'", "id = 7"])
+def test_another_column_is_refused_by_its_name(notes: Connection, change: str) -> None:
+    with act_as(notes, persona(notes)):
+        message = refused(notes, "42501", f"update public.probe_notes set text = 'second', {change}")
+    assert f'column "{change.split()[0]}" of "probe_notes" cannot be changed' in message
+    assert one(notes, "select text from public.probe_notes") == "first"
+
+
+def test_a_number_that_javascript_rounded_keeps_its_stored_value(notes: Connection) -> None:
+    with act_as(notes, persona(notes)):
+        notes.execute("update public.probe_notes set text = 'second', id = %s", (int(float(BIG)),))
+        refused(notes, "42501", f"update public.probe_notes set id = {BIG + 10_000}")
+    assert notes.execute("select id, text from public.probe_notes").fetchone() == (BIG, "second")
+
+
+def test_the_service_writes_every_column(notes: Connection) -> None:
+    with act_as(notes, None, "service_role"):
+        notes.execute("update public.probe_notes set tags = null, id = 7")
+    assert notes.execute("select id, tags from public.probe_notes").fetchone() == (7, None)
+
+
+@pytest.fixture
+def shelf(db: Connection) -> Connection:
+    """A table with an id of Canvas as number and as text."""
+    db.execute("""
+        create table public.probe_shelf (
+            canvas_course_id bigint, canvas_id text, constraint same check (canvas_id = canvas_course_id::text)
+        );
+        create trigger trg_probe_shelf_text_id before insert or update of canvas_course_id, canvas_id on public.probe_shelf
+        for each row execute function private.keep_canvas_id('canvas_course_id');
+    """)
+    return db
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(BIG, None), (None, str(BIG)), (int(float(BIG)), str(BIG)), (BIG, str(BIG)), (None, None)]
+)
+def test_an_id_of_canvas_is_kept_as_number_and_text(shelf: Connection, number: int | None, text: str | None) -> None:
+    shelf.execute("insert into public.probe_shelf values (%s, %s)", (number, text))
+    wanted = (BIG, str(BIG)) if number or text else (None, None)
+    assert shelf.execute("select canvas_course_id, canvas_id from public.probe_shelf").fetchone() == wanted
+    shelf.execute("update public.probe_shelf set canvas_course_id = 5")
+    assert shelf.execute("select canvas_course_id, canvas_id from public.probe_shelf").fetchone() == (5, "5")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [("5", "'6'"), ("null", "'x'"), ("null", "'-5'"), ("null", "'05'"), ("null", "'9223372036854775808'")],
+)
+def test_an_id_of_canvas_that_is_none_is_refused(shelf: Connection, number: str, text: str) -> None:
+    refused(shelf, "23514", f"insert into public.probe_shelf values ({number}, {text})")

@@ -400,6 +400,35 @@ GUARDS = [
         "alter trigger trg_goals_updated_at on public.goals rename to goals_updated",
     ),
     Guard(
+        "a table that clients update keeps its other columns by a trigger",
+        """select c.oid::regclass from pg_class as c
+        where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+        and (has_any_column_privilege('authenticated', c.oid, 'update') or has_any_column_privilege('app_admin', c.oid, 'update'))
+        -- staff may write every column of these
+        and c.oid not in ('public.guardianships'::regclass, 'public.lms_connections'::regclass)
+        and not exists (
+            select from pg_trigger where tgrelid = c.oid and tgname = 'trg_' || relname || '_columns'
+            and tgfoid = 'private.keep_columns()'::regprocedure and tgenabled = 'O'
+        )""",
+        "drop trigger trg_goals_columns on public.goals",
+    ),
+    Guard(
+        "keep_columns sees the row as it was sent: no trigger changes it before, and no column is generated",
+        """select c.oid::regclass, earlier.tgname, attname from pg_class as c
+        join pg_trigger as keeps on keeps.tgrelid = c.oid and keeps.tgfoid = 'private.keep_columns()'::regprocedure
+        left join lateral (
+            select t.tgname from pg_trigger as t
+            where t.tgrelid = c.oid and t.tgname < keeps.tgname and not t.tgisinternal
+            -- before, for each row, on update
+            and t.tgtype & 1 = 1 and t.tgtype & 2 = 2 and t.tgtype & 16 = 16
+            -- this one changes a column that people may write
+            and t.tgname <> 'trg_profiles_clean'
+        ) as earlier on true
+        left join pg_attribute as a on a.attrelid = c.oid and a.attgenerated <> ''
+        where earlier.tgname is not null or attname is not null""",
+        "alter trigger trg_goals_updated_at on public.goals rename to trg_goals_before",
+    ),
+    Guard(
         "a jsonb column says what kind of value it holds",
         f"""select attrelid::regclass, attname from pg_attribute join pg_class as c on c.oid = attrelid
         where relnamespace in {OURS} and relkind in ('r', 'p') and atttypid = 'jsonb'::regtype and not attisdropped
