@@ -185,7 +185,12 @@ def test_upserts_do_not_touch_foreign_rows(rest_school: RestSchool) -> None:
 def test_columns_parameter_grants_nothing(rest_school: RestSchool) -> None:
     """columns= picks what is read from the body; the column rights decide what may be written."""
     goal = {"student_id": rest_school.people["student"], "title": "Rich", "xp_earned": 9000, "status": "completed"}
-    for columns in ("student_id,title,xp_earned", "student_id,title,status", "student_id,title,created_by", "id,title"):
+    for columns in (
+        "student_id,title,xp_earned",
+        "student_id,title,status",
+        "student_id,title,created_at",
+        "title,current_streak",
+    ):
         response = rest_school.request("student", "POST", "goals", params={"columns": columns}, json=goal)
         assert (response.status_code, response.json()["code"]) == (403, "42501"), columns
     profile = rest_school.request(
@@ -198,16 +203,25 @@ def test_columns_parameter_grants_nothing(rest_school: RestSchool) -> None:
     assert (profile.status_code, profile.json()["code"]) == (403, "42501")
 
 
-def test_a_write_without_a_filter_changes_own_rows_only(rest_school: RestSchool) -> None:
+def test_a_write_without_a_filter_is_refused_and_one_of_all_rows_changes_own_rows_only(rest_school: RestSchool) -> None:
     prefer = {"Prefer": "return=representation, count=exact, tx=commit"}
-    response = rest_school.request("student", "PATCH", "study_blocks", json={"notes": "Mine"}, headers=prefer)
+    for method in ("PATCH", "DELETE"):
+        for nothing_left_out in ({}, {"select": "id", "order": "id", "limit": "1"}):
+            refused = rest_school.request(
+                "student", method, "study_blocks", params=nothing_left_out, json={"notes": "Mine"}
+            )
+            assert (refused.status_code, refused.json()["code"]) == (400, "21000")
+    every = {"id": "not.is.null"}
+    response = rest_school.request(
+        "student", "PATCH", "study_blocks", params=every, json={"notes": "Mine"}, headers=prefer
+    )
     try:
         assert response.status_code == 200
         assert {row["user_id"] for row in response.json()} == {rest_school.people["student"]}
         assert leaks(rest_school, "student", response) == []
         other = rest_school.request("other_student", "GET", "study_blocks", params={"select": "notes"}).json()
         assert {"notes": "Mine"} not in other
-        deleted = rest_school.request("student", "DELETE", "study_blocks", headers=prefer)
+        deleted = rest_school.request("student", "DELETE", "study_blocks", params=every, headers=prefer)
         assert {row["user_id"] for row in deleted.json()} == {rest_school.people["student"]}
         assert rest_school.request("other_student", "GET", "study_blocks").json() == [
             row | {"updated_at": row["updated_at"]}

@@ -449,7 +449,10 @@ GUARDS = [
         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and atttypid = 'text'::regtype
         and not attisdropped and attnum > 0
         and (has_column_privilege('app_admin', c.oid, attnum, 'insert')
-             or has_column_privilege('app_admin', c.oid, attnum, 'update'))
+             or has_column_privilege('app_admin', c.oid, attnum, 'update') and not exists (
+                 select from pg_trigger where tgrelid = c.oid and tgfoid = 'private.keep_columns()'::regprocedure
+                 and attname <> all (string_to_array(encode(tgargs, 'escape'), '\\000'))
+             ))
         and not exists (
             select from pg_constraint where conrelid = c.oid and contype = 'c'
             and attnum = any (conkey) and pg_get_constraintdef(oid) ~ 'char_length|~|='
