@@ -35,7 +35,7 @@ def test_rights_are_those_of_the_manifest(db: psycopg.Connection[Any]) -> None:
     [
         "grant select on public.payment_events to anon",
         "grant update (role) on public.profiles to authenticated",
-        "grant update on public.profiles to authenticated",
+        "grant insert on public.profiles to authenticated",
         "grant truncate on public.goals to app_admin",
         "grant references on public.goals to authenticated",
         "grant trigger on public.goals to authenticated",
