@@ -125,7 +125,7 @@ def test_nobody_reaches_the_private_schema(rest_school: RestSchool) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MATRIX.relations if not name.startswith("v_")])
 def test_columns_that_may_be_updated_are_these(rest_school: RestSchool, name: str) -> None:
-    """In a row that a person may update, each column takes its own value again; those outside the matrix take no other."""
+    """In a row that a person may update, each column takes its own value; others than the matrix's take no other."""
     relation = MATRIX.relations[name]
     for person in MATRIX.people:
         lines = [line for line in relation.lines if line.command == "update" and line.cells[person.name] == "1"]

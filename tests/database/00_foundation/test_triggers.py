@@ -248,7 +248,7 @@ def shelf(db: Connection) -> Connection:
         create table public.probe_shelf (
             canvas_course_id bigint, canvas_id text, constraint same check (canvas_id = canvas_course_id::text)
         );
-        create trigger trg_probe_shelf_text_id before insert or update of canvas_course_id, canvas_id on public.probe_shelf
+        create trigger trg_probe_shelf_text_id before insert or update on public.probe_shelf
         for each row execute function private.keep_canvas_id('canvas_course_id');
     """)
     return db

@@ -403,7 +403,7 @@ GUARDS = [
         "a table that clients update keeps its other columns by a trigger",
         """select c.oid::regclass from pg_class as c
         where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
-        and (has_any_column_privilege('authenticated', c.oid, 'update') or has_any_column_privilege('app_admin', c.oid, 'update'))
+        and has_any_column_privilege('app_admin', c.oid, 'update')
         -- staff may write every column of these
         and c.oid not in ('public.guardianships'::regclass, 'public.lms_connections'::regclass)
         and not exists (
