@@ -53,6 +53,7 @@ begin
     if p_integration_id is null or p_access_token_enc is null then
         raise exception 'p_integration_id and p_access_token_enc must not be null' using errcode = '22004';
     end if;
+    perform private.check_time('p_expires_at', p_expires_at);
     if not exists (select from public.integrations where id = p_integration_id) then
         raise exception 'no integration has the id in p_integration_id' using errcode = 'PT404';
     end if;

@@ -33,6 +33,7 @@ begin
         raise exception 'of the parameters only p_refresh_token_enc and p_expires_at may be null'
             using errcode = '22004';
     end if;
+    perform private.check_time('p_expires_at', p_expires_at);
     select c.instance_domain into v_domain from public.lms_connections as c
     where c.id = p_lms_connection_id and c.provider = 'canvas' and c.status = 'active';
     if not found then

@@ -14,11 +14,9 @@ declare
     v_retired bigint;
 begin
     if p_courses is null or p_max_removed is null then
-        raise exception 'every argument is required' using errcode = '22004';
+        raise exception 'p_courses and p_max_removed must not be null' using errcode = '22004';
     end if;
-    if p_max_removed = 'NaN' or p_max_removed not between 0 and 1 then
-        raise exception 'p_max_removed must be between 0 and 1' using errcode = '22003';
-    end if;
+    perform private.check_number('p_max_removed', p_max_removed, 0, 1);
     if jsonb_typeof(p_courses) <> 'array' or jsonb_array_length(p_courses) = 0 then
         raise exception 'p_courses must be a list that is not empty' using errcode = '22023';
     end if;

@@ -20,7 +20,8 @@ create table public.socratic_sessions (
     constraint socratic_sessions_week_id_fkey
     foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
     constraint socratic_sessions_topic_check check (char_length(topic) between 1 and 2000),
-    constraint socratic_sessions_ended_at_check check (ended_at >= started_at),
+    constraint socratic_sessions_ended_at_check
+    check (ended_at >= started_at and ended_at < '10000-01-01 00:00:00+00'),
     constraint socratic_sessions_total_questions_check check (total_questions >= 0),
     constraint socratic_sessions_session_metadata_check check (jsonb_typeof(session_metadata) = 'object')
 );

@@ -25,23 +25,6 @@ $$;
 comment on function private.elo_moved(int, numeric) is
     'A rating after a change, rounded half away from zero and kept from 100 to 3000.';
 
-create function private.check_score(p_performance_score numeric)
-returns void
-language plpgsql
-immutable
-set search_path = ''
-as $$
-begin
-    -- NaN counts as greater than every number, so the second comparison refuses it
-    if p_performance_score < 0 or p_performance_score > 1 then
-        raise exception 'p_performance_score must be between 0 and 1' using errcode = '22003';
-    end if;
-end
-$$;
-
-comment on function private.check_score(numeric) is
-    'Raises 22003 unless the score is between 0 and 1, before any rounding.';
-
 create function public.update_student_rating(
     p_student_id uuid,
     p_subject_id uuid,
@@ -61,7 +44,7 @@ begin
         raise exception 'p_student_id, p_subject_id, p_question_rating and p_performance_score must not be null'
             using errcode = '22004';
     end if;
-    perform private.check_score(p_performance_score);
+    perform private.check_number('p_performance_score', p_performance_score, 0, 1);
     insert into public.student_ratings (student_id, subject_id) values (p_student_id, p_subject_id)
     on conflict (student_id, subject_id) do nothing;
     -- parallel calls wait here, so that each begins with what the one before stored
@@ -104,7 +87,7 @@ begin
     if v_practice.completed then
         return v_practice;
     end if;
-    perform private.check_score(p_performance_score);
+    perform private.check_number('p_performance_score', p_performance_score, 0, 1);
 
     if v_practice.subject_id is not null then
         insert into public.student_ratings (student_id, subject_id)

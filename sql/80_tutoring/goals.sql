@@ -23,6 +23,9 @@ create table public.goals (
     constraint goals_goal_type_check check (char_length(goal_type) <= 200),
     constraint goals_title_check check (char_length(title) between 1 and 500),
     constraint goals_description_check check (char_length(description) <= 10000),
+    -- infinite days and years that clients cannot read
+    constraint goals_target_completion_date_check
+    check (target_completion_date between '0001-01-01' and '9999-12-31'),
     constraint goals_completion_percentage_check check (completion_percentage between 0 and 100),
     constraint goals_current_streak_check check (current_streak >= 0),
     constraint goals_xp_earned_check check (xp_earned >= 0),

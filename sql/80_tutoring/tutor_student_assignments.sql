@@ -23,7 +23,10 @@ create table public.tutor_student_assignments (
     constraint tutor_student_assignments_tutor_id_student_id_subject_id_key
     unique nulls not distinct (tutor_id, student_id, subject_id),
     constraint tutor_student_assignments_self_check check (tutor_id <> student_id),
-    constraint tutor_student_assignments_end_date_check check (end_date >= start_date)
+    -- infinite days and years that clients cannot read
+    constraint tutor_student_assignments_start_date_check check (start_date between '0001-01-01' and '9999-12-31'),
+    constraint tutor_student_assignments_end_date_check
+    check (end_date >= start_date and end_date between '0001-01-01' and '9999-12-31')
 );
 
 -- what policies ask at every request of a tutor; the included columns keep it off the table

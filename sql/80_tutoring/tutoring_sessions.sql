@@ -20,6 +20,9 @@ create table public.tutoring_sessions (
     constraint tutoring_sessions_subject_id_fkey
     foreign key (subject_id) references public.subjects (id) on delete restrict,
     constraint tutoring_sessions_id_student_id_key unique (id, student_id),
+    -- infinite times and years that clients cannot read
+    constraint tutoring_sessions_session_date_check
+    check (session_date >= '0001-01-01 00:00:00+00' and session_date < '10000-01-01 00:00:00+00'),
     constraint tutoring_sessions_duration_minutes_check check (duration_minutes > 0)
 );
 

@@ -258,6 +258,8 @@ create table public.guardianships (
     constraint guardianships_relationship_check check (char_length(relationship) <= 100),
     constraint guardianships_consent_check
     check (status <> 'active' or (consent_basis is not null and consented_at is not null)),
+    -- infinite days and years that clients cannot read
+    constraint guardianships_valid_until_check check (valid_until between '0001-01-01' and '9999-12-31'),
     constraint guardianships_minor_check
     check (consent_basis is distinct from 'minor_verified' or valid_until is not null)
 );

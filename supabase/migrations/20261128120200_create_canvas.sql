@@ -231,6 +231,7 @@ begin
     if p_integration_id is null or p_access_token_enc is null then
         raise exception 'p_integration_id and p_access_token_enc must not be null' using errcode = '22004';
     end if;
+    perform private.check_time('p_expires_at', p_expires_at);
     if not exists (select from public.integrations where id = p_integration_id) then
         raise exception 'no integration has the id in p_integration_id' using errcode = 'PT404';
     end if;
@@ -1137,6 +1138,7 @@ begin
         raise exception 'of the parameters only p_refresh_token_enc and p_expires_at may be null'
             using errcode = '22004';
     end if;
+    perform private.check_time('p_expires_at', p_expires_at);
     select c.instance_domain into v_domain from public.lms_connections as c
     where c.id = p_lms_connection_id and c.provider = 'canvas' and c.status = 'active';
     if not found then

@@ -38,7 +38,9 @@ create table public.weeks (
     constraint weeks_user_id_week_number_key unique (user_id, week_number),
     constraint weeks_id_user_id_key unique (id, user_id),
     constraint weeks_week_number_check check (week_number >= 1),
-    constraint weeks_end_date_check check (end_date >= start_date),
+    -- infinite days and years that clients cannot read
+    constraint weeks_start_date_check check (start_date >= '0001-01-01'),
+    constraint weeks_end_date_check check (end_date >= start_date and end_date <= '9999-12-31'),
     constraint weeks_focus_area_check check (char_length(focus_area) <= 2000),
     constraint weeks_estimated_hours_check check (estimated_hours >= 0),
     constraint weeks_actual_hours_check check (actual_hours >= 0),
@@ -182,7 +184,8 @@ create table public.socratic_sessions (
     constraint socratic_sessions_week_id_fkey
     foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
     constraint socratic_sessions_topic_check check (char_length(topic) between 1 and 2000),
-    constraint socratic_sessions_ended_at_check check (ended_at >= started_at),
+    constraint socratic_sessions_ended_at_check
+    check (ended_at >= started_at and ended_at < '10000-01-01 00:00:00+00'),
     constraint socratic_sessions_total_questions_check check (total_questions >= 0),
     constraint socratic_sessions_session_metadata_check check (jsonb_typeof(session_metadata) = 'object')
 );

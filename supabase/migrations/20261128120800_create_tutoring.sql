@@ -125,7 +125,10 @@ create table public.tutor_student_assignments (
     constraint tutor_student_assignments_tutor_id_student_id_subject_id_key
     unique nulls not distinct (tutor_id, student_id, subject_id),
     constraint tutor_student_assignments_self_check check (tutor_id <> student_id),
-    constraint tutor_student_assignments_end_date_check check (end_date >= start_date)
+    -- infinite days and years that clients cannot read
+    constraint tutor_student_assignments_start_date_check check (start_date between '0001-01-01' and '9999-12-31'),
+    constraint tutor_student_assignments_end_date_check
+    check (end_date >= start_date and end_date between '0001-01-01' and '9999-12-31')
 );
 
 -- what policies ask at every request of a tutor; the included columns keep it off the table
@@ -411,6 +414,9 @@ create table public.goals (
     constraint goals_goal_type_check check (char_length(goal_type) <= 200),
     constraint goals_title_check check (char_length(title) between 1 and 500),
     constraint goals_description_check check (char_length(description) <= 10000),
+    -- infinite days and years that clients cannot read
+    constraint goals_target_completion_date_check
+    check (target_completion_date between '0001-01-01' and '9999-12-31'),
     constraint goals_completion_percentage_check check (completion_percentage between 0 and 100),
     constraint goals_current_streak_check check (current_streak >= 0),
     constraint goals_xp_earned_check check (xp_earned >= 0),
@@ -497,6 +503,9 @@ create table public.tutoring_sessions (
     constraint tutoring_sessions_subject_id_fkey
     foreign key (subject_id) references public.subjects (id) on delete restrict,
     constraint tutoring_sessions_id_student_id_key unique (id, student_id),
+    -- infinite times and years that clients cannot read
+    constraint tutoring_sessions_session_date_check
+    check (session_date >= '0001-01-01 00:00:00+00' and session_date < '10000-01-01 00:00:00+00'),
     constraint tutoring_sessions_duration_minutes_check check (duration_minutes > 0)
 );
 
@@ -1455,23 +1464,6 @@ $$;
 comment on function private.elo_moved(int, numeric) is
     'A rating after a change, rounded half away from zero and kept from 100 to 3000.';
 
-create function private.check_score(p_performance_score numeric)
-returns void
-language plpgsql
-immutable
-set search_path = ''
-as $$
-begin
-    -- NaN counts as greater than every number, so the second comparison refuses it
-    if p_performance_score < 0 or p_performance_score > 1 then
-        raise exception 'p_performance_score must be between 0 and 1' using errcode = '22003';
-    end if;
-end
-$$;
-
-comment on function private.check_score(numeric) is
-    'Raises 22003 unless the score is between 0 and 1, before any rounding.';
-
 create function public.update_student_rating(
     p_student_id uuid,
     p_subject_id uuid,
@@ -1491,7 +1483,7 @@ begin
         raise exception 'p_student_id, p_subject_id, p_question_rating and p_performance_score must not be null'
             using errcode = '22004';
     end if;
-    perform private.check_score(p_performance_score);
+    perform private.check_number('p_performance_score', p_performance_score, 0, 1);
     insert into public.student_ratings (student_id, subject_id) values (p_student_id, p_subject_id)
     on conflict (student_id, subject_id) do nothing;
     -- parallel calls wait here, so that each begins with what the one before stored
@@ -1534,7 +1526,7 @@ begin
     if v_practice.completed then
         return v_practice;
     end if;
-    perform private.check_score(p_performance_score);
+    perform private.check_number('p_performance_score', p_performance_score, 0, 1);
 
     if v_practice.subject_id is not null then
         insert into public.student_ratings (student_id, subject_id)

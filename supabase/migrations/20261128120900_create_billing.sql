@@ -647,6 +647,7 @@ begin
     if num_nulls(p_stripe_event_id, p_event_type, p_payload, p_event_created, p_livemode) > 0 then
         raise exception 'of the parameters only p_api_version may be null' using errcode = '22004';
     end if;
+    perform private.check_time('p_event_created', p_event_created);
     insert into public.payment_events (
         stripe_event_id, event_type, payload, event_created, livemode, api_version
     )

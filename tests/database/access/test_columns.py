@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 
 import pytest
@@ -165,3 +167,37 @@ def test_the_trigger_lists_the_columns_of_the_matrix(school: School, table: str)
     ).fetchone()
     listed = set(bytes(row[0]).decode().split("\0")) - {""} if row else {"*"} & named
     assert listed == named
+
+
+# what no client could read back: without end, or in a year of other than four digits
+BAD_TIMES = ("infinity", "-infinity", "10000-01-01", "0001-12-31 BC")
+
+
+def times_of(school: School, table: str) -> list[str]:
+    """The columns of a table that hold times or days."""
+    return [
+        name
+        for (name,) in school.db.execute(
+            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped "
+            "and atttypid in ('timestamptz'::regtype, 'date'::regtype)",
+            (f"public.{table}",),
+        )
+    ]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_no_person_writes_a_time_that_nobody_can_read(school: School, table: str) -> None:
+    relation = MATRIX.relations[table]
+    for person in MATRIX.people:
+        if person.database_role != "authenticated":
+            continue
+        granted = {command: allowed(relation, command, "authenticated", []) for command in ("insert", "update")}
+        for line in relation.lines:
+            columns = granted.get(line.command, set()) & set(times_of(school, table))
+            if line.cells[person.name] != "1" or line.send is None:
+                continue
+            for column, bad in itertools.product(sorted(columns), BAD_TIMES):
+                sent = school.values(relation.sends[line.send]) | {column: bad}
+                changed = dataclasses.replace(relation, sends={line.send: sent})
+                with school.acting(person.name):
+                    assert school.cell(changed, line) == "c", f"{person.name} sets {table}.{column} to {bad}"
