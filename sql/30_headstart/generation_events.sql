@@ -9,7 +9,8 @@ create table private.generation_events (
     part jsonb not null,
     at timestamptz not null default now(),
     primary key (stream_id, seq),
-    constraint generation_events_seq_check check (seq >= 1)
+    constraint generation_events_seq_check check (seq >= 1),
+    constraint generation_events_part_check check (jsonb_typeof(part) = 'object')
 );
 
 comment on table private.generation_events is 'Parts of a text while it is being written.';

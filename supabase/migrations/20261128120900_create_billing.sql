@@ -25,7 +25,7 @@ create table public.plans (
     price_monthly int not null,
     price_annual int not null,
     currency char(3) not null default 'usd',
-    features jsonb not null default '{}',
+    features jsonb not null default '[]',
     limits jsonb not null default '{}',
     stripe_price_id_monthly text,
     stripe_price_id_annual text,
@@ -42,7 +42,7 @@ create table public.plans (
     constraint plans_price_monthly_check check (price_monthly >= 0),
     constraint plans_price_annual_check check (price_annual >= 0),
     constraint plans_currency_check check (currency ~ '^[a-z]{3}$'),
-    constraint plans_features_check check (jsonb_typeof(features) in ('array', 'object')),
+    constraint plans_features_check check (jsonb_typeof(features) = 'array'),
     constraint plans_limits_check check (jsonb_typeof(limits) = 'object'),
     constraint plans_stripe_price_id_monthly_check check (char_length(stripe_price_id_monthly) <= 255),
     constraint plans_stripe_price_id_annual_check check (char_length(stripe_price_id_annual) <= 255)
@@ -56,7 +56,7 @@ comment on column public.plans.description is 'What one gets.';
 comment on column public.plans.price_monthly is 'Price of a month in the currency''s smallest unit.';
 comment on column public.plans.price_annual is 'Price of a year in the currency''s smallest unit.';
 comment on column public.plans.currency is 'ISO 4217, lower case as Stripe writes it.';
-comment on column public.plans.features is 'What is included, for display: a list, or an object by name.';
+comment on column public.plans.features is 'What is included, as a list for display.';
 comment on column public.plans.limits is
     'Limits by name: a number; null is no limit, 0 is none, a missing key is not part of the plan.';
 comment on column public.plans.stripe_price_id_monthly is 'Stripe''s price of a month.';

@@ -18,6 +18,38 @@ POLICIES = (
     f"join pg_class as c on c.oid = polrelid where c.relnamespace in {OURS})"
 )
 
+# Columns of jsonb that hold a list; every other one holds an object.
+JSON_LISTS = (
+    "messages.citations",
+    "clo_notes.resources",
+    "engineer_notes.recommendations",
+    "engineer_notes.technical_debt_items",
+    "brand_packages.social_content_suggestions",
+    "brand_packages.assets",
+    "plans.features",
+)
+# They keep what a worker or an answer brought, of whatever kind.
+JSON_ANYTHING = ("jobs.result", "private.idempotency_keys.response")
+# Without a value the row would mean nothing, so that there is no default.
+JSON_REQUIRED = ("private.generation_events.part", "private.lti_signing_keys.public_jwk")
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Names as a list of SQL."""
+    return ", ".join(f"'{name}'" for name in names)
+
+
+JSON_COLUMNS = (
+    "(select attrelid::regclass as name, attname, attnotnull, "
+    "substring(pg_get_expr(adbin, adrelid) from '^''(.*)''::jsonb$') as written, "
+    f"attrelid::regclass || '.' || attname in ({listed(JSON_REQUIRED)}) as is_required, "
+    f"case when attrelid::regclass || '.' || attname in ({listed(JSON_LISTS)}) then 'array' "
+    f"when attrelid::regclass || '.' || attname in ({listed(JSON_ANYTHING)}) then 'anything' else 'object' end as shape "
+    "from pg_attribute join pg_class as c on c.oid = attrelid "
+    "left join pg_attrdef on adrelid = attrelid and adnum = attnum "
+    f"where relnamespace in {OURS} and relkind in ('r', 'p') and atttypid = 'jsonb'::regtype and not attisdropped)"
+)
+
 # Names that came with the designs this schema unites; clients and their runbooks know them.
 SHORT_INDEX_NAMES = (
     "idx_pa_completed",
@@ -429,19 +461,20 @@ GUARDS = [
         "alter trigger trg_goals_updated_at on public.goals rename to trg_goals_before",
     ),
     Guard(
-        "a jsonb column says what kind of value it holds",
-        f"""select attrelid::regclass, attname from pg_attribute join pg_class as c on c.oid = attrelid
-        where relnamespace in {OURS} and relkind in ('r', 'p') and atttypid = 'jsonb'::regtype and not attisdropped
-        and not exists (
-            select from pg_constraint where conrelid = c.oid and contype = 'c'
-            and pg_get_constraintdef(oid) ~ ('jsonb_typeof\\(' || attname || '\\)')
-        )
-        -- these keep what a stream, an answer or a worker brought, of whatever kind
-        and (attrelid::regclass::text, attname) not in (
-            ('private.generation_events', 'part'), ('private.idempotency_keys', 'response'),
-            ('jobs', 'result'), ('reviews', 'result_json')
+        "a jsonb column checks that it holds an object, or a list where JSON_LISTS says so",
+        f"""select name, attname from {JSON_COLUMNS} as j where shape <> 'anything' and not exists (
+            select from pg_constraint where conrelid = name and contype = 'c'
+            and pg_get_constraintdef(oid) ~ format('jsonb_typeof\\(%s\\) = %L', attname, shape)
         )""",
         "alter table public.plans drop constraint plans_limits_check",
+    ),
+    Guard(
+        "a jsonb column begins empty in its own shape, or is nullable and begins as null",
+        f"""select name, attname, written from {JSON_COLUMNS} as j
+        where written is distinct from case
+            when not attnotnull or is_required then null else case shape when 'array' then '[]' else '{{}}' end
+        end""",
+        "alter table public.plans alter column features set default '{}'",
     ),
     Guard(
         "a text that clients write has a length check or a pattern",
