@@ -16,7 +16,7 @@ from tests.support.javascript import run_js
 BIG = 2**60 + 1  # JavaScript keeps it as 2**60
 
 # (table, the owner's column, what a form would send, a change) of tables where a person's own rows need no others
-OWN = [
+OWN: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     (
         "study_blocks",
         "user_id",
@@ -31,7 +31,7 @@ OWN = [
     ),
     ("goals", "student_id", {"title": "Read more"}, {"description": "A book a month"}),
 ]
-TEACHERS = [
+TEACHERS: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("threads", "teacher_id", {"title": "Plans"}, {"title": "Plans for May"}),
     ("classes", "teacher_id", {"name": "7b"}, {"section": "Morning"}),
     ("content_sources", "teacher_id", {"kind": "text", "title": "Notes", "text_content": "x"}, {"title": "My notes"}),
@@ -111,8 +111,8 @@ def test_an_id_that_javascript_rounds_survives_reading_filtering_and_sending_bac
     email, password = sign_up(stack, "student")
     with psycopg.connect(stack.db_url) as db:
         db.execute(
-            "with person as (select id from auth.users where email = %s), school as (insert into public.lms_connections "
-            "(instance_domain, name) values (%s, 'A school') returning id), grant_ as (insert into public.integrations "
+            "with person as (select id from auth.users where email = %s), "
+            "school as (insert into public.lms_connections (instance_domain, name) values (%s, 'A school') returning id), grant_ as (insert into public.integrations "
             "(user_id, provider, lms_connection_id, instance_domain, status) "
             "select person.id, 'canvas', school.id, 'canvas.example.test', 'pending' from person, school "
             "returning id, user_id) insert into public.courses (user_id, integration_id, canvas_course_id, name) "
