@@ -111,12 +111,17 @@ def test_an_id_that_javascript_rounds_survives_reading_filtering_and_sending_bac
     email, password = sign_up(stack, "student")
     with psycopg.connect(stack.db_url) as db:
         db.execute(
-            "with person as (select id from auth.users where email = %s), "
-            "school as (insert into public.lms_connections (instance_domain, name) values (%s, 'A school') returning id), grant_ as (insert into public.integrations "
-            "(user_id, provider, lms_connection_id, instance_domain, status) "
-            "select person.id, 'canvas', school.id, 'canvas.example.test', 'pending' from person, school "
-            "returning id, user_id) insert into public.courses (user_id, integration_id, canvas_course_id, name) "
-            "select user_id, id, %s, 'Big' from grant_",
+            """
+            with person as (select id from auth.users where email = %s),
+            school as (insert into public.lms_connections (instance_domain, name) values (%s, 'A school') returning id),
+            connected as (
+                insert into public.integrations (user_id, provider, lms_connection_id, instance_domain, status)
+                select person.id, 'canvas', school.id, 'canvas.example.test', 'pending' from person, school
+                returning id, user_id
+            )
+            insert into public.courses (user_id, integration_id, canvas_course_id, name)
+            select user_id, id, %s, 'Big' from connected
+            """,
             (email, f"{secrets.token_hex(5)}.example.test", BIG),
         )
     seen = run_js(node, stack, BIG_IDS, email, password, str(BIG))
