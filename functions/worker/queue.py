@@ -1,14 +1,13 @@
-"""The queue as a worker speaks to it: the RPCs of ``sql/90_platform``, asked again when an answer is lost.
+"""The queue as a worker uses it: the RPCs of ``sql/90_platform``, called again when an answer is lost.
 
-Every call may be sent twice: a claim carries an id and is answered the same again; a completion or failure counts under
-its lease only. So a lost answer (reset, 503, time-out) is simply asked for again.
+Every call may be sent twice. A claim has an id and gets the same answer again, and a completion or failure counts only
+under its lease. So after a lost answer (reset, 503, time-out) the call is simply repeated.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import random
 import threading
 import time
 import uuid
@@ -20,9 +19,10 @@ import structlog
 from functions.shared.database import Database, rpc
 from functions.shared.errors import AppError, Unavailable
 from functions.shared.jobs import Job, JobFailure
+from functions.shared.retries import Backoff, retried
 
 log = structlog.get_logger(__name__)
-MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 5.0
+BACKOFF = Backoff(first_seconds=0.1, max_seconds=5.0)
 MAX_MESSAGE_CHARS, MAX_DETAIL_CHARS = 500, 4000
 
 
@@ -44,23 +44,25 @@ class Queue:
         self.claim_asked_at = 0.0
 
     def _call(self, name: str, args: Mapping[str, Any], give_up: Callable[[], bool], wake: threading.Event) -> Any:
-        """Calls until it is answered.
+        """Calls until there is an answer.
 
-        :raise Abandoned: ``give_up`` said so between two calls
-        :raise AppError: refused for good: a mistake of ours
+        :raise Abandoned: ``give_up`` became true between two calls
+        :raise AppError: the database refused, which is a mistake of ours
         """
-        pause = MIN_PAUSE_SECONDS
-        while True:
-            try:
-                return rpc(self._database.service(), name, args)
-            except Unavailable as error:
-                if give_up():
-                    raise Abandoned from error
-                log.warning("queue_unavailable", call=name, pause_s=round(pause, 2))
-            wake.wait(pause * random.uniform(0.8, 1.2))  # noqa: S311
+
+        def pause(error: Unavailable, failures: int) -> float:
+            if give_up():
+                raise Abandoned from error
+            seconds = BACKOFF.seconds(failures)
+            log.warning("queue_unavailable", call=name, pause_s=round(seconds, 2))
+            return seconds
+
+        def sleep(seconds: float) -> None:
+            wake.wait(seconds)
             if give_up():
                 raise Abandoned
-            pause = min(MAX_PAUSE_SECONDS, pause * 2)
+
+        return retried(lambda: rpc(self._database.service(), name, args), on=Unavailable, pause=pause, sleep=sleep)
 
     def claim(self, types: Iterable[str], limit: int, give_up: Callable[[], bool], wake: threading.Event) -> list[Job]:
         """Up to ``limit`` jobs of these types, leased to this worker.

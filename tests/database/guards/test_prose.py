@@ -92,8 +92,6 @@ NOT_YET = (
     "docs/access.md",
     "docs/decisions/0006",
     "docs/er/",
-    "functions/shared/jobs.py",
-    "functions/worker/",
     "policies/",
     "scripts/benchmarks/rls.py",
     "scripts/native/access.py",
