@@ -2,7 +2,7 @@
 
 A skewed school is loaded into a throw-away server, at three sizes: planners choose differently at each. Each documented
 read runs as its persona under RLS and, on the same connection, as a BYPASSRLS role with the explicit predicate that a
-careful programmer would write. A read passes when its p50 is at most max(1.3 x, + 1 ms) of the peer's (best of five
+careful programmer would write. A read passes when its time is at most max(1.3 x, + 1 ms) of the peer's (best of five
 rounds each, of ten where five were not enough), once with the planner's own choice of plan and once with generic plans
 forced (what a prepared statement gets after its sixth run), and when RLS causes no sequential scan on a table of more
 than 10 000 rows. Times are those that the server's process spends on a CPU, where the system tells it: a busy machine
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -178,16 +177,14 @@ def clock_ms(connection: Connection) -> float:
     return int(spent.read_text().split()[0]) / 1e6 if spent.exists() else time.perf_counter() * 1000
 
 
-def p50_ms(connection: Connection, query: str, parameters: tuple[Any, ...]) -> float:
-    """The median of one round, in milliseconds; the statement is prepared, so it is planned as a client's would be."""
-    taken = []
-    for _ in range(RUNS):
-        began = clock_ms(connection)
+def round_ms(connection: Connection, query: str, parameters: tuple[Any, ...]) -> float:
+    """The mean of one round, in milliseconds; the statement is prepared, so it is planned as a client's would be."""
+    began, runs = clock_ms(connection), 0
+    # a slow read needs no more runs to be judged
+    while runs < RUNS and (runs < 3 or clock_ms(connection) - began < 1500):
         connection.execute(query.encode(), parameters or None, prepare=True).fetchall()
-        taken.append(clock_ms(connection) - began)
-        if sum(taken) > 1500 and len(taken) >= 3:
-            break  # a slow read needs no more runs to be judged
-    return statistics.median(taken)
+        runs += 1
+    return (clock_ms(connection) - began) / runs
 
 
 def scanned(connection: Connection, read: Read, query: str, big: set[str]) -> set[str]:
@@ -207,7 +204,7 @@ def scanned(connection: Connection, read: Read, query: str, big: set[str]) -> se
 
 
 def measure(connection: Connection, read: Read, big: set[str], mode: str) -> tuple[float, float, set[str], int]:
-    """p50 under RLS and of the peer (best of five rounds each, in turn), the scans RLS causes, and the rows seen."""
+    """The time under RLS and of the peer (best of five rounds, in turn), the scans RLS causes, and the rows seen."""
     ours_query = read.query.replace("{where}", "true")
     peer_query = read.query.replace("{where}", read.predicate)
     ours: list[float] = []
@@ -216,7 +213,7 @@ def measure(connection: Connection, read: Read, big: set[str], mode: str) -> tup
         for persona, query, into in ((read.persona, ours_query, ours), (None, peer_query, peer)):
             act(connection, persona)
             connection.execute(f"set plan_cache_mode = {mode}".encode())
-            into.append(p50_ms(connection, query, read.parameters))
+            into.append(round_ms(connection, query, read.parameters))
     counts, scans = [], []
     for persona, query in ((read.persona, ours_query), (None, peer_query)):
         act(connection, persona)
@@ -288,7 +285,7 @@ def load(connection: Connection, sizes: dict[str, int]) -> None:
 
 
 def within(ours: float, peer: float) -> bool:
-    """Whether a p50 under RLS is near enough to the peer's."""
+    """Whether a time under RLS is near enough to the peer's."""
     return ours <= max(ALLOWED_RATIO * peer, peer + ALLOWED_EXTRA_MS)
 
 

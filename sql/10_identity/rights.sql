@@ -94,7 +94,7 @@ begin
         when 'student' then private.my_guardians() || private.tutors_of(array[v_me])
         when 'parent' then private.guarded_students() || private.tutors_of(private.guarded_students())
         -- A paused tutor keeps the profile of the student, though no row of the student's work.
-        when 'tutor' then array(select distinct student_id from private.my_assignments())
+        when 'tutor' then array(select distinct student_id from private.current_assignments where tutor_id = v_me)
         else '{}'
     end;
 end

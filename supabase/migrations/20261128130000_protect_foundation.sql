@@ -10,10 +10,6 @@ grant usage on schema private to supabase_auth_admin;
 
 grant usage on schema public to anon, authenticated, app_admin, service_role, supabase_auth_admin;
 
--- Policies of signed-in people ask for the day; the other functions of the file are for definer functions alone.
-
-grant execute on function private.today() to authenticated;
-
 -- Policies and column defaults run it with the rights of the person who reads or writes. The service writes rows by REST
 -- too, and its inserts run the same defaults.
 
