@@ -29,7 +29,7 @@ insert into public.subjects (id, name) select pg_temp.subject(n), 'Subject ' || 
 -- tutor 1 has many students in all subjects; of the others, each second one teaches one subject only
 insert into public.tutor_student_assignments (tutor_id, student_id, subject_id)
 select pg_temp.person(2, 1), pg_temp.person(1, n), null
-from generate_series(4, pg_temp.size('students'), 4) as n limit pg_temp.size('head_tutor_students');
+from generate_series(4, pg_temp.size('students'), pg_temp.size('students') / pg_temp.size('head_tutor_students')) as n;
 insert into public.tutor_student_assignments (tutor_id, student_id, subject_id)
 select pg_temp.person(2, t), pg_temp.person(1, 1 + (t * 20 + k * 7) % pg_temp.size('students')),
        case when t % 2 = 1 then pg_temp.subject(1 + t % 10) end
