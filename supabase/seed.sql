@@ -354,7 +354,8 @@ on conflict do nothing;
 
 update public.courses as c set catalog_course_id = k.id
 from public.catalog_courses as k
-where k.code = c.course_code and c.catalog_course_id is null
+where
+    k.code = c.course_code and c.catalog_course_id is null
     and c.id in (pg_temp.id(200301), pg_temp.id(200302), pg_temp.id(200303), pg_temp.id(200311));
 
 insert into public.lectures (id, catalog_course_id, panopto_session_id, panopto_url, stream_url, title)
@@ -383,7 +384,8 @@ on conflict do nothing;
 update public.lectures set status = 'downloading'
 where id in (pg_temp.id(500201), pg_temp.id(500202), pg_temp.id(500211)) and status = 'pending';
 update public.lectures
-set status = 'completed', duration_seconds = 2940, audio_storage_key = 'audio/' || id || '.m4a',
+set
+    status = 'completed', duration_seconds = 2940, audio_storage_key = 'audio/' || id || '.m4a',
     transcript_storage_key = 'transcripts/' || id || '.json'
 where id in (pg_temp.id(500201), pg_temp.id(500211)) and status = 'downloading';
 update public.lectures set status = 'failed', error_message = 'Panopto did not let us download this recording.'
@@ -883,7 +885,8 @@ on conflict do nothing;
 
 update public.summaries as s set overridden = true, override_id = o.id
 from public.overrides as o
-where o.summary_id = s.id and s.override_id is null
+where
+    o.summary_id = s.id and s.override_id is null
     and o.id in (pg_temp.id(801401), pg_temp.id(801402), pg_temp.id(801404), pg_temp.id(801411));
 update public.qa_interactions set overridden = true, override_id = pg_temp.id(801403)
 where id = pg_temp.id(801302) and override_id is null;

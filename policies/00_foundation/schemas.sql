@@ -1,5 +1,5 @@
--- Who may name objects in which schema. `private` is new and so shut; policies and bound function bodies need no usage on it.
--- supabase_auth_admin runs the access token hook, which lives in `private` and reads profiles.
+-- Who may name objects in which schema. `private` is new and so shut; policies and bound function bodies need no usage
+-- on it. supabase_auth_admin runs the access token hook, which lives in `private` and reads profiles.
 
 grant usage on schema private to supabase_auth_admin;
 

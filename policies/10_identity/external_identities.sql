@@ -5,7 +5,8 @@ alter table private.external_identities enable row level security;
 create policy nobody on private.external_identities to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.external_identities is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.external_identities is
+    'Closed on purpose: only definer functions of the service come here.';
 
 grant execute on function public.svc_link_external_identity(uuid, text, text, text) to service_role;
 

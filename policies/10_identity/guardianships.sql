@@ -1,4 +1,5 @@
--- Both sides see it; they change it by RPC (respond_guardianship, revoke_guardianship). Staff proposes, verifies, deletes.
+-- Both sides see it; they change it by RPC (respond_guardianship, revoke_guardianship). Staff proposes, verifies,
+-- deletes.
 
 alter table public.guardianships enable row level security;
 
@@ -13,7 +14,8 @@ comment on policy select_own on public.guardianships is 'The parent and the stud
 create policy all_admin_of_now on public.guardianships as restrictive for all to app_admin
 using ((select private.is_admin()))
 with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.guardianships is 'What follows for staff lasts while the profile says admin.';
+comment on policy all_admin_of_now on public.guardianships is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.guardianships for select to app_admin
 using (true);

@@ -1,5 +1,5 @@
--- Everybody sees himself and the people he is related to; staff sees all. Rows come and go with the account, so no client
--- inserts or deletes. The role is not among the columns a person may update.
+-- Everybody sees himself and the people he is related to; staff sees all. Rows come and go with the account, so no
+-- client inserts or deletes. The role is not among the columns a person may update.
 
 alter table public.profiles enable row level security;
 
@@ -12,10 +12,11 @@ grant select on public.profiles to supabase_auth_admin;
 create policy select_related on public.profiles for select to authenticated
 using (
     user_id = (select private.caller_id())
-    or user_id = any ((select private.related_people())::uuid[])
+    or user_id = any((select private.related_people())::uuid[])
 );
 comment on policy select_related on public.profiles is
-    'Own card; a tutor''s students; a student''s tutors and guardians; a parent''s children with consent and their tutors.';
+    'Own card; a tutor''s students; a student''s tutors and guardians; a parent''s children with consent and their '
+    'tutors.';
 
 create policy all_admin_of_now on public.profiles as restrictive for all to app_admin
 using ((select private.is_admin()))

@@ -7,7 +7,7 @@ grant all on public.user_stats to service_role;
 
 create policy select_related on public.user_stats for select to authenticated
 using (
-    user_id = any ((select private.visible_students())::uuid[])
+    user_id = any((select private.visible_students())::uuid[])
     and user_id not in (select private.partly_tutored_students())
 );
 comment on policy select_related on public.user_stats is

@@ -5,7 +5,8 @@ alter table private.integration_tokens enable row level security;
 create policy nobody on private.integration_tokens to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.integration_tokens is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.integration_tokens is
+    'Closed on purpose: only definer functions of the service come here.';
 
 grant execute on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) to service_role;
 

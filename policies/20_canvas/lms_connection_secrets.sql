@@ -5,7 +5,8 @@ alter table private.lms_connection_secrets enable row level security;
 create policy nobody on private.lms_connection_secrets to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lms_connection_secrets is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lms_connection_secrets is
+    'Closed on purpose: only definer functions of the service come here.';
 
 grant execute on function public.svc_put_lms_secret(uuid, text) to service_role;
 

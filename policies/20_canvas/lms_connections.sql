@@ -13,7 +13,8 @@ comment on policy select_active on public.lms_connections is 'Every signed-in pe
 create policy all_admin_of_now on public.lms_connections as restrictive for all to app_admin
 using ((select private.is_admin()))
 with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.lms_connections is 'What follows for staff lasts while the profile says admin.';
+comment on policy all_admin_of_now on public.lms_connections is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.lms_connections for select to app_admin
 using (true);

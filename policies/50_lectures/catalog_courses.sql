@@ -1,5 +1,5 @@
--- Every signed-in person reads the catalogue. People add a course by ensure_catalog_course and may correct their own while
--- it is not official; staff keeps the list.
+-- Every signed-in person reads the catalogue. People add a course by ensure_catalog_course and may correct their own
+-- while it is not official; staff keeps the list.
 
 alter table public.catalog_courses enable row level security;
 
@@ -14,12 +14,14 @@ comment on policy select_all on public.catalog_courses is 'Every signed-in perso
 create policy update_creator on public.catalog_courses for update to authenticated
 using (created_by = (select private.caller_id()) and not is_official)
 with check (created_by = (select private.caller_id()) and not is_official);
-comment on policy update_creator on public.catalog_courses is 'Who added a course corrects it, until the school''s list takes it over.';
+comment on policy update_creator on public.catalog_courses is
+    'Who added a course corrects it, until the school''s list takes it over.';
 
 create policy all_admin_of_now on public.catalog_courses as restrictive for all to app_admin
 using ((select private.is_admin()))
 with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.catalog_courses is 'What follows for staff lasts while the profile says admin.';
+comment on policy all_admin_of_now on public.catalog_courses is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy insert_admin on public.catalog_courses for insert to app_admin
 with check (true);
@@ -32,4 +34,5 @@ comment on policy update_admin on public.catalog_courses is 'Staff corrects titl
 
 create policy delete_admin on public.catalog_courses for delete to app_admin
 using (true);
-comment on policy delete_admin on public.catalog_courses is 'Staff removes an unused course; the foreign keys protect used ones.';
+comment on policy delete_admin on public.catalog_courses is
+    'Staff removes an unused course; the foreign keys protect used ones.';

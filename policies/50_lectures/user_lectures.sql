@@ -11,6 +11,7 @@ comment on policy select_own on public.user_lectures is 'A person sees his own l
 
 create policy delete_own on public.user_lectures for delete to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy delete_own on public.user_lectures is 'A person stops following; the last link takes the lecture along.';
+comment on policy delete_own on public.user_lectures is
+    'A person stops following; the last link takes the lecture along.';
 
 grant execute on function private.my_lectures() to authenticated;

@@ -6,5 +6,5 @@ grant select on public.courses_cache to authenticated;
 grant all on public.courses_cache to service_role;
 
 create policy select_own on public.courses_cache for select to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.courses_cache is 'A teacher sees the Canvas courses fetched for him.';

@@ -8,14 +8,14 @@ grant delete on public.generated_content to authenticated;
 grant all on public.generated_content to service_role;
 
 create policy select_own on public.generated_content for select to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.generated_content is 'A teacher sees what was written for him.';
 
 create policy update_own on public.generated_content for update to authenticated
-    using (teacher_id = (select private.caller_id()))
-    with check (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()))
+with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.generated_content is 'A teacher edits, files and approves it.';
 
 create policy delete_own on public.generated_content for delete to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.generated_content is 'A teacher deletes it.';

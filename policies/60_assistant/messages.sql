@@ -8,9 +8,9 @@ grant insert (id, thread_id, role, content, external_id) on public.messages to a
 grant all on public.messages to service_role;
 
 create policy select_own on public.messages for select to authenticated
-    using (thread_id = any ((select private.my_threads())::uuid[]));
+using (thread_id = any((select private.my_threads())::uuid[]));
 comment on policy select_own on public.messages is 'A teacher sees the lines of his own conversations.';
 
 create policy insert_own on public.messages for insert to authenticated
-    with check (role = 'user' and thread_id = any ((select private.my_threads())::uuid[]));
+with check (role = 'user' and thread_id = any((select private.my_threads())::uuid[]));
 comment on policy insert_own on public.messages is 'A teacher speaks for himself, in his own conversation.';

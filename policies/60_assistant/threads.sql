@@ -9,19 +9,19 @@ grant delete on public.threads to authenticated;
 grant all on public.threads to service_role;
 
 create policy select_own on public.threads for select to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.threads is 'A teacher sees his own conversations.';
 
 create policy insert_own on public.threads for insert to authenticated
-    with check (teacher_id = (select private.caller_id()));
+with check (teacher_id = (select private.caller_id()));
 comment on policy insert_own on public.threads is
     'A teacher opens a conversation for himself; the foreign key admits teachers only.';
 
 create policy update_own on public.threads for update to authenticated
-    using (teacher_id = (select private.caller_id()))
-    with check (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()))
+with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.threads is 'A teacher may rename his conversation.';
 
 create policy delete_own on public.threads for delete to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.threads is 'A teacher may delete his conversation, its messages with it.';

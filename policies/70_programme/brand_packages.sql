@@ -6,5 +6,5 @@ grant select on public.brand_packages to authenticated;
 grant all on public.brand_packages to service_role;
 
 create policy select_own on public.brand_packages for select to authenticated
-    using (week_id = any ((select private.my_weeks())::uuid[]));
+using (week_id = any((select private.my_weeks())::uuid[]));
 comment on policy select_own on public.brand_packages is 'A learner sees the brand packages of his own weeks.';

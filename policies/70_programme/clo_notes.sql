@@ -6,5 +6,5 @@ grant select on public.clo_notes to authenticated;
 grant all on public.clo_notes to service_role;
 
 create policy select_own on public.clo_notes for select to authenticated
-    using (week_id = any ((select private.my_weeks())::uuid[]));
+using (week_id = any((select private.my_weeks())::uuid[]));
 comment on policy select_own on public.clo_notes is 'A learner sees the learning objectives of his own weeks.';

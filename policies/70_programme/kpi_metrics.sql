@@ -6,5 +6,5 @@ grant select on public.kpi_metrics to authenticated;
 grant all on public.kpi_metrics to service_role;
 
 create policy select_own on public.kpi_metrics for select to authenticated
-    using (user_id = (select private.caller_id()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.kpi_metrics is 'A learner sees his own metrics.';

@@ -8,13 +8,13 @@ grant delete on public.reviews to authenticated;
 grant all on public.reviews to service_role;
 
 create policy select_own on public.reviews for select to authenticated
-    using (user_id = (select private.caller_id()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.reviews is 'A learner sees his own reviews.';
 
 create policy insert_own on public.reviews for insert to authenticated
-    with check (user_id = (select private.caller_id()));
+with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.reviews is 'A learner asks for a review of a repository.';
 
 create policy delete_own on public.reviews for delete to authenticated
-    using (user_id = (select private.caller_id()));
+using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.reviews is 'A learner deletes his review.';

@@ -7,9 +7,9 @@ grant insert (id, session_id, role, content) on public.socratic_messages to auth
 grant all on public.socratic_messages to service_role;
 
 create policy select_own on public.socratic_messages for select to authenticated
-    using (session_id = any ((select private.my_socratic_sessions())::uuid[]));
+using (session_id = any((select private.my_socratic_sessions())::uuid[]));
 comment on policy select_own on public.socratic_messages is 'A learner sees the lines of his own dialogues.';
 
 create policy insert_own on public.socratic_messages for insert to authenticated
-    with check (role = 'user' and session_id = any ((select private.my_open_socratic_sessions())::uuid[]));
+with check (role = 'user' and session_id = any((select private.my_open_socratic_sessions())::uuid[]));
 comment on policy insert_own on public.socratic_messages is 'A learner speaks for himself, in his own open dialogue.';

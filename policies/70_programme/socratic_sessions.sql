@@ -9,19 +9,19 @@ grant delete on public.socratic_sessions to authenticated;
 grant all on public.socratic_sessions to service_role;
 
 create policy select_own on public.socratic_sessions for select to authenticated
-    using (user_id = (select private.caller_id()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.socratic_sessions is 'A learner sees his own dialogues.';
 
 create policy insert_own on public.socratic_sessions for insert to authenticated
-    with check (user_id = (select private.caller_id()));
+with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.socratic_sessions is
     'A learner opens a dialogue; the foreign key admits his own weeks only.';
 
 create policy update_own on public.socratic_sessions for update to authenticated
-    using (user_id = (select private.caller_id()))
-    with check (user_id = (select private.caller_id()));
+using (user_id = (select private.caller_id()))
+with check (user_id = (select private.caller_id()));
 comment on policy update_own on public.socratic_sessions is 'A learner renames or closes his dialogue.';
 
 create policy delete_own on public.socratic_sessions for delete to authenticated
-    using (user_id = (select private.caller_id()));
+using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.socratic_sessions is 'A learner deletes his dialogue.';

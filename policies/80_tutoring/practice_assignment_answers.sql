@@ -6,15 +6,16 @@ grant select on public.practice_assignment_answers to authenticated;
 grant all on public.practice_assignment_answers to service_role;
 
 create policy select_reader on public.practice_assignment_answers for select to authenticated
-    using (
-        exists (
-            select from public.practice_assignments as a
-            where a.id = practice_assignment_id
-                and (
-                    (a.student_id = (select private.caller_id()) and a.completed)
-                    or private.tutors(a.student_id, a.subject_id)
-                )
-        )
-    );
+using (
+    exists (
+        select from public.practice_assignments as a
+        where
+            a.id = practice_assignment_id
+            and (
+                (a.student_id = (select private.caller_id()) and a.completed)
+                or private.tutors(a.student_id, a.subject_id)
+            )
+    )
+);
 comment on policy select_reader on public.practice_assignment_answers is
     'The student who is done, and his tutor of the subject.';

@@ -8,31 +8,32 @@ grant update on public.practice_assignments to authenticated;
 grant all on public.practice_assignments to service_role;
 
 create policy select_visible on public.practice_assignments for select to authenticated
-    using (
-        student_id = any ((select private.visible_students())::uuid[])
-        and (
-            student_id not in (select private.partly_tutored_students())
-            or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
-        )
-    );
+using (
+    student_id = any((select private.visible_students())::uuid[])
+    and (
+        student_id not in (select private.partly_tutored_students())
+        or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
+    )
+);
 comment on policy select_visible on public.practice_assignments is
     'The student, his parents, and his tutor of the subject.';
 
 create policy all_admin_of_now on public.practice_assignments as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.practice_assignments is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.practice_assignments is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.practice_assignments for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.practice_assignments is 'Staff see every practice assignment.';
 
 create policy insert_tutor on public.practice_assignments for insert to authenticated
-    with check (source = 'bank' and private.tutors(student_id, subject_id));
+with check (source = 'bank' and private.tutors(student_id, subject_id));
 comment on policy insert_tutor on public.practice_assignments is
     'A tutor puts an item of the bank to his student; its subject is filled in before this check.';
 
 create policy update_tutor on public.practice_assignments for update to authenticated
-    using (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
-    with check (private.tutors(student_id, subject_id));
+using (student_id = any((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
+with check (private.tutors(student_id, subject_id));
 comment on policy update_tutor on public.practice_assignments is 'A tutor flags or clears a question of his student.';

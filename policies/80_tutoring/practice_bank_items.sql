@@ -12,40 +12,42 @@ grant delete on public.practice_bank_items to app_admin;
 grant all on public.practice_bank_items to service_role;
 
 create policy select_reader on public.practice_bank_items for select to authenticated
-    using (
-        (select private.is_tutor())
-        or id = any ((select private.my_practice_items())::uuid[])
-    );
+using (
+    (select private.is_tutor())
+    or id = any((select private.my_practice_items())::uuid[])
+);
 comment on policy select_reader on public.practice_bank_items is
     'Tutors see the bank; a student sees the items put to him.';
 
 create policy all_admin_of_now on public.practice_bank_items as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.practice_bank_items is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.practice_bank_items is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.practice_bank_items for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.practice_bank_items is 'Staff see the bank.';
 
 create policy insert_tutor on public.practice_bank_items for insert to authenticated
-    with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
+with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
 comment on policy insert_tutor on public.practice_bank_items is 'A tutor adds an item under his name.';
 
 create policy insert_admin on public.practice_bank_items for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.practice_bank_items is 'Staff add items.';
 
 create policy update_author on public.practice_bank_items for update to authenticated
-    using (created_by = (select private.caller_id()) and (select private.is_tutor()))
-    with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
-comment on policy update_author on public.practice_bank_items is 'A tutor changes their own items while they are a tutor.';
+using (created_by = (select private.caller_id()) and (select private.is_tutor()))
+with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
+comment on policy update_author on public.practice_bank_items is
+    'A tutor changes their own items while they are a tutor.';
 
 create policy update_admin on public.practice_bank_items for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.practice_bank_items is 'Staff change items.';
 
 create policy delete_admin on public.practice_bank_items for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.practice_bank_items is 'Staff delete items that were never assigned.';

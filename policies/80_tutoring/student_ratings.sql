@@ -6,21 +6,21 @@ grant select on public.student_ratings to authenticated;
 grant all on public.student_ratings to service_role;
 
 create policy select_visible on public.student_ratings for select to authenticated
-    using (
-        student_id = any ((select private.visible_students())::uuid[])
-        and (
-            student_id not in (select private.partly_tutored_students())
-            or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
-        )
-    );
-comment on policy select_visible on public.student_ratings is
-    'The student, his parents, and his tutor of the subject.';
+using (
+    student_id = any((select private.visible_students())::uuid[])
+    and (
+        student_id not in (select private.partly_tutored_students())
+        or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
+    )
+);
+comment on policy select_visible on public.student_ratings is 'The student, his parents, and his tutor of the subject.';
 
 create policy all_admin_of_now on public.student_ratings as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.student_ratings is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.student_ratings is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.student_ratings for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.student_ratings is 'Staff see every rating.';

@@ -8,25 +8,26 @@ grant delete on public.student_subjects to authenticated;
 grant all on public.student_subjects to service_role;
 
 create policy select_related on public.student_subjects for select to authenticated
-    using (
-        student_id = any ((select private.visible_students())::uuid[])
-    );
+using (
+    student_id = any((select private.visible_students())::uuid[])
+);
 comment on policy select_related on public.student_subjects is
     'The student, his parents, and his tutors of any subject.';
 
 create policy all_admin_of_now on public.student_subjects as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.student_subjects is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.student_subjects is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.student_subjects for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.student_subjects is 'Staff see every list.';
 
 create policy insert_own on public.student_subjects for insert to authenticated
-    with check (student_id = (select private.caller_id()));
+with check (student_id = (select private.caller_id()));
 comment on policy insert_own on public.student_subjects is 'A student adds to his own list.';
 
 create policy delete_own on public.student_subjects for delete to authenticated
-    using (student_id = (select private.caller_id()));
+using (student_id = (select private.caller_id()));
 comment on policy delete_own on public.student_subjects is 'A student takes from his own list.';

@@ -12,32 +12,33 @@ grant delete on public.tutor_student_assignments to app_admin;
 grant all on public.tutor_student_assignments to service_role;
 
 create policy select_parties on public.tutor_student_assignments for select to authenticated
-    using (
-        tutor_id = (select private.caller_id())
-        or student_id = (select private.caller_id())
-        or student_id = any ((select private.guarded_students())::uuid[])
-    );
+using (
+    tutor_id = (select private.caller_id())
+    or student_id = (select private.caller_id())
+    or student_id = any((select private.guarded_students())::uuid[])
+);
 comment on policy select_parties on public.tutor_student_assignments is
     'The tutor, the student, and the parents of the student.';
 
 create policy all_admin_of_now on public.tutor_student_assignments as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.tutor_student_assignments is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.tutor_student_assignments is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.tutor_student_assignments for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.tutor_student_assignments is 'Staff see every assignment.';
 
 create policy insert_admin on public.tutor_student_assignments for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.tutor_student_assignments is 'Staff add assignments.';
 
 create policy update_admin on public.tutor_student_assignments for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.tutor_student_assignments is 'Staff change assignments.';
 
 create policy delete_admin on public.tutor_student_assignments for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.tutor_student_assignments is 'Staff delete assignments.';

@@ -9,23 +9,24 @@ grant delete on public.agent_configs to app_admin;
 grant all on public.agent_configs to service_role;
 
 create policy all_admin_of_now on public.agent_configs as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.agent_configs is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.agent_configs is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.agent_configs for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.agent_configs is 'Staff read what agents are told.';
 
 create policy insert_admin on public.agent_configs for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.agent_configs is 'Staff write what agents are told.';
 
 create policy update_admin on public.agent_configs for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.agent_configs is 'Staff change what agents are told.';
 
 create policy delete_admin on public.agent_configs for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.agent_configs is 'Staff delete what agents are told.';

@@ -1,3 +1,4 @@
 -- The service only.
 
-grant execute on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) to service_role;
+grant execute on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text)
+to service_role;

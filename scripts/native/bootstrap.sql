@@ -60,11 +60,11 @@ grant usage on schema storage to anon, authenticated, service_role, postgres;
 grant usage, create on schema storage to supabase_storage_admin;
 
 alter default privileges for role postgres in schema public
-    grant all on tables to anon, authenticated, service_role;
+grant all on tables to anon, authenticated, service_role;
 alter default privileges for role postgres in schema public
-    grant all on functions to anon, authenticated, service_role;
+grant all on functions to anon, authenticated, service_role;
 alter default privileges for role postgres in schema public
-    grant all on sequences to anon, authenticated, service_role;
+grant all on sequences to anon, authenticated, service_role;
 
 create publication supabase_realtime;
 alter publication supabase_realtime owner to postgres;

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from scripts.native import generate
+from scripts.native import generate, sql_format
 from scripts.native.paths import REPO, VENV_BIN
 
 
@@ -23,6 +23,7 @@ def tool(*command: str) -> Callable[[], str]:
 
 CHECKS: dict[str, Callable[[], str]] = {
     "format": tool("ruff", "format", "--check", "--quiet", "."),
+    "SQL format": sql_format.stale,
     "lint": tool("ruff", "check", "--quiet", "."),
     "types": tool("mypy", "--no-error-summary"),
     "generated files": generate.stale,

@@ -1,7 +1,7 @@
 -- Who is calling. Inside a SECURITY DEFINER function current_user is the owner, so only the token tells the caller.
 --
--- Every policy, function and column default asks here and nowhere else. An anonymous sign-in has a token with an id, but
--- no rights: it counts as nobody, so that no policy needs a condition of its own against it. Policies write
+-- Every policy, function and column default asks here and nowhere else. An anonymous sign-in has a token with an id,
+-- but no rights: it counts as nobody, so that no policy needs a condition of its own against it. Policies write
 -- `(select private.caller_id())`, which runs once for a statement and may drive an index.
 
 create function private.caller_id()

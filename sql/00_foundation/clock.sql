@@ -10,10 +10,10 @@ set search_path = ''
 as $$
     select nullif(current_setting(p_name, true), '')
     where exists (select from pg_catalog.pg_roles where rolname = session_user and rolsuper)
-       or exists (
-           select from pg_catalog.pg_database
-           where datname = current_database() and pg_catalog.pg_get_userbyid(datdba) = session_user
-       );
+        or exists (
+            select from pg_catalog.pg_database
+            where datname = current_database() and pg_catalog.pg_get_userbyid(datdba) = session_user
+        );
 $$;
 
 comment on function private.test_setting(text) is

@@ -13,10 +13,10 @@ alter default privileges for role postgres revoke all on sequences from anon, au
 alter default privileges for role postgres revoke all on functions from anon, authenticated, service_role;
 
 alter default privileges for role postgres in schema public
-    revoke all on tables from anon, authenticated, service_role;
+revoke all on tables from anon, authenticated, service_role;
 alter default privileges for role postgres in schema public
-    revoke all on sequences from anon, authenticated, service_role;
+revoke all on sequences from anon, authenticated, service_role;
 alter default privileges for role postgres in schema public
-    revoke all on functions from anon, authenticated, service_role;
+revoke all on functions from anon, authenticated, service_role;
 
 revoke create on schema public from public;

@@ -1,6 +1,6 @@
 -- Functions and workers compare the database's schema with the one they were written for. The supabase CLI notes every
--- applied migration in supabase_migrations, which no API role can read. A database that was built without the CLI has no
--- such table, so the body looks for it first.
+-- applied migration in supabase_migrations, which no API role can read. A database that was built without the CLI has
+-- no such table, so the body looks for it first.
 
 create function public.svc_schema_version()
 returns text

@@ -4,4 +4,5 @@
 create schema private;
 
 comment on schema private is
-    'Not exposed: secrets, the queue''s internals, the audit log, and the helpers of policies. No API role has usage on it.';
+    'Not exposed: secrets, the queue''s internals, the audit log, and the helpers of policies. No API role has usage '
+    'on it.';

@@ -36,8 +36,8 @@ begin
         where key <> all (tg_argv) and value is distinct from v_old -> key
         order by key
     loop
-        -- Sent back in good faith: the time of an earlier change, which a later trigger sets, and integers past 2^53, which
-        -- JavaScript rounds.
+        -- Sent back in good faith: the time of an earlier change, which a later trigger sets, and integers past 2^53,
+        -- which JavaScript rounds.
         if v_column = 'updated_at' or jsonb_typeof(v_sent) = 'number' and jsonb_typeof(v_old -> v_column) = 'number'
             and abs((v_old ->> v_column)::numeric) > 9007199254740991
             and v_sent::double precision = (v_old -> v_column)::double precision
@@ -46,7 +46,8 @@ begin
         else
             raise exception 'column "%" of "%" cannot be changed', v_column, tg_table_name
                 using errcode = '42501',
-                hint = 'Leave it out or send its stored value. You may change: ' || array_to_string(tg_argv, ', ') || '.';
+                hint = 'Leave it out or send its stored value. You may change: '
+                    || array_to_string(tg_argv, ', ') || '.';
         end if;
     end loop;
     return new;
@@ -54,9 +55,10 @@ end
 $$;
 
 comment on function private.keep_columns() is
-    'BEFORE UPDATE: private.keep_columns(column, ...) lists what clients may change. A change of any other column is 42501 '
-    'and names it; its stored value passes, so a whole row read before may be sent back; updated_at is ignored. It must fire before triggers that '
-    'change the row. The table must not have generated columns: they are still null at that moment.';
+    'BEFORE UPDATE: private.keep_columns(column, ...) lists what clients may change. A change of any other column is '
+    '42501 and names it; its stored value passes, so a whole row read before may be sent back; updated_at is ignored. '
+    'It must fire before triggers that change the row. The table must not have generated columns: they are still null '
+    'at that moment.';
 
 create function private.keep_canvas_id()
 returns trigger
@@ -67,7 +69,9 @@ declare
     v_column constant text := tg_argv[0];
     v_number constant numeric := to_jsonb(new) ->> v_column;
 begin
-    if tg_op = 'UPDATE' and v_number is distinct from (to_jsonb(old) ->> v_column)::numeric or new.canvas_id is null then
+    if new.canvas_id is null
+        or (tg_op = 'UPDATE' and v_number is distinct from (to_jsonb(old) ->> v_column)::numeric)
+    then
         new.canvas_id := v_number::text;
         return new;
     end if;
@@ -88,8 +92,9 @@ end
 $$;
 
 comment on function private.keep_canvas_id() is
-    'BEFORE INSERT OR UPDATE: private.keep_canvas_id(column) keeps canvas_id equal to that number, as text that JavaScript '
-    'does not round. A new row may name either; where both are sent and the number is the rounded text, the text counts.';
+    'BEFORE INSERT OR UPDATE: private.keep_canvas_id(column) keeps canvas_id equal to that number, as text that '
+    'JavaScript does not round. A new row may name either; where both are sent and the number is the rounded text, '
+    'the text counts.';
 
 create function private.enforce_transition()
 returns trigger
@@ -124,8 +129,8 @@ end
 $$;
 
 comment on function private.enforce_transition() is
-    'BEFORE INSERT OR UPDATE OF a state column: private.enforce_transition(column, ''from>to'', ...); ''>x'' lists a state '
-    'a row may be born in. Unchanged passes, anything else unlisted is 23514, for service_role too.';
+    'BEFORE INSERT OR UPDATE OF a state column: private.enforce_transition(column, ''from>to'', ...); ''>x'' lists a '
+    'state a row may be born in. Unchanged passes, anything else unlisted is 23514, for service_role too.';
 
 create function private.check_profile_role()
 returns trigger
@@ -157,9 +162,9 @@ end
 $$;
 
 comment on function private.check_profile_role() is
-    'AFTER INSERT OR UPDATE OF the named columns: private.check_profile_role(column, role, ...). Each changed, non-null '
-    'column must name a person of that role, else 23514. A BEFORE trigger would answer ahead of row level security, and so '
-    'tell strangers who is a tutor or a student.';
+    'AFTER INSERT OR UPDATE OF the named columns: private.check_profile_role(column, role, ...). Each changed, '
+    'non-null column must name a person of that role, else 23514. A BEFORE trigger would answer ahead of row level '
+    'security, and so tell strangers who is a tutor or a student.';
 
 create function private.enqueue_storage_deletion()
 returns trigger
@@ -184,8 +189,8 @@ end
 $$;
 
 comment on function private.enqueue_storage_deletion() is
-    'AFTER DELETE, or UPDATE that clears a key: private.enqueue_storage_deletion(key column, ...) puts each stored file '
-    'that lost its row into the outbox, because SQL cannot delete it.';
+    'AFTER DELETE, or UPDATE that clears a key: private.enqueue_storage_deletion(key column, ...) puts each stored '
+    'file that lost its row into the outbox, because SQL cannot delete it.';
 
 create function private.write_audit(
     p_action text,

@@ -1,5 +1,5 @@
--- Granted to app_admin alone. A token keeps that role after its owner lost it, so the function asks the profile as well;
--- otherwise a demoted administrator could promote themselves again.
+-- Granted to app_admin alone. A token keeps that role after its owner lost it, so the function asks the profile as
+-- well; otherwise a demoted administrator could promote themselves again.
 
 create function private.admin_set_role(p_user_id uuid, p_role text)
 returns public.profiles
@@ -39,5 +39,5 @@ begin atomic
 end;
 
 comment on function public.admin_set_role(uuid, text) is
-    'Staff gives an account another role; see private.on_role_change for what ends with the old one. The new role is in '
-    'the person''s token from its next refresh on. PT404, 22023 for an unknown role.';
+    'Staff gives an account another role; see private.on_role_change for what ends with the old one. The new role is '
+    'in the person''s token from its next refresh on. PT404, 22023 for an unknown role.';

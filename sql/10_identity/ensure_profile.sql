@@ -33,4 +33,5 @@ begin atomic
 end;
 
 comment on function public.ensure_profile() is
-    'The caller''s profile. Makes it when it is missing, with settings and statistics. PT404 when the account is deleted.';
+    'The caller''s profile. Makes it when it is missing, with settings and statistics. PT404 when the account is '
+    'deleted.';

@@ -9,8 +9,9 @@ create table private.external_identities (
     subject text not null,
     created_at timestamptz not null default now(),
     constraint external_identities_issuer_subject_key unique (issuer, subject),
-    constraint external_identities_user_id_fkey foreign key (user_id)
-    references auth.users (id) on delete cascade,
+    constraint external_identities_user_id_fkey
+        foreign key (user_id)
+        references auth.users(id) on delete cascade,
     constraint external_identities_kind_check check (kind = 'cognito'),
     constraint external_identities_issuer_check check (char_length(issuer) between 1 and 2000),
     constraint external_identities_subject_check check (char_length(subject) between 1 and 255)
@@ -59,8 +60,8 @@ end
 $$;
 
 comment on function public.svc_link_external_identity(uuid, text, text, text) is
-    'Links an outside identity to an account and returns the link''s id. Safe to repeat. PT404 when the account does not '
-    'exist, PT409 when the identity is linked to another account.';
+    'Links an outside identity to an account and returns the link''s id. Safe to repeat. PT404 when the account does '
+    'not exist, PT409 when the identity is linked to another account.';
 
 create function public.svc_find_external_identity(p_kind text, p_issuer text, p_subject text)
 returns uuid

@@ -51,8 +51,8 @@ begin atomic
 end;
 
 comment on function public.respond_guardianship(uuid, boolean) is
-    'The student accepts or refuses a pending guardianship; accepting it is the consent. 42501 for the parent, PT404 for '
-    'others, 23514 when it is not pending.';
+    'The student accepts or refuses a pending guardianship; accepting it is the consent. 42501 for the parent, PT404 '
+    'for others, 23514 when it is not pending.';
 
 create function private.revoke_guardianship(p_id uuid)
 returns public.guardianships

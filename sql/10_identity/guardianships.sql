@@ -16,20 +16,23 @@ create table public.guardianships (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint guardianships_parent_id_student_id_key unique (parent_id, student_id),
-    constraint guardianships_parent_id_fkey foreign key (parent_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint guardianships_student_id_fkey foreign key (student_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint guardianships_consented_by_fkey foreign key (consented_by)
-    references public.profiles (user_id) on delete set null,
+    constraint guardianships_parent_id_fkey
+        foreign key (parent_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint guardianships_student_id_fkey
+        foreign key (student_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint guardianships_consented_by_fkey
+        foreign key (consented_by)
+        references public.profiles(user_id) on delete set null,
     constraint guardianships_self_check check (parent_id <> student_id),
     constraint guardianships_relationship_check check (char_length(relationship) <= 100),
     constraint guardianships_consent_check
-    check (status <> 'active' or (consent_basis is not null and consented_at is not null)),
+        check (status <> 'active' or (consent_basis is not null and consented_at is not null)),
     -- infinite days and years that clients cannot read
     constraint guardianships_valid_until_check check (valid_until between '0001-01-01' and '9999-12-31'),
     constraint guardianships_minor_check
-    check (consent_basis is distinct from 'minor_verified' or valid_until is not null)
+        check (consent_basis is distinct from 'minor_verified' or valid_until is not null)
 );
 
 create index idx_guardianships_student_id on public.guardianships (student_id);
@@ -47,7 +50,8 @@ comment on column public.guardianships.relationship is 'For people to read: moth
 comment on column public.guardianships.consent_basis is 'Why access is lawful; required while active.';
 comment on column public.guardianships.consented_by is 'Who recorded the consent: the student, or staff for a minor.';
 comment on column public.guardianships.consented_at is 'When consent was recorded; required while active.';
-comment on column public.guardianships.valid_until is 'Last day of access, in UTC, inclusive; required for minor_verified.';
+comment on column public.guardianships.valid_until is
+    'Last day of access, in UTC, inclusive; required for minor_verified.';
 comment on column public.guardianships.revoked_at is 'When it was last revoked.';
 comment on column public.guardianships.created_at is 'When it was proposed.';
 comment on column public.guardianships.updated_at is 'When the row last changed.';

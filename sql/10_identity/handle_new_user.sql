@@ -9,7 +9,7 @@ set search_path = ''
 as $$
     select coalesce(
         (select role from unnest(enum_range(null::public.user_role)) as role
-         where role::text = p_app_metadata ->> 'role'),
+            where role::text = p_app_metadata ->> 'role'),
         'student'
     );
 $$;
@@ -35,8 +35,8 @@ as $$
 $$;
 
 comment on function private.name_from_metadata(jsonb) is
-    'The first name among display_name, full_name and name of a sign-up''s metadata, cleaned and cut at 200 characters; '
-    'null without one. Takes any JSON.';
+    'The first name among display_name, full_name and name of a sign-up''s metadata, cleaned and cut at 200 '
+    'characters; null without one. Takes any JSON.';
 
 create function private.timezone_from_metadata(p_user_metadata jsonb)
 returns text
@@ -104,7 +104,7 @@ begin
     -- created_at = now() is true only inside the transaction that made the account
     update public.profiles set role = private.role_from_metadata(new.raw_app_meta_data)
     where user_id = new.id and created_at = now()
-      and role is distinct from private.role_from_metadata(new.raw_app_meta_data);
+        and role is distinct from private.role_from_metadata(new.raw_app_meta_data);
     return null;
 exception when others then
     raise warning 'the role of a new account was not set: %', sqlerrm;
@@ -113,8 +113,9 @@ end
 $$;
 
 comment on function private.handle_new_user_role() is
-    'AFTER UPDATE of app_metadata on auth.users, in the transaction that made the account only: the administration call of '
-    'Auth inserts the row first and its app_metadata a statement later. After that the role is admin_set_role''s.';
+    'AFTER UPDATE of app_metadata on auth.users, in the transaction that made the account only: the administration '
+    'call of Auth inserts the row first and its app_metadata a statement later. After that the role is '
+    'admin_set_role''s.';
 
 create trigger trg_users_profile_role after update of raw_app_meta_data on auth.users
 for each row when (old.raw_app_meta_data ->> 'role' is distinct from new.raw_app_meta_data ->> 'role')

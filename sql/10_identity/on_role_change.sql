@@ -37,8 +37,8 @@ end
 $$;
 
 comment on function private.on_role_change() is
-    'AFTER UPDATE OF role on profiles: ends the assignments of a former tutor and the guardianships of a former parent. A '
-    'student with an active assignment or guardianship keeps the role (23514); paused and pending ones end.';
+    'AFTER UPDATE OF role on profiles: ends the assignments of a former tutor and the guardianships of a former '
+    'parent. A student with an active assignment or guardianship keeps the role (23514); paused and pending ones end.';
 
 create trigger trg_profiles_role after update of role on public.profiles
 for each row when (old.role is distinct from new.role)

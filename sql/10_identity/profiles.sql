@@ -1,10 +1,10 @@
--- The exposed half of a person; auth.users is the other. It holds only what related people may see: settings, statistics
--- and secrets live in siblings, because a row is shown whole or not at all.
+-- The exposed half of a person; auth.users is the other. It holds only what related people may see: settings,
+-- statistics and secrets live in siblings, because a row is shown whole or not at all.
 -- Written by the sign-up trigger; the person edits name, picture and time zone; staff changes the role by RPC.
 -- No e-mail address: that is auth.users.email.
 
 create table public.profiles (
-    user_id uuid primary key references auth.users (id) on delete cascade,
+    user_id uuid primary key references auth.users(id) on delete cascade,
     role public.user_role not null default 'student',
     display_name text,
     avatar_url text,
@@ -38,8 +38,8 @@ language sql
 immutable
 set search_path = ''
 as $$
-    -- names stand among other people's text: marks that turn its direction (202A to 202E, 2066 to 2069) would reach past
-    -- the name, and invisible characters would let one name pass for another
+    -- names stand among other people's text: marks that turn its direction (202A to 202E, 2066 to 2069) would reach
+    -- past the name, and invisible characters would let one name pass for another
     select nullif(btrim(regexp_replace(
         regexp_replace(p_text, '[\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]', '', 'g'),
         '[\s\u0001-\u001f\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+', ' ', 'g'
@@ -47,8 +47,8 @@ as $$
 $$;
 
 comment on function private.clean_name(text) is
-    'A name as others may see it: blanks of every kind are single spaces, what is invisible or turns text around is gone. '
-    'Null when nothing is left.';
+    'A name as others may see it: blanks of every kind are single spaces, what is invisible or turns text around is '
+    'gone. Null when nothing is left.';
 
 create function private.clean_profile()
 returns trigger
@@ -103,8 +103,8 @@ end
 $$;
 
 comment on function private.check_timezone() is
-    'BEFORE INSERT OR UPDATE OF timezone on profiles: only zones the database can compute with, else 23514. A zone that '
-    'the person changes has the source person.';
+    'BEFORE INSERT OR UPDATE OF timezone on profiles: only zones the database can compute with, else 23514. A zone '
+    'that the person changes has the source person.';
 
 create trigger trg_profiles_timezone before insert or update of timezone on public.profiles
 for each row execute function private.check_timezone();

@@ -1,6 +1,6 @@
--- Who is related to whom, as policies ask it. Lists are uuid[], so that `column = any ((select private.list())::uuid[])`
--- runs once for a statement and drives an index. The boolean forms check single rows in functions, never rows of a table.
--- Rights of tutors are in 80_tutoring/rights.sql.
+-- Who is related to whom, as policies ask it. Lists are uuid[], so that `column = any ((select
+-- private.list())::uuid[])` runs once for a statement and drives an index. The boolean forms check single rows in
+-- functions, never rows of a table. Rights of tutors are in 80_tutoring/rights.sql.
 
 create function private.is_admin()
 returns boolean
@@ -101,4 +101,5 @@ end
 $$;
 
 comment on function private.related_people() is
-    'Whose profile the caller sees beside their own: students, tutors, guardians, children with consent and their tutors.';
+    'Whose profile the caller sees beside their own: students, tutors, guardians, children with consent and their '
+    'tutors.';

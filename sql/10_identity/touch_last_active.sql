@@ -10,8 +10,8 @@ declare
 begin
     update public.user_stats set last_active = private.clock()
     where user_id = v_caller
-      -- five minutes is precise enough for streaks, and most calls write nothing
-      and (last_active is null or last_active <= private.clock() - interval '5 minutes');
+        -- five minutes is precise enough for streaks, and most calls write nothing
+        and (last_active is null or last_active <= private.clock() - interval '5 minutes');
 end
 $$;
 

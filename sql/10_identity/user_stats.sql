@@ -8,8 +8,9 @@ create table public.user_stats (
     last_active timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint user_stats_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
+    constraint user_stats_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
     constraint user_stats_gamification_check check (jsonb_typeof(gamification) = 'object'),
     constraint user_stats_analytics_check check (jsonb_typeof(analytics) = 'object')
 );

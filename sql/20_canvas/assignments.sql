@@ -28,10 +28,12 @@ create table public.assignments (
     constraint assignments_canvas_id_check check (canvas_id = canvas_assignment_id::text),
     constraint assignments_course_id_canvas_assignment_id_key unique (course_id, canvas_assignment_id),
     constraint assignments_id_user_id_key unique (id, user_id),
-    constraint assignments_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint assignments_course_id_fkey foreign key (course_id, user_id)
-    references public.courses (id, user_id) on delete cascade,
+    constraint assignments_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint assignments_course_id_fkey
+        foreign key (course_id, user_id)
+        references public.courses(id, user_id) on delete cascade,
     constraint assignments_points_possible_check check (points_possible >= 0),
     constraint assignments_submission_check check (jsonb_typeof(submission) = 'object'),
     constraint assignments_raw_payload_check check (jsonb_typeof(raw_payload) = 'object')
@@ -47,10 +49,13 @@ comment on table public.assignments is 'An assignment of a person''s Canvas cour
 comment on column public.assignments.id is 'Key.';
 comment on column public.assignments.user_id is 'Whose assignment.';
 comment on column public.assignments.course_id is 'In which course of that person.';
-comment on column public.assignments.canvas_assignment_id is 'Id in Canvas. It may exceed 2^53: JavaScript reads canvas_id.';
-comment on column public.assignments.canvas_id is 'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
+comment on column public.assignments.canvas_assignment_id is
+    'Id in Canvas. It may exceed 2^53: JavaScript reads canvas_id.';
+comment on column public.assignments.canvas_id is
+    'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
 comment on column public.assignments.title is 'Title.';
-comment on column public.assignments.description_html is 'The task, sanitised; null while Canvas locks it for the person.';
+comment on column public.assignments.description_html is
+    'The task, sanitised; null while Canvas locks it for the person.';
 comment on column public.assignments.due_at is 'When it is due for this person.';
 comment on column public.assignments.unlock_at is 'When it opens for this person.';
 comment on column public.assignments.lock_at is 'When it closes for this person.';
@@ -61,9 +66,12 @@ comment on column public.assignments.canvas_url is 'Its page in Canvas.';
 comment on column public.assignments.published_at is 'When the teacher published it, where Canvas says so.';
 comment on column public.assignments.status is 'Its state for this person; follows Canvas.';
 comment on column public.assignments.submission is
-    'The person''s own submission: workflow_state, submitted_at, score, late, missing, excused; null where there is none.';
-comment on column public.assignments.raw_payload is 'What Canvas sent, without other people''s records and signed parts.';
-comment on column public.assignments.content_hash is 'Hash of the fields that count as content; sync skips an equal one.';
+    'The person''s own submission: workflow_state, submitted_at, score, late, missing, excused; null where there is '
+    'none.';
+comment on column public.assignments.raw_payload is
+    'What Canvas sent, without other people''s records and signed parts.';
+comment on column public.assignments.content_hash is
+    'Hash of the fields that count as content; sync skips an equal one.';
 comment on column public.assignments.html_hash is 'Hash of the sanitised description; changes when the task changes.';
 comment on column public.assignments.last_synced_at is 'When sync last wrote the row.';
 comment on column public.assignments.created_at is 'When sync first saw it.';

@@ -12,10 +12,12 @@ create table public.course_sync_state (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint course_sync_state_course_id_key unique (course_id),
-    constraint course_sync_state_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint course_sync_state_course_id_fkey foreign key (course_id, user_id)
-    references public.courses (id, user_id) on delete cascade,
+    constraint course_sync_state_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint course_sync_state_course_id_fkey
+        foreign key (course_id, user_id)
+        references public.courses(id, user_id) on delete cascade,
     constraint course_sync_state_cursor_check check (jsonb_typeof(cursor) = 'object')
 );
 

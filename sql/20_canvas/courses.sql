@@ -22,10 +22,12 @@ create table public.courses (
     constraint courses_canvas_id_check check (canvas_id = canvas_course_id::text),
     constraint courses_integration_id_canvas_course_id_key unique (integration_id, canvas_course_id),
     constraint courses_id_user_id_key unique (id, user_id),
-    constraint courses_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint courses_integration_id_fkey foreign key (integration_id, user_id)
-    references public.integrations (id, user_id) on delete cascade,
+    constraint courses_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint courses_integration_id_fkey
+        foreign key (integration_id, user_id)
+        references public.integrations(id, user_id) on delete cascade,
     constraint courses_raw_payload_check check (jsonb_typeof(raw_payload) = 'object')
 );
 
@@ -46,7 +48,8 @@ comment on column public.courses.term is 'Name of the term.';
 comment on column public.courses.is_active is 'Synced and shown; the person may switch it off.';
 comment on column public.courses.raw_payload is 'What Canvas sent, without enrolments and other people''s records.';
 comment on column public.courses.content_hash is 'Hash of the fields that count as content; sync skips an equal one.';
-comment on column public.courses.access_restricted is 'Canvas shows only a stub now; the other columns are from before.';
+comment on column public.courses.access_restricted is
+    'Canvas shows only a stub now; the other columns are from before.';
 comment on column public.courses.workflow_state is 'State in Canvas: available, completed, deleted and others.';
 comment on column public.courses.time_zone is 'IANA name of the course''s zone, for due dates.';
 comment on column public.courses.created_at is 'When sync first saw it.';

@@ -12,8 +12,9 @@ create table private.integration_tokens (
     refresh_until timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint integration_tokens_integration_id_fkey foreign key (integration_id)
-    references public.integrations (id) on delete cascade,
+    constraint integration_tokens_integration_id_fkey
+        foreign key (integration_id)
+        references public.integrations(id) on delete cascade,
     constraint integration_tokens_access_token_enc_check check (access_token_enc ~ '^v[0-9]+:'),
     constraint integration_tokens_refresh_token_enc_check check (refresh_token_enc ~ '^v[0-9]+:'),
     constraint integration_tokens_refresh_holder_check check (char_length(refresh_holder) between 1 and 200),
@@ -27,7 +28,8 @@ comment on column private.integration_tokens.refresh_token_enc is 'Envelope; nul
 comment on column private.integration_tokens.expires_at is 'When the access token expires.';
 comment on column private.integration_tokens.version is 'Counts writes; a writer names the version it read.';
 comment on column private.integration_tokens.refresh_holder is 'The process that is refreshing now.';
-comment on column private.integration_tokens.refresh_until is 'End of its lease; afterwards another process may refresh.';
+comment on column private.integration_tokens.refresh_until is
+    'End of its lease; afterwards another process may refresh.';
 comment on column private.integration_tokens.created_at is 'When tokens were first stored.';
 comment on column private.integration_tokens.updated_at is 'When the row last changed.';
 
@@ -80,9 +82,9 @@ end
 $$;
 
 comment on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) is
-    'Stores tokens and returns their new version. Without a refresh token the stored one stays, because Canvas sends it '
-    'only once. With p_expected_version, a stale writer or one whose row is gone changes nothing and gets null. PT404 when '
-    'the integration does not exist, 23514 when a text is not an envelope.';
+    'Stores tokens and returns their new version. Without a refresh token the stored one stays, because Canvas sends '
+    'it only once. With p_expected_version, a stale writer or one whose row is gone changes nothing and gets null. '
+    'PT404 when the integration does not exist, 23514 when a text is not an envelope.';
 
 create function public.svc_get_integration_token(p_integration_id uuid, p_lock boolean default false)
 returns table (
@@ -119,8 +121,8 @@ end
 $$;
 
 comment on function public.svc_get_integration_token(uuid, boolean) is
-    'The encrypted tokens of an integration, or no row; audited. p_lock keeps the row locked until the transaction ends. '
-    'Over REST that is this call alone; use svc_begin_token_refresh there.';
+    'The encrypted tokens of an integration, or no row; audited. p_lock keeps the row locked until the transaction '
+    'ends. Over REST that is this call alone; use svc_begin_token_refresh there.';
 
 create function public.svc_delete_integration_token(p_integration_id uuid)
 returns void
@@ -132,7 +134,8 @@ as $$
     delete from private.integration_tokens where integration_id = p_integration_id;
 $$;
 
-comment on function public.svc_delete_integration_token(uuid) is 'Deletes the tokens of an integration. Safe to repeat.';
+comment on function public.svc_delete_integration_token(uuid) is
+    'Deletes the tokens of an integration. Safe to repeat.';
 
 create function public.svc_begin_token_refresh(p_integration_id uuid, p_holder text, p_ttl_s int default 30)
 returns boolean
@@ -151,14 +154,14 @@ begin
     update private.integration_tokens
     set refresh_holder = p_holder, refresh_until = private.clock() + make_interval(secs => p_ttl_s)
     where integration_id = p_integration_id
-      and (refresh_holder is null or refresh_holder = p_holder or refresh_until <= private.clock());
+        and (refresh_holder is null or refresh_holder = p_holder or refresh_until <= private.clock());
     return found;
 end
 $$;
 
 comment on function public.svc_begin_token_refresh(uuid, text, int) is
-    'True for the one process that may refresh, for p_ttl_s seconds; repeating it extends the lease. False: another process '
-    'holds the lease, or there are no tokens. Then wait and read the tokens again.';
+    'True for the one process that may refresh, for p_ttl_s seconds; repeating it extends the lease. False: another '
+    'process holds the lease, or there are no tokens. Then wait and read the tokens again.';
 
 create function public.svc_end_token_refresh(p_integration_id uuid, p_holder text)
 returns boolean

@@ -15,10 +15,12 @@ create table public.integrations (
     updated_at timestamptz not null default now(),
     constraint integrations_user_id_provider_instance_domain_key unique (user_id, provider, instance_domain),
     constraint integrations_id_user_id_key unique (id, user_id),
-    constraint integrations_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint integrations_lms_connection_id_fkey foreign key (lms_connection_id)
-    references public.lms_connections (id) on delete restrict,
+    constraint integrations_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint integrations_lms_connection_id_fkey
+        foreign key (lms_connection_id)
+        references public.lms_connections(id) on delete restrict,
     constraint integrations_canvas_check check (provider <> 'canvas' or lms_connection_id is not null),
     constraint integrations_metadata_check check (jsonb_typeof(metadata) = 'object')
 );
@@ -34,7 +36,8 @@ comment on column public.integrations.id is 'Key; kept when the person connects 
 comment on column public.integrations.user_id is 'Whose connection.';
 comment on column public.integrations.provider is 'Which kind of system.';
 comment on column public.integrations.lms_connection_id is 'Which installation; required for Canvas.';
-comment on column public.integrations.instance_domain is 'Host of the installation; empty for systems that have only one.';
+comment on column public.integrations.instance_domain is
+    'Host of the installation; empty for systems that have only one.';
 comment on column public.integrations.external_user_id is 'The person''s id at the provider; Canvas ids are global.';
 comment on column public.integrations.status is 'Whether the grant works.';
 comment on column public.integrations.scopes is 'What the person allowed.';

@@ -5,8 +5,9 @@ create table private.lms_connection_secrets (
     oauth_client_secret_enc text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint lms_connection_secrets_lms_connection_id_fkey foreign key (lms_connection_id)
-    references public.lms_connections (id) on delete cascade,
+    constraint lms_connection_secrets_lms_connection_id_fkey
+        foreign key (lms_connection_id)
+        references public.lms_connections(id) on delete cascade,
     constraint lms_connection_secrets_oauth_client_secret_enc_check check (oauth_client_secret_enc ~ '^v[0-9]+:')
 );
 
@@ -40,8 +41,8 @@ end
 $$;
 
 comment on function public.svc_put_lms_secret(uuid, text) is
-    'Stores the encrypted client secret of an installation. PT404 when the connection does not exist, 23514 when the text '
-    'is not an envelope.';
+    'Stores the encrypted client secret of an installation. PT404 when the connection does not exist, 23514 when the '
+    'text is not an envelope.';
 
 create function public.svc_get_lms_secret(p_lms_connection_id uuid)
 returns text

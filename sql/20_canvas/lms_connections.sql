@@ -19,7 +19,7 @@ create table public.lms_connections (
     constraint lms_connections_name_check check (char_length(name) between 1 and 200),
     constraint lms_connections_oauth_client_id_check check (char_length(oauth_client_id) between 1 and 255),
     constraint lms_connections_settings_check
-    check (jsonb_typeof(settings) = 'object' and octet_length(settings::text) <= 65536)
+        check (jsonb_typeof(settings) = 'object' and octet_length(settings::text) <= 65536)
 );
 
 comment on table public.lms_connections is 'An installation of Canvas that people can connect to.';
@@ -28,7 +28,8 @@ comment on column public.lms_connections.provider is 'Kind of system; only canva
 comment on column public.lms_connections.instance_domain is 'Lower-case host, or host:port, of the installation.';
 comment on column public.lms_connections.name is 'What people call it, usually the school''s name.';
 comment on column public.lms_connections.status is 'Only active ones are shown and called.';
-comment on column public.lms_connections.oauth_client_id is 'Id of our developer key at the installation; not a secret.';
+comment on column public.lms_connections.oauth_client_id is
+    'Id of our developer key at the installation; not a secret.';
 comment on column public.lms_connections.settings is 'Settings of this installation, readable by its users.';
 comment on column public.lms_connections.created_at is 'When it was registered.';
 comment on column public.lms_connections.updated_at is 'When the row last changed.';

@@ -9,10 +9,12 @@ create table private.lti_deployments (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint lti_deployments_registration_id_deployment_id_key unique (registration_id, deployment_id),
-    constraint lti_deployments_registration_id_fkey foreign key (registration_id)
-    references private.lti_registrations (id) on delete cascade,
-    constraint lti_deployments_lms_connection_id_fkey foreign key (lms_connection_id)
-    references public.lms_connections (id) on delete restrict,
+    constraint lti_deployments_registration_id_fkey
+        foreign key (registration_id)
+        references private.lti_registrations(id) on delete cascade,
+    constraint lti_deployments_lms_connection_id_fkey
+        foreign key (lms_connection_id)
+        references public.lms_connections(id) on delete restrict,
     constraint lti_deployments_deployment_id_check check (char_length(deployment_id) between 1 and 255),
     constraint lti_deployments_status_check check (status in ('pending', 'active', 'disabled'))
 );

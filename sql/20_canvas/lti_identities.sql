@@ -9,8 +9,9 @@ create table private.lti_identities (
     user_id uuid not null,
     created_at timestamptz not null default now(),
     constraint lti_identities_platform_id_sub_key unique (platform_id, sub),
-    constraint lti_identities_platform_id_fkey foreign key (platform_id)
-    references private.lti_platforms (id) on delete cascade,
+    constraint lti_identities_platform_id_fkey
+        foreign key (platform_id)
+        references private.lti_platforms(id) on delete cascade,
     constraint lti_identities_sub_check check (char_length(sub) between 1 and 255)
 );
 
@@ -20,7 +21,8 @@ comment on table private.lti_identities is 'A platform''s person and the account
 comment on column private.lti_identities.id is 'Key.';
 comment on column private.lti_identities.platform_id is 'Which platform.';
 comment on column private.lti_identities.sub is 'The person''s id at the platform.';
-comment on column private.lti_identities.user_id is 'The account, or the id reserved for it; no foreign key on purpose.';
+comment on column private.lti_identities.user_id is
+    'The account, or the id reserved for it; no foreign key on purpose.';
 comment on column private.lti_identities.created_at is 'When the person first launched.';
 
 create function private.delete_lti_identities()

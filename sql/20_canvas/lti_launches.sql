@@ -10,10 +10,12 @@ create table private.lti_launches (
     claims jsonb not null default '{}',
     expires_at timestamptz not null,
     created_at timestamptz not null default now(),
-    constraint lti_launches_identity_id_fkey foreign key (identity_id)
-    references private.lti_identities (id) on delete cascade,
-    constraint lti_launches_deployment_id_fkey foreign key (deployment_id)
-    references private.lti_deployments (id) on delete cascade,
+    constraint lti_launches_identity_id_fkey
+        foreign key (identity_id)
+        references private.lti_identities(id) on delete cascade,
+    constraint lti_launches_deployment_id_fkey
+        foreign key (deployment_id)
+        references private.lti_deployments(id) on delete cascade,
     constraint lti_launches_context_id_check check (char_length(context_id) between 1 and 255),
     constraint lti_launches_claims_check check (jsonb_typeof(claims) = 'object')
 );

@@ -8,9 +8,10 @@ create table private.lti_memberships (
     roles text[] not null default '{}',
     seen_at timestamptz not null default now(),
     primary key (deployment_id, context_id, user_id),
-    constraint lti_memberships_deployment_id_fkey foreign key (deployment_id)
-    references private.lti_deployments (id) on delete cascade,
-    constraint lti_memberships_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
+    constraint lti_memberships_deployment_id_fkey
+        foreign key (deployment_id)
+        references private.lti_deployments(id) on delete cascade,
+    constraint lti_memberships_user_id_fkey foreign key (user_id) references auth.users(id) on delete cascade,
     constraint lti_memberships_context_id_check check (char_length(context_id) between 1 and 255)
 );
 

@@ -16,11 +16,11 @@ create table private.lti_platforms (
     constraint lti_platforms_issuer_check check (char_length(issuer) between 1 and 2000),
     -- plain http only to a loopback host, for tests and the demo
     constraint lti_platforms_jwks_url_check
-    check (jwks_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(jwks_url) <= 2000),
+        check (jwks_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(jwks_url) <= 2000),
     constraint lti_platforms_auth_url_check
-    check (auth_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(auth_url) <= 2000),
+        check (auth_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(auth_url) <= 2000),
     constraint lti_platforms_token_url_check
-    check (token_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(token_url) <= 2000),
+        check (token_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(token_url) <= 2000),
     constraint lti_platforms_name_check check (char_length(name) between 1 and 200),
     constraint lti_platforms_status_check check (status in ('pending', 'active', 'disabled'))
 );

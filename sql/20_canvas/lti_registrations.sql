@@ -8,8 +8,9 @@ create table private.lti_registrations (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint lti_registrations_platform_id_client_id_key unique (platform_id, client_id),
-    constraint lti_registrations_platform_id_fkey foreign key (platform_id)
-    references private.lti_platforms (id) on delete cascade,
+    constraint lti_registrations_platform_id_fkey
+        foreign key (platform_id)
+        references private.lti_platforms(id) on delete cascade,
     constraint lti_registrations_client_id_check check (char_length(client_id) between 1 and 255),
     constraint lti_registrations_status_check check (status in ('pending', 'active', 'disabled'))
 );

@@ -31,8 +31,8 @@ end
 $$;
 
 comment on function public.svc_register_lti_platform(text, text, text, text, text) is
-    'Registers a platform and returns its id. Repeating it with the same issuer and key set updates the other addresses '
-    'and leaves the status as it is. 23514 for an address that is neither https nor a loopback host.';
+    'Registers a platform and returns its id. Repeating it with the same issuer and key set updates the other '
+    'addresses and leaves the status as it is. 23514 for an address that is neither https nor a loopback host.';
 
 create function public.svc_register_lti_client(p_platform_id uuid, p_client_id text)
 returns uuid
@@ -60,8 +60,8 @@ end
 $$;
 
 comment on function public.svc_register_lti_client(uuid, text) is
-    'Registers our client at a platform and returns the registration''s id. Safe to repeat. PT404 when the platform does not '
-    'exist.';
+    'Registers our client at a platform and returns the registration''s id. Safe to repeat. PT404 when the platform '
+    'does not exist.';
 
 create function public.svc_register_lti_deployment(
     p_registration_id uuid,
@@ -82,7 +82,7 @@ begin
             using errcode = '22004';
     end if;
     if not exists (select from private.lti_registrations where id = p_registration_id)
-       or not exists (select from public.lms_connections where id = p_lms_connection_id) then
+        or not exists (select from public.lms_connections where id = p_lms_connection_id) then
         raise exception 'no registration has p_registration_id as its id, or no connection p_lms_connection_id'
             using errcode = 'PT404';
     end if;
@@ -101,8 +101,8 @@ end
 $$;
 
 comment on function public.svc_register_lti_deployment(uuid, text, uuid) is
-    'Registers a deployment for a school''s connection and returns its id. Safe to repeat. PT404 when the registration or '
-    'the connection does not exist, PT409 when the deployment belongs to another connection.';
+    'Registers a deployment for a school''s connection and returns its id. Safe to repeat. PT404 when the '
+    'registration or the connection does not exist, PT409 when the deployment belongs to another connection.';
 
 create function public.svc_set_lti_status(p_kind text, p_id uuid, p_status text)
 returns void

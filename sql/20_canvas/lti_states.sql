@@ -11,8 +11,9 @@ create table private.lti_states (
     created_at timestamptz not null default now(),
     expires_at timestamptz not null default now() + interval '10 minutes',
     used_at timestamptz,
-    constraint lti_states_registration_id_fkey foreign key (registration_id)
-    references private.lti_registrations (id) on delete cascade,
+    constraint lti_states_registration_id_fkey
+        foreign key (registration_id)
+        references private.lti_registrations(id) on delete cascade,
     constraint lti_states_deployment_hint_check check (char_length(deployment_hint) <= 255),
     constraint lti_states_target_link_uri_check check (char_length(target_link_uri) <= 2000),
     constraint lti_states_storage_target_check check (char_length(storage_target) <= 255)

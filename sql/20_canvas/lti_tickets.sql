@@ -6,8 +6,9 @@ create table private.lti_tickets (
     binding_hash text not null,
     expires_at timestamptz not null,
     used_at timestamptz,
-    constraint lti_tickets_launch_id_fkey foreign key (launch_id)
-    references private.lti_launches (id) on delete cascade
+    constraint lti_tickets_launch_id_fkey
+        foreign key (launch_id)
+        references private.lti_launches(id) on delete cascade
 );
 
 create index idx_lti_tickets_launch_id on private.lti_tickets (launch_id);

@@ -10,9 +10,10 @@ create table private.oauth_states (
     created_at timestamptz not null default now(),
     expires_at timestamptz not null default now() + interval '10 minutes',
     consumed_at timestamptz,
-    constraint oauth_states_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
-    constraint oauth_states_lms_connection_id_fkey foreign key (lms_connection_id)
-    references public.lms_connections (id) on delete cascade,
+    constraint oauth_states_user_id_fkey foreign key (user_id) references auth.users(id) on delete cascade,
+    constraint oauth_states_lms_connection_id_fkey
+        foreign key (lms_connection_id)
+        references public.lms_connections(id) on delete cascade,
     constraint oauth_states_state_hash_check check (char_length(state_hash) between 1 and 128),
     constraint oauth_states_code_verifier_enc_check check (code_verifier_enc ~ '^v[0-9]+:'),
     constraint oauth_states_redirect_path_check check (char_length(redirect_path) <= 2000)
@@ -50,7 +51,7 @@ begin
         raise exception 'p_state_hash, p_user_id and p_lms_connection_id must not be null' using errcode = '22004';
     end if;
     if not exists (select from auth.users where id = p_user_id)
-       or not exists (select from public.lms_connections where id = p_lms_connection_id) then
+        or not exists (select from public.lms_connections where id = p_lms_connection_id) then
         raise exception 'no person has the id in p_user_id, or no connection the one in p_lms_connection_id'
             using errcode = 'PT404';
     end if;
@@ -142,5 +143,5 @@ end
 $$;
 
 comment on function public.svc_consume_oauth_state(text, uuid) is
-    'Consumes a state, once, for the person who started it: outcome ok with the row. Otherwise nothing is consumed, the '
-    'other columns are null and outcome says not_yours, used or expired. No row when the state is unknown.';
+    'Consumes a state, once, for the person who started it: outcome ok with the row. Otherwise nothing is consumed, '
+    'the other columns are null and outcome says not_yours, used or expired. No row when the state is unknown.';

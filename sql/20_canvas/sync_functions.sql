@@ -90,9 +90,10 @@ end
 $$;
 
 comment on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz) is
-    'Stores a grant: connects the integration, stores its tokens, enqueues its first sync. outcome connected; other_id when '
-    'the person already has an integration there under the returned id (seal the tokens for it and call again); in_use when '
-    'another account has connected that Canvas person. Only connected stores anything. PT404 without an active connection.';
+    'Stores a grant: connects the integration, stores its tokens, enqueues its first sync. outcome connected; '
+    'other_id when the person already has an integration there under the returned id (seal the tokens for it and call '
+    'again); in_use when another account has connected that Canvas person. Only connected stores anything. PT404 '
+    'without an active connection.';
 
 create function public.svc_disconnect_integration(p_integration_id uuid)
 returns void
@@ -141,8 +142,8 @@ end
 $$;
 
 comment on function public.svc_expire_integration(uuid) is
-    'Canvas refuses the grant: a connected integration becomes expired and its owner gets one notification. False, and no '
-    'second notification, when it was not connected.';
+    'Canvas refuses the grant: a connected integration becomes expired and its owner gets one notification. False, '
+    'and no second notification, when it was not connected.';
 
 create function public.svc_apply_courses(p_integration_id uuid, p_courses jsonb)
 returns table (course_id uuid, canvas_course_id bigint, outcome text, is_active boolean, workflow_state text)
@@ -230,9 +231,10 @@ end
 $$;
 
 comment on function public.svc_apply_courses(uuid, jsonb) is
-    'Stores the courses of one page of the list, each once: keys canvas_course_id, name, course_code, term, workflow_state, '
-    'time_zone, raw_payload, content_hash, access_restricted. Returns the outcome of each: inserted, updated, unchanged or '
-    'restricted. A restricted one changes only its flag. PT404 when the integration does not exist.';
+    'Stores the courses of one page of the list, each once: keys canvas_course_id, name, course_code, term, '
+    'workflow_state, time_zone, raw_payload, content_hash, access_restricted. Returns the outcome of each: inserted, '
+    'updated, unchanged or restricted. A restricted one changes only its flag. PT404 when the integration does not '
+    'exist.';
 
 create function public.svc_missing_courses(p_integration_id uuid, p_seen bigint[])
 returns jsonb
@@ -249,14 +251,15 @@ as $$
     )
     from public.courses
     where integration_id = p_integration_id
-      and canvas_course_id <> all (p_seen)
-      and workflow_state is distinct from 'deleted'
-      and workflow_state is distinct from 'completed'
-      and not access_restricted;
+        and canvas_course_id <> all (p_seen)
+        and workflow_state is distinct from 'deleted'
+        and workflow_state is distinct from 'completed'
+        and not access_restricted;
 $$;
 
 comment on function public.svc_missing_courses(uuid, bigint[]) is
-    'Courses that a complete list did not contain and that are not yet known to be over: [{course_id, canvas_course_id}].';
+    'Courses that a complete list did not contain and that are not yet known to be over: [{course_id, '
+    'canvas_course_id}].';
 
 create function public.svc_mark_course(
     p_course_id uuid,
@@ -275,17 +278,17 @@ begin
         access_restricted = p_restricted,
         is_active = is_active and p_workflow_state is distinct from 'deleted'
     where id = p_course_id
-      and (
-          workflow_state is distinct from coalesce(p_workflow_state, workflow_state)
-          or access_restricted is distinct from p_restricted
-      );
+        and (
+            workflow_state is distinct from coalesce(p_workflow_state, workflow_state)
+            or access_restricted is distinct from p_restricted
+        );
     return found;
 end
 $$;
 
 comment on function public.svc_mark_course(uuid, text, boolean) is
-    'Stores what a second look at a missing course showed: completed, deleted (no longer active) or closed to this person. '
-    'Rows of the course stay. False when it was known before.';
+    'Stores what a second look at a missing course showed: completed, deleted (no longer active) or closed to this '
+    'person. Rows of the course stay. False when it was known before.';
 
 create function public.svc_apply_assignments(p_course_id uuid, p_assignments jsonb, p_cursor jsonb)
 returns table (seen int, inserted int, updated int, unchanged int, restored int)
@@ -377,9 +380,9 @@ end
 $$;
 
 comment on function public.svc_apply_assignments(uuid, jsonb, jsonb) is
-    'Stores the assignments of one page, each once, with the table''s columns as keys, and the cursor with them. Rows with '
-    'an unchanged hash are not touched. A removed one that reappears is restored with the same id. Returns the counts. PT404 '
-    'when the course does not exist.';
+    'Stores the assignments of one page, each once, with the table''s columns as keys, and the cursor with them. Rows '
+    'with an unchanged hash are not touched. A removed one that reappears is restored with the same id. Returns the '
+    'counts. PT404 when the course does not exist.';
 
 create function public.svc_missing_assignments(p_course_id uuid, p_seen bigint[])
 returns bigint[]

@@ -1,7 +1,8 @@
 -- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.headstart_trigger as enum ('manual', 'assignment_published', 'due_soon', 'content_changed');
-comment on type public.headstart_trigger is 'Why a headstart was written: asked for, or because something happened in Canvas.';
+comment on type public.headstart_trigger is
+    'Why a headstart was written: asked for, or because something happened in Canvas.';
 
 create type public.headstart_run_status as enum ('queued', 'running', 'succeeded', 'failed', 'cancelled');
 comment on type public.headstart_run_status is

@@ -85,7 +85,8 @@ end
 $$;
 
 comment on function public.svc_finish_headstart_run(uuid, text, jsonb, text, jsonb) is
-    'Ends a run: succeeded with its document (keys title, content_md, content_html, summary, extra), failed with an error '
-    'that begins with a code, or cancelled. The document becomes the only ready one of its assignment, and the student '
-    'gets one notification, or none for cancelled. On a finished run nothing changes. Returns the document''s id or null. '
-    'PT404 when the run does not exist, 22023 for another status or key, 23514 for a run that cannot end this way.';
+    'Ends a run: succeeded with its document (keys title, content_md, content_html, summary, extra), failed with an '
+    'error that begins with a code, or cancelled. The document becomes the only ready one of its assignment, and the '
+    'student gets one notification, or none for cancelled. On a finished run nothing changes. Returns the document''s '
+    'id or null. PT404 when the run does not exist, 22023 for another status or key, 23514 for a run that cannot end '
+    'this way.';

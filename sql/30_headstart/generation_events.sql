@@ -48,8 +48,8 @@ end
 $$;
 
 comment on function public.svc_append_generation(uuid, bigint, jsonb[]) is
-    'Appends parts to a stream, the first of them under number p_from_seq (a new stream begins with 1), and returns the '
-    'last number. When p_from_seq is not the next number, nothing changes and the result is null.';
+    'Appends parts to a stream, the first of them under number p_from_seq (a new stream begins with 1), and returns '
+    'the last number. When p_from_seq is not the next number, nothing changes and the result is null.';
 
 create function public.svc_read_generation(p_stream_id uuid, p_after_seq bigint, p_limit int default 500)
 returns table (seq bigint, part jsonb, at timestamptz)

@@ -14,12 +14,15 @@ create table public.headstart_docs (
     extra jsonb not null default '{}',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint headstart_docs_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint headstart_docs_assignment_id_fkey foreign key (assignment_id, user_id)
-    references public.assignments (id, user_id) on delete cascade,
-    constraint headstart_docs_run_id_fkey foreign key (run_id, assignment_id)
-    references public.headstart_runs (id, assignment_id) on delete set null (run_id),
+    constraint headstart_docs_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint headstart_docs_assignment_id_fkey
+        foreign key (assignment_id, user_id)
+        references public.assignments(id, user_id) on delete cascade,
+    constraint headstart_docs_run_id_fkey
+        foreign key (run_id, assignment_id)
+        references public.headstart_runs(id, assignment_id) on delete set null (run_id),
     constraint headstart_docs_title_check check (char_length(title) <= 500),
     constraint headstart_docs_content_md_check check (char_length(content_md) <= 400000),
     constraint headstart_docs_content_html_check check (char_length(content_html) <= 1000000),

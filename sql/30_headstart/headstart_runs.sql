@@ -18,10 +18,12 @@ create table public.headstart_runs (
     metrics jsonb not null default '{}',
     created_at timestamptz not null default now(),
     constraint headstart_runs_id_assignment_id_key unique (id, assignment_id),
-    constraint headstart_runs_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint headstart_runs_assignment_id_fkey foreign key (assignment_id, user_id)
-    references public.assignments (id, user_id) on delete cascade,
+    constraint headstart_runs_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint headstart_runs_assignment_id_fkey
+        foreign key (assignment_id, user_id)
+        references public.assignments(id, user_id) on delete cascade,
     constraint headstart_runs_ended_at_check check (ended_at >= started_at),
     constraint headstart_runs_seq_check check (seq >= 0),
     constraint headstart_runs_error_check check (char_length(error) <= 2000),
@@ -52,7 +54,8 @@ comment on column public.headstart_runs.started_at is 'When a worker began.';
 comment on column public.headstart_runs.ended_at is 'When it reached a final state.';
 comment on column public.headstart_runs.error is 'Begins with a code of docs/errors.md.';
 comment on column public.headstart_runs.metrics is
-    'Keys attempts, prompt_tokens, completion_tokens, cached_tokens, cost_usd, latency_ms, usage_estimated, parse_path.';
+    'Keys attempts, prompt_tokens, completion_tokens, cached_tokens, cost_usd, latency_ms, usage_estimated, '
+    'parse_path.';
 comment on column public.headstart_runs.created_at is 'When it was asked for.';
 
 create function private.stamp_headstart_run()

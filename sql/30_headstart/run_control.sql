@@ -48,9 +48,9 @@ end
 $$;
 
 comment on function public.svc_begin_headstart_run(uuid, text, text, text) is
-    'A worker takes a run: it becomes running, and an event says so. Returns how many calls of the model were made before, '
-    'and whether text was released already, which happens when an earlier worker died. A finished run does not change. '
-    'PT404 when the run does not exist.';
+    'A worker takes a run: it becomes running, and an event says so. Returns how many calls of the model were made '
+    'before, and whether text was released already, which happens when an earlier worker died. A finished run does '
+    'not change. PT404 when the run does not exist.';
 
 create function public.svc_count_headstart_call(p_run_id uuid, p_seq bigint)
 returns int
@@ -74,8 +74,8 @@ end
 $$;
 
 comment on function public.svc_count_headstart_call(uuid, bigint) is
-    'Counts a call of the model before it is made, so that the call of a killed worker counts, too. Returns the new count; '
-    'null when the run is over or another worker writes it (p_seq is not its last event).';
+    'Counts a call of the model before it is made, so that the call of a killed worker counts, too. Returns the new '
+    'count; null when the run is over or another worker writes it (p_seq is not its last event).';
 
 create function public.svc_end_headstart_run(
     p_run_id uuid,
@@ -135,9 +135,9 @@ end
 $$;
 
 comment on function public.svc_end_headstart_run(uuid, bigint, text, jsonb, text, jsonb) is
-    'Ends a run and its stream in one transaction: svc_finish_headstart_run, then the last events (doc and finish, or error, '
-    'or abort). False, and nothing changes, when the run is over or p_seq is not its last event. A cancelled run still '
-    'takes the metrics of its worker.';
+    'Ends a run and its stream in one transaction: svc_finish_headstart_run, then the last events (doc and finish, or '
+    'error, or abort). False, and nothing changes, when the run is over or p_seq is not its last event. A cancelled '
+    'run still takes the metrics of its worker.';
 
 create function public.svc_cancel_headstart_run(p_run_id uuid, p_user_id uuid)
 returns void
@@ -174,5 +174,5 @@ end
 $$;
 
 comment on function public.svc_cancel_headstart_run(uuid, uuid) is
-    'Cancels a person''s run at once, with its stream. Its job ends, too; a running one when its worker asks next. PT404 for '
-    'a missing run or another person''s, PT409 for one that has ended.';
+    'Cancels a person''s run at once, with its stream. Its job ends, too; a running one when its worker asks next. '
+    'PT404 for a missing run or another person''s, PT409 for one that has ended.';

@@ -39,7 +39,7 @@ begin
     if not found and v_trigger <> 'manual' then
         select r.id into run_id from public.headstart_runs as r
         where r.assignment_id = p_assignment_id and r.trigger = v_trigger and r.trigger <> 'manual'
-          and r.assignment_hash = v_assignment.content_hash and r.prompt_version = p_prompt_version;
+            and r.assignment_hash = v_assignment.content_hash and r.prompt_version = p_prompt_version;
         if found then
             -- it was written before, for the same reason and from the same text
             return next;
@@ -68,7 +68,7 @@ end
 $$;
 
 comment on function public.svc_start_headstart_run(uuid, uuid, text, text) is
-    'Starts a headstart for a person''s assignment and enqueues its job (type headstart, payload {run_id}). Joins a live run '
-    'of the assignment (created false). For triggers other than manual, a run that already exists for the same content and '
-    'p_prompt_version is returned without a job. PT404 for a missing assignment or another person''s, PT409 for a removed '
-    'one, 22023 for an unknown trigger.';
+    'Starts a headstart for a person''s assignment and enqueues its job (type headstart, payload {run_id}). Joins a '
+    'live run of the assignment (created false). For triggers other than manual, a run that already exists for the '
+    'same content and p_prompt_version is returned without a job. PT404 for a missing assignment or another '
+    'person''s, PT409 for a removed one, 22023 for an unknown trigger.';

@@ -43,8 +43,8 @@ begin
     -- both ends are local times, because the day of a clock change has 23 or 25 hours
     select count(*) into v_count from public.nudges
     where user_id = p_user_id
-      and created_at >= v_day at time zone v_zone
-      and created_at < (v_day + interval '1 day') at time zone v_zone;
+        and created_at >= v_day at time zone v_zone
+        and created_at < (v_day + interval '1 day') at time zone v_zone;
     if v_count >= v_cap then
         return null;
     end if;
@@ -64,9 +64,9 @@ end
 $$;
 
 comment on function public.svc_create_nudge(uuid, text, text, text, text, text[]) is
-    'Makes a nudge and returns its id; null when the person already had nudge_frequency_cap of them on this local day. For '
-    'in_app and both it writes the inbox line, which counts as sent; email alone stays unsent until svc_mark_nudge_sent. '
-    'PT404 when the person does not exist, 22023 for an unknown type or channel.';
+    'Makes a nudge and returns its id; null when the person already had nudge_frequency_cap of them on this local '
+    'day. For in_app and both it writes the inbox line, which counts as sent; email alone stays unsent until '
+    'svc_mark_nudge_sent. PT404 when the person does not exist, 22023 for an unknown type or channel.';
 
 create function public.svc_mark_nudge_sent(p_id uuid)
 returns uuid
@@ -79,4 +79,5 @@ as $$
 $$;
 
 comment on function public.svc_mark_nudge_sent(uuid) is
-    'Records that the mail of a nudge was sent; the first time stays. Returns the id, or null when the nudge does not exist.';
+    'Records that the mail of a nudge was sent; the first time stays. Returns the id, or null when the nudge does not '
+    'exist.';

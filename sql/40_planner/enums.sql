@@ -1,7 +1,8 @@
 -- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.study_block_status as enum ('planned', 'in_progress', 'completed', 'missed', 'cancelled');
-comment on type public.study_block_status is 'What became of a planned block; a missed or cancelled one can be planned again.';
+comment on type public.study_block_status is
+    'What became of a planned block; a missed or cancelled one can be planned again.';
 
 create type public.notification_type as enum (
     'assignment_new', 'assignment_due', 'headstart_ready', 'headstart_failed', 'lecture_ready', 'lecture_failed',

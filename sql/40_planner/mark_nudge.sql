@@ -39,5 +39,5 @@ begin atomic
 end;
 
 comment on function public.mark_nudge(uuid, text) is
-    'Records that the caller opened or clicked a nudge of theirs. The first time stays, and a click counts as opening. PT404 '
-    'for another person''s, 22023 for another event.';
+    'Records that the caller opened or clicked a nudge of theirs. The first time stays, and a click counts as '
+    'opening. PT404 for another person''s, 22023 for another event.';

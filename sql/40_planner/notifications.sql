@@ -13,10 +13,12 @@ create table public.notifications (
     dismissed_at timestamptz,
     created_at timestamptz not null default now(),
     constraint notifications_nudge_id_key unique (nudge_id),
-    constraint notifications_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint notifications_nudge_id_fkey foreign key (nudge_id)
-    references public.nudges (id) on delete set null,
+    constraint notifications_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint notifications_nudge_id_fkey
+        foreign key (nudge_id)
+        references public.nudges(id) on delete set null,
     constraint notifications_title_check check (char_length(title) between 1 and 500),
     constraint notifications_body_check check (char_length(body) <= 10000),
     constraint notifications_payload_check check (jsonb_typeof(payload) = 'object'),

@@ -15,8 +15,9 @@ create table public.nudges (
     trigger_reason text,
     suggestions_made text[] not null default '{}',
     created_at timestamptz not null default now(),
-    constraint nudges_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
+    constraint nudges_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
     constraint nudges_message_check check (char_length(message) between 1 and 5000),
     constraint nudges_clicked_at_check check (clicked_at is null or opened_at is not null)
 );
@@ -33,7 +34,8 @@ comment on column public.nudges.type is 'Why it was made.';
 comment on column public.nudges.channel is 'Where it goes.';
 comment on column public.nudges.message is 'What it says.';
 comment on column public.nudges.personalized is 'Whether it was written for this person.';
-comment on column public.nudges.sent_at is 'When it was sent; no default, because an unsent mail must not count as sent.';
+comment on column public.nudges.sent_at is
+    'When it was sent; no default, because an unsent mail must not count as sent.';
 comment on column public.nudges.opened_at is 'When it was first opened.';
 comment on column public.nudges.clicked_at is 'When it was first followed.';
 comment on column public.nudges.trigger_reason is 'What caused it, for staff.';

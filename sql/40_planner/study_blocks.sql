@@ -14,18 +14,20 @@ create table public.study_blocks (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint study_blocks_user_id_calendar_provider_calendar_event_id_key
-    unique (user_id, calendar_provider, calendar_event_id),
-    constraint study_blocks_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
+        unique (user_id, calendar_provider, calendar_event_id),
+    constraint study_blocks_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
     -- the block stays, so that its calendar event can still be removed
-    constraint study_blocks_assignment_id_fkey foreign key (assignment_id, user_id)
-    references public.assignments (id, user_id) on delete set null (assignment_id),
+    constraint study_blocks_assignment_id_fkey
+        foreign key (assignment_id, user_id)
+        references public.assignments(id, user_id) on delete set null (assignment_id),
     -- infinite times and years that clients cannot read
     constraint study_blocks_start_at_check check (start_at >= '0001-01-01 00:00:00+00'),
     constraint study_blocks_end_at_check check (end_at > start_at and end_at < '10000-01-01 00:00:00+00'),
     constraint study_blocks_calendar_provider_check check (calendar_provider <> 'canvas'),
     constraint study_blocks_calendar_event_id_check
-    check (calendar_event_id is null or calendar_provider is not null),
+        check (calendar_event_id is null or calendar_provider is not null),
     constraint study_blocks_notes_check check (char_length(notes) <= 10000)
 );
 

@@ -1,5 +1,5 @@
--- A file that a person uploaded for a course. The documents service writes it, and counts and hashes the bytes itself; the
--- person may rename or delete it. Deleting a row puts the file into private.storage_deletions.
+-- A file that a person uploaded for a course. The documents service writes it, and counts and hashes the bytes itself;
+-- the person may rename or delete it. Deleting a row puts the file into private.storage_deletions.
 
 create table public.documents (
     id uuid primary key default gen_random_uuid(),
@@ -17,10 +17,12 @@ create table public.documents (
     updated_at timestamptz not null default now(),
     constraint documents_owner_id_catalog_course_id_checksum_key unique (owner_id, catalog_course_id, checksum),
     constraint documents_storage_key_key unique (storage_key),
-    constraint documents_owner_id_fkey foreign key (owner_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint documents_catalog_course_id_fkey foreign key (catalog_course_id)
-    references public.catalog_courses (id) on delete restrict,
+    constraint documents_owner_id_fkey
+        foreign key (owner_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint documents_catalog_course_id_fkey
+        foreign key (catalog_course_id)
+        references public.catalog_courses(id) on delete restrict,
     constraint documents_filename_check check (char_length(filename) between 1 and 255),
     constraint documents_storage_key_check check (char_length(storage_key) between 1 and 500),
     constraint documents_checksum_check check (checksum ~ '^[0-9a-f]{64}$'),

@@ -14,7 +14,8 @@ begin
         raise exception 'p_code and p_title must not be null' using errcode = '22004';
     end if;
     if v_code = '' or char_length(v_code) > 50 or btrim(p_title) = '' or char_length(p_title) > 500 then
-        raise exception 'p_code must have 1 to 50 characters once normalised, and p_title 1 to 500' using errcode = '22023';
+        raise exception 'p_code must have 1 to 50 characters once normalised, and p_title 1 to 500'
+            using errcode = '22023';
     end if;
     insert into public.catalog_courses (code, title, created_by)
     values (v_code, btrim(p_title), v_caller)
@@ -36,5 +37,5 @@ begin atomic
 end;
 
 comment on function public.ensure_catalog_course(text, text) is
-    'The course with this code, however it is spelled. When there is none, makes one that is not official, with this title. '
-    '22023 for an empty or overlong code or title.';
+    'The course with this code, however it is spelled. When there is none, makes one that is not official, with this '
+    'title. 22023 for an empty or overlong code or title.';

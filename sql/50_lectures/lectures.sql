@@ -16,8 +16,9 @@ create table public.lectures (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint lectures_catalog_course_id_panopto_session_id_key unique (catalog_course_id, panopto_session_id),
-    constraint lectures_catalog_course_id_fkey foreign key (catalog_course_id)
-    references public.catalog_courses (id) on delete restrict,
+    constraint lectures_catalog_course_id_fkey
+        foreign key (catalog_course_id)
+        references public.catalog_courses(id) on delete restrict,
     constraint lectures_panopto_session_id_check check (char_length(panopto_session_id) between 1 and 200),
     constraint lectures_panopto_url_check check (panopto_url ~ '^https://' and char_length(panopto_url) <= 2000),
     constraint lectures_stream_url_check check (stream_url ~ '^https://' and char_length(stream_url) <= 4000),
@@ -37,7 +38,8 @@ comment on column public.lectures.id is 'Key; also the name of its files.';
 comment on column public.lectures.catalog_course_id is 'Which course of the school.';
 comment on column public.lectures.panopto_session_id is 'Parameter id of the address, where it has one.';
 comment on column public.lectures.panopto_url is 'Page of the recording, as submitted.';
-comment on column public.lectures.stream_url is 'Address of the media; worked out by the server, never taken from a client.';
+comment on column public.lectures.stream_url is
+    'Address of the media; worked out by the server, never taken from a client.';
 comment on column public.lectures.title is 'Title.';
 comment on column public.lectures.audio_storage_key is 'audio/{id}.m4a, once stored.';
 comment on column public.lectures.transcript_storage_key is 'transcripts/{id}.json, once stored.';

@@ -1,6 +1,6 @@
--- One spelling of a course code, so that a student's 'csc173-01' and the catalogue's 'CSC 173' are one course. Applying it
--- twice changes nothing, which the check of catalog_courses.code relies on. So sections are removed only after the first
--- number ('CSC-173' keeps its number), and all of them at once.
+-- One spelling of a course code, so that a student's 'csc173-01' and the catalogue's 'CSC 173' are one course. Applying
+-- it twice changes nothing, which the check of catalog_courses.code relies on. So sections are removed only after the
+-- first number ('CSC-173' keeps its number), and all of them at once.
 
 create function public.normalize_course_code(p_code text)
 returns text
@@ -20,4 +20,5 @@ as $$
 $$;
 
 comment on function public.normalize_course_code(text) is
-    'Trimmed, upper case, single blanks, no trailing section (-<digits><letters>), one blank between letters and number.';
+    'Trimmed, upper case, single blanks, no trailing section (-<digits><letters>), one blank between letters and '
+    'number.';

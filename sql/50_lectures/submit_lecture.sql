@@ -23,7 +23,7 @@ begin
         raise exception 'the addresses must be https' using errcode = '22023';
     end if;
     if not exists (select from public.profiles where user_id = p_user_id)
-       or not exists (select from public.catalog_courses where id = p_catalog_course_id) then
+        or not exists (select from public.catalog_courses where id = p_catalog_course_id) then
         raise exception 'no such person or course' using errcode = 'PT404';
     end if;
 
@@ -32,10 +32,10 @@ begin
         -- the lock keeps it alive while its last link may be going
         select * into v_lecture from public.lectures as l
         where l.catalog_course_id = p_catalog_course_id
-          and (
-              l.panopto_session_id = v_session_id
-              or (v_session_id is null and l.panopto_session_id is null and l.panopto_url = p_panopto_url)
-          )
+            and (
+                l.panopto_session_id = v_session_id
+                or (v_session_id is null and l.panopto_session_id is null and l.panopto_url = p_panopto_url)
+            )
         for update;
         exit when found;
         insert into public.lectures (catalog_course_id, panopto_session_id, panopto_url, stream_url, title)
@@ -67,6 +67,7 @@ end
 $$;
 
 comment on function public.svc_submit_lecture(uuid, uuid, text, text, text) is
-    'Links a person to the lecture behind an address, made if it is new, and enqueues its download (payload {lecture_id}) '
-    'unless it is stored already; a failed one is tried again. Same course and same id parameter, or same address where '
-    'there is none, is the same lecture. PT404 without person or course, 22023 for addresses that are not https.';
+    'Links a person to the lecture behind an address, made if it is new, and enqueues its download (payload '
+    '{lecture_id}) unless it is stored already; a failed one is tried again. Same course and same id parameter, or '
+    'same address where there is none, is the same lecture. PT404 without person or course, 22023 for addresses that '
+    'are not https.';

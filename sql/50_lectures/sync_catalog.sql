@@ -23,12 +23,12 @@ begin
     if exists (
         select from jsonb_array_elements(p_courses) as c
         where jsonb_typeof(c) <> 'object'
-           or coalesce(jsonb_typeof(c -> 'code'), '') <> 'string'
-           or coalesce(jsonb_typeof(c -> 'title'), '') <> 'string'
-           or char_length(public.normalize_course_code(c ->> 'code')) not between 1 and 50
-           or btrim(c ->> 'title') = '' or char_length(c ->> 'title') > 500
-           or coalesce(jsonb_typeof(c -> 'instructor'), 'null') not in ('string', 'null')
-           or char_length(c ->> 'instructor') > 500
+            or coalesce(jsonb_typeof(c -> 'code'), '') <> 'string'
+            or coalesce(jsonb_typeof(c -> 'title'), '') <> 'string'
+            or char_length(public.normalize_course_code(c ->> 'code')) not between 1 and 50
+            or btrim(c ->> 'title') = '' or char_length(c ->> 'title') > 500
+            or coalesce(jsonb_typeof(c -> 'instructor'), 'null') not in ('string', 'null')
+            or char_length(c ->> 'instructor') > 500
     ) then
         raise exception 'every course needs a code and a title' using errcode = '22023';
     end if;
@@ -76,10 +76,10 @@ begin
     perform from public.catalog_courses where is_official and code <> all (v_codes) for update;
     delete from public.catalog_courses as c
     where c.is_official and c.code <> all (v_codes)
-      and not exists (select from public.lectures where catalog_course_id = c.id)
-      and not exists (select from public.documents where catalog_course_id = c.id)
-      and not exists (select from public.courses where catalog_course_id = c.id)
-      and not exists (select from public.classes where catalog_course_id = c.id);
+        and not exists (select from public.lectures where catalog_course_id = c.id)
+        and not exists (select from public.documents where catalog_course_id = c.id)
+        and not exists (select from public.courses where catalog_course_id = c.id)
+        and not exists (select from public.classes where catalog_course_id = c.id);
     get diagnostics v_deleted = row_count;
     update public.catalog_courses set retired_at = private.clock()
     where is_official and retired_at is null and code <> all (v_codes);
@@ -89,7 +89,8 @@ end
 $$;
 
 comment on function public.svc_sync_catalog(jsonb, numeric) is
-    'Makes the official courses equal to the school''s list [{code, title, instructor?}]. A course that left the list is '
-    'deleted when nothing uses it, else retired; one that returns is live again; one that people had added becomes '
-    'official. Returns counts inserted, updated, unchanged, deleted, retired. 22023, and nothing changed, for an empty or '
-    'malformed list, or when more than p_max_removed (0 to 1, else 22003) of the live official courses are missing.';
+    'Makes the official courses equal to the school''s list [{code, title, instructor?}]. A course that left the list '
+    'is deleted when nothing uses it, else retired; one that returns is live again; one that people had added becomes '
+    'official. Returns counts inserted, updated, unchanged, deleted, retired. 22023, and nothing changed, for an '
+    'empty or malformed list, or when more than p_max_removed (0 to 1, else 22003) of the live official courses are '
+    'missing.';

@@ -6,10 +6,12 @@ create table public.user_lectures (
     lecture_id uuid not null,
     created_at timestamptz not null default now(),
     primary key (user_id, lecture_id),
-    constraint user_lectures_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint user_lectures_lecture_id_fkey foreign key (lecture_id)
-    references public.lectures (id) on delete cascade
+    constraint user_lectures_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint user_lectures_lecture_id_fkey
+        foreign key (lecture_id)
+        references public.lectures(id) on delete cascade
 );
 
 create index idx_user_lectures_lecture_id on public.user_lectures (lecture_id);
@@ -38,11 +40,12 @@ security definer
 set search_path = ''
 as $$
 begin
-    -- a new link holds a key share lock on the lecture: this waits for it and then sees it, or it waits for this and fails
+    -- a new link holds a key share lock on the lecture: this waits for it and then sees it, or it waits for this and
+    -- fails
     perform from public.lectures where id = old.lecture_id for update;
     delete from public.lectures as l
     where l.id = old.lecture_id
-      and not exists (select from public.user_lectures as u where u.lecture_id = l.id);
+        and not exists (select from public.user_lectures as u where u.lecture_id = l.id);
     return null;
 end
 $$;

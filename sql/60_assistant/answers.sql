@@ -69,9 +69,10 @@ end
 $$;
 
 comment on function public.svc_begin_answer(uuid, uuid, text, text, text) is
-    'Stores a question and its empty, streaming answer. outcome new; existing when it was asked before (with the stored or '
-    'live answer; after a failed answer it is new again); conflict when the external id has other content; busy when another '
-    'answer of the thread is being written (nothing is stored). PT404 when the teacher has no such thread.';
+    'Stores a question and its empty, streaming answer. outcome new; existing when it was asked before (with the '
+    'stored or live answer; after a failed answer it is new again); conflict when the external id has other content; '
+    'busy when another answer of the thread is being written (nothing is stored). PT404 when the teacher has no such '
+    'thread.';
 
 create function public.svc_finish_answer(
     p_message_id uuid,
@@ -121,5 +122,5 @@ end
 $$;
 
 comment on function public.svc_finish_answer(uuid, text, text, text, jsonb, jsonb, text, text, text) is
-    'Ends a streaming answer as complete, stopped, interrupted or failed, with its text. On an answer that has ended nothing '
-    'changes. PT404 when the answer does not exist, 22023 for another status.';
+    'Ends a streaming answer as complete, stopped, interrupted or failed, with its text. On an answer that has ended '
+    'nothing changes. PT404 when the answer does not exist, 22023 for another status.';

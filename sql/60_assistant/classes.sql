@@ -14,9 +14,9 @@ create table public.classes (
     updated_at timestamptz not null default now(),
 
     constraint classes_canvas_id_check check (canvas_id = canvas_course_id::text),
-    constraint classes_teacher_id_fkey foreign key (teacher_id) references public.teachers (id) on delete cascade,
+    constraint classes_teacher_id_fkey foreign key (teacher_id) references public.teachers(id) on delete cascade,
     constraint classes_catalog_course_id_fkey
-    foreign key (catalog_course_id) references public.catalog_courses (id) on delete set null,
+        foreign key (catalog_course_id) references public.catalog_courses(id) on delete set null,
     constraint classes_teacher_id_canvas_course_id_key unique (teacher_id, canvas_course_id),
     constraint classes_id_teacher_id_key unique (id, teacher_id),
     constraint classes_name_check check (char_length(name) between 1 and 500),
@@ -44,8 +44,8 @@ for each row execute function private.keep_columns('name', 'section', 'term', 's
 create trigger trg_classes_text_id before insert or update of canvas_course_id, canvas_id on public.classes
 for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_classes_status before insert or update of status on public.classes
-    for each row execute function private.enforce_transition(
-        'status', '>active', 'active>archived', 'archived>active'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>active', 'active>archived', 'archived>active'
+);
 create trigger trg_classes_updated_at before update on public.classes
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

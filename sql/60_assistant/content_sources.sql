@@ -18,9 +18,9 @@ create table public.content_sources (
     updated_at timestamptz not null default now(),
 
     constraint content_sources_teacher_id_fkey
-    foreign key (teacher_id) references public.teachers (id) on delete cascade,
+        foreign key (teacher_id) references public.teachers(id) on delete cascade,
     constraint content_sources_class_id_fkey
-    foreign key (class_id, teacher_id) references public.classes (id, teacher_id) on delete set null (class_id),
+        foreign key (class_id, teacher_id) references public.classes(id, teacher_id) on delete set null (class_id),
     constraint content_sources_id_teacher_id_key unique (id, teacher_id),
     constraint content_sources_body_check check (num_nonnulls(source_url, storage_key, text_content) >= 1),
     constraint content_sources_title_check check (char_length(title) between 1 and 500),
@@ -58,11 +58,11 @@ comment on column public.content_sources.updated_at is 'When the row last change
 create trigger trg_content_sources_columns before update on public.content_sources
 for each row execute function private.keep_columns('title', 'class_id');
 create trigger trg_content_sources_status before insert or update of status on public.content_sources
-    for each row execute function private.enforce_transition(
-        'status', '>pending', 'pending>processing', 'processing>ready', 'processing>failed', 'failed>pending',
-        'ready>pending'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>pending', 'pending>processing', 'processing>ready', 'processing>failed', 'failed>pending',
+    'ready>pending'
+);
 create trigger trg_content_sources_storage after delete on public.content_sources
-    for each row execute function private.enqueue_storage_deletion('storage_key');
+for each row execute function private.enqueue_storage_deletion('storage_key');
 create trigger trg_content_sources_updated_at before update on public.content_sources
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

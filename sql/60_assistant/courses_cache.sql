@@ -10,7 +10,7 @@ create table public.courses_cache (
     cached_at timestamptz not null default now(),
 
     constraint courses_cache_canvas_id_check check (canvas_id = canvas_course_id::text),
-    constraint courses_cache_teacher_id_fkey foreign key (teacher_id) references public.teachers (id) on delete cascade,
+    constraint courses_cache_teacher_id_fkey foreign key (teacher_id) references public.teachers(id) on delete cascade,
     constraint courses_cache_teacher_id_canvas_course_id_key unique (teacher_id, canvas_course_id),
     constraint courses_cache_course_data_check check (jsonb_typeof(course_data) = 'object')
 );
@@ -24,9 +24,9 @@ comment on table public.courses_cache is 'A day''s copy of each teacher''s Canva
 comment on column public.courses_cache.id is 'Identity of the row.';
 comment on column public.courses_cache.teacher_id is 'Whose grant fetched it.';
 comment on column public.courses_cache.canvas_course_id is 'The course''s id at the teacher''s installation.';
-comment on column public.courses_cache.canvas_id is 'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
-comment on column public.courses_cache.course_data is
-    'The course as Canvas gave it, without other people''s records.';
+comment on column public.courses_cache.canvas_id is
+    'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
+comment on column public.courses_cache.course_data is 'The course as Canvas gave it, without other people''s records.';
 comment on column public.courses_cache.cached_at is 'When it was last fetched; kept by trigger.';
 
 create function private.refresh_cached_at()
@@ -46,4 +46,4 @@ comment on function private.refresh_cached_at() is
 create trigger trg_courses_cache_text_id before insert or update of canvas_course_id, canvas_id on public.courses_cache
 for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_courses_cache_cached_at before update on public.courses_cache
-    for each row execute function private.refresh_cached_at();
+for each row execute function private.refresh_cached_at();

@@ -19,14 +19,14 @@ create table public.generated_content (
     updated_at timestamptz not null default now(),
 
     constraint generated_content_teacher_id_fkey
-    foreign key (teacher_id) references public.teachers (id) on delete cascade,
+        foreign key (teacher_id) references public.teachers(id) on delete cascade,
     constraint generated_content_class_id_fkey
-    foreign key (class_id, teacher_id) references public.classes (id, teacher_id) on delete set null (class_id),
+        foreign key (class_id, teacher_id) references public.classes(id, teacher_id) on delete set null (class_id),
     constraint generated_content_content_source_id_fkey
-    foreign key (content_source_id, teacher_id) references public.content_sources (id, teacher_id)
-    on delete set null (content_source_id),
+        foreign key (content_source_id, teacher_id) references public.content_sources(id, teacher_id)
+        on delete set null (content_source_id),
     constraint generated_content_thread_id_fkey
-    foreign key (thread_id, teacher_id) references public.threads (id, teacher_id) on delete set null (thread_id),
+        foreign key (thread_id, teacher_id) references public.threads(id, teacher_id) on delete set null (thread_id),
     constraint generated_content_title_check check (char_length(title) between 1 and 500),
     constraint generated_content_content_md_check check (char_length(content_md) <= 500000),
     constraint generated_content_content_check check (jsonb_typeof(content) = 'object'),
@@ -62,8 +62,8 @@ comment on column public.generated_content.updated_at is 'When the row last chan
 create trigger trg_generated_content_columns before update on public.generated_content
 for each row execute function private.keep_columns('title', 'content_md', 'content', 'class_id', 'status');
 create trigger trg_generated_content_status before insert or update of status on public.generated_content
-    for each row execute function private.enforce_transition(
-        'status', '>draft', 'draft>approved', 'draft>archived', 'approved>draft', 'approved>archived', 'archived>draft'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>draft', 'draft>approved', 'draft>archived', 'approved>draft', 'approved>archived', 'archived>draft'
+);
 create trigger trg_generated_content_updated_at before update on public.generated_content
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -20,11 +20,11 @@ create table public.messages (
     citations jsonb not null default '[]',
     created_at timestamptz not null default now(),
 
-    constraint messages_thread_id_fkey foreign key (thread_id) references public.threads (id) on delete cascade,
+    constraint messages_thread_id_fkey foreign key (thread_id) references public.threads(id) on delete cascade,
     constraint messages_thread_id_external_id_key unique (thread_id, external_id),
     constraint messages_id_thread_id_key unique (id, thread_id),
     constraint messages_parent_id_fkey
-    foreign key (parent_id, thread_id) references public.messages (id, thread_id) on delete set null (parent_id),
+        foreign key (parent_id, thread_id) references public.messages(id, thread_id) on delete set null (parent_id),
     constraint messages_content_check check (char_length(content) <= 200000),
     constraint messages_external_id_check check (char_length(external_id) between 1 and 255),
     constraint messages_content_hash_check check (char_length(content_hash) <= 128),
@@ -44,8 +44,8 @@ create index idx_messages_parent_id on public.messages (parent_id, thread_id);
 create unique index uq_messages_streaming on public.messages (thread_id) where status = 'streaming';
 
 comment on table public.messages is
-    'Lines of the teachers'' conversations with the assistant. Lines of Socratic sessions are in socratic_messages, which '
-    'has other owners and rules.';
+    'Lines of the teachers'' conversations with the assistant. Lines of Socratic sessions are in socratic_messages, '
+    'which has other owners and rules.';
 comment on column public.messages.id is 'Identity of the row.';
 comment on column public.messages.thread_id is 'The conversation.';
 comment on column public.messages.seq is 'Order within a thread: rows of one transaction share created_at.';
@@ -58,8 +58,7 @@ comment on column public.messages.parent_id is
     'Of an answer: the question it answers. A second answer to one question is a regeneration.';
 comment on column public.messages.content_hash is
     'Hash of the question as the chat service received it; tells a repeat from another question.';
-comment on column public.messages.finish_reason is
-    'Why the model stopped, as it says: stop, length or content_filter.';
+comment on column public.messages.finish_reason is 'Why the model stopped, as it says: stop, length or content_filter.';
 comment on column public.messages.error_code is 'Of a failed answer: a code of docs/errors.md.';
 comment on column public.messages.model is 'The model that answered.';
 comment on column public.messages.prompt_version is 'Version of the prompt file used.';
@@ -81,7 +80,8 @@ end
 $$;
 
 comment on function private.touch_thread() is
-    'AFTER INSERT on messages: sets updated_at of the thread, so that the thread with the newest message is listed first.';
+    'AFTER INSERT on messages: sets updated_at of the thread, so that the thread with the newest message is listed '
+    'first.';
 
 create trigger trg_messages_touch_thread after insert on public.messages
-    for each row execute function private.touch_thread();
+for each row execute function private.touch_thread();

@@ -10,9 +10,9 @@ create table public.teachers (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint teachers_id_fkey foreign key (id) references public.profiles (user_id) on delete cascade,
+    constraint teachers_id_fkey foreign key (id) references public.profiles(user_id) on delete cascade,
     constraint teachers_lms_connection_id_fkey
-    foreign key (lms_connection_id) references public.lms_connections (id) on delete restrict,
+        foreign key (lms_connection_id) references public.lms_connections(id) on delete restrict,
     constraint teachers_lms_connection_id_canvas_user_id_key unique (lms_connection_id, canvas_user_id),
     constraint teachers_canvas_user_id_check check (char_length(canvas_user_id) between 1 and 255),
     constraint teachers_name_check check (char_length(name) <= 500),
@@ -33,6 +33,6 @@ comment on column public.teachers.updated_at is 'When the row last changed; kept
 create trigger trg_teachers_columns before update on public.teachers
 for each row execute function private.keep_columns('name');
 create trigger trg_teachers_role after insert or update of id on public.teachers
-    for each row execute function private.check_profile_role('id', 'teacher');
+for each row execute function private.check_profile_role('id', 'teacher');
 create trigger trg_teachers_updated_at before update on public.teachers
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

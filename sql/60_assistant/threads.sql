@@ -8,7 +8,7 @@ create table public.threads (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint threads_teacher_id_fkey foreign key (teacher_id) references public.teachers (id) on delete cascade,
+    constraint threads_teacher_id_fkey foreign key (teacher_id) references public.teachers(id) on delete cascade,
     constraint threads_id_teacher_id_key unique (id, teacher_id),
     constraint threads_title_check check (char_length(title) <= 500)
 );
@@ -26,4 +26,4 @@ comment on column public.threads.updated_at is 'When the thread or its newest me
 create trigger trg_threads_columns before update on public.threads
 for each row execute function private.keep_columns('title');
 create trigger trg_threads_updated_at before update on public.threads
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

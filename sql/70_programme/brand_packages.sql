@@ -14,11 +14,11 @@ create table public.brand_packages (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint brand_packages_week_id_fkey foreign key (week_id) references public.weeks (id) on delete cascade,
+    constraint brand_packages_week_id_fkey foreign key (week_id) references public.weeks(id) on delete cascade,
     constraint brand_packages_mode_check check (char_length(mode) <= 200),
     constraint brand_packages_kpi_metrics_check check (jsonb_typeof(kpi_metrics) = 'object'),
     constraint brand_packages_social_content_suggestions_check
-    check (jsonb_typeof(social_content_suggestions) = 'array'),
+        check (jsonb_typeof(social_content_suggestions) = 'array'),
     constraint brand_packages_brand_voice_analysis_check check (char_length(brand_voice_analysis) <= 100000),
     constraint brand_packages_assets_check check (jsonb_typeof(assets) = 'array')
 );
@@ -39,4 +39,4 @@ comment on column public.brand_packages.created_at is 'When the row was written.
 comment on column public.brand_packages.updated_at is 'When the row last changed; kept by trigger.';
 
 create trigger trg_brand_packages_updated_at before update on public.brand_packages
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

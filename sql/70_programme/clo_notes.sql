@@ -15,7 +15,7 @@ create table public.clo_notes (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint clo_notes_week_id_fkey foreign key (week_id) references public.weeks (id) on delete cascade,
+    constraint clo_notes_week_id_fkey foreign key (week_id) references public.weeks(id) on delete cascade,
     constraint clo_notes_module_title_check check (char_length(module_title) between 1 and 500),
     constraint clo_notes_estimated_duration_check check (estimated_duration >= 0),
     constraint clo_notes_resources_check check (jsonb_typeof(resources) = 'array'),
@@ -39,4 +39,4 @@ comment on column public.clo_notes.created_at is 'When the row was written.';
 comment on column public.clo_notes.updated_at is 'When the row last changed; kept by trigger.';
 
 create trigger trg_clo_notes_updated_at before update on public.clo_notes
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -14,9 +14,9 @@ create table public.engineer_notes (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint engineer_notes_week_id_fkey foreign key (week_id) references public.weeks (id) on delete cascade,
+    constraint engineer_notes_week_id_fkey foreign key (week_id) references public.weeks(id) on delete cascade,
     constraint engineer_notes_repository_url_check
-    check (repository_url ~ '^https://' and char_length(repository_url) <= 2000),
+        check (repository_url ~ '^https://' and char_length(repository_url) <= 2000),
     constraint engineer_notes_analysis_summary_check check (char_length(analysis_summary) <= 100000),
     constraint engineer_notes_code_quality_score_check check (code_quality_score between 0 and 100),
     constraint engineer_notes_recommendations_check check (jsonb_typeof(recommendations) = 'array'),
@@ -41,4 +41,4 @@ comment on column public.engineer_notes.created_at is 'When the row was written.
 comment on column public.engineer_notes.updated_at is 'When the row last changed; kept by trigger.';
 
 create trigger trg_engineer_notes_updated_at before update on public.engineer_notes
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -10,4 +10,5 @@ comment on type public.review_depth is 'How much of the repository a code review
 
 create type public.review_status as enum ('pending', 'running', 'completed', 'failed');
 comment on type public.review_status is
-    'pending: waits for its job. running. completed: result_json is there. failed: see error_message; can be tried again.';
+    'pending: waits for its job. running. completed: result_json is there. failed: see error_message; can be tried '
+    'again.';

@@ -16,9 +16,9 @@ create table public.kpi_metrics (
     recorded_at timestamptz not null default now(),
     created_at timestamptz not null default now(),
 
-    constraint kpi_metrics_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint kpi_metrics_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint kpi_metrics_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
+        foreign key (week_id, user_id) references public.weeks(id, user_id) on delete cascade,
     constraint kpi_metrics_metric_name_check check (char_length(metric_name) between 1 and 200),
     constraint kpi_metrics_metric_category_check check (char_length(metric_category) <= 200),
     constraint kpi_metrics_unit_check check (char_length(unit) <= 50)
@@ -64,4 +64,4 @@ comment on function private.derive_kpi() is
     'becomes its sign. Otherwise both stay as they were sent.';
 
 create trigger trg_kpi_metrics_derive before insert or update on public.kpi_metrics
-    for each row execute function private.derive_kpi();
+for each row execute function private.derive_kpi();

@@ -14,13 +14,13 @@ create table public.reviews (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint reviews_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint reviews_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint reviews_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete set null (week_id),
+        foreign key (week_id, user_id) references public.weeks(id, user_id) on delete set null (week_id),
     constraint reviews_github_url_check
-    check (
-        github_url ~ '^https://github\.com/[A-Za-z0-9-]+/[A-Za-z0-9._-]+(/.*)?$' and char_length(github_url) <= 500
-    ),
+        check (
+            github_url ~ '^https://github\.com/[A-Za-z0-9-]+/[A-Za-z0-9._-]+(/.*)?$' and char_length(github_url) <= 500
+        ),
     constraint reviews_result_json_check check (jsonb_typeof(result_json) = 'object'),
     constraint reviews_error_message_check check (char_length(error_message) <= 500)
 );
@@ -72,10 +72,10 @@ comment on function private.stamp_review() is
     'clears both and the error.';
 
 create trigger trg_reviews_stamp before update of status on public.reviews
-    for each row when (old.status is distinct from new.status) execute function private.stamp_review();
+for each row when (old.status is distinct from new.status) execute function private.stamp_review();
 create trigger trg_reviews_status before insert or update of status on public.reviews
-    for each row execute function private.enforce_transition(
-        'status', '>pending', 'pending>running', 'running>completed', 'running>failed', 'failed>pending'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>pending', 'pending>running', 'running>completed', 'running>failed', 'failed>pending'
+);
 create trigger trg_reviews_updated_at before update on public.reviews
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -15,7 +15,7 @@ create table public.socratic_messages (
     created_at timestamptz not null default now(),
 
     constraint socratic_messages_session_id_fkey
-    foreign key (session_id) references public.socratic_sessions (id) on delete cascade,
+        foreign key (session_id) references public.socratic_sessions(id) on delete cascade,
     constraint socratic_messages_content_check check (char_length(content) <= 100000),
     constraint socratic_messages_audio_url_check check (char_length(audio_url) <= 2000),
     constraint socratic_messages_transcript_check check (char_length(transcript) <= 100000),

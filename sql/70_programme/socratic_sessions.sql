@@ -16,12 +16,12 @@ create table public.socratic_sessions (
     updated_at timestamptz not null default now(),
 
     constraint socratic_sessions_user_id_fkey
-    foreign key (user_id) references public.profiles (user_id) on delete cascade,
+        foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint socratic_sessions_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
+        foreign key (week_id, user_id) references public.weeks(id, user_id) on delete cascade,
     constraint socratic_sessions_topic_check check (char_length(topic) between 1 and 2000),
     constraint socratic_sessions_ended_at_check
-    check (ended_at >= started_at and ended_at < '10000-01-01 00:00:00+00'),
+        check (ended_at >= started_at and ended_at < '10000-01-01 00:00:00+00'),
     constraint socratic_sessions_total_questions_check check (total_questions >= 0),
     constraint socratic_sessions_session_metadata_check check (jsonb_typeof(session_metadata) = 'object')
 );
@@ -66,6 +66,6 @@ comment on function private.keep_session_ended() is
 create trigger trg_socratic_sessions_columns before update on public.socratic_sessions
 for each row execute function private.keep_columns('topic', 'voice_enabled', 'ended_at');
 create trigger trg_socratic_sessions_ended before update of ended_at on public.socratic_sessions
-    for each row execute function private.keep_session_ended();
+for each row execute function private.keep_session_ended();
 create trigger trg_socratic_sessions_updated_at before update on public.socratic_sessions
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

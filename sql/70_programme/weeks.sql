@@ -15,7 +15,7 @@ create table public.weeks (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint weeks_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint weeks_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint weeks_user_id_week_number_key unique (user_id, week_number),
     constraint weeks_id_user_id_key unique (id, user_id),
     constraint weeks_week_number_check check (week_number >= 1),
@@ -48,9 +48,9 @@ for each row execute function private.keep_columns(
     'completion_percentage'
 );
 create trigger trg_weeks_status before insert or update of status on public.weeks
-    for each row execute function private.enforce_transition(
-        'status', '>planned', '>active', 'planned>active', 'planned>archived', 'active>completed', 'active>archived',
-        'completed>active', 'completed>archived'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>planned', '>active', 'planned>active', 'planned>archived', 'active>completed', 'active>archived',
+    'completed>active', 'completed>archived'
+);
 create trigger trg_weeks_updated_at before update on public.weeks
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

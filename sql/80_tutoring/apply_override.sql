@@ -175,12 +175,15 @@ begin
     if v_new -> 'ai_explanation' <> 'null' then
         perform private.override_text(v_new, 'ai_explanation', 20000);
     end if;
-    if v_new ? 'difficulty_level' and v_new -> 'difficulty_level' not in ('1', '2', '3', '4', '5', '6', '7', '8', '9', '10') then
+    if v_new ? 'difficulty_level'
+        and v_new -> 'difficulty_level' not in ('1', '2', '3', '4', '5', '6', '7', '8', '9', '10')
+    then
         raise exception 'p_new_content.difficulty_level must be a whole number from 1 to 10' using errcode = '22023';
     end if;
     select * into v_answer from public.practice_assignment_answers where practice_assignment_id = p_practice.id;
     if not found and v_new ? 'ai_explanation' and not v_new ? 'ai_answer_text' then
-        raise exception 'there is no answer to explain yet: send p_new_content.ai_answer_text too' using errcode = '22023';
+        raise exception 'there is no answer to explain yet: send p_new_content.ai_answer_text too'
+            using errcode = '22023';
     end if;
 
     p_override := private.record_override(p_override, jsonb_build_object(
@@ -352,6 +355,6 @@ end;
 
 comment on function public.apply_override(text, uuid, text, jsonb, text) is
     'Corrects a summary {narrative, next_steps}, a practice question of the bank {bank_item_id} or of the model '
-    '{ai_question_text, ai_answer_text, ai_explanation, difficulty_level}, or an answer {answer, confidence}, '
-    'and records the override. For active tutors of the student in the row''s subject; 42501 for any other target, '
+    '{ai_question_text, ai_answer_text, ai_explanation, difficulty_level}, or an answer {answer, confidence}, and '
+    'records the override. For active tutors of the student in the row''s subject; 42501 for any other target, '
     'existing or not. 22023 for empty or other keys, 23514 for a completed practice.';

@@ -60,8 +60,8 @@ end
 $$;
 
 comment on function public.update_student_rating(uuid, uuid, int, numeric) is
-    'Changes a student''s rating in a subject by one scored answer and returns it. A first answer begins with 1000. 22004 for '
-    'a missing argument, 22003 for a score outside 0 to 1.';
+    'Changes a student''s rating in a subject by one scored answer and returns it. A first answer begins with 1000. '
+    '22004 for a missing argument, 22003 for a score outside 0 to 1.';
 
 create function public.complete_practice_assignment(p_assignment_id uuid, p_performance_score numeric)
 returns public.practice_assignments

@@ -1,7 +1,7 @@
 create type public.tutor_assignment_status as enum ('active', 'paused', 'completed');
 comment on type public.tutor_assignment_status is
-    'active: the tutor sees the student''s work, between the dates. paused: the tutor sees only the student''s profile. '
-    'completed: the tutor sees nothing.';
+    'active: the tutor sees the student''s work, between the dates. paused: the tutor sees only the student''s '
+    'profile. completed: the tutor sees nothing.';
 
 create type public.goal_status as enum ('active', 'completed', 'paused', 'cancelled');
 comment on type public.goal_status is

@@ -1,4 +1,5 @@
--- What a student wants to achieve. The student or a tutor sets it; the service writes progress (percentage, streak, xp).
+-- What a student wants to achieve. The student or a tutor sets it; the service writes progress (percentage, streak,
+-- xp).
 
 create table public.goals (
     id uuid primary key default gen_random_uuid(),
@@ -17,15 +18,15 @@ create table public.goals (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint goals_student_id_fkey foreign key (student_id) references public.profiles (user_id) on delete cascade,
-    constraint goals_created_by_fkey foreign key (created_by) references public.profiles (user_id) on delete set null,
-    constraint goals_subject_id_fkey foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint goals_student_id_fkey foreign key (student_id) references public.profiles(user_id) on delete cascade,
+    constraint goals_created_by_fkey foreign key (created_by) references public.profiles(user_id) on delete set null,
+    constraint goals_subject_id_fkey foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint goals_goal_type_check check (char_length(goal_type) <= 200),
     constraint goals_title_check check (char_length(title) between 1 and 500),
     constraint goals_description_check check (char_length(description) <= 10000),
     -- infinite days and years that clients cannot read
     constraint goals_target_completion_date_check
-    check (target_completion_date between '0001-01-01' and '9999-12-31'),
+        check (target_completion_date between '0001-01-01' and '9999-12-31'),
     constraint goals_completion_percentage_check check (completion_percentage between 0 and 100),
     constraint goals_current_streak_check check (current_streak >= 0),
     constraint goals_xp_earned_check check (xp_earned >= 0),
@@ -40,7 +41,8 @@ create index idx_goals_created on public.goals (created_at);
 create index idx_goals_subject on public.goals (subject_id);
 create index idx_goals_created_by on public.goals (created_by);
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
 alter table public.goals alter column student_id set (n_distinct = -0.05);
 
 comment on table public.goals is 'Goals of students.';
@@ -81,11 +83,11 @@ for each row execute function private.keep_columns(
     'subject_id', 'goal_type', 'title', 'description', 'target_completion_date', 'status'
 );
 create trigger trg_goals_stamp before update of status on public.goals
-    for each row when (old.status is distinct from new.status) execute function private.stamp_goal();
+for each row when (old.status is distinct from new.status) execute function private.stamp_goal();
 create trigger trg_goals_status before insert or update of status on public.goals
-    for each row execute function private.enforce_transition(
-        'status', '>active', 'active>paused', 'active>completed', 'active>cancelled', 'paused>active',
-        'paused>completed', 'paused>cancelled', 'completed>active', 'cancelled>active'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>active', 'active>paused', 'active>completed', 'active>cancelled', 'paused>active',
+    'paused>completed', 'paused>cancelled', 'completed>active', 'cancelled>active'
+);
 create trigger trg_goals_updated_at before update on public.goals
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

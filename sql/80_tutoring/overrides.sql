@@ -17,15 +17,15 @@ create table public.overrides (
     difficulty_level int,
     created_at timestamptz not null default now(),
 
-    constraint overrides_tutor_id_fkey foreign key (tutor_id) references public.profiles (user_id) on delete set null,
+    constraint overrides_tutor_id_fkey foreign key (tutor_id) references public.profiles(user_id) on delete set null,
     constraint overrides_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
-    constraint overrides_summary_id_fkey foreign key (summary_id) references public.summaries (id) on delete set null,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
+    constraint overrides_summary_id_fkey foreign key (summary_id) references public.summaries(id) on delete set null,
     constraint overrides_practice_assignment_id_fkey
-    foreign key (practice_assignment_id) references public.practice_assignments (id) on delete set null,
+        foreign key (practice_assignment_id) references public.practice_assignments(id) on delete set null,
     constraint overrides_qa_interaction_id_fkey
-    foreign key (qa_interaction_id) references public.qa_interactions (id) on delete set null,
-    constraint overrides_subject_id_fkey foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (qa_interaction_id) references public.qa_interactions(id) on delete set null,
+    constraint overrides_subject_id_fkey foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint overrides_target_check check (
         num_nonnulls(summary_id, practice_assignment_id, qa_interaction_id) <= 1
         and (summary_id is null or override_type = 'summary')
@@ -49,7 +49,8 @@ create index idx_overrides_practice_assignment on public.overrides (practice_ass
 where practice_assignment_id is not null;
 create index idx_overrides_qa_interaction on public.overrides (qa_interaction_id) where qa_interaction_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
 alter table public.overrides alter column student_id set (n_distinct = -0.05);
 
 comment on table public.overrides is 'Corrections by tutors of what the companion wrote.';
@@ -58,7 +59,8 @@ comment on column public.overrides.tutor_id is 'Who corrected it; null when that
 comment on column public.overrides.student_id is 'Whose row was corrected.';
 comment on column public.overrides.override_type is 'What kind of row.';
 comment on column public.overrides.action is 'What the tutor did, in the tutor''s words.';
-comment on column public.overrides.summary_id is 'The corrected summary; null when it is deleted or the target is another.';
+comment on column public.overrides.summary_id is
+    'The corrected summary; null when it is deleted or the target is another.';
 comment on column public.overrides.practice_assignment_id is
     'The corrected practice assignment; null when it is deleted or the target is another.';
 comment on column public.overrides.qa_interaction_id is
@@ -72,13 +74,13 @@ comment on column public.overrides.created_at is 'When the row was written.';
 
 -- an override and its target point at each other, so either can be deleted first
 alter table public.summaries
-add constraint summaries_override_id_fkey foreign key (override_id) references public.overrides (id) on delete set null;
+add constraint summaries_override_id_fkey foreign key (override_id) references public.overrides(id) on delete set null;
 alter table public.practice_assignments
 add constraint practice_assignments_override_id_fkey
-foreign key (override_id) references public.overrides (id) on delete set null;
+    foreign key (override_id) references public.overrides(id) on delete set null;
 alter table public.qa_interactions
 add constraint qa_interactions_override_id_fkey
-foreign key (override_id) references public.overrides (id) on delete set null;
+    foreign key (override_id) references public.overrides(id) on delete set null;
 
 create function private.check_override_target()
 returns trigger
@@ -107,13 +109,13 @@ end
 $$;
 
 comment on function private.check_override_target() is
-    'BEFORE INSERT on overrides: requires exactly one target, of the same student (23514). A check constraint would forbid '
-    'deleting the target later.';
+    'BEFORE INSERT on overrides: requires exactly one target, of the same student (23514). A check constraint would '
+    'forbid deleting the target later.';
 
 create trigger trg_overrides_audit after insert or update or delete on public.overrides
-    for each row execute function private.audit(
-        'id', 'student_id', 'tutor_id', 'override_type', 'action', 'summary_id', 'practice_assignment_id',
-        'qa_interaction_id'
-    );
+for each row execute function private.audit(
+    'id', 'student_id', 'tutor_id', 'override_type', 'action', 'summary_id', 'practice_assignment_id',
+    'qa_interaction_id'
+);
 create trigger trg_overrides_target before insert on public.overrides
-    for each row execute function private.check_override_target();
+for each row execute function private.check_override_target();

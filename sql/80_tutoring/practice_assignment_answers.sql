@@ -8,7 +8,7 @@ create table public.practice_assignment_answers (
     created_at timestamptz not null default now(),
 
     constraint practice_assignment_answers_practice_assignment_id_fkey
-    foreign key (practice_assignment_id) references public.practice_assignments (id) on delete cascade,
+        foreign key (practice_assignment_id) references public.practice_assignments(id) on delete cascade,
     constraint practice_assignment_answers_ai_answer_text_check check (char_length(ai_answer_text) between 1 and 20000),
     constraint practice_assignment_answers_ai_explanation_check check (char_length(ai_explanation) <= 20000)
 );

@@ -23,11 +23,11 @@ create table public.practice_assignments (
     created_at timestamptz not null default now(),
 
     constraint practice_assignments_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint practice_assignments_bank_item_id_fkey
-    foreign key (bank_item_id) references public.practice_bank_items (id) on delete restrict,
+        foreign key (bank_item_id) references public.practice_bank_items(id) on delete restrict,
     constraint practice_assignments_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint practice_assignments_source_check check (
         case source
             when 'bank' then bank_item_id is not null and ai_question_text is null
@@ -52,9 +52,11 @@ create index idx_pa_completed on public.practice_assignments (student_id, assign
 create index idx_practice_assignments_assigned_at on public.practice_assignments (assigned_at);
 create index idx_practice_assignments_bank_item_id on public.practice_assignments (bank_item_id);
 create index idx_practice_assignments_subject_id on public.practice_assignments (subject_id);
-create index idx_practice_assignments_override_id on public.practice_assignments (override_id) where override_id is not null;
+create index idx_practice_assignments_override_id on public.practice_assignments (override_id)
+where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
 alter table public.practice_assignments alter column student_id set (n_distinct = -0.05);
 
 comment on table public.practice_assignments is 'Practice questions given to students, and their results.';
@@ -109,8 +111,8 @@ end
 $$;
 
 comment on function private.practice_assignment_defaults() is
-    'BEFORE INSERT on practice_assignments: copies subject, level, version and (if none are given) goal tags from the item. '
-    'A question of the model begins flagged.';
+    'BEFORE INSERT on practice_assignments: copies subject, level, version and (if none are given) goal tags from the '
+    'item. A question of the model begins flagged.';
 
 create function private.refuse_inactive_item()
 returns trigger
@@ -128,8 +130,8 @@ end
 $$;
 
 comment on function private.refuse_inactive_item() is
-    'AFTER INSERT on practice_assignments: 23514 for an inactive item. A BEFORE trigger would answer ahead of row level '
-    'security, and so tell strangers which items are inactive.';
+    'AFTER INSERT on practice_assignments: 23514 for an inactive item. A BEFORE trigger would answer ahead of row '
+    'level security, and so tell strangers which items are inactive.';
 
 create function private.keep_practice_completed()
 returns trigger
@@ -151,8 +153,8 @@ comment on function private.keep_practice_completed() is
 create trigger trg_practice_assignments_columns before update on public.practice_assignments
 for each row execute function private.keep_columns('flagged');
 create trigger trg_practice_assignments_completed before update on public.practice_assignments
-    for each row when (old.completed) execute function private.keep_practice_completed();
+for each row when (old.completed) execute function private.keep_practice_completed();
 create trigger trg_practice_assignments_defaults before insert on public.practice_assignments
-    for each row execute function private.practice_assignment_defaults();
+for each row execute function private.practice_assignment_defaults();
 create trigger trg_practice_assignments_active after insert on public.practice_assignments
-    for each row when (new.bank_item_id is not null) execute function private.refuse_inactive_item();
+for each row when (new.bank_item_id is not null) execute function private.refuse_inactive_item();

@@ -8,7 +8,7 @@ create table public.practice_bank_answers (
     updated_at timestamptz not null default now(),
 
     constraint practice_bank_answers_item_id_fkey
-    foreign key (item_id) references public.practice_bank_items (id) on delete cascade,
+        foreign key (item_id) references public.practice_bank_items(id) on delete cascade,
     constraint practice_bank_answers_answer_text_check check (char_length(answer_text) between 1 and 20000),
     constraint practice_bank_answers_explanation_check check (char_length(explanation) <= 20000)
 );
@@ -38,10 +38,10 @@ comment on function private.raise_item_version() is 'AFTER a change of an answer
 create trigger trg_practice_bank_answers_columns before update on public.practice_bank_answers
 for each row execute function private.keep_columns('answer_text', 'explanation');
 create trigger trg_practice_bank_answers_version after update of answer_text, explanation
-    on public.practice_bank_answers
-    for each row when (
-        old.answer_text is distinct from new.answer_text or old.explanation is distinct from new.explanation
-    )
-    execute function private.raise_item_version();
+on public.practice_bank_answers
+for each row when (
+    old.answer_text is distinct from new.answer_text or old.explanation is distinct from new.explanation
+)
+execute function private.raise_item_version();
 create trigger trg_practice_bank_answers_updated_at before update on public.practice_bank_answers
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -16,9 +16,9 @@ create table public.practice_bank_items (
     updated_at timestamptz not null default now(),
 
     constraint practice_bank_items_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint practice_bank_items_created_by_fkey
-    foreign key (created_by) references public.profiles (user_id) on delete set null,
+        foreign key (created_by) references public.profiles(user_id) on delete set null,
     constraint practice_bank_items_question_text_check check (char_length(question_text) between 1 and 20000),
     constraint practice_bank_items_difficulty_level_check check (difficulty_level between 1 and 10),
     constraint practice_bank_items_elo_rating_check check (elo_rating between 100 and 3000),
@@ -64,14 +64,14 @@ end
 $$;
 
 comment on function private.practice_item_defaults() is
-    'BEFORE INSERT OR UPDATE on practice_bank_items: a new item begins with the rating of its level (1: 550, 10: 1450). A '
-    'change of the question raises the version.';
+    'BEFORE INSERT OR UPDATE on practice_bank_items: a new item begins with the rating of its level (1: 550, 10: '
+    '1450). A change of the question raises the version.';
 
 create trigger trg_practice_bank_items_columns before update on public.practice_bank_items
 for each row execute function private.keep_columns(
     'question_text', 'subject_id', 'difficulty_level', 'goal_tags', 'topic_tags', 'is_active'
 );
 create trigger trg_practice_bank_items_defaults before insert or update on public.practice_bank_items
-    for each row execute function private.practice_item_defaults();
+for each row execute function private.practice_item_defaults();
 create trigger trg_practice_bank_items_updated_at before update on public.practice_bank_items
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -19,9 +19,9 @@ create table public.qa_interactions (
     created_at timestamptz not null default now(),
 
     constraint qa_interactions_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint qa_interactions_escalated_to_tutor_id_fkey
-    foreign key (escalated_to_tutor_id) references public.profiles (user_id) on delete set null,
+        foreign key (escalated_to_tutor_id) references public.profiles(user_id) on delete set null,
     constraint qa_interactions_query_check check (char_length(query) between 1 and 20000),
     constraint qa_interactions_answer_check check (char_length(answer) <= 100000),
     constraint qa_interactions_confidence_score_check check (confidence_score between 0 and 1),
@@ -29,8 +29,8 @@ create table public.qa_interactions (
 );
 
 create index idx_qa_student on public.qa_interactions (student_id, created_at desc) include (escalated_to_tutor_id);
--- Unsure answers are asked for by student. Under row level security a condition on an enum cannot drive an index, so the
--- condition is the index's own.
+-- Unsure answers are asked for by student. Under row level security a condition on an enum cannot drive an index, so
+-- the condition is the index's own.
 create index idx_qa_confidence on public.qa_interactions (student_id, created_at) where confidence = 'Low';
 create index idx_qa_created on public.qa_interactions (created_at);
 -- for what was escalated to a tutor
@@ -38,13 +38,15 @@ create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, 
 where escalated_to_tutor_id is not null;
 create index idx_qa_interactions_override_id on public.qa_interactions (override_id) where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
 alter table public.qa_interactions alter column student_id set (n_distinct = -0.05);
 
 comment on table public.qa_interactions is 'Questions of students to the companion.';
 comment on column public.qa_interactions.id is 'Identity of the row.';
 comment on column public.qa_interactions.student_id is 'The student.';
-comment on column public.qa_interactions.query is 'The question. Untrusted: a model must never take it as instructions.';
+comment on column public.qa_interactions.query is
+    'The question. Untrusted: a model must never take it as instructions.';
 comment on column public.qa_interactions.answer is 'The answer as shown.';
 comment on column public.qa_interactions.confidence is 'How confident the companion was.';
 comment on column public.qa_interactions.confidence_score is 'The same as a number, 0 to 1.';

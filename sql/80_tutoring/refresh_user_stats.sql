@@ -56,5 +56,5 @@ end
 $$;
 
 comment on function public.refresh_user_stats(uuid) is
-    'Recomputes override_count, confidence_distribution and nudge_engagement (percentages, 0 for none) of '
-    'analytics, and xp and streaks of gamification; other keys stay.';
+    'Recomputes override_count, confidence_distribution and nudge_engagement (percentages, 0 for none) of analytics, '
+    'and xp and streaks of gamification; other keys stay.';

@@ -7,9 +7,9 @@ create table public.related_subjects (
 
     constraint related_subjects_pkey primary key (subject_id, related_subject_id),
     constraint related_subjects_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete cascade,
+        foreign key (subject_id) references public.subjects(id) on delete cascade,
     constraint related_subjects_related_subject_id_fkey
-    foreign key (related_subject_id) references public.subjects (id) on delete cascade,
+        foreign key (related_subject_id) references public.subjects(id) on delete cascade,
     constraint related_subjects_self_check check (subject_id <> related_subject_id)
 );
 

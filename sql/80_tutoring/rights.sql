@@ -1,8 +1,8 @@
 -- Who may see which student: the questions that all policies about students ask.
 --
 -- A tutor's assignment counts while its status is active, today (UTC) lies between its dates, both inclusive, and the
--- account has role tutor now. Without a subject it covers every row of the student. With one it covers only rows of that
--- subject, never rows without a subject.
+-- account has role tutor now. Without a subject it covers every row of the student. With one it covers only rows of
+-- that subject, never rows without a subject.
 --
 -- Policies on big tables ask for a list once for each statement and let one column drive one index:
 --     student_id = any ((select private.visible_students())::uuid[])
@@ -10,9 +10,10 @@
 --         student_id not in (select private.partly_tutored_students())
 --         or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
 --     )
--- The first line finds the rows of everybody the caller has to do with. What follows only takes rows away: it looks into
--- two small hash tables, which are empty for all but tutors of one subject. With an "or" between two columns at the head
--- of the policy the planner would join two bitmaps and visit every row (docs/decisions/0013-one-list-of-students.md).
+-- The first line finds the rows of everybody the caller has to do with. What follows only takes rows away: it looks
+-- into two small hash tables, which are empty for all but tutors of one subject. With an "or" between two columns at
+-- the head of the policy the planner would join two bitmaps and visit every row
+-- (docs/decisions/0013-one-list-of-students.md).
 --
 -- The functions that take a student check single rows. All are plpgsql, which keeps its plans between statements.
 
@@ -46,8 +47,8 @@ where
     and (a.end_date is null or a.end_date >= (select private.today()));
 
 comment on view private.current_assignments is
-    'Everybody''s assignments that are between their dates today, active and paused ones. The functions below read it; '
-    'no client may.';
+    'Everybody''s assignments that are between their dates today, active and paused ones. The functions below read '
+    'it; no client may.';
 comment on column private.current_assignments.tutor_id is 'The tutor, whose profile says tutor now.';
 comment on column private.current_assignments.student_id is 'The student.';
 comment on column private.current_assignments.subject_id is

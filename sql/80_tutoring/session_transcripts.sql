@@ -9,7 +9,7 @@ create table private.session_transcripts (
     updated_at timestamptz not null default now(),
 
     constraint session_transcripts_session_id_fkey
-    foreign key (session_id) references public.tutoring_sessions (id) on delete cascade,
+        foreign key (session_id) references public.tutoring_sessions(id) on delete cascade,
     constraint session_transcripts_content_check check (num_nonnulls(transcript_enc, transcript_storage_key) >= 1),
     constraint session_transcripts_transcript_enc_check check (transcript_enc ~ '^v[0-9]+:'),
     constraint session_transcripts_transcript_storage_key_check check (char_length(transcript_storage_key) <= 500)
@@ -40,12 +40,12 @@ comment on function private.mark_transcript() is
     'AFTER INSERT OR DELETE on session_transcripts: sets transcript_available of the session.';
 
 create trigger trg_session_transcripts_mark after insert or delete on private.session_transcripts
-    for each row execute function private.mark_transcript();
+for each row execute function private.mark_transcript();
 create trigger trg_session_transcripts_storage
-    after delete or update of transcript_storage_key on private.session_transcripts
-    for each row execute function private.enqueue_storage_deletion('transcript_storage_key');
+after delete or update of transcript_storage_key on private.session_transcripts
+for each row execute function private.enqueue_storage_deletion('transcript_storage_key');
 create trigger trg_session_transcripts_updated_at before update on private.session_transcripts
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 create function public.svc_put_transcript(p_session_id uuid, p_transcript_enc text, p_storage_key text default null)
 returns void
@@ -71,8 +71,8 @@ end
 $$;
 
 comment on function public.svc_put_transcript(uuid, text, text) is
-    'Stores or replaces the encrypted transcript of a session. A replaced file is put into the storage outbox. PT404 when '
-    'the session does not exist.';
+    'Stores or replaces the encrypted transcript of a session. A replaced file is put into the storage outbox. PT404 '
+    'when the session does not exist.';
 
 create function public.svc_get_transcript(p_session_id uuid)
 returns table (transcript_enc text, transcript_storage_key text, updated_at timestamptz)

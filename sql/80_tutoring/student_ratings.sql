@@ -1,4 +1,5 @@
--- A student's strength in a subject, on the Elo scale. Only update_student_rating and complete_practice_assignment write it.
+-- A student's strength in a subject, on the Elo scale. Only update_student_rating and complete_practice_assignment
+-- write it.
 
 create table public.student_ratings (
     id uuid primary key default gen_random_uuid(),
@@ -8,9 +9,9 @@ create table public.student_ratings (
     last_updated timestamptz not null default now(),
 
     constraint student_ratings_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint student_ratings_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint student_ratings_student_id_subject_id_key unique (student_id, subject_id),
     constraint student_ratings_rating_check check (rating between 100 and 3000)
 );

@@ -7,9 +7,9 @@ create table public.student_subjects (
 
     constraint student_subjects_pkey primary key (student_id, subject_id),
     constraint student_subjects_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint student_subjects_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete cascade
+        foreign key (subject_id) references public.subjects(id) on delete cascade
 );
 
 create index idx_student_subjects_subject_id on public.student_subjects (subject_id);

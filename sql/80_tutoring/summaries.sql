@@ -17,11 +17,11 @@ create table public.summaries (
     updated_at timestamptz not null default now(),
 
     constraint summaries_session_id_fkey
-    foreign key (session_id, student_id) references public.tutoring_sessions (id, student_id) on delete cascade,
+        foreign key (session_id, student_id) references public.tutoring_sessions(id, student_id) on delete cascade,
     constraint summaries_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
-    constraint summaries_tutor_id_fkey foreign key (tutor_id) references public.profiles (user_id) on delete set null,
-    constraint summaries_subject_id_fkey foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
+    constraint summaries_tutor_id_fkey foreign key (tutor_id) references public.profiles(user_id) on delete set null,
+    constraint summaries_subject_id_fkey foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint summaries_narrative_check check (char_length(narrative) between 1 and 50000),
     constraint summaries_override_id_check check (override_id is null or overridden)
 );
@@ -34,7 +34,8 @@ create index idx_summaries_tutor on public.summaries (tutor_id);
 create index idx_summaries_subject on public.summaries (subject_id);
 create index idx_summaries_override on public.summaries (override_id) where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
 alter table public.summaries alter column student_id set (n_distinct = -0.05);
 
 comment on table public.summaries is 'Summaries of tutoring sessions.';
@@ -75,11 +76,11 @@ end
 $$;
 
 comment on function private.copy_session_to_summary() is
-    'BEFORE INSERT, or UPDATE of session or subject, on summaries: copies the subject from the session, and on insert the '
-    'tutor, too.';
+    'BEFORE INSERT, or UPDATE of session or subject, on summaries: copies the subject from the session, and on insert '
+    'the tutor, too.';
 
 create trigger trg_summaries_session before insert or update of session_id, subject_id on public.summaries
-    for each row execute function private.copy_session_to_summary();
+for each row execute function private.copy_session_to_summary();
 
 create function private.copy_subject_to_summaries()
 returns trigger
@@ -98,7 +99,7 @@ comment on function private.copy_subject_to_summaries() is
     'AFTER a change of subject on tutoring_sessions: copies it to the session''s summaries.';
 
 create trigger trg_tutoring_sessions_summaries after update of subject_id on public.tutoring_sessions
-    for each row when (old.subject_id is distinct from new.subject_id)
-    execute function private.copy_subject_to_summaries();
+for each row when (old.subject_id is distinct from new.subject_id)
+execute function private.copy_subject_to_summaries();
 create trigger trg_summaries_updated_at before update on public.summaries
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

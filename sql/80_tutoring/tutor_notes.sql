@@ -12,13 +12,13 @@ create table private.tutor_notes (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint tutor_notes_tutor_id_fkey foreign key (tutor_id) references public.profiles (user_id) on delete cascade,
+    constraint tutor_notes_tutor_id_fkey foreign key (tutor_id) references public.profiles(user_id) on delete cascade,
     constraint tutor_notes_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint tutor_notes_session_id_fkey
-    foreign key (session_id, student_id) references public.tutoring_sessions (id, student_id) on delete cascade,
+        foreign key (session_id, student_id) references public.tutoring_sessions(id, student_id) on delete cascade,
     constraint tutor_notes_assignment_id_fkey
-    foreign key (assignment_id) references public.tutor_student_assignments (id) on delete cascade,
+        foreign key (assignment_id) references public.tutor_student_assignments(id) on delete cascade,
     constraint tutor_notes_parent_check check (num_nonnulls(session_id, assignment_id) = 1),
     constraint tutor_notes_body_enc_check check (body_enc ~ '^v[0-9]+:')
 );
@@ -39,7 +39,7 @@ comment on column private.tutor_notes.created_at is 'When the row was written.';
 comment on column private.tutor_notes.updated_at is 'When the row last changed; kept by trigger.';
 
 create trigger trg_tutor_notes_updated_at before update on private.tutor_notes
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 create function public.svc_put_tutor_note(
     p_tutor_id uuid,
@@ -93,8 +93,9 @@ end
 $$;
 
 comment on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid) is
-    'Stores a note, or replaces the body of the author''s note p_id, and returns its id. The caller chooses p_id for a new '
-    'note, because the envelope is bound to it. PT404 when the session, the assignment or the note is not this tutor''s.';
+    'Stores a note, or replaces the body of the author''s note p_id, and returns its id. The caller chooses p_id for '
+    'a new note, because the envelope is bound to it. PT404 when the session, the assignment or the note is not this '
+    'tutor''s.';
 
 create function public.svc_list_tutor_notes(p_tutor_id uuid, p_student_id uuid)
 returns table (

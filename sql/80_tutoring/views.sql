@@ -13,7 +13,8 @@ select
     -- scalar subqueries, because a join of sessions with practice would multiply the counts
     (
         select count(*) from public.tutoring_sessions as x
-        where x.student_id = g.student_id
+        where
+            x.student_id = g.student_id
             and (g.subject_id is null or x.subject_id = g.subject_id)
             and x.session_date <= now()
     ) as sessions_count,
@@ -30,8 +31,8 @@ left join public.subjects as s on s.id = g.subject_id
 where g.status = 'active';
 
 comment on view public.v_student_progress is
-    'One row per active goal with the work on it: sessions held, practice completed and average rating, in the goal''s '
-    'subject or, without one, in all. Whoever sees the goal sees every row that is counted.';
+    'One row per active goal with the work on it: sessions held, practice completed and average rating, in the '
+    'goal''s subject or, without one, in all. Whoever sees the goal sees every row that is counted.';
 comment on column public.v_student_progress.student_id is 'The student.';
 comment on column public.v_student_progress.goal_id is 'The active goal.';
 comment on column public.v_student_progress.subject_name is 'Its subject; null for a goal across subjects.';
@@ -59,8 +60,8 @@ left join public.subjects as s on s.id = o.subject_id
 group by o.override_type, o.subject_id, s.name, o.difficulty_level, (o.created_at at time zone 'UTC')::date;
 
 comment on view public.v_override_analytics is
-    'Overrides per UTC day, type, subject and difficulty. Tutors see those of their students and their own; staff see all. '
-    'Deleted accounts of tutors are not counted.';
+    'Overrides per UTC day, type, subject and difficulty. Tutors see those of their students and their own; staff see '
+    'all. Deleted accounts of tutors are not counted.';
 comment on column public.v_override_analytics.override_type is 'What was corrected.';
 comment on column public.v_override_analytics.subject_id is 'Its subject.';
 comment on column public.v_override_analytics.subject_name is 'Name of the subject; names may repeat, ids do not.';
@@ -83,8 +84,8 @@ from (
 ) as c;
 
 comment on view public.v_confidence_distribution is
-    'How confident the companion''s answers were, per student and level; a level without answers has no row. Complete for '
-    'the student and for tutors of all subjects; other tutors see only the questions that were escalated to them.';
+    'How confident the companion''s answers were, per student and level; a level without answers has no row. Complete '
+    'for the student and for tutors of all subjects; other tutors see only the questions that were escalated to them.';
 comment on column public.v_confidence_distribution.student_id is 'The student.';
 comment on column public.v_confidence_distribution.confidence is 'The level.';
 comment on column public.v_confidence_distribution.count is 'Answers of that level.';

@@ -20,7 +20,7 @@ create table public.invoices (
     updated_at timestamptz not null default now(),
 
     constraint invoices_subscription_id_fkey
-    foreign key (subscription_id) references public.subscriptions (id) on delete cascade,
+        foreign key (subscription_id) references public.subscriptions(id) on delete cascade,
     constraint invoices_stripe_invoice_id_key unique (stripe_invoice_id),
     constraint invoices_stripe_invoice_id_check check (char_length(stripe_invoice_id) between 1 and 255),
     constraint invoices_stripe_subscription_id_check check (char_length(stripe_subscription_id) <= 255),
@@ -38,8 +38,7 @@ create index idx_invoices_unlinked on public.invoices (stripe_subscription_id) w
 
 comment on table public.invoices is 'Invoices of subscriptions.';
 comment on column public.invoices.id is 'Identity of the row.';
-comment on column public.invoices.subscription_id is
-    'The subscription; null until it is known, or for a single sale.';
+comment on column public.invoices.subscription_id is 'The subscription; null until it is known, or for a single sale.';
 comment on column public.invoices.stripe_invoice_id is 'Stripe''s id.';
 comment on column public.invoices.stripe_subscription_id is 'Stripe''s id of the subscription.';
 comment on column public.invoices.amount_due is 'Amount due, in the currency''s smallest unit.';
@@ -84,6 +83,6 @@ comment on function private.archive_invoice() is
     'BEFORE DELETE on invoices, cascades included: copies the amounts into private.billing_archive for accounting.';
 
 create trigger trg_invoices_archive before delete on public.invoices
-    for each row execute function private.archive_invoice();
+for each row execute function private.archive_invoice();
 create trigger trg_invoices_updated_at before update on public.invoices
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -17,7 +17,7 @@ create table public.payment_events (
     created_at timestamptz not null default now(),
 
     constraint payment_events_user_id_fkey
-    foreign key (user_id) references public.profiles (user_id) on delete set null,
+        foreign key (user_id) references public.profiles(user_id) on delete set null,
     constraint payment_events_stripe_event_id_key unique (stripe_event_id),
     constraint payment_events_stripe_event_id_check check (char_length(stripe_event_id) between 1 and 255),
     constraint payment_events_event_type_check check (char_length(event_type) between 1 and 255),
@@ -70,4 +70,4 @@ comment on function private.keep_event_processed() is
     'BEFORE UPDATE on payment_events: refuses to make a processed event unprocessed (23514).';
 
 create trigger trg_payment_events_processed before update on public.payment_events
-    for each row when (old.processed) execute function private.keep_event_processed();
+for each row when (old.processed) execute function private.keep_event_processed();

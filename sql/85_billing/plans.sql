@@ -55,4 +55,4 @@ for each row execute function private.keep_columns(
     'stripe_price_id_monthly', 'stripe_price_id_annual', 'is_active', 'sort_order'
 );
 create trigger trg_plans_updated_at before update on public.plans
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -13,7 +13,8 @@ as $$
     select case when jsonb_typeof(p_value) = 'number' then to_timestamp((p_value #>> '{}')::double precision) end;
 $$;
 
-comment on function private.stripe_time(jsonb) is 'Seconds since 1970, as Stripe sends them, as a time; null for anything else.';
+comment on function private.stripe_time(jsonb) is
+    'Seconds since 1970, as Stripe sends them, as a time; null for anything else.';
 
 create function private.stripe_id(p_value jsonb)
 returns text
@@ -159,8 +160,8 @@ end
 $$;
 
 comment on function private.apply_stripe_subscription(public.payment_events) is
-    'Applies a customer.subscription.* event. Returns applied, stale, ignored, or unlinked while the person or the plan is '
-    'unknown.';
+    'Applies a customer.subscription.* event. Returns applied, stale, ignored, or unlinked while the person or the '
+    'plan is unknown.';
 
 create function private.apply_stripe_invoice(p_event public.payment_events)
 returns text
@@ -250,7 +251,8 @@ end
 $$;
 
 comment on function private.apply_stripe_invoice(public.payment_events) is
-    'Applies an invoice.* event. Returns applied, stale or ignored. An invoice without its subscription waits to be linked.';
+    'Applies an invoice.* event. Returns applied, stale or ignored. An invoice without its subscription waits to be '
+    'linked.';
 
 create function private.apply_stripe_checkout(p_event public.payment_events)
 returns text
@@ -361,5 +363,6 @@ end
 $$;
 
 comment on function public.svc_apply_stripe_event(text) is
-    'Applies a stored event. Returns applied; stale (older than the last one, or the state is final); ignored (of no use '
-    'here); unlinked (person or plan not known yet, stays open); done (applied before). PT404 for an unknown event.';
+    'Applies a stored event. Returns applied; stale (older than the last one, or the state is final); ignored (of no '
+    'use here); unlinked (person or plan not known yet, stays open); done (applied before). PT404 for an unknown '
+    'event.';

@@ -19,8 +19,8 @@ create table public.subscriptions (
     updated_at timestamptz not null default now(),
 
     constraint subscriptions_user_id_fkey
-    foreign key (user_id) references public.profiles (user_id) on delete cascade,
-    constraint subscriptions_plan_id_fkey foreign key (plan_id) references public.plans (id) on delete restrict,
+        foreign key (user_id) references public.profiles(user_id) on delete cascade,
+    constraint subscriptions_plan_id_fkey foreign key (plan_id) references public.plans(id) on delete restrict,
     constraint subscriptions_stripe_subscription_id_key unique (stripe_subscription_id),
     constraint subscriptions_stripe_subscription_id_check check (char_length(stripe_subscription_id) <= 255),
     constraint subscriptions_stripe_customer_id_check check (char_length(stripe_customer_id) <= 255)
@@ -49,4 +49,4 @@ comment on column public.subscriptions.created_at is 'When the row was written.'
 comment on column public.subscriptions.updated_at is 'When the row last changed; kept by trigger.';
 
 create trigger trg_subscriptions_updated_at before update on public.subscriptions
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -9,11 +9,11 @@ create table public.agent_assignments (
     assigned_at timestamptz not null default now(),
     completed_at timestamptz,
 
-    constraint agent_assignments_agent_id_fkey foreign key (agent_id) references public.agents (id) on delete cascade,
+    constraint agent_assignments_agent_id_fkey foreign key (agent_id) references public.agents(id) on delete cascade,
     constraint agent_assignments_socratic_session_id_fkey
-    foreign key (socratic_session_id) references public.socratic_sessions (id) on delete cascade,
-    constraint agent_assignments_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade,
-    constraint agent_assignments_week_id_fkey foreign key (week_id) references public.weeks (id) on delete cascade,
+        foreign key (socratic_session_id) references public.socratic_sessions(id) on delete cascade,
+    constraint agent_assignments_job_id_fkey foreign key (job_id) references public.jobs(id) on delete cascade,
+    constraint agent_assignments_week_id_fkey foreign key (week_id) references public.weeks(id) on delete cascade,
     constraint agent_assignments_target_check check (num_nonnulls(socratic_session_id, job_id, week_id) = 1),
     constraint agent_assignments_completed_at_check check (completed_at >= assigned_at)
 );

@@ -6,7 +6,7 @@ create table public.agent_configs (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint agent_configs_agent_id_fkey foreign key (agent_id) references public.agents (id) on delete cascade,
+    constraint agent_configs_agent_id_fkey foreign key (agent_id) references public.agents(id) on delete cascade,
     constraint agent_configs_config_check check (jsonb_typeof(config) = 'object')
 );
 
@@ -19,4 +19,4 @@ comment on column public.agent_configs.updated_at is 'When the row last changed;
 create trigger trg_agent_configs_columns before update on public.agent_configs
 for each row execute function private.keep_columns('config');
 create trigger trg_agent_configs_updated_at before update on public.agent_configs
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -5,8 +5,8 @@ create type public.agent_type as enum (
     'clo', 'engineer', 'socratic', 'brand', 'headstart', 'assistant', 'tutor_companion'
 );
 comment on type public.agent_type is
-    'What an agent is for: clo (learning objectives), engineer (code), socratic (dialogues), brand (brand '
-    'packages), headstart, assistant (of teachers), tutor_companion.';
+    'What an agent is for: clo (learning objectives), engineer (code), socratic (dialogues), brand (brand packages), '
+    'headstart, assistant (of teachers), tutor_companion.';
 
 create table public.agents (
     id uuid primary key default gen_random_uuid(),
@@ -37,4 +37,4 @@ comment on column public.agents.updated_at is 'When the row last changed; kept b
 create trigger trg_agents_columns before update on public.agents
 for each row execute function private.keep_columns('type', 'name', 'description', 'is_active', 'version');
 create trigger trg_agents_updated_at before update on public.agents
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();

@@ -55,9 +55,9 @@ comment on function private.keep_audit_log() is
     'announces itself by a setting of its transaction.';
 
 create trigger trg_audit_log_keep before update or delete on private.audit_log
-    for each row execute function private.keep_audit_log();
+for each row execute function private.keep_audit_log();
 create trigger trg_audit_log_keep_all before truncate on private.audit_log
-    for each statement execute function private.keep_audit_log();
+for each statement execute function private.keep_audit_log();
 
 create function private.admin_list_audit(p_subject_user_id uuid, p_limit int)
 returns table (

@@ -12,7 +12,7 @@ create table private.idempotency_keys (
     expires_at timestamptz not null,
 
     constraint idempotency_keys_pkey primary key (user_id, route, key),
-    constraint idempotency_keys_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
+    constraint idempotency_keys_user_id_fkey foreign key (user_id) references auth.users(id) on delete cascade,
     constraint idempotency_keys_route_check check (char_length(route) between 1 and 500),
     constraint idempotency_keys_key_check check (char_length(key) between 1 and 255),
     constraint idempotency_keys_request_hash_check check (char_length(request_hash) between 1 and 128),
@@ -81,9 +81,9 @@ end
 $$;
 
 comment on function public.svc_begin_idempotent(uuid, text, text, text) is
-    'Opens a request with an Idempotency-Key. outcome new: do it. replay: answer with status and response. in_flight: the '
-    'first request still runs. mismatch: the key was used with another body. A key lives 24 hours; one that is in flight for '
-    '2 minutes counts as abandoned.';
+    'Opens a request with an Idempotency-Key. outcome new: do it. replay: answer with status and response. in_flight: '
+    'the first request still runs. mismatch: the key was used with another body. A key lives 24 hours; one that is in '
+    'flight for 2 minutes counts as abandoned.';
 
 create function public.svc_finish_idempotent(
     p_user_id uuid,
@@ -113,5 +113,5 @@ end
 $$;
 
 comment on function public.svc_finish_idempotent(uuid, text, text, int, jsonb) is
-    'Stores the answer of an open request. Without p_status it deletes the request, so that it may be sent again. A stored '
-    'answer does not change.';
+    'Stores the answer of an open request. Without p_status it deletes the request, so that it may be sent again. A '
+    'stored answer does not change.';

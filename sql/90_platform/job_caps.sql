@@ -4,7 +4,7 @@ create table private.job_caps (
     user_id uuid primary key,
     slots int not null,
 
-    constraint job_caps_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint job_caps_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint job_caps_slots_check check (slots between 1 and 1000)
 );
 

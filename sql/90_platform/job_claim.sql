@@ -1,5 +1,5 @@
--- How workers take jobs and keep them. Reached over REST: each call is one transaction and its answer may be lost, so a claim
--- may be asked for again under its id.
+-- How workers take jobs and keep them. Reached over REST: each call is one transaction and its answer may be lost, so a
+-- claim may be asked for again under its id.
 
 create function public.svc_claim_jobs(
     p_worker text, p_types text[], p_limit int, p_lease_s int default 60, p_claim_id uuid default null
@@ -67,8 +67,9 @@ begin
         where job_id = any (v_ids);
     end if;
     return query
-    select r.job_id, r.type::text, r.user_id, j.week_id, r.payload, j.retry_count, j.max_retries, j.timeout_s, r.lease_token,
-           r.locked_until, coalesce((v_waits ->> r.job_id::text)::int, 0)
+    select r.job_id, r.type::text, r.user_id, j.week_id, r.payload, j.retry_count, j.max_retries, j.timeout_s,
+        r.lease_token,
+            r.locked_until, coalesce((v_waits ->> r.job_id::text)::int, 0)
     from private.job_runtime as r join public.jobs as j on j.id = r.job_id
     where r.claim_id = v_claim and r.state = 'running'
     order by r.rank, r.job_id;
@@ -76,8 +77,8 @@ end
 $$;
 
 comment on function public.svc_claim_jobs(text, text[], int, int, uuid) is
-    'Hands out up to p_limit (1 to 100) ready jobs of these types, each leased for p_lease_s seconds. The same claim id '
-    'gives the same rows again, while they run. provider_wait_ms: begin the work no sooner.';
+    'Hands out up to p_limit (1 to 100) ready jobs of these types, each leased for p_lease_s seconds. The same claim '
+    'id gives the same rows again, while they run. provider_wait_ms: begin the work no sooner.';
 
 create function private.held_jobs(p_jobs jsonb)
 returns uuid[]
@@ -108,7 +109,8 @@ end
 $$;
 
 comment on function private.held_jobs(jsonb) is
-    'Those of [{job_id, lease_token}] that still run under that lease, both rows locked in id order. 22023 for another shape.';
+    'Those of [{job_id, lease_token}] that still run under that lease, both rows locked in id order. 22023 for '
+    'another shape.';
 
 create function public.svc_heartbeat_jobs(p_jobs jsonb, p_lease_s int default 60)
 returns table (job_id uuid, state text)
@@ -143,5 +145,5 @@ end
 $$;
 
 comment on function public.svc_heartbeat_jobs(jsonb, int) is
-    'Keeps leases and shows progress. Per job: held; cancel, the owner asked for an end; lost, another worker has it or it is '
-    'over; gone, deleted with its owner or week.';
+    'Keeps leases and shows progress. Per job: held; cancel, the owner asked for an end; lost, another worker has it '
+    'or it is over; gone, deleted with its owner or week.';

@@ -16,8 +16,8 @@ end
 $$;
 
 comment on function private.lock_jobs_of_owner() is
-    'BEFORE DELETE of a profile or week: locks its owner''s jobs in the order in which completions lock them. The profile is '
-    'locked already, so no job is added to it meanwhile.';
+    'BEFORE DELETE of a profile or week: locks its owner''s jobs in the order in which completions lock them. The '
+    'profile is locked already, so no job is added to it meanwhile.';
 
 create trigger trg_profiles_jobs before delete on public.profiles
 for each row execute function private.lock_jobs_of_owner();

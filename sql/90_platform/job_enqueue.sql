@@ -49,7 +49,8 @@ begin
         )
         values (
             p_type::public.job_type, p_user_id, p_week_id, p_dedupe_key, coalesce(p_priority, 0),
-            coalesce(p_scheduled_at, private.clock()), coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600), p_provider
+            coalesce(p_scheduled_at, private.clock()), coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600),
+            p_provider
         )
         on conflict (dedupe_key) where status in ('queued', 'running') do nothing
         returning id into v_id;
@@ -76,6 +77,6 @@ end
 $$;
 
 comment on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) is
-    'Asks for work. A live job with the same p_dedupe_key is returned instead (created false). Mode queued joins only one '
-    'that still waits: a running one gives its key up, so that a change made meanwhile is not lost. Enqueue for several '
-    'people in one transaction in the order of their ids (private.fill_slots).';
+    'Asks for work. A live job with the same p_dedupe_key is returned instead (created false). Mode queued joins only '
+    'one that still waits: a running one gives its key up, so that a change made meanwhile is not lost. Enqueue for '
+    'several people in one transaction in the order of their ids (private.fill_slots).';

@@ -4,7 +4,8 @@ create type public.job_type as enum (
     'session_summary', 'nudge_dispatch', 'notification_dispatch', 'stats_refresh', 'catalog_sync', 'storage_cleanup',
     'account_deletion'
 );
-comment on type public.job_type is 'What a job does; each type has one handler, registered by the service that owns it.';
+comment on type public.job_type is
+    'What a job does; each type has one handler, registered by the service that owns it.';
 
 create type public.job_status as enum ('queued', 'running', 'succeeded', 'failed', 'cancelled');
 comment on type public.job_status is

@@ -1,4 +1,5 @@
--- How attempts end. Each call may be said twice, because its answer may be lost: the lease decides what it still changes.
+-- How attempts end. Each call may be said twice, because its answer may be lost: the lease decides what it still
+-- changes.
 
 create function public.svc_complete_jobs(p_jobs jsonb)
 returns table (job_id uuid, done boolean)
@@ -27,8 +28,8 @@ end
 $$;
 
 comment on function public.svc_complete_jobs(jsonb) is
-    'Ends jobs in success, with their results. done false: the lease was lost and nothing was changed. Saying it again under '
-    'the same lease changes nothing and is answered with done true.';
+    'Ends jobs in success, with their results. done false: the lease was lost and nothing was changed. Saying it '
+    'again under the same lease changes nothing and is answered with done true.';
 
 create function private.end_attempt(
     p_job_id uuid, p_error_code text, p_error_message text, p_error_detail text, p_retryable boolean, p_wait_s numeric
@@ -68,8 +69,8 @@ end
 $$;
 
 comment on function private.end_attempt(uuid, text, text, text, boolean, numeric) is
-    'Ends an attempt without success: queued again after p_wait_s seconds, failed when no attempt is left, cancelled when '
-    'asked for. The caller holds both rows and fills the owner''s slots afterwards.';
+    'Ends an attempt without success: queued again after p_wait_s seconds, failed when no attempt is left, cancelled '
+    'when asked for. The caller holds both rows and fills the owner''s slots afterwards.';
 
 create function public.svc_fail_job(
     p_job_id uuid,
@@ -94,7 +95,9 @@ begin
     if p_job_id is null or p_lease_token is null then
         raise exception 'p_job_id and p_lease_token must not be null' using errcode = '22004';
     end if;
-    if private.held_jobs(jsonb_build_array(jsonb_build_object('job_id', p_job_id, 'lease_token', p_lease_token))) = '{}' then
+    if private.held_jobs(
+        jsonb_build_array(jsonb_build_object('job_id', p_job_id, 'lease_token', p_lease_token))
+    ) = '{}' then
         return;
     end if;
     -- half fixed, half random, so that what failed together does not come back together
@@ -109,8 +112,8 @@ end
 $$;
 
 comment on function public.svc_fail_job(uuid, uuid, text, text, boolean, int, text) is
-    'Ends an attempt in failure: queued again (at scheduled_at) or over. No row when the lease was lost; then nothing is '
-    'changed.';
+    'Ends an attempt in failure: queued again (at scheduled_at) or over. No row when the lease was lost; then nothing '
+    'is changed.';
 
 create function public.svc_release_jobs(p_jobs jsonb)
 returns int

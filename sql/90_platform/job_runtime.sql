@@ -7,8 +7,8 @@
 --   over     ended; a failed one may be retried  -> waiting
 --
 -- Each state that is not over has a partial index, so a claim costs the same with a million finished jobs as with none.
--- A person's jobs share that person's slots (private.job_cap), which ready and running jobs occupy. So a person who floods
--- the queue puts no more than their slots in front of everybody else. The system's own jobs need no slot.
+-- A person's jobs share that person's slots (private.job_cap), which ready and running jobs occupy. So a person who
+-- floods the queue puts no more than their slots in front of everybody else. The system's own jobs need no slot.
 
 create table private.job_runtime (
     job_id uuid primary key,
@@ -25,11 +25,11 @@ create table private.job_runtime (
     locked_until timestamptz,
     error_detail text,
 
-    constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade,
+    constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs(id) on delete cascade,
     constraint job_runtime_payload_check check (jsonb_typeof(payload) = 'object'),
     constraint job_runtime_line_check check (state = 'over' or num_nulls(rank, due_at) = 0),
     constraint job_runtime_lease_check
-    check (state <> 'running' or num_nulls(lease_token, claim_id, locked_by, locked_until) = 0),
+        check (state <> 'running' or num_nulls(lease_token, claim_id, locked_by, locked_until) = 0),
     constraint job_runtime_waiting_check check (state <> 'waiting' or user_id is not null)
 ) with (
     -- as for jobs
@@ -52,11 +52,12 @@ comment on column private.job_runtime.user_id is 'Its owner: slots are counted b
 comment on column private.job_runtime.provider is 'The outside system whose limit it shares.';
 comment on column private.job_runtime.state is 'Where it stands in the queue.';
 comment on column private.job_runtime.rank is
-    'Claims go by it, earliest first: when the job was due, less five minutes for each step of priority. As all jobs age '
-    'alike, this fixed moment is priority with ageing: a step of priority is worth five minutes of waiting.';
+    'Claims go by it, earliest first: when the job was due, less five minutes for each step of priority. As all jobs '
+    'age alike, this fixed moment is priority with ageing: a step of priority is worth five minutes of waiting.';
 comment on column private.job_runtime.due_at is 'Not before this moment.';
 comment on column private.job_runtime.lease_token is
-    'Proves who may write after the claim; new for each attempt. It stays after the end, to confirm a completion said twice.';
+    'Proves who may write after the claim; new for each attempt. It stays after the end, to confirm a completion said '
+    'twice.';
 comment on column private.job_runtime.claim_id is
     'The claim that took it last, so that a lost answer can be asked for again.';
 comment on column private.job_runtime.locked_by is 'The worker that holds it.';

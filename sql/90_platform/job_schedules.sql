@@ -16,7 +16,8 @@ create table private.job_schedules (
 
 comment on table private.job_schedules is 'Jobs that come back by the clock.';
 comment on column private.job_schedules.name is 'Its name.';
-comment on column private.job_schedules.cron is 'Minute, hour, day of month, month, day of week (0 and 7 are Sunday); * , - and / work.';
+comment on column private.job_schedules.cron is
+    'Minute, hour, day of month, month, day of week (0 and 7 are Sunday); * , - and / work.';
 comment on column private.job_schedules.tz is 'The time zone the fields are read in.';
 comment on column private.job_schedules.next_run_at is 'The next due moment.';
 comment on column private.job_schedules.type is 'The job.';
@@ -95,8 +96,9 @@ begin
     v_days := private.cron_field(v_fields[3], 1, 31);
     v_months := private.cron_field(v_fields[4], 1, 12);
     v_weekdays := array(select w % 7 from unnest(private.cron_field(v_fields[5], 0, 7)) as w);
-    -- When the clocks are set back, a stretch of local time comes twice; Postgres means its second turn. A fixed time is due
-    -- once. An interval ("every 15 minutes"; as cron has it, minute or hour begins with *) also runs through the first turn.
+    -- When the clocks are set back, a stretch of local time comes twice; Postgres means its second turn. A fixed time
+    -- is due once. An interval ("every 15 minutes"; as cron has it, minute or hour begins with *) also runs through the
+    -- first turn.
     if v_fields[1] like '*%' or v_fields[2] like '*%' then
         v_shifts := '{0, 30 minutes, 1 hour, 2 hours}';
     end if;

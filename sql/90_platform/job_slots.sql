@@ -1,7 +1,7 @@
 -- How jobs get into the line and how a person's slots are given to them.
 --
--- Lock order of the whole queue: rows of jobs, their rows of job_runtime, then owners' slots, then providers' buckets, each
--- sorted. Whoever takes rows out of this order skips what is locked, so that nothing waits in a circle.
+-- Lock order of the whole queue: rows of jobs, their rows of job_runtime, then owners' slots, then providers' buckets,
+-- each sorted. Whoever takes rows out of this order skips what is locked, so that nothing waits in a circle.
 
 create function private.job_cap(p_user_id uuid)
 returns int
@@ -53,8 +53,9 @@ end
 $$;
 
 comment on function private.fill_slots(uuid[]) is
-    'Locks these owners'' slots in id order and gives the free ones to their waiting jobs, best rank first. Call it once per '
-    'transaction, with all owners, after every row lock: a second call could wait for somebody who waits for the first.';
+    'Locks these owners'' slots in id order and gives the free ones to their waiting jobs, best rank first. Call it '
+    'once per transaction, with all owners, after every row lock: a second call could wait for somebody who waits for '
+    'the first.';
 
 create function private.line_up(p_job_ids uuid[])
 returns uuid[]

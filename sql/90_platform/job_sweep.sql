@@ -14,7 +14,8 @@ declare
     v_count int := 0;
 begin
     for v_job in
-        select j.id, j.user_id from private.job_runtime as r join public.jobs as j on j.id = r.job_id and j.status = 'running'
+        select j.id, j.user_id from private.job_runtime as r
+        join public.jobs as j on j.id = r.job_id and j.status = 'running'
         where r.state = 'running' and r.locked_until < private.clock()
         limit p_limit
         for no key update of j, r skip locked
@@ -57,8 +58,8 @@ end
 $$;
 
 comment on function private.tidy_jobs(int, boolean) is
-    'Ends attempts whose lease ran out as failures that are tried again at once, lets due jobs into the line and fills slots; '
-    'at most p_limit of each. Returns how many leases had run out.';
+    'Ends attempts whose lease ran out as failures that are tried again at once, lets due jobs into the line and '
+    'fills slots; at most p_limit of each. Returns how many leases had run out.';
 
 create function public.svc_reap_expired_jobs(p_limit int default 100)
 returns int
@@ -89,5 +90,5 @@ as $$
 $$;
 
 comment on function public.svc_count_waiting_jobs() is
-    'How many jobs of each type wait, and for how many seconds the first of them has been due; 0 when none is due yet. Types '
-    'without waiting jobs have no row.';
+    'How many jobs of each type wait, and for how many seconds the first of them has been due; 0 when none is due '
+    'yet. Types without waiting jobs have no row.';

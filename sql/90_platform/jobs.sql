@@ -25,9 +25,9 @@ create table public.jobs (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint jobs_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint jobs_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint jobs_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
+        foreign key (week_id, user_id) references public.weeks(id, user_id) on delete cascade,
     constraint jobs_week_id_check check (week_id is null or user_id is not null),
     constraint jobs_priority_check check (priority between -1000 and 1000),
     constraint jobs_max_retries_check check (max_retries between 0 and 100),
@@ -61,7 +61,8 @@ comment on column public.jobs.error_code is 'Why the last attempt failed; a code
 comment on column public.jobs.error_message is 'The same as a sentence the owner may read.';
 comment on column public.jobs.progress is 'How far it is; keys by type.';
 comment on column public.jobs.result is 'What it came to, when succeeded; keys by type.';
-comment on column public.jobs.cancel_requested is 'The owner asked for an end; the worker learns it at its next heartbeat.';
+comment on column public.jobs.cancel_requested is
+    'The owner asked for an end; the worker learns it at its next heartbeat.';
 comment on column public.jobs.timeout_s is 'Seconds a single attempt may take.';
 comment on column public.jobs.provider is 'Outside system whose rate limit it shares.';
 comment on column public.jobs.dedupe_key is 'At most one live job has it.';
@@ -82,4 +83,4 @@ for each row execute function private.enforce_transition(
 
 -- rooms before this one that point at a job
 alter table public.generated_content add constraint generated_content_job_id_fkey
-foreign key (job_id) references public.jobs (id) on delete set null;
+    foreign key (job_id) references public.jobs(id) on delete set null;

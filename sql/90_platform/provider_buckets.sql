@@ -16,7 +16,8 @@ create table private.provider_buckets (
 
 comment on table private.provider_buckets is 'Token buckets of outside systems.';
 comment on column private.provider_buckets.provider is 'The name jobs carry in jobs.provider.';
-comment on column private.provider_buckets.tokens is 'Tokens at refilled_at; below zero when some were handed out ahead.';
+comment on column private.provider_buckets.tokens is
+    'Tokens at refilled_at; below zero when some were handed out ahead.';
 comment on column private.provider_buckets.capacity is 'The most it holds.';
 comment on column private.provider_buckets.refill_per_s is 'Tokens that come back in a second.';
 comment on column private.provider_buckets.refilled_at is 'When tokens was true.';
@@ -60,7 +61,8 @@ begin
         select jsonb_object_agg(
             c.job_id,
             case
-                when v_bucket.paused_until > private.clock() or c.nth > v_tokens + v_bucket.refill_per_s then '"refused"'
+                when v_bucket.paused_until > private.clock() or c.nth > v_tokens + v_bucket.refill_per_s
+                    then '"refused"'
                 else to_jsonb(greatest(0, ceil((c.nth - v_tokens) / v_bucket.refill_per_s * 1000))::int)
             end
         )
@@ -80,7 +82,8 @@ end
 $$;
 
 comment on function private.take_tokens(uuid[]) is
-    'Takes a token for each job from its provider''s bucket: by job, the milliseconds to wait before the work, or "refused".';
+    'Takes a token for each job from its provider''s bucket: by job, the milliseconds to wait before the work, or '
+    '"refused".';
 
 create function public.svc_pause_provider(p_provider text, p_seconds numeric)
 returns void

@@ -51,7 +51,9 @@ begin
     into v_ids
     using p_types, private.clock() - interval '1 hour';
     -- these state machines reach failed only from the state in which the work runs
-    execute format('update %s set status = %L where id = any ($1) and status = %L', p_table, p_working_status, 'pending')
+    execute format(
+        'update %s set status = %L where id = any ($1) and status = %L', p_table, p_working_status, 'pending'
+    )
     using v_ids;
     execute format('update %s set status = %L, error_message = %L where id = any ($1)', p_table, 'failed', p_message)
     using v_ids;
@@ -60,8 +62,8 @@ end
 $$;
 
 comment on function private.fail_stuck(regclass, text, text, text[], text) is
-    'Fails rows of a table that are pending or in work although no live job of these types names them under p_key: because '
-    'their job ended badly since they last changed, or nothing happened for an hour. Returns how many.';
+    'Fails rows of a table that are pending or in work although no live job of these types names them under p_key: '
+    'because their job ended badly since they last changed, or nothing happened for an hour. Returns how many.';
 
 create function private.fail_stuck_rows()
 returns int
@@ -98,7 +100,10 @@ begin
     delete from public.jobs where id = any (array(
         select id from public.jobs
         where completed_at < v_now - interval '30 days'
-            and (status in ('succeeded', 'cancelled') or (status = 'failed' and completed_at < v_now - interval '90 days'))
+            and (
+                status in ('succeeded', 'cancelled')
+                or (status = 'failed' and completed_at < v_now - interval '90 days')
+            )
         order by created_at
         limit 5000
         for update skip locked
@@ -249,5 +254,5 @@ end
 $$;
 
 comment on function public.svc_purge_expired() is
-    'Deletes what is past its time (at most 5000 rows a table and call), ends assignments, sweeps orphans and '
-    'stuck rows; returns the counts by name.';
+    'Deletes what is past its time (at most 5000 rows a table and call), ends assignments, sweeps orphans and stuck '
+    'rows; returns the counts by name.';

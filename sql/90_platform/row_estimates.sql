@@ -1,7 +1,7 @@
--- The planner estimates a row count from statistics over everybody's rows. `Prefer: count=planned` with a filter on another
--- person's id would therefore tell how many rows that person has. Two parts refuse such counts to everybody but the service:
--- hooks.before_request gives the answer, and private.not_explained is the lock. The lock is needed because PostgREST obeys
--- the first of several Prefer lines and shows a function only the last.
+-- The planner estimates a row count from statistics over everybody's rows. `Prefer: count=planned` with a filter on
+-- another person's id would therefore tell how many rows that person has. Two parts refuse such counts to everybody but
+-- the service: hooks.before_request gives the answer, and private.not_explained is the lock. The lock is needed because
+-- PostgREST obeys the first of several Prefer lines and shows a function only the last.
 
 create schema hooks;
 
@@ -24,7 +24,8 @@ end
 $$;
 
 comment on function hooks.before_request() is
-    'PostgREST calls it first in every request. 42501 for Prefer: count=planned or count=estimated, except from the service.';
+    'PostgREST calls it first in every request. 42501 for Prefer: count=planned or count=estimated, except from the '
+    'service.';
 
 create function private.not_explained()
 returns boolean

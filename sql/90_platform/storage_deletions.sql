@@ -67,8 +67,8 @@ end
 $$;
 
 comment on function public.svc_claim_storage_deletions(int) is
-    'Files to delete now, oldest first, at most 500. Each is handed out again after 30 s, doubling up to an '
-    'hour, until it is finished.';
+    'Files to delete now, oldest first, at most 500. Each is handed out again after 30 s, doubling up to an hour, '
+    'until it is finished.';
 
 create function public.svc_finish_storage_deletion(p_id bigint, p_error text default null)
 returns void
@@ -89,4 +89,5 @@ end
 $$;
 
 comment on function public.svc_finish_storage_deletion(bigint, text) is
-    'Ends an attempt: without p_error the file is deleted, with one it is tried again later. A second call changes nothing.';
+    'Ends an attempt: without p_error the file is deleted, with one it is tried again later. A second call changes '
+    'nothing.';

@@ -3,11 +3,11 @@
 
 set lock_timeout = '5s';
 
--- The database role of staff. PostgREST switches to it when a token's `role` claim says app_admin, which only the access
--- token hook writes. It inherits authenticated, so an administrator keeps their own rows. What they see beyond those is a
--- policy `to app_admin`, never an "or is admin" in the policy of everybody, which would cost everybody the index. The
--- role decides how rows are found; whether there is a right, each such policy asks the profile (private.is_admin()).
--- Roles belong to the cluster, hence the guard.
+-- The database role of staff. PostgREST switches to it when a token's `role` claim says app_admin, which only the
+-- access token hook writes. It inherits authenticated, so an administrator keeps their own rows. What they see beyond
+-- those is a policy `to app_admin`, never an "or is admin" in the policy of everybody, which would cost everybody the
+-- index. The role decides how rows are found; whether there is a right, each such policy asks the profile
+-- (private.is_admin()). Roles belong to the cluster, hence the guard.
 
 do $$
 begin
@@ -29,7 +29,8 @@ grant app_admin to postgres;
 create schema private;
 
 comment on schema private is
-    'Not exposed: secrets, the queue''s internals, the audit log, and the helpers of policies. No API role has usage on it.';
+    'Not exposed: secrets, the queue''s internals, the audit log, and the helpers of policies. No API role has usage '
+    'on it.';
 
 -- Everything created later starts without rights for others. Older platforms granted new objects to the API roles by
 -- default, and Postgres lets PUBLIC execute every new function; both are closed here, before the first table. So the
@@ -46,11 +47,11 @@ alter default privileges for role postgres revoke all on sequences from anon, au
 alter default privileges for role postgres revoke all on functions from anon, authenticated, service_role;
 
 alter default privileges for role postgres in schema public
-    revoke all on tables from anon, authenticated, service_role;
+revoke all on tables from anon, authenticated, service_role;
 alter default privileges for role postgres in schema public
-    revoke all on sequences from anon, authenticated, service_role;
+revoke all on sequences from anon, authenticated, service_role;
 alter default privileges for role postgres in schema public
-    revoke all on functions from anon, authenticated, service_role;
+revoke all on functions from anon, authenticated, service_role;
 
 revoke create on schema public from public;
 
@@ -103,10 +104,10 @@ set search_path = ''
 as $$
     select nullif(current_setting(p_name, true), '')
     where exists (select from pg_catalog.pg_roles where rolname = session_user and rolsuper)
-       or exists (
-           select from pg_catalog.pg_database
-           where datname = current_database() and pg_catalog.pg_get_userbyid(datdba) = session_user
-       );
+        or exists (
+            select from pg_catalog.pg_database
+            where datname = current_database() and pg_catalog.pg_get_userbyid(datdba) = session_user
+        );
 $$;
 
 comment on function private.test_setting(text) is
@@ -134,14 +135,15 @@ comment on function private.clock() is
 
 create function private.today()
 returns date
-language sql
+-- Policies ask at every read, and plpgsql keeps its plan between statements.
+language plpgsql
 stable
 parallel safe
--- private.my_tutoring calls it in the caller's name, who may not use the schema private
-security definer
 set search_path = ''
 as $$
-    select (private.clock() at time zone 'UTC')::date;
+begin
+    return (private.clock() at time zone 'UTC')::date;
+end
 $$;
 
 comment on function private.today() is
@@ -166,8 +168,8 @@ comment on function private.jitter() is
 
 -- Who is calling. Inside a SECURITY DEFINER function current_user is the owner, so only the token tells the caller.
 --
--- Every policy, function and column default asks here and nowhere else. An anonymous sign-in has a token with an id, but
--- no rights: it counts as nobody, so that no policy needs a condition of its own against it. Policies write
+-- Every policy, function and column default asks here and nowhere else. An anonymous sign-in has a token with an id,
+-- but no rights: it counts as nobody, so that no policy needs a condition of its own against it. Policies write
 -- `(select private.caller_id())`, which runs once for a statement and may drive an index.
 
 create function private.caller_id()
@@ -245,8 +247,8 @@ begin
         where key <> all (tg_argv) and value is distinct from v_old -> key
         order by key
     loop
-        -- Sent back in good faith: the time of an earlier change, which a later trigger sets, and integers past 2^53, which
-        -- JavaScript rounds.
+        -- Sent back in good faith: the time of an earlier change, which a later trigger sets, and integers past 2^53,
+        -- which JavaScript rounds.
         if v_column = 'updated_at' or jsonb_typeof(v_sent) = 'number' and jsonb_typeof(v_old -> v_column) = 'number'
             and abs((v_old ->> v_column)::numeric) > 9007199254740991
             and v_sent::double precision = (v_old -> v_column)::double precision
@@ -255,7 +257,8 @@ begin
         else
             raise exception 'column "%" of "%" cannot be changed', v_column, tg_table_name
                 using errcode = '42501',
-                hint = 'Leave it out or send its stored value. You may change: ' || array_to_string(tg_argv, ', ') || '.';
+                hint = 'Leave it out or send its stored value. You may change: '
+                    || array_to_string(tg_argv, ', ') || '.';
         end if;
     end loop;
     return new;
@@ -263,9 +266,10 @@ end
 $$;
 
 comment on function private.keep_columns() is
-    'BEFORE UPDATE: private.keep_columns(column, ...) lists what clients may change. A change of any other column is 42501 '
-    'and names it; its stored value passes, so a whole row read before may be sent back; updated_at is ignored. It must fire before triggers that '
-    'change the row. The table must not have generated columns: they are still null at that moment.';
+    'BEFORE UPDATE: private.keep_columns(column, ...) lists what clients may change. A change of any other column is '
+    '42501 and names it; its stored value passes, so a whole row read before may be sent back; updated_at is ignored. '
+    'It must fire before triggers that change the row. The table must not have generated columns: they are still null '
+    'at that moment.';
 
 create function private.keep_canvas_id()
 returns trigger
@@ -276,7 +280,9 @@ declare
     v_column constant text := tg_argv[0];
     v_number constant numeric := to_jsonb(new) ->> v_column;
 begin
-    if tg_op = 'UPDATE' and v_number is distinct from (to_jsonb(old) ->> v_column)::numeric or new.canvas_id is null then
+    if new.canvas_id is null
+        or (tg_op = 'UPDATE' and v_number is distinct from (to_jsonb(old) ->> v_column)::numeric)
+    then
         new.canvas_id := v_number::text;
         return new;
     end if;
@@ -297,8 +303,9 @@ end
 $$;
 
 comment on function private.keep_canvas_id() is
-    'BEFORE INSERT OR UPDATE: private.keep_canvas_id(column) keeps canvas_id equal to that number, as text that JavaScript '
-    'does not round. A new row may name either; where both are sent and the number is the rounded text, the text counts.';
+    'BEFORE INSERT OR UPDATE: private.keep_canvas_id(column) keeps canvas_id equal to that number, as text that '
+    'JavaScript does not round. A new row may name either; where both are sent and the number is the rounded text, '
+    'the text counts.';
 
 create function private.enforce_transition()
 returns trigger
@@ -333,8 +340,8 @@ end
 $$;
 
 comment on function private.enforce_transition() is
-    'BEFORE INSERT OR UPDATE OF a state column: private.enforce_transition(column, ''from>to'', ...); ''>x'' lists a state '
-    'a row may be born in. Unchanged passes, anything else unlisted is 23514, for service_role too.';
+    'BEFORE INSERT OR UPDATE OF a state column: private.enforce_transition(column, ''from>to'', ...); ''>x'' lists a '
+    'state a row may be born in. Unchanged passes, anything else unlisted is 23514, for service_role too.';
 
 create function private.check_profile_role()
 returns trigger
@@ -366,9 +373,9 @@ end
 $$;
 
 comment on function private.check_profile_role() is
-    'AFTER INSERT OR UPDATE OF the named columns: private.check_profile_role(column, role, ...). Each changed, non-null '
-    'column must name a person of that role, else 23514. A BEFORE trigger would answer ahead of row level security, and so '
-    'tell strangers who is a tutor or a student.';
+    'AFTER INSERT OR UPDATE OF the named columns: private.check_profile_role(column, role, ...). Each changed, '
+    'non-null column must name a person of that role, else 23514. A BEFORE trigger would answer ahead of row level '
+    'security, and so tell strangers who is a tutor or a student.';
 
 create function private.enqueue_storage_deletion()
 returns trigger
@@ -393,8 +400,8 @@ end
 $$;
 
 comment on function private.enqueue_storage_deletion() is
-    'AFTER DELETE, or UPDATE that clears a key: private.enqueue_storage_deletion(key column, ...) puts each stored file '
-    'that lost its row into the outbox, because SQL cannot delete it.';
+    'AFTER DELETE, or UPDATE that clears a key: private.enqueue_storage_deletion(key column, ...) puts each stored '
+    'file that lost its row into the outbox, because SQL cannot delete it.';
 
 create function private.write_audit(
     p_action text,
@@ -458,8 +465,8 @@ comment on function private.audit() is
     'columns are kept, and an update that changes none of them leaves no line.';
 
 -- Functions and workers compare the database's schema with the one they were written for. The supabase CLI notes every
--- applied migration in supabase_migrations, which no API role can read. A database that was built without the CLI has no
--- such table, so the body looks for it first.
+-- applied migration in supabase_migrations, which no API role can read. A database that was built without the CLI has
+-- no such table, so the body looks for it first.
 
 create function public.svc_schema_version()
 returns text

@@ -7,13 +7,14 @@ set lock_timeout = '5s';
 
 create type public.user_role as enum ('student', 'tutor', 'parent', 'teacher', 'admin');
 comment on type public.user_role is
-    'What an account is for; each has one role. student: learns. tutor: sees the students assigned to them. parent: sees '
-    'children with consent. teacher: prepares classes and sees no student. admin: staff, through the role app_admin.';
+    'What an account is for; each has one role. student: learns. tutor: sees the students assigned to them. parent: '
+    'sees children with consent. teacher: prepares classes and sees no student. admin: staff, through the role '
+    'app_admin.';
 
 create type public.timezone_source as enum ('default', 'canvas', 'person');
 comment on type public.timezone_source is
-    'Where a profile''s time zone comes from. default: nobody said. canvas: the person''s account in Canvas. person: the '
-    'person, at sign-up or later; nothing replaces that choice.';
+    'Where a profile''s time zone comes from. default: nobody said. canvas: the person''s account in Canvas. person: '
+    'the person, at sign-up or later; nothing replaces that choice.';
 
 create type public.learning_style as enum ('visual', 'textual', 'mixed');
 comment on type public.learning_style is 'How learners say they learn best.';
@@ -24,15 +25,16 @@ comment on type public.guardianship_status is
 
 create type public.consent_basis as enum ('student_consent', 'minor_verified');
 comment on type public.consent_basis is
-    'student_consent: the student accepted. minor_verified: staff checked that the student is a minor until valid_until.';
+    'student_consent: the student accepted. minor_verified: staff checked that the student is a minor until '
+    'valid_until.';
 
--- The exposed half of a person; auth.users is the other. It holds only what related people may see: settings, statistics
--- and secrets live in siblings, because a row is shown whole or not at all.
+-- The exposed half of a person; auth.users is the other. It holds only what related people may see: settings,
+-- statistics and secrets live in siblings, because a row is shown whole or not at all.
 -- Written by the sign-up trigger; the person edits name, picture and time zone; staff changes the role by RPC.
 -- No e-mail address: that is auth.users.email.
 
 create table public.profiles (
-    user_id uuid primary key references auth.users (id) on delete cascade,
+    user_id uuid primary key references auth.users(id) on delete cascade,
     role public.user_role not null default 'student',
     display_name text,
     avatar_url text,
@@ -66,8 +68,8 @@ language sql
 immutable
 set search_path = ''
 as $$
-    -- names stand among other people's text: marks that turn its direction (202A to 202E, 2066 to 2069) would reach past
-    -- the name, and invisible characters would let one name pass for another
+    -- names stand among other people's text: marks that turn its direction (202A to 202E, 2066 to 2069) would reach
+    -- past the name, and invisible characters would let one name pass for another
     select nullif(btrim(regexp_replace(
         regexp_replace(p_text, '[\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]', '', 'g'),
         '[\s\u0001-\u001f\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+', ' ', 'g'
@@ -75,8 +77,8 @@ as $$
 $$;
 
 comment on function private.clean_name(text) is
-    'A name as others may see it: blanks of every kind are single spaces, what is invisible or turns text around is gone. '
-    'Null when nothing is left.';
+    'A name as others may see it: blanks of every kind are single spaces, what is invisible or turns text around is '
+    'gone. Null when nothing is left.';
 
 create function private.clean_profile()
 returns trigger
@@ -131,8 +133,8 @@ end
 $$;
 
 comment on function private.check_timezone() is
-    'BEFORE INSERT OR UPDATE OF timezone on profiles: only zones the database can compute with, else 23514. A zone that '
-    'the person changes has the source person.';
+    'BEFORE INSERT OR UPDATE OF timezone on profiles: only zones the database can compute with, else 23514. A zone '
+    'that the person changes has the source person.';
 
 create trigger trg_profiles_timezone before insert or update of timezone on public.profiles
 for each row execute function private.check_timezone();
@@ -156,13 +158,14 @@ create table public.user_settings (
     disclaimer_shown boolean not null default false,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint user_settings_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
+    constraint user_settings_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
     constraint user_settings_preferences_check
-    check (jsonb_typeof(preferences) = 'object' and octet_length(preferences::text) <= 65536),
+        check (jsonb_typeof(preferences) = 'object' and octet_length(preferences::text) <= 65536),
     constraint user_settings_voice_preference_check check (char_length(voice_preference) <= 200),
     constraint user_settings_learning_preferences_check
-    check (jsonb_typeof(learning_preferences) = 'object' and octet_length(learning_preferences::text) <= 65536),
+        check (jsonb_typeof(learning_preferences) = 'object' and octet_length(learning_preferences::text) <= 65536),
     constraint user_settings_nudge_frequency_cap_check check (nudge_frequency_cap between 0 and 20)
 );
 
@@ -170,10 +173,12 @@ comment on table public.user_settings is 'A person''s own settings, seen by nobo
 comment on column public.user_settings.user_id is 'Whose settings.';
 comment on column public.user_settings.preferences is 'Free-form settings of the front end; at most 64 KiB.';
 comment on column public.user_settings.voice_preference is 'Voice chosen for spoken sessions.';
-comment on column public.user_settings.learning_preferences is 'Free-form answers about how the person learns; at most 64 KiB.';
+comment on column public.user_settings.learning_preferences is
+    'Free-form answers about how the person learns; at most 64 KiB.';
 comment on column public.user_settings.learning_style is 'How explanations are best presented.';
 comment on column public.user_settings.nudge_frequency_cap is 'At most so many nudges per local day; 0 means none.';
-comment on column public.user_settings.disclaimer_shown is 'The notice about answers written by a model was shown; stays true.';
+comment on column public.user_settings.disclaimer_shown is
+    'The notice about answers written by a model was shown; stays true.';
 comment on column public.user_settings.created_at is 'When the row was made.';
 comment on column public.user_settings.updated_at is 'When the row last changed.';
 
@@ -213,8 +218,9 @@ create table public.user_stats (
     last_active timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint user_stats_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
+    constraint user_stats_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
     constraint user_stats_gamification_check check (jsonb_typeof(gamification) = 'object'),
     constraint user_stats_analytics_check check (jsonb_typeof(analytics) = 'object')
 );
@@ -248,20 +254,23 @@ create table public.guardianships (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint guardianships_parent_id_student_id_key unique (parent_id, student_id),
-    constraint guardianships_parent_id_fkey foreign key (parent_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint guardianships_student_id_fkey foreign key (student_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint guardianships_consented_by_fkey foreign key (consented_by)
-    references public.profiles (user_id) on delete set null,
+    constraint guardianships_parent_id_fkey
+        foreign key (parent_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint guardianships_student_id_fkey
+        foreign key (student_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint guardianships_consented_by_fkey
+        foreign key (consented_by)
+        references public.profiles(user_id) on delete set null,
     constraint guardianships_self_check check (parent_id <> student_id),
     constraint guardianships_relationship_check check (char_length(relationship) <= 100),
     constraint guardianships_consent_check
-    check (status <> 'active' or (consent_basis is not null and consented_at is not null)),
+        check (status <> 'active' or (consent_basis is not null and consented_at is not null)),
     -- infinite days and years that clients cannot read
     constraint guardianships_valid_until_check check (valid_until between '0001-01-01' and '9999-12-31'),
     constraint guardianships_minor_check
-    check (consent_basis is distinct from 'minor_verified' or valid_until is not null)
+        check (consent_basis is distinct from 'minor_verified' or valid_until is not null)
 );
 
 create index idx_guardianships_student_id on public.guardianships (student_id);
@@ -279,7 +288,8 @@ comment on column public.guardianships.relationship is 'For people to read: moth
 comment on column public.guardianships.consent_basis is 'Why access is lawful; required while active.';
 comment on column public.guardianships.consented_by is 'Who recorded the consent: the student, or staff for a minor.';
 comment on column public.guardianships.consented_at is 'When consent was recorded; required while active.';
-comment on column public.guardianships.valid_until is 'Last day of access, in UTC, inclusive; required for minor_verified.';
+comment on column public.guardianships.valid_until is
+    'Last day of access, in UTC, inclusive; required for minor_verified.';
 comment on column public.guardianships.revoked_at is 'When it was last revoked.';
 comment on column public.guardianships.created_at is 'When it was proposed.';
 comment on column public.guardianships.updated_at is 'When the row last changed.';
@@ -342,8 +352,9 @@ create table private.external_identities (
     subject text not null,
     created_at timestamptz not null default now(),
     constraint external_identities_issuer_subject_key unique (issuer, subject),
-    constraint external_identities_user_id_fkey foreign key (user_id)
-    references auth.users (id) on delete cascade,
+    constraint external_identities_user_id_fkey
+        foreign key (user_id)
+        references auth.users(id) on delete cascade,
     constraint external_identities_kind_check check (kind = 'cognito'),
     constraint external_identities_issuer_check check (char_length(issuer) between 1 and 2000),
     constraint external_identities_subject_check check (char_length(subject) between 1 and 255)
@@ -392,8 +403,8 @@ end
 $$;
 
 comment on function public.svc_link_external_identity(uuid, text, text, text) is
-    'Links an outside identity to an account and returns the link''s id. Safe to repeat. PT404 when the account does not '
-    'exist, PT409 when the identity is linked to another account.';
+    'Links an outside identity to an account and returns the link''s id. Safe to repeat. PT404 when the account does '
+    'not exist, PT409 when the identity is linked to another account.';
 
 create function public.svc_find_external_identity(p_kind text, p_issuer text, p_subject text)
 returns uuid
@@ -409,9 +420,9 @@ $$;
 comment on function public.svc_find_external_identity(text, text, text) is
     'The account behind an outside identity, or null.';
 
--- Who is related to whom, as policies ask it. Lists are uuid[], so that `column = any ((select private.list())::uuid[])`
--- runs once for a statement and drives an index. The boolean forms check single rows in functions, never rows of a table.
--- Rights of tutors are in 80_tutoring/rights.sql.
+-- Who is related to whom, as policies ask it. Lists are uuid[], so that `column = any ((select
+-- private.list())::uuid[])` runs once for a statement and drives an index. The boolean forms check single rows in
+-- functions, never rows of a table. Rights of tutors are in 80_tutoring/rights.sql.
 
 create function private.is_admin()
 returns boolean
@@ -505,14 +516,15 @@ begin
         when 'student' then private.my_guardians() || private.tutors_of(array[v_me])
         when 'parent' then private.guarded_students() || private.tutors_of(private.guarded_students())
         -- A paused tutor keeps the profile of the student, though no row of the student's work.
-        when 'tutor' then array(select distinct student_id from private.my_assignments())
+        when 'tutor' then array(select distinct student_id from private.current_assignments where tutor_id = v_me)
         else '{}'
     end;
 end
 $$;
 
 comment on function private.related_people() is
-    'Whose profile the caller sees beside their own: students, tutors, guardians, children with consent and their tutors.';
+    'Whose profile the caller sees beside their own: students, tutors, guardians, children with consent and their '
+    'tutors.';
 
 -- Every account gets its profile, settings and statistics. The role comes from app_metadata, which only the service can
 -- write. user_metadata is written by whoever signs up: it gives a name and a time zone, cleaned, and never a right.
@@ -525,7 +537,7 @@ set search_path = ''
 as $$
     select coalesce(
         (select role from unnest(enum_range(null::public.user_role)) as role
-         where role::text = p_app_metadata ->> 'role'),
+            where role::text = p_app_metadata ->> 'role'),
         'student'
     );
 $$;
@@ -551,8 +563,8 @@ as $$
 $$;
 
 comment on function private.name_from_metadata(jsonb) is
-    'The first name among display_name, full_name and name of a sign-up''s metadata, cleaned and cut at 200 characters; '
-    'null without one. Takes any JSON.';
+    'The first name among display_name, full_name and name of a sign-up''s metadata, cleaned and cut at 200 '
+    'characters; null without one. Takes any JSON.';
 
 create function private.timezone_from_metadata(p_user_metadata jsonb)
 returns text
@@ -620,7 +632,7 @@ begin
     -- created_at = now() is true only inside the transaction that made the account
     update public.profiles set role = private.role_from_metadata(new.raw_app_meta_data)
     where user_id = new.id and created_at = now()
-      and role is distinct from private.role_from_metadata(new.raw_app_meta_data);
+        and role is distinct from private.role_from_metadata(new.raw_app_meta_data);
     return null;
 exception when others then
     raise warning 'the role of a new account was not set: %', sqlerrm;
@@ -629,8 +641,9 @@ end
 $$;
 
 comment on function private.handle_new_user_role() is
-    'AFTER UPDATE of app_metadata on auth.users, in the transaction that made the account only: the administration call of '
-    'Auth inserts the row first and its app_metadata a statement later. After that the role is admin_set_role''s.';
+    'AFTER UPDATE of app_metadata on auth.users, in the transaction that made the account only: the administration '
+    'call of Auth inserts the row first and its app_metadata a statement later. After that the role is '
+    'admin_set_role''s.';
 
 create trigger trg_users_profile_role after update of raw_app_meta_data on auth.users
 for each row when (old.raw_app_meta_data ->> 'role' is distinct from new.raw_app_meta_data ->> 'role')
@@ -675,8 +688,8 @@ end
 $$;
 
 comment on function private.on_role_change() is
-    'AFTER UPDATE OF role on profiles: ends the assignments of a former tutor and the guardianships of a former parent. A '
-    'student with an active assignment or guardianship keeps the role (23514); paused and pending ones end.';
+    'AFTER UPDATE OF role on profiles: ends the assignments of a former tutor and the guardianships of a former '
+    'parent. A student with an active assignment or guardianship keeps the role (23514); paused and pending ones end.';
 
 create trigger trg_profiles_role after update of role on public.profiles
 for each row when (old.role is distinct from new.role)
@@ -717,7 +730,8 @@ begin atomic
 end;
 
 comment on function public.ensure_profile() is
-    'The caller''s profile. Makes it when it is missing, with settings and statistics. PT404 when the account is deleted.';
+    'The caller''s profile. Makes it when it is missing, with settings and statistics. PT404 when the account is '
+    'deleted.';
 
 create function private.touch_last_active()
 returns void
@@ -731,8 +745,8 @@ declare
 begin
     update public.user_stats set last_active = private.clock()
     where user_id = v_caller
-      -- five minutes is precise enough for streaks, and most calls write nothing
-      and (last_active is null or last_active <= private.clock() - interval '5 minutes');
+        -- five minutes is precise enough for streaks, and most calls write nothing
+        and (last_active is null or last_active <= private.clock() - interval '5 minutes');
 end
 $$;
 
@@ -803,8 +817,8 @@ begin atomic
 end;
 
 comment on function public.respond_guardianship(uuid, boolean) is
-    'The student accepts or refuses a pending guardianship; accepting it is the consent. 42501 for the parent, PT404 for '
-    'others, 23514 when it is not pending.';
+    'The student accepts or refuses a pending guardianship; accepting it is the consent. 42501 for the parent, PT404 '
+    'for others, 23514 when it is not pending.';
 
 create function private.revoke_guardianship(p_id uuid)
 returns public.guardianships
@@ -844,8 +858,8 @@ comment on function public.revoke_guardianship(uuid) is
     'The parent or the student ends a pending or active guardianship; access stops at once. Safe to repeat. PT404 for '
     'anybody else.';
 
--- Granted to app_admin alone. A token keeps that role after its owner lost it, so the function asks the profile as well;
--- otherwise a demoted administrator could promote themselves again.
+-- Granted to app_admin alone. A token keeps that role after its owner lost it, so the function asks the profile as
+-- well; otherwise a demoted administrator could promote themselves again.
 
 create function private.admin_set_role(p_user_id uuid, p_role text)
 returns public.profiles
@@ -885,11 +899,11 @@ begin atomic
 end;
 
 comment on function public.admin_set_role(uuid, text) is
-    'Staff gives an account another role; see private.on_role_change for what ends with the old one. The new role is in '
-    'the person''s token from its next refresh on. PT404, 22023 for an unknown role.';
+    'Staff gives an account another role; see private.on_role_change for what ends with the old one. The new role is '
+    'in the person''s token from its next refresh on. PT404, 22023 for an unknown role.';
 
--- The custom access token hook of Auth, run as supabase_auth_admin on every sign-in and refresh. Invoker rights: it reads
--- profiles by a grant and a policy of that role, so nothing here can be used to see more.
+-- The custom access token hook of Auth, run as supabase_auth_admin on every sign-in and refresh. Invoker rights: it
+-- reads profiles by a grant and a policy of that role, so nothing here can be used to see more.
 
 create function private.custom_access_token(event jsonb)
 returns jsonb
@@ -903,7 +917,7 @@ begin
     -- An account that Canvas made has no credentials of its own: a teacher removed there must not stay by a password.
     -- Our LTI hand-off redeems a one-time link, which Auth calls otp.
     if event #>> '{claims,app_metadata,lti,managed}' = 'true'
-       and coalesce(event ->> 'authentication_method', '') not in ('otp', 'token_refresh') then
+        and coalesce(event ->> 'authentication_method', '') not in ('otp', 'token_refresh') then
         return jsonb_build_object(
             'error',
             jsonb_build_object('http_code', 403, 'message', 'This account signs in from Canvas. Open the tool there.')
@@ -920,5 +934,5 @@ end
 $$;
 
 comment on function private.custom_access_token(jsonb) is
-    'Adds user_role to every access token, and its database role to those of staff. Refuses any sign-in of a '
-    'managed LTI account but the one-time link of our own hand-off. An account without profile counts as student.';
+    'Adds user_role to every access token, and its database role to those of staff. Refuses any sign-in of a managed '
+    'LTI account but the one-time link of our own hand-off. An account without profile counts as student.';

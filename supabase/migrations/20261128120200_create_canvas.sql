@@ -42,7 +42,7 @@ create table public.lms_connections (
     constraint lms_connections_name_check check (char_length(name) between 1 and 200),
     constraint lms_connections_oauth_client_id_check check (char_length(oauth_client_id) between 1 and 255),
     constraint lms_connections_settings_check
-    check (jsonb_typeof(settings) = 'object' and octet_length(settings::text) <= 65536)
+        check (jsonb_typeof(settings) = 'object' and octet_length(settings::text) <= 65536)
 );
 
 comment on table public.lms_connections is 'An installation of Canvas that people can connect to.';
@@ -51,7 +51,8 @@ comment on column public.lms_connections.provider is 'Kind of system; only canva
 comment on column public.lms_connections.instance_domain is 'Lower-case host, or host:port, of the installation.';
 comment on column public.lms_connections.name is 'What people call it, usually the school''s name.';
 comment on column public.lms_connections.status is 'Only active ones are shown and called.';
-comment on column public.lms_connections.oauth_client_id is 'Id of our developer key at the installation; not a secret.';
+comment on column public.lms_connections.oauth_client_id is
+    'Id of our developer key at the installation; not a secret.';
 comment on column public.lms_connections.settings is 'Settings of this installation, readable by its users.';
 comment on column public.lms_connections.created_at is 'When it was registered.';
 comment on column public.lms_connections.updated_at is 'When the row last changed.';
@@ -69,8 +70,9 @@ create table private.lms_connection_secrets (
     oauth_client_secret_enc text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint lms_connection_secrets_lms_connection_id_fkey foreign key (lms_connection_id)
-    references public.lms_connections (id) on delete cascade,
+    constraint lms_connection_secrets_lms_connection_id_fkey
+        foreign key (lms_connection_id)
+        references public.lms_connections(id) on delete cascade,
     constraint lms_connection_secrets_oauth_client_secret_enc_check check (oauth_client_secret_enc ~ '^v[0-9]+:')
 );
 
@@ -104,8 +106,8 @@ end
 $$;
 
 comment on function public.svc_put_lms_secret(uuid, text) is
-    'Stores the encrypted client secret of an installation. PT404 when the connection does not exist, 23514 when the text '
-    'is not an envelope.';
+    'Stores the encrypted client secret of an installation. PT404 when the connection does not exist, 23514 when the '
+    'text is not an envelope.';
 
 create function public.svc_get_lms_secret(p_lms_connection_id uuid)
 returns text
@@ -136,10 +138,12 @@ create table public.integrations (
     updated_at timestamptz not null default now(),
     constraint integrations_user_id_provider_instance_domain_key unique (user_id, provider, instance_domain),
     constraint integrations_id_user_id_key unique (id, user_id),
-    constraint integrations_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint integrations_lms_connection_id_fkey foreign key (lms_connection_id)
-    references public.lms_connections (id) on delete restrict,
+    constraint integrations_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint integrations_lms_connection_id_fkey
+        foreign key (lms_connection_id)
+        references public.lms_connections(id) on delete restrict,
     constraint integrations_canvas_check check (provider <> 'canvas' or lms_connection_id is not null),
     constraint integrations_metadata_check check (jsonb_typeof(metadata) = 'object')
 );
@@ -155,7 +159,8 @@ comment on column public.integrations.id is 'Key; kept when the person connects 
 comment on column public.integrations.user_id is 'Whose connection.';
 comment on column public.integrations.provider is 'Which kind of system.';
 comment on column public.integrations.lms_connection_id is 'Which installation; required for Canvas.';
-comment on column public.integrations.instance_domain is 'Host of the installation; empty for systems that have only one.';
+comment on column public.integrations.instance_domain is
+    'Host of the installation; empty for systems that have only one.';
 comment on column public.integrations.external_user_id is 'The person''s id at the provider; Canvas ids are global.';
 comment on column public.integrations.status is 'Whether the grant works.';
 comment on column public.integrations.scopes is 'What the person allowed.';
@@ -190,8 +195,9 @@ create table private.integration_tokens (
     refresh_until timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint integration_tokens_integration_id_fkey foreign key (integration_id)
-    references public.integrations (id) on delete cascade,
+    constraint integration_tokens_integration_id_fkey
+        foreign key (integration_id)
+        references public.integrations(id) on delete cascade,
     constraint integration_tokens_access_token_enc_check check (access_token_enc ~ '^v[0-9]+:'),
     constraint integration_tokens_refresh_token_enc_check check (refresh_token_enc ~ '^v[0-9]+:'),
     constraint integration_tokens_refresh_holder_check check (char_length(refresh_holder) between 1 and 200),
@@ -205,7 +211,8 @@ comment on column private.integration_tokens.refresh_token_enc is 'Envelope; nul
 comment on column private.integration_tokens.expires_at is 'When the access token expires.';
 comment on column private.integration_tokens.version is 'Counts writes; a writer names the version it read.';
 comment on column private.integration_tokens.refresh_holder is 'The process that is refreshing now.';
-comment on column private.integration_tokens.refresh_until is 'End of its lease; afterwards another process may refresh.';
+comment on column private.integration_tokens.refresh_until is
+    'End of its lease; afterwards another process may refresh.';
 comment on column private.integration_tokens.created_at is 'When tokens were first stored.';
 comment on column private.integration_tokens.updated_at is 'When the row last changed.';
 
@@ -258,9 +265,9 @@ end
 $$;
 
 comment on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) is
-    'Stores tokens and returns their new version. Without a refresh token the stored one stays, because Canvas sends it '
-    'only once. With p_expected_version, a stale writer or one whose row is gone changes nothing and gets null. PT404 when '
-    'the integration does not exist, 23514 when a text is not an envelope.';
+    'Stores tokens and returns their new version. Without a refresh token the stored one stays, because Canvas sends '
+    'it only once. With p_expected_version, a stale writer or one whose row is gone changes nothing and gets null. '
+    'PT404 when the integration does not exist, 23514 when a text is not an envelope.';
 
 create function public.svc_get_integration_token(p_integration_id uuid, p_lock boolean default false)
 returns table (
@@ -297,8 +304,8 @@ end
 $$;
 
 comment on function public.svc_get_integration_token(uuid, boolean) is
-    'The encrypted tokens of an integration, or no row; audited. p_lock keeps the row locked until the transaction ends. '
-    'Over REST that is this call alone; use svc_begin_token_refresh there.';
+    'The encrypted tokens of an integration, or no row; audited. p_lock keeps the row locked until the transaction '
+    'ends. Over REST that is this call alone; use svc_begin_token_refresh there.';
 
 create function public.svc_delete_integration_token(p_integration_id uuid)
 returns void
@@ -310,7 +317,8 @@ as $$
     delete from private.integration_tokens where integration_id = p_integration_id;
 $$;
 
-comment on function public.svc_delete_integration_token(uuid) is 'Deletes the tokens of an integration. Safe to repeat.';
+comment on function public.svc_delete_integration_token(uuid) is
+    'Deletes the tokens of an integration. Safe to repeat.';
 
 create function public.svc_begin_token_refresh(p_integration_id uuid, p_holder text, p_ttl_s int default 30)
 returns boolean
@@ -329,14 +337,14 @@ begin
     update private.integration_tokens
     set refresh_holder = p_holder, refresh_until = private.clock() + make_interval(secs => p_ttl_s)
     where integration_id = p_integration_id
-      and (refresh_holder is null or refresh_holder = p_holder or refresh_until <= private.clock());
+        and (refresh_holder is null or refresh_holder = p_holder or refresh_until <= private.clock());
     return found;
 end
 $$;
 
 comment on function public.svc_begin_token_refresh(uuid, text, int) is
-    'True for the one process that may refresh, for p_ttl_s seconds; repeating it extends the lease. False: another process '
-    'holds the lease, or there are no tokens. Then wait and read the tokens again.';
+    'True for the one process that may refresh, for p_ttl_s seconds; repeating it extends the lease. False: another '
+    'process holds the lease, or there are no tokens. Then wait and read the tokens again.';
 
 create function public.svc_end_token_refresh(p_integration_id uuid, p_holder text)
 returns boolean
@@ -367,9 +375,10 @@ create table private.oauth_states (
     created_at timestamptz not null default now(),
     expires_at timestamptz not null default now() + interval '10 minutes',
     consumed_at timestamptz,
-    constraint oauth_states_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
-    constraint oauth_states_lms_connection_id_fkey foreign key (lms_connection_id)
-    references public.lms_connections (id) on delete cascade,
+    constraint oauth_states_user_id_fkey foreign key (user_id) references auth.users(id) on delete cascade,
+    constraint oauth_states_lms_connection_id_fkey
+        foreign key (lms_connection_id)
+        references public.lms_connections(id) on delete cascade,
     constraint oauth_states_state_hash_check check (char_length(state_hash) between 1 and 128),
     constraint oauth_states_code_verifier_enc_check check (code_verifier_enc ~ '^v[0-9]+:'),
     constraint oauth_states_redirect_path_check check (char_length(redirect_path) <= 2000)
@@ -407,7 +416,7 @@ begin
         raise exception 'p_state_hash, p_user_id and p_lms_connection_id must not be null' using errcode = '22004';
     end if;
     if not exists (select from auth.users where id = p_user_id)
-       or not exists (select from public.lms_connections where id = p_lms_connection_id) then
+        or not exists (select from public.lms_connections where id = p_lms_connection_id) then
         raise exception 'no person has the id in p_user_id, or no connection the one in p_lms_connection_id'
             using errcode = 'PT404';
     end if;
@@ -499,8 +508,8 @@ end
 $$;
 
 comment on function public.svc_consume_oauth_state(text, uuid) is
-    'Consumes a state, once, for the person who started it: outcome ok with the row. Otherwise nothing is consumed, the '
-    'other columns are null and outcome says not_yours, used or expired. No row when the state is unknown.';
+    'Consumes a state, once, for the person who started it: outcome ok with the row. Otherwise nothing is consumed, '
+    'the other columns are null and outcome says not_yours, used or expired. No row when the state is unknown.';
 
 -- A Canvas course as one person sees it; two students of one course have two rows. Sync writes it; the person only
 -- chooses which courses are synced. The catalogue is another table, catalog_courses, linked by the normalised code.
@@ -526,10 +535,12 @@ create table public.courses (
     constraint courses_canvas_id_check check (canvas_id = canvas_course_id::text),
     constraint courses_integration_id_canvas_course_id_key unique (integration_id, canvas_course_id),
     constraint courses_id_user_id_key unique (id, user_id),
-    constraint courses_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint courses_integration_id_fkey foreign key (integration_id, user_id)
-    references public.integrations (id, user_id) on delete cascade,
+    constraint courses_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint courses_integration_id_fkey
+        foreign key (integration_id, user_id)
+        references public.integrations(id, user_id) on delete cascade,
     constraint courses_raw_payload_check check (jsonb_typeof(raw_payload) = 'object')
 );
 
@@ -550,7 +561,8 @@ comment on column public.courses.term is 'Name of the term.';
 comment on column public.courses.is_active is 'Synced and shown; the person may switch it off.';
 comment on column public.courses.raw_payload is 'What Canvas sent, without enrolments and other people''s records.';
 comment on column public.courses.content_hash is 'Hash of the fields that count as content; sync skips an equal one.';
-comment on column public.courses.access_restricted is 'Canvas shows only a stub now; the other columns are from before.';
+comment on column public.courses.access_restricted is
+    'Canvas shows only a stub now; the other columns are from before.';
 comment on column public.courses.workflow_state is 'State in Canvas: available, completed, deleted and others.';
 comment on column public.courses.time_zone is 'IANA name of the course''s zone, for due dates.';
 comment on column public.courses.created_at is 'When sync first saw it.';
@@ -593,10 +605,12 @@ create table public.assignments (
     constraint assignments_canvas_id_check check (canvas_id = canvas_assignment_id::text),
     constraint assignments_course_id_canvas_assignment_id_key unique (course_id, canvas_assignment_id),
     constraint assignments_id_user_id_key unique (id, user_id),
-    constraint assignments_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint assignments_course_id_fkey foreign key (course_id, user_id)
-    references public.courses (id, user_id) on delete cascade,
+    constraint assignments_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint assignments_course_id_fkey
+        foreign key (course_id, user_id)
+        references public.courses(id, user_id) on delete cascade,
     constraint assignments_points_possible_check check (points_possible >= 0),
     constraint assignments_submission_check check (jsonb_typeof(submission) = 'object'),
     constraint assignments_raw_payload_check check (jsonb_typeof(raw_payload) = 'object')
@@ -612,10 +626,13 @@ comment on table public.assignments is 'An assignment of a person''s Canvas cour
 comment on column public.assignments.id is 'Key.';
 comment on column public.assignments.user_id is 'Whose assignment.';
 comment on column public.assignments.course_id is 'In which course of that person.';
-comment on column public.assignments.canvas_assignment_id is 'Id in Canvas. It may exceed 2^53: JavaScript reads canvas_id.';
-comment on column public.assignments.canvas_id is 'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
+comment on column public.assignments.canvas_assignment_id is
+    'Id in Canvas. It may exceed 2^53: JavaScript reads canvas_id.';
+comment on column public.assignments.canvas_id is
+    'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
 comment on column public.assignments.title is 'Title.';
-comment on column public.assignments.description_html is 'The task, sanitised; null while Canvas locks it for the person.';
+comment on column public.assignments.description_html is
+    'The task, sanitised; null while Canvas locks it for the person.';
 comment on column public.assignments.due_at is 'When it is due for this person.';
 comment on column public.assignments.unlock_at is 'When it opens for this person.';
 comment on column public.assignments.lock_at is 'When it closes for this person.';
@@ -626,9 +643,12 @@ comment on column public.assignments.canvas_url is 'Its page in Canvas.';
 comment on column public.assignments.published_at is 'When the teacher published it, where Canvas says so.';
 comment on column public.assignments.status is 'Its state for this person; follows Canvas.';
 comment on column public.assignments.submission is
-    'The person''s own submission: workflow_state, submitted_at, score, late, missing, excused; null where there is none.';
-comment on column public.assignments.raw_payload is 'What Canvas sent, without other people''s records and signed parts.';
-comment on column public.assignments.content_hash is 'Hash of the fields that count as content; sync skips an equal one.';
+    'The person''s own submission: workflow_state, submitted_at, score, late, missing, excused; null where there is '
+    'none.';
+comment on column public.assignments.raw_payload is
+    'What Canvas sent, without other people''s records and signed parts.';
+comment on column public.assignments.content_hash is
+    'Hash of the fields that count as content; sync skips an equal one.';
 comment on column public.assignments.html_hash is 'Hash of the sanitised description; changes when the task changes.';
 comment on column public.assignments.last_synced_at is 'When sync last wrote the row.';
 comment on column public.assignments.created_at is 'When sync first saw it.';
@@ -653,10 +673,12 @@ create table public.course_sync_state (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint course_sync_state_course_id_key unique (course_id),
-    constraint course_sync_state_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint course_sync_state_course_id_fkey foreign key (course_id, user_id)
-    references public.courses (id, user_id) on delete cascade,
+    constraint course_sync_state_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint course_sync_state_course_id_fkey
+        foreign key (course_id, user_id)
+        references public.courses(id, user_id) on delete cascade,
     constraint course_sync_state_cursor_check check (jsonb_typeof(cursor) = 'object')
 );
 
@@ -695,11 +717,11 @@ create table private.lti_platforms (
     constraint lti_platforms_issuer_check check (char_length(issuer) between 1 and 2000),
     -- plain http only to a loopback host, for tests and the demo
     constraint lti_platforms_jwks_url_check
-    check (jwks_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(jwks_url) <= 2000),
+        check (jwks_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(jwks_url) <= 2000),
     constraint lti_platforms_auth_url_check
-    check (auth_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(auth_url) <= 2000),
+        check (auth_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(auth_url) <= 2000),
     constraint lti_platforms_token_url_check
-    check (token_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(token_url) <= 2000),
+        check (token_url ~ '^(https://|http://(localhost|127\.0\.0\.1)(:[0-9]+)?/)' and char_length(token_url) <= 2000),
     constraint lti_platforms_name_check check (char_length(name) between 1 and 200),
     constraint lti_platforms_status_check check (status in ('pending', 'active', 'disabled'))
 );
@@ -729,8 +751,9 @@ create table private.lti_registrations (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint lti_registrations_platform_id_client_id_key unique (platform_id, client_id),
-    constraint lti_registrations_platform_id_fkey foreign key (platform_id)
-    references private.lti_platforms (id) on delete cascade,
+    constraint lti_registrations_platform_id_fkey
+        foreign key (platform_id)
+        references private.lti_platforms(id) on delete cascade,
     constraint lti_registrations_client_id_check check (char_length(client_id) between 1 and 255),
     constraint lti_registrations_status_check check (status in ('pending', 'active', 'disabled'))
 );
@@ -757,10 +780,12 @@ create table private.lti_deployments (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint lti_deployments_registration_id_deployment_id_key unique (registration_id, deployment_id),
-    constraint lti_deployments_registration_id_fkey foreign key (registration_id)
-    references private.lti_registrations (id) on delete cascade,
-    constraint lti_deployments_lms_connection_id_fkey foreign key (lms_connection_id)
-    references public.lms_connections (id) on delete restrict,
+    constraint lti_deployments_registration_id_fkey
+        foreign key (registration_id)
+        references private.lti_registrations(id) on delete cascade,
+    constraint lti_deployments_lms_connection_id_fkey
+        foreign key (lms_connection_id)
+        references public.lms_connections(id) on delete restrict,
     constraint lti_deployments_deployment_id_check check (char_length(deployment_id) between 1 and 255),
     constraint lti_deployments_status_check check (status in ('pending', 'active', 'disabled'))
 );
@@ -791,8 +816,9 @@ create table private.lti_identities (
     user_id uuid not null,
     created_at timestamptz not null default now(),
     constraint lti_identities_platform_id_sub_key unique (platform_id, sub),
-    constraint lti_identities_platform_id_fkey foreign key (platform_id)
-    references private.lti_platforms (id) on delete cascade,
+    constraint lti_identities_platform_id_fkey
+        foreign key (platform_id)
+        references private.lti_platforms(id) on delete cascade,
     constraint lti_identities_sub_check check (char_length(sub) between 1 and 255)
 );
 
@@ -802,7 +828,8 @@ comment on table private.lti_identities is 'A platform''s person and the account
 comment on column private.lti_identities.id is 'Key.';
 comment on column private.lti_identities.platform_id is 'Which platform.';
 comment on column private.lti_identities.sub is 'The person''s id at the platform.';
-comment on column private.lti_identities.user_id is 'The account, or the id reserved for it; no foreign key on purpose.';
+comment on column private.lti_identities.user_id is
+    'The account, or the id reserved for it; no foreign key on purpose.';
 comment on column private.lti_identities.created_at is 'When the person first launched.';
 
 create function private.delete_lti_identities()
@@ -833,9 +860,10 @@ create table private.lti_memberships (
     roles text[] not null default '{}',
     seen_at timestamptz not null default now(),
     primary key (deployment_id, context_id, user_id),
-    constraint lti_memberships_deployment_id_fkey foreign key (deployment_id)
-    references private.lti_deployments (id) on delete cascade,
-    constraint lti_memberships_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
+    constraint lti_memberships_deployment_id_fkey
+        foreign key (deployment_id)
+        references private.lti_deployments(id) on delete cascade,
+    constraint lti_memberships_user_id_fkey foreign key (user_id) references auth.users(id) on delete cascade,
     constraint lti_memberships_context_id_check check (char_length(context_id) between 1 and 255)
 );
 
@@ -861,8 +889,9 @@ create table private.lti_states (
     created_at timestamptz not null default now(),
     expires_at timestamptz not null default now() + interval '10 minutes',
     used_at timestamptz,
-    constraint lti_states_registration_id_fkey foreign key (registration_id)
-    references private.lti_registrations (id) on delete cascade,
+    constraint lti_states_registration_id_fkey
+        foreign key (registration_id)
+        references private.lti_registrations(id) on delete cascade,
     constraint lti_states_deployment_hint_check check (char_length(deployment_hint) <= 255),
     constraint lti_states_target_link_uri_check check (char_length(target_link_uri) <= 2000),
     constraint lti_states_storage_target_check check (char_length(storage_target) <= 255)
@@ -895,10 +924,12 @@ create table private.lti_launches (
     claims jsonb not null default '{}',
     expires_at timestamptz not null,
     created_at timestamptz not null default now(),
-    constraint lti_launches_identity_id_fkey foreign key (identity_id)
-    references private.lti_identities (id) on delete cascade,
-    constraint lti_launches_deployment_id_fkey foreign key (deployment_id)
-    references private.lti_deployments (id) on delete cascade,
+    constraint lti_launches_identity_id_fkey
+        foreign key (identity_id)
+        references private.lti_identities(id) on delete cascade,
+    constraint lti_launches_deployment_id_fkey
+        foreign key (deployment_id)
+        references private.lti_deployments(id) on delete cascade,
     constraint lti_launches_context_id_check check (char_length(context_id) between 1 and 255),
     constraint lti_launches_claims_check check (jsonb_typeof(claims) = 'object')
 );
@@ -925,8 +956,9 @@ create table private.lti_tickets (
     binding_hash text not null,
     expires_at timestamptz not null,
     used_at timestamptz,
-    constraint lti_tickets_launch_id_fkey foreign key (launch_id)
-    references private.lti_launches (id) on delete cascade
+    constraint lti_tickets_launch_id_fkey
+        foreign key (launch_id)
+        references private.lti_launches(id) on delete cascade
 );
 
 create index idx_lti_tickets_launch_id on private.lti_tickets (launch_id);
@@ -993,8 +1025,8 @@ end
 $$;
 
 comment on function public.svc_register_lti_platform(text, text, text, text, text) is
-    'Registers a platform and returns its id. Repeating it with the same issuer and key set updates the other addresses '
-    'and leaves the status as it is. 23514 for an address that is neither https nor a loopback host.';
+    'Registers a platform and returns its id. Repeating it with the same issuer and key set updates the other '
+    'addresses and leaves the status as it is. 23514 for an address that is neither https nor a loopback host.';
 
 create function public.svc_register_lti_client(p_platform_id uuid, p_client_id text)
 returns uuid
@@ -1022,8 +1054,8 @@ end
 $$;
 
 comment on function public.svc_register_lti_client(uuid, text) is
-    'Registers our client at a platform and returns the registration''s id. Safe to repeat. PT404 when the platform does not '
-    'exist.';
+    'Registers our client at a platform and returns the registration''s id. Safe to repeat. PT404 when the platform '
+    'does not exist.';
 
 create function public.svc_register_lti_deployment(
     p_registration_id uuid,
@@ -1044,7 +1076,7 @@ begin
             using errcode = '22004';
     end if;
     if not exists (select from private.lti_registrations where id = p_registration_id)
-       or not exists (select from public.lms_connections where id = p_lms_connection_id) then
+        or not exists (select from public.lms_connections where id = p_lms_connection_id) then
         raise exception 'no registration has p_registration_id as its id, or no connection p_lms_connection_id'
             using errcode = 'PT404';
     end if;
@@ -1063,8 +1095,8 @@ end
 $$;
 
 comment on function public.svc_register_lti_deployment(uuid, text, uuid) is
-    'Registers a deployment for a school''s connection and returns its id. Safe to repeat. PT404 when the registration or '
-    'the connection does not exist, PT409 when the deployment belongs to another connection.';
+    'Registers a deployment for a school''s connection and returns its id. Safe to repeat. PT404 when the '
+    'registration or the connection does not exist, PT409 when the deployment belongs to another connection.';
 
 create function public.svc_set_lti_status(p_kind text, p_id uuid, p_status text)
 returns void
@@ -1195,9 +1227,10 @@ end
 $$;
 
 comment on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz) is
-    'Stores a grant: connects the integration, stores its tokens, enqueues its first sync. outcome connected; other_id when '
-    'the person already has an integration there under the returned id (seal the tokens for it and call again); in_use when '
-    'another account has connected that Canvas person. Only connected stores anything. PT404 without an active connection.';
+    'Stores a grant: connects the integration, stores its tokens, enqueues its first sync. outcome connected; '
+    'other_id when the person already has an integration there under the returned id (seal the tokens for it and call '
+    'again); in_use when another account has connected that Canvas person. Only connected stores anything. PT404 '
+    'without an active connection.';
 
 create function public.svc_disconnect_integration(p_integration_id uuid)
 returns void
@@ -1246,8 +1279,8 @@ end
 $$;
 
 comment on function public.svc_expire_integration(uuid) is
-    'Canvas refuses the grant: a connected integration becomes expired and its owner gets one notification. False, and no '
-    'second notification, when it was not connected.';
+    'Canvas refuses the grant: a connected integration becomes expired and its owner gets one notification. False, '
+    'and no second notification, when it was not connected.';
 
 create function public.svc_apply_courses(p_integration_id uuid, p_courses jsonb)
 returns table (course_id uuid, canvas_course_id bigint, outcome text, is_active boolean, workflow_state text)
@@ -1335,9 +1368,10 @@ end
 $$;
 
 comment on function public.svc_apply_courses(uuid, jsonb) is
-    'Stores the courses of one page of the list, each once: keys canvas_course_id, name, course_code, term, workflow_state, '
-    'time_zone, raw_payload, content_hash, access_restricted. Returns the outcome of each: inserted, updated, unchanged or '
-    'restricted. A restricted one changes only its flag. PT404 when the integration does not exist.';
+    'Stores the courses of one page of the list, each once: keys canvas_course_id, name, course_code, term, '
+    'workflow_state, time_zone, raw_payload, content_hash, access_restricted. Returns the outcome of each: inserted, '
+    'updated, unchanged or restricted. A restricted one changes only its flag. PT404 when the integration does not '
+    'exist.';
 
 create function public.svc_missing_courses(p_integration_id uuid, p_seen bigint[])
 returns jsonb
@@ -1354,14 +1388,15 @@ as $$
     )
     from public.courses
     where integration_id = p_integration_id
-      and canvas_course_id <> all (p_seen)
-      and workflow_state is distinct from 'deleted'
-      and workflow_state is distinct from 'completed'
-      and not access_restricted;
+        and canvas_course_id <> all (p_seen)
+        and workflow_state is distinct from 'deleted'
+        and workflow_state is distinct from 'completed'
+        and not access_restricted;
 $$;
 
 comment on function public.svc_missing_courses(uuid, bigint[]) is
-    'Courses that a complete list did not contain and that are not yet known to be over: [{course_id, canvas_course_id}].';
+    'Courses that a complete list did not contain and that are not yet known to be over: [{course_id, '
+    'canvas_course_id}].';
 
 create function public.svc_mark_course(
     p_course_id uuid,
@@ -1380,17 +1415,17 @@ begin
         access_restricted = p_restricted,
         is_active = is_active and p_workflow_state is distinct from 'deleted'
     where id = p_course_id
-      and (
-          workflow_state is distinct from coalesce(p_workflow_state, workflow_state)
-          or access_restricted is distinct from p_restricted
-      );
+        and (
+            workflow_state is distinct from coalesce(p_workflow_state, workflow_state)
+            or access_restricted is distinct from p_restricted
+        );
     return found;
 end
 $$;
 
 comment on function public.svc_mark_course(uuid, text, boolean) is
-    'Stores what a second look at a missing course showed: completed, deleted (no longer active) or closed to this person. '
-    'Rows of the course stay. False when it was known before.';
+    'Stores what a second look at a missing course showed: completed, deleted (no longer active) or closed to this '
+    'person. Rows of the course stay. False when it was known before.';
 
 create function public.svc_apply_assignments(p_course_id uuid, p_assignments jsonb, p_cursor jsonb)
 returns table (seen int, inserted int, updated int, unchanged int, restored int)
@@ -1482,9 +1517,9 @@ end
 $$;
 
 comment on function public.svc_apply_assignments(uuid, jsonb, jsonb) is
-    'Stores the assignments of one page, each once, with the table''s columns as keys, and the cursor with them. Rows with '
-    'an unchanged hash are not touched. A removed one that reappears is restored with the same id. Returns the counts. PT404 '
-    'when the course does not exist.';
+    'Stores the assignments of one page, each once, with the table''s columns as keys, and the cursor with them. Rows '
+    'with an unchanged hash are not touched. A removed one that reappears is restored with the same id. Returns the '
+    'counts. PT404 when the course does not exist.';
 
 create function public.svc_missing_assignments(p_course_id uuid, p_seen bigint[])
 returns bigint[]

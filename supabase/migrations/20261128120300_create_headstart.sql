@@ -6,7 +6,8 @@ set lock_timeout = '5s';
 -- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.headstart_trigger as enum ('manual', 'assignment_published', 'due_soon', 'content_changed');
-comment on type public.headstart_trigger is 'Why a headstart was written: asked for, or because something happened in Canvas.';
+comment on type public.headstart_trigger is
+    'Why a headstart was written: asked for, or because something happened in Canvas.';
 
 create type public.headstart_run_status as enum ('queued', 'running', 'succeeded', 'failed', 'cancelled');
 comment on type public.headstart_run_status is
@@ -36,10 +37,12 @@ create table public.headstart_runs (
     metrics jsonb not null default '{}',
     created_at timestamptz not null default now(),
     constraint headstart_runs_id_assignment_id_key unique (id, assignment_id),
-    constraint headstart_runs_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint headstart_runs_assignment_id_fkey foreign key (assignment_id, user_id)
-    references public.assignments (id, user_id) on delete cascade,
+    constraint headstart_runs_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint headstart_runs_assignment_id_fkey
+        foreign key (assignment_id, user_id)
+        references public.assignments(id, user_id) on delete cascade,
     constraint headstart_runs_ended_at_check check (ended_at >= started_at),
     constraint headstart_runs_seq_check check (seq >= 0),
     constraint headstart_runs_error_check check (char_length(error) <= 2000),
@@ -70,7 +73,8 @@ comment on column public.headstart_runs.started_at is 'When a worker began.';
 comment on column public.headstart_runs.ended_at is 'When it reached a final state.';
 comment on column public.headstart_runs.error is 'Begins with a code of docs/errors.md.';
 comment on column public.headstart_runs.metrics is
-    'Keys attempts, prompt_tokens, completion_tokens, cached_tokens, cost_usd, latency_ms, usage_estimated, parse_path.';
+    'Keys attempts, prompt_tokens, completion_tokens, cached_tokens, cost_usd, latency_ms, usage_estimated, '
+    'parse_path.';
 comment on column public.headstart_runs.created_at is 'When it was asked for.';
 
 create function private.stamp_headstart_run()
@@ -118,12 +122,15 @@ create table public.headstart_docs (
     extra jsonb not null default '{}',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint headstart_docs_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint headstart_docs_assignment_id_fkey foreign key (assignment_id, user_id)
-    references public.assignments (id, user_id) on delete cascade,
-    constraint headstart_docs_run_id_fkey foreign key (run_id, assignment_id)
-    references public.headstart_runs (id, assignment_id) on delete set null (run_id),
+    constraint headstart_docs_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint headstart_docs_assignment_id_fkey
+        foreign key (assignment_id, user_id)
+        references public.assignments(id, user_id) on delete cascade,
+    constraint headstart_docs_run_id_fkey
+        foreign key (run_id, assignment_id)
+        references public.headstart_runs(id, assignment_id) on delete set null (run_id),
     constraint headstart_docs_title_check check (char_length(title) <= 500),
     constraint headstart_docs_content_md_check check (char_length(content_md) <= 400000),
     constraint headstart_docs_content_html_check check (char_length(content_html) <= 1000000),
@@ -208,8 +215,8 @@ end
 $$;
 
 comment on function public.svc_append_generation(uuid, bigint, jsonb[]) is
-    'Appends parts to a stream, the first of them under number p_from_seq (a new stream begins with 1), and returns the '
-    'last number. When p_from_seq is not the next number, nothing changes and the result is null.';
+    'Appends parts to a stream, the first of them under number p_from_seq (a new stream begins with 1), and returns '
+    'the last number. When p_from_seq is not the next number, nothing changes and the result is null.';
 
 create function public.svc_read_generation(p_stream_id uuid, p_after_seq bigint, p_limit int default 500)
 returns table (seq bigint, part jsonb, at timestamptz)
@@ -268,7 +275,7 @@ begin
     if not found and v_trigger <> 'manual' then
         select r.id into run_id from public.headstart_runs as r
         where r.assignment_id = p_assignment_id and r.trigger = v_trigger and r.trigger <> 'manual'
-          and r.assignment_hash = v_assignment.content_hash and r.prompt_version = p_prompt_version;
+            and r.assignment_hash = v_assignment.content_hash and r.prompt_version = p_prompt_version;
         if found then
             -- it was written before, for the same reason and from the same text
             return next;
@@ -297,10 +304,10 @@ end
 $$;
 
 comment on function public.svc_start_headstart_run(uuid, uuid, text, text) is
-    'Starts a headstart for a person''s assignment and enqueues its job (type headstart, payload {run_id}). Joins a live run '
-    'of the assignment (created false). For triggers other than manual, a run that already exists for the same content and '
-    'p_prompt_version is returned without a job. PT404 for a missing assignment or another person''s, PT409 for a removed '
-    'one, 22023 for an unknown trigger.';
+    'Starts a headstart for a person''s assignment and enqueues its job (type headstart, payload {run_id}). Joins a '
+    'live run of the assignment (created false). For triggers other than manual, a run that already exists for the '
+    'same content and p_prompt_version is returned without a job. PT404 for a missing assignment or another '
+    'person''s, PT409 for a removed one, 22023 for an unknown trigger.';
 
 create function public.svc_finish_headstart_run(
     p_run_id uuid,
@@ -389,10 +396,11 @@ end
 $$;
 
 comment on function public.svc_finish_headstart_run(uuid, text, jsonb, text, jsonb) is
-    'Ends a run: succeeded with its document (keys title, content_md, content_html, summary, extra), failed with an error '
-    'that begins with a code, or cancelled. The document becomes the only ready one of its assignment, and the student '
-    'gets one notification, or none for cancelled. On a finished run nothing changes. Returns the document''s id or null. '
-    'PT404 when the run does not exist, 22023 for another status or key, 23514 for a run that cannot end this way.';
+    'Ends a run: succeeded with its document (keys title, content_md, content_html, summary, extra), failed with an '
+    'error that begins with a code, or cancelled. The document becomes the only ready one of its assignment, and the '
+    'student gets one notification, or none for cancelled. On a finished run nothing changes. Returns the document''s '
+    'id or null. PT404 when the run does not exist, 22023 for another status or key, 23514 for a run that cannot end '
+    'this way.';
 
 -- What a worker, and an owner who cancels, do with a run. They may call at the same moment, and so may an earlier
 -- worker that was thought dead. So each function locks the stream first, as svc_append_generation does, then the run. A
@@ -444,9 +452,9 @@ end
 $$;
 
 comment on function public.svc_begin_headstart_run(uuid, text, text, text) is
-    'A worker takes a run: it becomes running, and an event says so. Returns how many calls of the model were made before, '
-    'and whether text was released already, which happens when an earlier worker died. A finished run does not change. '
-    'PT404 when the run does not exist.';
+    'A worker takes a run: it becomes running, and an event says so. Returns how many calls of the model were made '
+    'before, and whether text was released already, which happens when an earlier worker died. A finished run does '
+    'not change. PT404 when the run does not exist.';
 
 create function public.svc_count_headstart_call(p_run_id uuid, p_seq bigint)
 returns int
@@ -470,8 +478,8 @@ end
 $$;
 
 comment on function public.svc_count_headstart_call(uuid, bigint) is
-    'Counts a call of the model before it is made, so that the call of a killed worker counts, too. Returns the new count; '
-    'null when the run is over or another worker writes it (p_seq is not its last event).';
+    'Counts a call of the model before it is made, so that the call of a killed worker counts, too. Returns the new '
+    'count; null when the run is over or another worker writes it (p_seq is not its last event).';
 
 create function public.svc_end_headstart_run(
     p_run_id uuid,
@@ -531,9 +539,9 @@ end
 $$;
 
 comment on function public.svc_end_headstart_run(uuid, bigint, text, jsonb, text, jsonb) is
-    'Ends a run and its stream in one transaction: svc_finish_headstart_run, then the last events (doc and finish, or error, '
-    'or abort). False, and nothing changes, when the run is over or p_seq is not its last event. A cancelled run still '
-    'takes the metrics of its worker.';
+    'Ends a run and its stream in one transaction: svc_finish_headstart_run, then the last events (doc and finish, or '
+    'error, or abort). False, and nothing changes, when the run is over or p_seq is not its last event. A cancelled '
+    'run still takes the metrics of its worker.';
 
 create function public.svc_cancel_headstart_run(p_run_id uuid, p_user_id uuid)
 returns void
@@ -570,5 +578,5 @@ end
 $$;
 
 comment on function public.svc_cancel_headstart_run(uuid, uuid) is
-    'Cancels a person''s run at once, with its stream. Its job ends, too; a running one when its worker asks next. PT404 for '
-    'a missing run or another person''s, PT409 for one that has ended.';
+    'Cancels a person''s run at once, with its stream. Its job ends, too; a running one when its worker asks next. '
+    'PT404 for a missing run or another person''s, PT409 for one that has ended.';

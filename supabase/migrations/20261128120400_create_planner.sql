@@ -6,7 +6,8 @@ set lock_timeout = '5s';
 -- Values stand in the order of the life cycle, not of the alphabet.
 
 create type public.study_block_status as enum ('planned', 'in_progress', 'completed', 'missed', 'cancelled');
-comment on type public.study_block_status is 'What became of a planned block; a missed or cancelled one can be planned again.';
+comment on type public.study_block_status is
+    'What became of a planned block; a missed or cancelled one can be planned again.';
 
 create type public.notification_type as enum (
     'assignment_new', 'assignment_due', 'headstart_ready', 'headstart_failed', 'lecture_ready', 'lecture_failed',
@@ -40,18 +41,20 @@ create table public.study_blocks (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint study_blocks_user_id_calendar_provider_calendar_event_id_key
-    unique (user_id, calendar_provider, calendar_event_id),
-    constraint study_blocks_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
+        unique (user_id, calendar_provider, calendar_event_id),
+    constraint study_blocks_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
     -- the block stays, so that its calendar event can still be removed
-    constraint study_blocks_assignment_id_fkey foreign key (assignment_id, user_id)
-    references public.assignments (id, user_id) on delete set null (assignment_id),
+    constraint study_blocks_assignment_id_fkey
+        foreign key (assignment_id, user_id)
+        references public.assignments(id, user_id) on delete set null (assignment_id),
     -- infinite times and years that clients cannot read
     constraint study_blocks_start_at_check check (start_at >= '0001-01-01 00:00:00+00'),
     constraint study_blocks_end_at_check check (end_at > start_at and end_at < '10000-01-01 00:00:00+00'),
     constraint study_blocks_calendar_provider_check check (calendar_provider <> 'canvas'),
     constraint study_blocks_calendar_event_id_check
-    check (calendar_event_id is null or calendar_provider is not null),
+        check (calendar_event_id is null or calendar_provider is not null),
     constraint study_blocks_notes_check check (char_length(notes) <= 10000)
 );
 
@@ -101,8 +104,9 @@ create table public.nudges (
     trigger_reason text,
     suggestions_made text[] not null default '{}',
     created_at timestamptz not null default now(),
-    constraint nudges_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
+    constraint nudges_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
     constraint nudges_message_check check (char_length(message) between 1 and 5000),
     constraint nudges_clicked_at_check check (clicked_at is null or opened_at is not null)
 );
@@ -119,7 +123,8 @@ comment on column public.nudges.type is 'Why it was made.';
 comment on column public.nudges.channel is 'Where it goes.';
 comment on column public.nudges.message is 'What it says.';
 comment on column public.nudges.personalized is 'Whether it was written for this person.';
-comment on column public.nudges.sent_at is 'When it was sent; no default, because an unsent mail must not count as sent.';
+comment on column public.nudges.sent_at is
+    'When it was sent; no default, because an unsent mail must not count as sent.';
 comment on column public.nudges.opened_at is 'When it was first opened.';
 comment on column public.nudges.clicked_at is 'When it was first followed.';
 comment on column public.nudges.trigger_reason is 'What caused it, for staff.';
@@ -141,10 +146,12 @@ create table public.notifications (
     dismissed_at timestamptz,
     created_at timestamptz not null default now(),
     constraint notifications_nudge_id_key unique (nudge_id),
-    constraint notifications_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint notifications_nudge_id_fkey foreign key (nudge_id)
-    references public.nudges (id) on delete set null,
+    constraint notifications_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint notifications_nudge_id_fkey
+        foreign key (nudge_id)
+        references public.nudges(id) on delete set null,
     constraint notifications_title_check check (char_length(title) between 1 and 500),
     constraint notifications_body_check check (char_length(body) <= 10000),
     constraint notifications_payload_check check (jsonb_typeof(payload) = 'object'),
@@ -246,8 +253,8 @@ begin
     -- both ends are local times, because the day of a clock change has 23 or 25 hours
     select count(*) into v_count from public.nudges
     where user_id = p_user_id
-      and created_at >= v_day at time zone v_zone
-      and created_at < (v_day + interval '1 day') at time zone v_zone;
+        and created_at >= v_day at time zone v_zone
+        and created_at < (v_day + interval '1 day') at time zone v_zone;
     if v_count >= v_cap then
         return null;
     end if;
@@ -267,9 +274,9 @@ end
 $$;
 
 comment on function public.svc_create_nudge(uuid, text, text, text, text, text[]) is
-    'Makes a nudge and returns its id; null when the person already had nudge_frequency_cap of them on this local day. For '
-    'in_app and both it writes the inbox line, which counts as sent; email alone stays unsent until svc_mark_nudge_sent. '
-    'PT404 when the person does not exist, 22023 for an unknown type or channel.';
+    'Makes a nudge and returns its id; null when the person already had nudge_frequency_cap of them on this local '
+    'day. For in_app and both it writes the inbox line, which counts as sent; email alone stays unsent until '
+    'svc_mark_nudge_sent. PT404 when the person does not exist, 22023 for an unknown type or channel.';
 
 create function public.svc_mark_nudge_sent(p_id uuid)
 returns uuid
@@ -282,7 +289,8 @@ as $$
 $$;
 
 comment on function public.svc_mark_nudge_sent(uuid) is
-    'Records that the mail of a nudge was sent; the first time stays. Returns the id, or null when the nudge does not exist.';
+    'Records that the mail of a nudge was sent; the first time stays. Returns the id, or null when the nudge does not '
+    'exist.';
 
 create function private.mark_nudge(p_id uuid, p_event text)
 returns public.nudges
@@ -325,5 +333,5 @@ begin atomic
 end;
 
 comment on function public.mark_nudge(uuid, text) is
-    'Records that the caller opened or clicked a nudge of theirs. The first time stays, and a click counts as opening. PT404 '
-    'for another person''s, 22023 for another event.';
+    'Records that the caller opened or clicked a nudge of theirs. The first time stays, and a click counts as '
+    'opening. PT404 for another person''s, 22023 for another event.';

@@ -12,9 +12,9 @@ comment on type public.lecture_status is
 create type public.document_status as enum ('uploaded', 'failed');
 comment on type public.document_status is 'uploaded: the file is stored. failed: it is not, and can be uploaded again.';
 
--- One spelling of a course code, so that a student's 'csc173-01' and the catalogue's 'CSC 173' are one course. Applying it
--- twice changes nothing, which the check of catalog_courses.code relies on. So sections are removed only after the first
--- number ('CSC-173' keeps its number), and all of them at once.
+-- One spelling of a course code, so that a student's 'csc173-01' and the catalogue's 'CSC 173' are one course. Applying
+-- it twice changes nothing, which the check of catalog_courses.code relies on. So sections are removed only after the
+-- first number ('CSC-173' keeps its number), and all of them at once.
 
 create function public.normalize_course_code(p_code text)
 returns text
@@ -34,10 +34,11 @@ as $$
 $$;
 
 comment on function public.normalize_course_code(text) is
-    'Trimmed, upper case, single blanks, no trailing section (-<digits><letters>), one blank between letters and number.';
+    'Trimmed, upper case, single blanks, no trailing section (-<digits><letters>), one blank between letters and '
+    'number.';
 
--- The courses of the school, to which lectures and documents belong. svc_sync_catalog writes the official ones; people add
--- one that is missing by ensure_catalog_course. A person's Canvas course is another table, courses.
+-- The courses of the school, to which lectures and documents belong. svc_sync_catalog writes the official ones; people
+-- add one that is missing by ensure_catalog_course. A person's Canvas course is another table, courses.
 
 create table public.catalog_courses (
     id uuid primary key default gen_random_uuid(),
@@ -50,10 +51,11 @@ create table public.catalog_courses (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint uq_courses_code unique (code),
-    constraint catalog_courses_created_by_fkey foreign key (created_by)
-    references public.profiles (user_id) on delete set null,
+    constraint catalog_courses_created_by_fkey
+        foreign key (created_by)
+        references public.profiles(user_id) on delete set null,
     constraint catalog_courses_code_check
-    check (code = public.normalize_course_code(code) and char_length(code) between 1 and 50),
+        check (code = public.normalize_course_code(code) and char_length(code) between 1 and 50),
     constraint catalog_courses_title_check check (char_length(btrim(title)) >= 1 and char_length(title) <= 500),
     constraint catalog_courses_instructor_check check (char_length(instructor) <= 500)
 );
@@ -65,7 +67,8 @@ comment on column public.catalog_courses.id is 'Key.';
 comment on column public.catalog_courses.code is 'Course code, normalised.';
 comment on column public.catalog_courses.title is 'Its title.';
 comment on column public.catalog_courses.instructor is 'Who teaches it.';
-comment on column public.catalog_courses.is_official is 'Whether the school''s list contains it; then only staff may edit it.';
+comment on column public.catalog_courses.is_official is
+    'Whether the school''s list contains it; then only staff may edit it.';
 comment on column public.catalog_courses.created_by is 'Who added it, if a person did.';
 comment on column public.catalog_courses.retired_at is 'When it left the school''s list while still in use here.';
 comment on column public.catalog_courses.created_at is 'When it was added.';
@@ -77,8 +80,9 @@ create trigger trg_catalog_courses_updated_at before update on public.catalog_co
 for each row execute function public.set_updated_at();
 
 alter table public.courses
-add constraint courses_catalog_course_id_fkey foreign key (catalog_course_id)
-references public.catalog_courses (id) on delete set null;
+add constraint courses_catalog_course_id_fkey
+    foreign key (catalog_course_id)
+    references public.catalog_courses(id) on delete set null;
 
 -- A recorded lecture, stored once however many people follow it (user_lectures). Written by the lecture service; nobody
 -- sees one he has no link to. It goes with its last link, and its files go through private.storage_deletions.
@@ -98,8 +102,9 @@ create table public.lectures (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint lectures_catalog_course_id_panopto_session_id_key unique (catalog_course_id, panopto_session_id),
-    constraint lectures_catalog_course_id_fkey foreign key (catalog_course_id)
-    references public.catalog_courses (id) on delete restrict,
+    constraint lectures_catalog_course_id_fkey
+        foreign key (catalog_course_id)
+        references public.catalog_courses(id) on delete restrict,
     constraint lectures_panopto_session_id_check check (char_length(panopto_session_id) between 1 and 200),
     constraint lectures_panopto_url_check check (panopto_url ~ '^https://' and char_length(panopto_url) <= 2000),
     constraint lectures_stream_url_check check (stream_url ~ '^https://' and char_length(stream_url) <= 4000),
@@ -119,7 +124,8 @@ comment on column public.lectures.id is 'Key; also the name of its files.';
 comment on column public.lectures.catalog_course_id is 'Which course of the school.';
 comment on column public.lectures.panopto_session_id is 'Parameter id of the address, where it has one.';
 comment on column public.lectures.panopto_url is 'Page of the recording, as submitted.';
-comment on column public.lectures.stream_url is 'Address of the media; worked out by the server, never taken from a client.';
+comment on column public.lectures.stream_url is
+    'Address of the media; worked out by the server, never taken from a client.';
 comment on column public.lectures.title is 'Title.';
 comment on column public.lectures.audio_storage_key is 'audio/{id}.m4a, once stored.';
 comment on column public.lectures.transcript_storage_key is 'transcripts/{id}.json, once stored.';
@@ -180,10 +186,12 @@ create table public.user_lectures (
     lecture_id uuid not null,
     created_at timestamptz not null default now(),
     primary key (user_id, lecture_id),
-    constraint user_lectures_user_id_fkey foreign key (user_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint user_lectures_lecture_id_fkey foreign key (lecture_id)
-    references public.lectures (id) on delete cascade
+    constraint user_lectures_user_id_fkey
+        foreign key (user_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint user_lectures_lecture_id_fkey
+        foreign key (lecture_id)
+        references public.lectures(id) on delete cascade
 );
 
 create index idx_user_lectures_lecture_id on public.user_lectures (lecture_id);
@@ -212,11 +220,12 @@ security definer
 set search_path = ''
 as $$
 begin
-    -- a new link holds a key share lock on the lecture: this waits for it and then sees it, or it waits for this and fails
+    -- a new link holds a key share lock on the lecture: this waits for it and then sees it, or it waits for this and
+    -- fails
     perform from public.lectures where id = old.lecture_id for update;
     delete from public.lectures as l
     where l.id = old.lecture_id
-      and not exists (select from public.user_lectures as u where u.lecture_id = l.id);
+        and not exists (select from public.user_lectures as u where u.lecture_id = l.id);
     return null;
 end
 $$;
@@ -227,8 +236,8 @@ comment on function private.delete_orphan_lecture() is
 create trigger trg_user_lectures_orphan after delete on public.user_lectures
 for each row execute function private.delete_orphan_lecture();
 
--- A file that a person uploaded for a course. The documents service writes it, and counts and hashes the bytes itself; the
--- person may rename or delete it. Deleting a row puts the file into private.storage_deletions.
+-- A file that a person uploaded for a course. The documents service writes it, and counts and hashes the bytes itself;
+-- the person may rename or delete it. Deleting a row puts the file into private.storage_deletions.
 
 create table public.documents (
     id uuid primary key default gen_random_uuid(),
@@ -246,10 +255,12 @@ create table public.documents (
     updated_at timestamptz not null default now(),
     constraint documents_owner_id_catalog_course_id_checksum_key unique (owner_id, catalog_course_id, checksum),
     constraint documents_storage_key_key unique (storage_key),
-    constraint documents_owner_id_fkey foreign key (owner_id)
-    references public.profiles (user_id) on delete cascade,
-    constraint documents_catalog_course_id_fkey foreign key (catalog_course_id)
-    references public.catalog_courses (id) on delete restrict,
+    constraint documents_owner_id_fkey
+        foreign key (owner_id)
+        references public.profiles(user_id) on delete cascade,
+    constraint documents_catalog_course_id_fkey
+        foreign key (catalog_course_id)
+        references public.catalog_courses(id) on delete restrict,
     constraint documents_filename_check check (char_length(filename) between 1 and 255),
     constraint documents_storage_key_check check (char_length(storage_key) between 1 and 500),
     constraint documents_checksum_check check (checksum ~ '^[0-9a-f]{64}$'),
@@ -307,7 +318,8 @@ begin
         raise exception 'p_code and p_title must not be null' using errcode = '22004';
     end if;
     if v_code = '' or char_length(v_code) > 50 or btrim(p_title) = '' or char_length(p_title) > 500 then
-        raise exception 'p_code must have 1 to 50 characters once normalised, and p_title 1 to 500' using errcode = '22023';
+        raise exception 'p_code must have 1 to 50 characters once normalised, and p_title 1 to 500'
+            using errcode = '22023';
     end if;
     insert into public.catalog_courses (code, title, created_by)
     values (v_code, btrim(p_title), v_caller)
@@ -329,8 +341,8 @@ begin atomic
 end;
 
 comment on function public.ensure_catalog_course(text, text) is
-    'The course with this code, however it is spelled. When there is none, makes one that is not official, with this title. '
-    '22023 for an empty or overlong code or title.';
+    'The course with this code, however it is spelled. When there is none, makes one that is not official, with this '
+    'title. 22023 for an empty or overlong code or title.';
 
 create function public.svc_submit_lecture(
     p_user_id uuid,
@@ -357,7 +369,7 @@ begin
         raise exception 'the addresses must be https' using errcode = '22023';
     end if;
     if not exists (select from public.profiles where user_id = p_user_id)
-       or not exists (select from public.catalog_courses where id = p_catalog_course_id) then
+        or not exists (select from public.catalog_courses where id = p_catalog_course_id) then
         raise exception 'no such person or course' using errcode = 'PT404';
     end if;
 
@@ -366,10 +378,10 @@ begin
         -- the lock keeps it alive while its last link may be going
         select * into v_lecture from public.lectures as l
         where l.catalog_course_id = p_catalog_course_id
-          and (
-              l.panopto_session_id = v_session_id
-              or (v_session_id is null and l.panopto_session_id is null and l.panopto_url = p_panopto_url)
-          )
+            and (
+                l.panopto_session_id = v_session_id
+                or (v_session_id is null and l.panopto_session_id is null and l.panopto_url = p_panopto_url)
+            )
         for update;
         exit when found;
         insert into public.lectures (catalog_course_id, panopto_session_id, panopto_url, stream_url, title)
@@ -401,9 +413,10 @@ end
 $$;
 
 comment on function public.svc_submit_lecture(uuid, uuid, text, text, text) is
-    'Links a person to the lecture behind an address, made if it is new, and enqueues its download (payload {lecture_id}) '
-    'unless it is stored already; a failed one is tried again. Same course and same id parameter, or same address where '
-    'there is none, is the same lecture. PT404 without person or course, 22023 for addresses that are not https.';
+    'Links a person to the lecture behind an address, made if it is new, and enqueues its download (payload '
+    '{lecture_id}) unless it is stored already; a failed one is tried again. Same course and same id parameter, or '
+    'same address where there is none, is the same lecture. PT404 without person or course, 22023 for addresses that '
+    'are not https.';
 
 create function public.svc_sync_catalog(p_courses jsonb, p_max_removed numeric default 0.20)
 returns jsonb
@@ -430,12 +443,12 @@ begin
     if exists (
         select from jsonb_array_elements(p_courses) as c
         where jsonb_typeof(c) <> 'object'
-           or coalesce(jsonb_typeof(c -> 'code'), '') <> 'string'
-           or coalesce(jsonb_typeof(c -> 'title'), '') <> 'string'
-           or char_length(public.normalize_course_code(c ->> 'code')) not between 1 and 50
-           or btrim(c ->> 'title') = '' or char_length(c ->> 'title') > 500
-           or coalesce(jsonb_typeof(c -> 'instructor'), 'null') not in ('string', 'null')
-           or char_length(c ->> 'instructor') > 500
+            or coalesce(jsonb_typeof(c -> 'code'), '') <> 'string'
+            or coalesce(jsonb_typeof(c -> 'title'), '') <> 'string'
+            or char_length(public.normalize_course_code(c ->> 'code')) not between 1 and 50
+            or btrim(c ->> 'title') = '' or char_length(c ->> 'title') > 500
+            or coalesce(jsonb_typeof(c -> 'instructor'), 'null') not in ('string', 'null')
+            or char_length(c ->> 'instructor') > 500
     ) then
         raise exception 'every course needs a code and a title' using errcode = '22023';
     end if;
@@ -483,10 +496,10 @@ begin
     perform from public.catalog_courses where is_official and code <> all (v_codes) for update;
     delete from public.catalog_courses as c
     where c.is_official and c.code <> all (v_codes)
-      and not exists (select from public.lectures where catalog_course_id = c.id)
-      and not exists (select from public.documents where catalog_course_id = c.id)
-      and not exists (select from public.courses where catalog_course_id = c.id)
-      and not exists (select from public.classes where catalog_course_id = c.id);
+        and not exists (select from public.lectures where catalog_course_id = c.id)
+        and not exists (select from public.documents where catalog_course_id = c.id)
+        and not exists (select from public.courses where catalog_course_id = c.id)
+        and not exists (select from public.classes where catalog_course_id = c.id);
     get diagnostics v_deleted = row_count;
     update public.catalog_courses set retired_at = private.clock()
     where is_official and retired_at is null and code <> all (v_codes);
@@ -496,7 +509,8 @@ end
 $$;
 
 comment on function public.svc_sync_catalog(jsonb, numeric) is
-    'Makes the official courses equal to the school''s list [{code, title, instructor?}]. A course that left the list is '
-    'deleted when nothing uses it, else retired; one that returns is live again; one that people had added becomes '
-    'official. Returns counts inserted, updated, unchanged, deleted, retired. 22023, and nothing changed, for an empty or '
-    'malformed list, or when more than p_max_removed (0 to 1, else 22003) of the live official courses are missing.';
+    'Makes the official courses equal to the school''s list [{code, title, instructor?}]. A course that left the list '
+    'is deleted when nothing uses it, else retired; one that returns is live again; one that people had added becomes '
+    'official. Returns counts inserted, updated, unchanged, deleted, retired. 22023, and nothing changed, for an '
+    'empty or malformed list, or when more than p_max_removed (0 to 1, else 22003) of the live official courses are '
+    'missing.';

@@ -5,13 +5,13 @@ set lock_timeout = '5s';
 
 create type public.message_role as enum ('user', 'assistant', 'system');
 comment on type public.message_role is
-    'Who speaks: user (a person), assistant (the model), system (a note of the product). Used by the teachers'' chat and '
-    'by Socratic sessions.';
+    'Who speaks: user (a person), assistant (the model), system (a note of the product). Used by the teachers'' chat '
+    'and by Socratic sessions.';
 
 create type public.message_status as enum ('complete', 'streaming', 'stopped', 'interrupted', 'failed');
 comment on type public.message_status is
-    'complete. streaming: being written. stopped: by the reader. interrupted: the writer died and the text so far is kept. '
-    'failed: no usable answer, see error_code.';
+    'complete. streaming: being written. stopped: by the reader. interrupted: the writer died and the text so far is '
+    'kept. failed: no usable answer, see error_code.';
 
 create type public.class_status as enum ('active', 'archived');
 comment on type public.class_status is 'active: taught now. archived: by the teacher; can become active again.';
@@ -22,7 +22,8 @@ comment on type public.content_source_kind is
 
 create type public.content_source_status as enum ('pending', 'processing', 'ready', 'failed');
 comment on type public.content_source_status is
-    'pending: waits for its job. processing. ready: the text is extracted. failed: see error_message; can be tried again.';
+    'pending: waits for its job. processing. ready: the text is extracted. failed: see error_message; can be tried '
+    'again.';
 
 create type public.generated_content_kind as enum (
     'lesson_plan', 'quiz', 'rubric', 'worksheet', 'slides', 'summary', 'other'
@@ -30,8 +31,7 @@ create type public.generated_content_kind as enum (
 comment on type public.generated_content_kind is 'What the assistant was asked to write.';
 
 create type public.generated_content_status as enum ('draft', 'approved', 'archived');
-comment on type public.generated_content_status is
-    'draft: as the model wrote it. approved: by the teacher. archived.';
+comment on type public.generated_content_status is 'draft: as the model wrote it. approved: by the teacher. archived.';
 
 -- A teacher at one Canvas installation. The LTI launch and the Canvas connection write it; teachers may only correct
 -- their names. The Canvas token is not here: it belongs to the teacher's integration, in the schema private.
@@ -45,9 +45,9 @@ create table public.teachers (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint teachers_id_fkey foreign key (id) references public.profiles (user_id) on delete cascade,
+    constraint teachers_id_fkey foreign key (id) references public.profiles(user_id) on delete cascade,
     constraint teachers_lms_connection_id_fkey
-    foreign key (lms_connection_id) references public.lms_connections (id) on delete restrict,
+        foreign key (lms_connection_id) references public.lms_connections(id) on delete restrict,
     constraint teachers_lms_connection_id_canvas_user_id_key unique (lms_connection_id, canvas_user_id),
     constraint teachers_canvas_user_id_check check (char_length(canvas_user_id) between 1 and 255),
     constraint teachers_name_check check (char_length(name) <= 500),
@@ -68,9 +68,9 @@ comment on column public.teachers.updated_at is 'When the row last changed; kept
 create trigger trg_teachers_columns before update on public.teachers
 for each row execute function private.keep_columns('name');
 create trigger trg_teachers_role after insert or update of id on public.teachers
-    for each row execute function private.check_profile_role('id', 'teacher');
+for each row execute function private.check_profile_role('id', 'teacher');
 create trigger trg_teachers_updated_at before update on public.teachers
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- One conversation of a teacher with the assistant. The teacher writes it over REST; its messages may also come from
 -- the chat service.
@@ -82,7 +82,7 @@ create table public.threads (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint threads_teacher_id_fkey foreign key (teacher_id) references public.teachers (id) on delete cascade,
+    constraint threads_teacher_id_fkey foreign key (teacher_id) references public.teachers(id) on delete cascade,
     constraint threads_id_teacher_id_key unique (id, teacher_id),
     constraint threads_title_check check (char_length(title) <= 500)
 );
@@ -100,7 +100,7 @@ comment on column public.threads.updated_at is 'When the thread or its newest me
 create trigger trg_threads_columns before update on public.threads
 for each row execute function private.keep_columns('title');
 create trigger trg_threads_updated_at before update on public.threads
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- The lines of a thread. Teachers write their own, over REST or through the chat service. Only service functions write
 -- the assistant's (answers.sql). Nobody edits a message. The text of a running answer is in private.generation_events
@@ -124,11 +124,11 @@ create table public.messages (
     citations jsonb not null default '[]',
     created_at timestamptz not null default now(),
 
-    constraint messages_thread_id_fkey foreign key (thread_id) references public.threads (id) on delete cascade,
+    constraint messages_thread_id_fkey foreign key (thread_id) references public.threads(id) on delete cascade,
     constraint messages_thread_id_external_id_key unique (thread_id, external_id),
     constraint messages_id_thread_id_key unique (id, thread_id),
     constraint messages_parent_id_fkey
-    foreign key (parent_id, thread_id) references public.messages (id, thread_id) on delete set null (parent_id),
+        foreign key (parent_id, thread_id) references public.messages(id, thread_id) on delete set null (parent_id),
     constraint messages_content_check check (char_length(content) <= 200000),
     constraint messages_external_id_check check (char_length(external_id) between 1 and 255),
     constraint messages_content_hash_check check (char_length(content_hash) <= 128),
@@ -148,8 +148,8 @@ create index idx_messages_parent_id on public.messages (parent_id, thread_id);
 create unique index uq_messages_streaming on public.messages (thread_id) where status = 'streaming';
 
 comment on table public.messages is
-    'Lines of the teachers'' conversations with the assistant. Lines of Socratic sessions are in socratic_messages, which '
-    'has other owners and rules.';
+    'Lines of the teachers'' conversations with the assistant. Lines of Socratic sessions are in socratic_messages, '
+    'which has other owners and rules.';
 comment on column public.messages.id is 'Identity of the row.';
 comment on column public.messages.thread_id is 'The conversation.';
 comment on column public.messages.seq is 'Order within a thread: rows of one transaction share created_at.';
@@ -162,8 +162,7 @@ comment on column public.messages.parent_id is
     'Of an answer: the question it answers. A second answer to one question is a regeneration.';
 comment on column public.messages.content_hash is
     'Hash of the question as the chat service received it; tells a repeat from another question.';
-comment on column public.messages.finish_reason is
-    'Why the model stopped, as it says: stop, length or content_filter.';
+comment on column public.messages.finish_reason is 'Why the model stopped, as it says: stop, length or content_filter.';
 comment on column public.messages.error_code is 'Of a failed answer: a code of docs/errors.md.';
 comment on column public.messages.model is 'The model that answered.';
 comment on column public.messages.prompt_version is 'Version of the prompt file used.';
@@ -185,10 +184,11 @@ end
 $$;
 
 comment on function private.touch_thread() is
-    'AFTER INSERT on messages: sets updated_at of the thread, so that the thread with the newest message is listed first.';
+    'AFTER INSERT on messages: sets updated_at of the thread, so that the thread with the newest message is listed '
+    'first.';
 
 create trigger trg_messages_touch_thread after insert on public.messages
-    for each row execute function private.touch_thread();
+for each row execute function private.touch_thread();
 
 -- Canvas courses of a teacher as last fetched with the teacher's own grant, so that the assistant need not ask Canvas
 -- for each answer. The job canvas_courses_cache writes them, without enrolments and submissions; rows live 24 hours.
@@ -202,7 +202,7 @@ create table public.courses_cache (
     cached_at timestamptz not null default now(),
 
     constraint courses_cache_canvas_id_check check (canvas_id = canvas_course_id::text),
-    constraint courses_cache_teacher_id_fkey foreign key (teacher_id) references public.teachers (id) on delete cascade,
+    constraint courses_cache_teacher_id_fkey foreign key (teacher_id) references public.teachers(id) on delete cascade,
     constraint courses_cache_teacher_id_canvas_course_id_key unique (teacher_id, canvas_course_id),
     constraint courses_cache_course_data_check check (jsonb_typeof(course_data) = 'object')
 );
@@ -216,9 +216,9 @@ comment on table public.courses_cache is 'A day''s copy of each teacher''s Canva
 comment on column public.courses_cache.id is 'Identity of the row.';
 comment on column public.courses_cache.teacher_id is 'Whose grant fetched it.';
 comment on column public.courses_cache.canvas_course_id is 'The course''s id at the teacher''s installation.';
-comment on column public.courses_cache.canvas_id is 'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
-comment on column public.courses_cache.course_data is
-    'The course as Canvas gave it, without other people''s records.';
+comment on column public.courses_cache.canvas_id is
+    'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
+comment on column public.courses_cache.course_data is 'The course as Canvas gave it, without other people''s records.';
 comment on column public.courses_cache.cached_at is 'When it was last fetched; kept by trigger.';
 
 create function private.refresh_cached_at()
@@ -238,7 +238,7 @@ comment on function private.refresh_cached_at() is
 create trigger trg_courses_cache_text_id before insert or update of canvas_course_id, canvas_id on public.courses_cache
 for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_courses_cache_cached_at before update on public.courses_cache
-    for each row execute function private.refresh_cached_at();
+for each row execute function private.refresh_cached_at();
 
 -- A class that a teacher prepares material for. It has no roster on purpose: teachers get no student data from us.
 
@@ -256,9 +256,9 @@ create table public.classes (
     updated_at timestamptz not null default now(),
 
     constraint classes_canvas_id_check check (canvas_id = canvas_course_id::text),
-    constraint classes_teacher_id_fkey foreign key (teacher_id) references public.teachers (id) on delete cascade,
+    constraint classes_teacher_id_fkey foreign key (teacher_id) references public.teachers(id) on delete cascade,
     constraint classes_catalog_course_id_fkey
-    foreign key (catalog_course_id) references public.catalog_courses (id) on delete set null,
+        foreign key (catalog_course_id) references public.catalog_courses(id) on delete set null,
     constraint classes_teacher_id_canvas_course_id_key unique (teacher_id, canvas_course_id),
     constraint classes_id_teacher_id_key unique (id, teacher_id),
     constraint classes_name_check check (char_length(name) between 1 and 500),
@@ -286,11 +286,11 @@ for each row execute function private.keep_columns('name', 'section', 'term', 's
 create trigger trg_classes_text_id before insert or update of canvas_course_id, canvas_id on public.classes
 for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_classes_status before insert or update of status on public.classes
-    for each row execute function private.enforce_transition(
-        'status', '>active', 'active>archived', 'archived>active'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>active', 'active>archived', 'archived>active'
+);
 create trigger trg_classes_updated_at before update on public.classes
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- Material that a teacher gives the assistant. Teachers add URLs and texts; files and Canvas pages come through the
 -- service, which alone knows what it stored. Deleting a source puts its file into the storage outbox.
@@ -312,9 +312,9 @@ create table public.content_sources (
     updated_at timestamptz not null default now(),
 
     constraint content_sources_teacher_id_fkey
-    foreign key (teacher_id) references public.teachers (id) on delete cascade,
+        foreign key (teacher_id) references public.teachers(id) on delete cascade,
     constraint content_sources_class_id_fkey
-    foreign key (class_id, teacher_id) references public.classes (id, teacher_id) on delete set null (class_id),
+        foreign key (class_id, teacher_id) references public.classes(id, teacher_id) on delete set null (class_id),
     constraint content_sources_id_teacher_id_key unique (id, teacher_id),
     constraint content_sources_body_check check (num_nonnulls(source_url, storage_key, text_content) >= 1),
     constraint content_sources_title_check check (char_length(title) between 1 and 500),
@@ -352,14 +352,14 @@ comment on column public.content_sources.updated_at is 'When the row last change
 create trigger trg_content_sources_columns before update on public.content_sources
 for each row execute function private.keep_columns('title', 'class_id');
 create trigger trg_content_sources_status before insert or update of status on public.content_sources
-    for each row execute function private.enforce_transition(
-        'status', '>pending', 'pending>processing', 'processing>ready', 'processing>failed', 'failed>pending',
-        'ready>pending'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>pending', 'pending>processing', 'processing>ready', 'processing>failed', 'failed>pending',
+    'ready>pending'
+);
 create trigger trg_content_sources_storage after delete on public.content_sources
-    for each row execute function private.enqueue_storage_deletion('storage_key');
+for each row execute function private.enqueue_storage_deletion('storage_key');
 create trigger trg_content_sources_updated_at before update on public.content_sources
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- What the assistant wrote for a teacher. The job content_generation writes it; the teacher edits and approves it. Its
 -- class, source, thread or job may be deleted; the work stays.
@@ -382,14 +382,14 @@ create table public.generated_content (
     updated_at timestamptz not null default now(),
 
     constraint generated_content_teacher_id_fkey
-    foreign key (teacher_id) references public.teachers (id) on delete cascade,
+        foreign key (teacher_id) references public.teachers(id) on delete cascade,
     constraint generated_content_class_id_fkey
-    foreign key (class_id, teacher_id) references public.classes (id, teacher_id) on delete set null (class_id),
+        foreign key (class_id, teacher_id) references public.classes(id, teacher_id) on delete set null (class_id),
     constraint generated_content_content_source_id_fkey
-    foreign key (content_source_id, teacher_id) references public.content_sources (id, teacher_id)
-    on delete set null (content_source_id),
+        foreign key (content_source_id, teacher_id) references public.content_sources(id, teacher_id)
+        on delete set null (content_source_id),
     constraint generated_content_thread_id_fkey
-    foreign key (thread_id, teacher_id) references public.threads (id, teacher_id) on delete set null (thread_id),
+        foreign key (thread_id, teacher_id) references public.threads(id, teacher_id) on delete set null (thread_id),
     constraint generated_content_title_check check (char_length(title) between 1 and 500),
     constraint generated_content_content_md_check check (char_length(content_md) <= 500000),
     constraint generated_content_content_check check (jsonb_typeof(content) = 'object'),
@@ -425,11 +425,11 @@ comment on column public.generated_content.updated_at is 'When the row last chan
 create trigger trg_generated_content_columns before update on public.generated_content
 for each row execute function private.keep_columns('title', 'content_md', 'content', 'class_id', 'status');
 create trigger trg_generated_content_status before insert or update of status on public.generated_content
-    for each row execute function private.enforce_transition(
-        'status', '>draft', 'draft>approved', 'draft>archived', 'approved>draft', 'approved>archived', 'archived>draft'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>draft', 'draft>approved', 'draft>archived', 'approved>draft', 'approved>archived', 'archived>draft'
+);
 create trigger trg_generated_content_updated_at before update on public.generated_content
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- What the policies of this room ask about the caller.
 
@@ -519,9 +519,10 @@ end
 $$;
 
 comment on function public.svc_begin_answer(uuid, uuid, text, text, text) is
-    'Stores a question and its empty, streaming answer. outcome new; existing when it was asked before (with the stored or '
-    'live answer; after a failed answer it is new again); conflict when the external id has other content; busy when another '
-    'answer of the thread is being written (nothing is stored). PT404 when the teacher has no such thread.';
+    'Stores a question and its empty, streaming answer. outcome new; existing when it was asked before (with the '
+    'stored or live answer; after a failed answer it is new again); conflict when the external id has other content; '
+    'busy when another answer of the thread is being written (nothing is stored). PT404 when the teacher has no such '
+    'thread.';
 
 create function public.svc_finish_answer(
     p_message_id uuid,
@@ -571,8 +572,8 @@ end
 $$;
 
 comment on function public.svc_finish_answer(uuid, text, text, text, jsonb, jsonb, text, text, text) is
-    'Ends a streaming answer as complete, stopped, interrupted or failed, with its text. On an answer that has ended nothing '
-    'changes. PT404 when the answer does not exist, 22023 for another status.';
+    'Ends a streaming answer as complete, stopped, interrupted or failed, with its text. On an answer that has ended '
+    'nothing changes. PT404 when the answer does not exist, 22023 for another status.';
 
 -- Ends answers and headstarts whose writer died, and (by private.fail_stuck_rows, 90_platform) other rows whose job is
 -- gone. A row keeps its live state while its job may still run. Once no job will run, its reader would wait for ever,

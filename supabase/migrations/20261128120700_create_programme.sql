@@ -15,7 +15,8 @@ comment on type public.review_depth is 'How much of the repository a code review
 
 create type public.review_status as enum ('pending', 'running', 'completed', 'failed');
 comment on type public.review_status is
-    'pending: waits for its job. running. completed: result_json is there. failed: see error_message; can be tried again.';
+    'pending: waits for its job. running. completed: result_json is there. failed: see error_message; can be tried '
+    'again.';
 
 -- A week of a person's learning programme. Its owner writes it. Notes, sessions and metrics belong to it and are
 -- deleted with it.
@@ -34,7 +35,7 @@ create table public.weeks (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint weeks_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint weeks_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint weeks_user_id_week_number_key unique (user_id, week_number),
     constraint weeks_id_user_id_key unique (id, user_id),
     constraint weeks_week_number_check check (week_number >= 1),
@@ -67,12 +68,12 @@ for each row execute function private.keep_columns(
     'completion_percentage'
 );
 create trigger trg_weeks_status before insert or update of status on public.weeks
-    for each row execute function private.enforce_transition(
-        'status', '>planned', '>active', 'planned>active', 'planned>archived', 'active>completed', 'active>archived',
-        'completed>active', 'completed>archived'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>planned', '>active', 'planned>active', 'planned>archived', 'active>completed', 'active>archived',
+    'completed>active', 'completed>archived'
+);
 create trigger trg_weeks_updated_at before update on public.weeks
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- What the agent for learning objectives (clo) wrote about a week. The job week_notes writes it; the week's owner reads
 -- it.
@@ -91,7 +92,7 @@ create table public.clo_notes (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint clo_notes_week_id_fkey foreign key (week_id) references public.weeks (id) on delete cascade,
+    constraint clo_notes_week_id_fkey foreign key (week_id) references public.weeks(id) on delete cascade,
     constraint clo_notes_module_title_check check (char_length(module_title) between 1 and 500),
     constraint clo_notes_estimated_duration_check check (estimated_duration >= 0),
     constraint clo_notes_resources_check check (jsonb_typeof(resources) = 'array'),
@@ -115,7 +116,7 @@ comment on column public.clo_notes.created_at is 'When the row was written.';
 comment on column public.clo_notes.updated_at is 'When the row last changed; kept by trigger.';
 
 create trigger trg_clo_notes_updated_at before update on public.clo_notes
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- What the engineering agent wrote about a week's code. The job week_notes writes it; the week's owner reads it.
 
@@ -133,9 +134,9 @@ create table public.engineer_notes (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint engineer_notes_week_id_fkey foreign key (week_id) references public.weeks (id) on delete cascade,
+    constraint engineer_notes_week_id_fkey foreign key (week_id) references public.weeks(id) on delete cascade,
     constraint engineer_notes_repository_url_check
-    check (repository_url ~ '^https://' and char_length(repository_url) <= 2000),
+        check (repository_url ~ '^https://' and char_length(repository_url) <= 2000),
     constraint engineer_notes_analysis_summary_check check (char_length(analysis_summary) <= 100000),
     constraint engineer_notes_code_quality_score_check check (code_quality_score between 0 and 100),
     constraint engineer_notes_recommendations_check check (jsonb_typeof(recommendations) = 'array'),
@@ -160,7 +161,7 @@ comment on column public.engineer_notes.created_at is 'When the row was written.
 comment on column public.engineer_notes.updated_at is 'When the row last changed; kept by trigger.';
 
 create trigger trg_engineer_notes_updated_at before update on public.engineer_notes
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- A dialogue in which the agent asks and the learner finds the answers. The learner opens, renames and closes it; the
 -- service writes counts and insights. It is open while ended_at is null, and is never opened again.
@@ -180,12 +181,12 @@ create table public.socratic_sessions (
     updated_at timestamptz not null default now(),
 
     constraint socratic_sessions_user_id_fkey
-    foreign key (user_id) references public.profiles (user_id) on delete cascade,
+        foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint socratic_sessions_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
+        foreign key (week_id, user_id) references public.weeks(id, user_id) on delete cascade,
     constraint socratic_sessions_topic_check check (char_length(topic) between 1 and 2000),
     constraint socratic_sessions_ended_at_check
-    check (ended_at >= started_at and ended_at < '10000-01-01 00:00:00+00'),
+        check (ended_at >= started_at and ended_at < '10000-01-01 00:00:00+00'),
     constraint socratic_sessions_total_questions_check check (total_questions >= 0),
     constraint socratic_sessions_session_metadata_check check (jsonb_typeof(session_metadata) = 'object')
 );
@@ -230,9 +231,9 @@ comment on function private.keep_session_ended() is
 create trigger trg_socratic_sessions_columns before update on public.socratic_sessions
 for each row execute function private.keep_columns('topic', 'voice_enabled', 'ended_at');
 create trigger trg_socratic_sessions_ended before update of ended_at on public.socratic_sessions
-    for each row execute function private.keep_session_ended();
+for each row execute function private.keep_session_ended();
 create trigger trg_socratic_sessions_updated_at before update on public.socratic_sessions
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- The lines of a Socratic session. Learners write their own while it is open; the service writes the agent's. Nobody
 -- edits a line.
@@ -251,7 +252,7 @@ create table public.socratic_messages (
     created_at timestamptz not null default now(),
 
     constraint socratic_messages_session_id_fkey
-    foreign key (session_id) references public.socratic_sessions (id) on delete cascade,
+        foreign key (session_id) references public.socratic_sessions(id) on delete cascade,
     constraint socratic_messages_content_check check (char_length(content) <= 100000),
     constraint socratic_messages_audio_url_check check (char_length(audio_url) <= 2000),
     constraint socratic_messages_transcript_check check (char_length(transcript) <= 100000),
@@ -290,11 +291,11 @@ create table public.brand_packages (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint brand_packages_week_id_fkey foreign key (week_id) references public.weeks (id) on delete cascade,
+    constraint brand_packages_week_id_fkey foreign key (week_id) references public.weeks(id) on delete cascade,
     constraint brand_packages_mode_check check (char_length(mode) <= 200),
     constraint brand_packages_kpi_metrics_check check (jsonb_typeof(kpi_metrics) = 'object'),
     constraint brand_packages_social_content_suggestions_check
-    check (jsonb_typeof(social_content_suggestions) = 'array'),
+        check (jsonb_typeof(social_content_suggestions) = 'array'),
     constraint brand_packages_brand_voice_analysis_check check (char_length(brand_voice_analysis) <= 100000),
     constraint brand_packages_assets_check check (jsonb_typeof(assets) = 'array')
 );
@@ -315,7 +316,7 @@ comment on column public.brand_packages.created_at is 'When the row was written.
 comment on column public.brand_packages.updated_at is 'When the row last changed; kept by trigger.';
 
 create trigger trg_brand_packages_updated_at before update on public.brand_packages
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- A number measured in a week of the programme. The service writes it. A trigger derives delta and trend, so that they
 -- agree with the values.
@@ -335,9 +336,9 @@ create table public.kpi_metrics (
     recorded_at timestamptz not null default now(),
     created_at timestamptz not null default now(),
 
-    constraint kpi_metrics_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint kpi_metrics_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint kpi_metrics_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
+        foreign key (week_id, user_id) references public.weeks(id, user_id) on delete cascade,
     constraint kpi_metrics_metric_name_check check (char_length(metric_name) between 1 and 200),
     constraint kpi_metrics_metric_category_check check (char_length(metric_category) <= 200),
     constraint kpi_metrics_unit_check check (char_length(unit) <= 50)
@@ -383,7 +384,7 @@ comment on function private.derive_kpi() is
     'becomes its sign. Otherwise both stay as they were sent.';
 
 create trigger trg_kpi_metrics_derive before insert or update on public.kpi_metrics
-    for each row execute function private.derive_kpi();
+for each row execute function private.derive_kpi();
 
 -- A code review of a public GitHub repository. A learner inserts the request; the job code_review writes the rest.
 
@@ -401,13 +402,13 @@ create table public.reviews (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint reviews_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint reviews_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint reviews_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete set null (week_id),
+        foreign key (week_id, user_id) references public.weeks(id, user_id) on delete set null (week_id),
     constraint reviews_github_url_check
-    check (
-        github_url ~ '^https://github\.com/[A-Za-z0-9-]+/[A-Za-z0-9._-]+(/.*)?$' and char_length(github_url) <= 500
-    ),
+        check (
+            github_url ~ '^https://github\.com/[A-Za-z0-9-]+/[A-Za-z0-9._-]+(/.*)?$' and char_length(github_url) <= 500
+        ),
     constraint reviews_result_json_check check (jsonb_typeof(result_json) = 'object'),
     constraint reviews_error_message_check check (char_length(error_message) <= 500)
 );
@@ -459,13 +460,13 @@ comment on function private.stamp_review() is
     'clears both and the error.';
 
 create trigger trg_reviews_stamp before update of status on public.reviews
-    for each row when (old.status is distinct from new.status) execute function private.stamp_review();
+for each row when (old.status is distinct from new.status) execute function private.stamp_review();
 create trigger trg_reviews_status before insert or update of status on public.reviews
-    for each row execute function private.enforce_transition(
-        'status', '>pending', 'pending>running', 'running>completed', 'running>failed', 'failed>pending'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>pending', 'pending>running', 'running>completed', 'running>failed', 'failed>pending'
+);
 create trigger trg_reviews_updated_at before update on public.reviews
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- What the policies of this room ask about the caller. Arrays, so that they can drive an index.
 

@@ -5,8 +5,8 @@ set lock_timeout = '5s';
 
 create type public.tutor_assignment_status as enum ('active', 'paused', 'completed');
 comment on type public.tutor_assignment_status is
-    'active: the tutor sees the student''s work, between the dates. paused: the tutor sees only the student''s profile. '
-    'completed: the tutor sees nothing.';
+    'active: the tutor sees the student''s work, between the dates. paused: the tutor sees only the student''s '
+    'profile. completed: the tutor sees nothing.';
 
 create type public.goal_status as enum ('active', 'completed', 'paused', 'cancelled');
 comment on type public.goal_status is
@@ -63,9 +63,9 @@ create table public.related_subjects (
 
     constraint related_subjects_pkey primary key (subject_id, related_subject_id),
     constraint related_subjects_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete cascade,
+        foreign key (subject_id) references public.subjects(id) on delete cascade,
     constraint related_subjects_related_subject_id_fkey
-    foreign key (related_subject_id) references public.subjects (id) on delete cascade,
+        foreign key (related_subject_id) references public.subjects(id) on delete cascade,
     constraint related_subjects_self_check check (subject_id <> related_subject_id)
 );
 
@@ -88,9 +88,9 @@ create table public.student_subjects (
 
     constraint student_subjects_pkey primary key (student_id, subject_id),
     constraint student_subjects_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint student_subjects_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete cascade
+        foreign key (subject_id) references public.subjects(id) on delete cascade
 );
 
 create index idx_student_subjects_subject_id on public.student_subjects (subject_id);
@@ -100,8 +100,8 @@ comment on column public.student_subjects.student_id is 'The student.';
 comment on column public.student_subjects.subject_id is 'The subject.';
 comment on column public.student_subjects.created_at is 'When the row was written.';
 
--- Who tutors whom, in one subject or (subject_id null) in all. Every right of a tutor follows from this table. Staff write
--- it, and every change is audited. The tutor's notes are in private.tutor_notes, encrypted.
+-- Who tutors whom, in one subject or (subject_id null) in all. Every right of a tutor follows from this table. Staff
+-- write it, and every change is audited. The tutor's notes are in private.tutor_notes, encrypted.
 
 create table public.tutor_student_assignments (
     id uuid primary key default gen_random_uuid(),
@@ -116,19 +116,19 @@ create table public.tutor_student_assignments (
     updated_at timestamptz not null default now(),
 
     constraint tutor_student_assignments_tutor_id_fkey
-    foreign key (tutor_id) references public.profiles (user_id) on delete cascade,
+        foreign key (tutor_id) references public.profiles(user_id) on delete cascade,
     constraint tutor_student_assignments_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint tutor_student_assignments_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (subject_id) references public.subjects(id) on delete restrict,
     -- a null subject_id counts as a value: one assignment for all subjects beside one for each subject
     constraint tutor_student_assignments_tutor_id_student_id_subject_id_key
-    unique nulls not distinct (tutor_id, student_id, subject_id),
+        unique nulls not distinct (tutor_id, student_id, subject_id),
     constraint tutor_student_assignments_self_check check (tutor_id <> student_id),
     -- infinite days and years that clients cannot read
     constraint tutor_student_assignments_start_date_check check (start_date between '0001-01-01' and '9999-12-31'),
     constraint tutor_student_assignments_end_date_check
-    check (end_date >= start_date and end_date between '0001-01-01' and '9999-12-31')
+        check (end_date >= start_date and end_date between '0001-01-01' and '9999-12-31')
 );
 
 -- what policies ask at every request of a tutor; the included columns keep it off the table
@@ -153,7 +153,8 @@ comment on column public.tutor_student_assignments.assigned_at is 'When it was m
 comment on column public.tutor_student_assignments.status is 'active, paused or completed.';
 comment on column public.tutor_student_assignments.start_date is
     'The first UTC day on which it gives access; null: from the beginning.';
-comment on column public.tutor_student_assignments.end_date is 'The last UTC day on which it gives access; null: no end.';
+comment on column public.tutor_student_assignments.end_date is
+    'The last UTC day on which it gives access; null: no end.';
 comment on column public.tutor_student_assignments.created_at is 'When the row was written.';
 comment on column public.tutor_student_assignments.updated_at is 'When the row last changed; kept by trigger.';
 
@@ -162,27 +163,27 @@ for each row execute function private.keep_columns(
     'tutor_id', 'student_id', 'subject_id', 'assigned_at', 'status', 'start_date', 'end_date'
 );
 create trigger trg_tutor_student_assignments_audit
-    after insert or update or delete on public.tutor_student_assignments
-    for each row execute function private.audit(
-        'id', 'student_id', 'tutor_id', 'student_id', 'subject_id', 'status', 'start_date', 'end_date'
-    );
+after insert or update or delete on public.tutor_student_assignments
+for each row execute function private.audit(
+    'id', 'student_id', 'tutor_id', 'student_id', 'subject_id', 'status', 'start_date', 'end_date'
+);
 create trigger trg_tutor_student_assignments_role
-    after insert or update of tutor_id, student_id on public.tutor_student_assignments
-    for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
+after insert or update of tutor_id, student_id on public.tutor_student_assignments
+for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
 create trigger trg_tutor_student_assignments_status
-    before insert or update of status on public.tutor_student_assignments
-    for each row execute function private.enforce_transition(
-        'status', '>active', '>paused', 'active>paused', 'active>completed', 'paused>active', 'paused>completed',
-        'completed>active'
-    );
+before insert or update of status on public.tutor_student_assignments
+for each row execute function private.enforce_transition(
+    'status', '>active', '>paused', 'active>paused', 'active>completed', 'paused>active', 'paused>completed',
+    'completed>active'
+);
 create trigger trg_tutor_student_assignments_updated_at before update on public.tutor_student_assignments
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- Who may see which student: the questions that all policies about students ask.
 --
 -- A tutor's assignment counts while its status is active, today (UTC) lies between its dates, both inclusive, and the
--- account has role tutor now. Without a subject it covers every row of the student. With one it covers only rows of that
--- subject, never rows without a subject.
+-- account has role tutor now. Without a subject it covers every row of the student. With one it covers only rows of
+-- that subject, never rows without a subject.
 --
 -- Policies on big tables ask for a list once for each statement and let one column drive one index:
 --     student_id = any ((select private.visible_students())::uuid[])
@@ -190,9 +191,10 @@ create trigger trg_tutor_student_assignments_updated_at before update on public.
 --         student_id not in (select private.partly_tutored_students())
 --         or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
 --     )
--- The first line finds the rows of everybody the caller has to do with. What follows only takes rows away: it looks into
--- two small hash tables, which are empty for all but tutors of one subject. With an "or" between two columns at the head
--- of the policy the planner would join two bitmaps and visit every row (docs/decisions/0013-one-list-of-students.md).
+-- The first line finds the rows of everybody the caller has to do with. What follows only takes rows away: it looks
+-- into two small hash tables, which are empty for all but tutors of one subject. With an "or" between two columns at
+-- the head of the policy the planner would join two bitmaps and visit every row
+-- (docs/decisions/0013-one-list-of-students.md).
 --
 -- The functions that take a student check single rows. All are plpgsql, which keeps its plans between statements.
 
@@ -211,30 +213,28 @@ $$;
 
 comment on function private.is_tutor() is 'Whether the caller''s profile says tutor now, whatever their token says.';
 
-create function private.my_assignments()
-returns table (student_id uuid, subject_id uuid, status public.tutor_assignment_status)
-language plpgsql
-stable
-parallel safe
-security definer
-set search_path = ''
-rows 40
-as $$
-#variable_conflict use_column
-declare
-    v_today constant date := private.today();
-    v_tutor constant uuid := (select user_id from public.profiles where user_id = private.caller_id() and role = 'tutor');
-begin
-    return query
-    select a.student_id, a.subject_id, a.status from public.tutor_student_assignments as a
-    where a.tutor_id = v_tutor and a.status in ('active', 'paused')
-        and (a.start_date is null or a.start_date <= v_today)
-        and (a.end_date is null or a.end_date >= v_today);
-end
-$$;
+create view private.current_assignments with (security_invoker = true) as
+select
+    a.tutor_id,
+    a.student_id,
+    a.subject_id,
+    a.status
+from public.tutor_student_assignments as a
+inner join public.profiles as p on a.tutor_id = p.user_id
+where
+    p.role = 'tutor'
+    and a.status in ('active', 'paused')
+    and (a.start_date is null or a.start_date <= (select private.today()))
+    and (a.end_date is null or a.end_date >= (select private.today()));
 
-comment on function private.my_assignments() is
-    'The caller''s assignments as a tutor that are between their dates today, active and paused ones.';
+comment on view private.current_assignments is
+    'Everybody''s assignments that are between their dates today, active and paused ones. The functions below read '
+    'it; no client may.';
+comment on column private.current_assignments.tutor_id is 'The tutor, whose profile says tutor now.';
+comment on column private.current_assignments.student_id is 'The student.';
+comment on column private.current_assignments.subject_id is
+    'The one subject; null covers all, rows without a subject included.';
+comment on column private.current_assignments.status is 'active or paused.';
 
 create function private.tutors(p_student_id uuid, p_subject_id uuid)
 returns boolean
@@ -246,8 +246,8 @@ set search_path = ''
 as $$
 begin
     return exists (
-        select from private.my_assignments() as a
-        where a.status = 'active' and a.student_id = p_student_id
+        select from private.current_assignments as a
+        where a.tutor_id = (select private.caller_id()) and a.status = 'active' and a.student_id = p_student_id
             and (a.subject_id is null or a.subject_id = p_subject_id)
     );
 end
@@ -265,7 +265,10 @@ security definer
 set search_path = ''
 as $$
 begin
-    return exists (select from private.my_assignments() as a where a.status = 'active' and a.student_id = p_student_id);
+    return exists (
+        select from private.current_assignments as a
+        where a.tutor_id = (select private.caller_id()) and a.status = 'active' and a.student_id = p_student_id
+    );
 end
 $$;
 
@@ -280,7 +283,10 @@ security definer
 set search_path = ''
 as $$
 begin
-    return array(select a.student_id from private.my_assignments() as a where a.status = 'active');
+    return array(
+        select a.student_id from private.current_assignments as a
+        where a.tutor_id = (select private.caller_id()) and a.status = 'active'
+    );
 end
 $$;
 
@@ -298,8 +304,8 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select a.student_id, a.subject_id from private.my_assignments() as a
-    where a.status = 'active' and a.subject_id is not null;
+    select a.student_id, a.subject_id from private.current_assignments as a
+    where a.tutor_id = (select private.caller_id()) and a.status = 'active' and a.subject_id is not null;
 end
 $$;
 
@@ -316,14 +322,9 @@ set search_path = ''
 rows 10
 as $$
 begin
-    -- Most tutors teach all subjects: an index tells, and nothing else is read.
-    if not exists (
-        select from public.tutor_student_assignments where tutor_id = private.caller_id() and subject_id is not null
-    ) then
-        return;
-    end if;
     return query
-    select a.student_id from private.my_assignments() as a where a.status = 'active'
+    select a.student_id from private.current_assignments as a
+    where a.tutor_id = (select private.caller_id()) and a.status = 'active'
     group by a.student_id having bool_and(a.subject_id is not null);
 end
 $$;
@@ -372,16 +373,9 @@ stable
 security definer
 set search_path = ''
 as $$
-declare
-    v_today constant date := private.today();
 begin
     return array(
-        select distinct a.tutor_id from public.tutor_student_assignments as a
-        join public.profiles as p on p.user_id = a.tutor_id and p.role = 'tutor'
-        where a.student_id = any (p_student_ids)
-            and a.status in ('active', 'paused')
-            and (a.start_date is null or a.start_date <= v_today)
-            and (a.end_date is null or a.end_date >= v_today)
+        select distinct a.tutor_id from private.current_assignments as a where a.student_id = any (p_student_ids)
     );
 end
 $$;
@@ -389,7 +383,8 @@ $$;
 comment on function private.tutors_of(uuid[]) is
     'Tutors of these students today, paused ones included. It does not ask who is calling, so no client may run it.';
 
--- What a student wants to achieve. The student or a tutor sets it; the service writes progress (percentage, streak, xp).
+-- What a student wants to achieve. The student or a tutor sets it; the service writes progress (percentage, streak,
+-- xp).
 
 create table public.goals (
     id uuid primary key default gen_random_uuid(),
@@ -408,15 +403,15 @@ create table public.goals (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint goals_student_id_fkey foreign key (student_id) references public.profiles (user_id) on delete cascade,
-    constraint goals_created_by_fkey foreign key (created_by) references public.profiles (user_id) on delete set null,
-    constraint goals_subject_id_fkey foreign key (subject_id) references public.subjects (id) on delete restrict,
+    constraint goals_student_id_fkey foreign key (student_id) references public.profiles(user_id) on delete cascade,
+    constraint goals_created_by_fkey foreign key (created_by) references public.profiles(user_id) on delete set null,
+    constraint goals_subject_id_fkey foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint goals_goal_type_check check (char_length(goal_type) <= 200),
     constraint goals_title_check check (char_length(title) between 1 and 500),
     constraint goals_description_check check (char_length(description) <= 10000),
     -- infinite days and years that clients cannot read
     constraint goals_target_completion_date_check
-    check (target_completion_date between '0001-01-01' and '9999-12-31'),
+        check (target_completion_date between '0001-01-01' and '9999-12-31'),
     constraint goals_completion_percentage_check check (completion_percentage between 0 and 100),
     constraint goals_current_streak_check check (current_streak >= 0),
     constraint goals_xp_earned_check check (xp_earned >= 0),
@@ -431,8 +426,9 @@ create index idx_goals_created on public.goals (created_at);
 create index idx_goals_subject on public.goals (subject_id);
 create index idx_goals_created_by on public.goals (created_by);
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
-alter table public.goals alter column student_id set (n_distinct = -0.1);
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
+alter table public.goals alter column student_id set (n_distinct = -0.05);
 
 comment on table public.goals is 'Goals of students.';
 comment on column public.goals.id is 'Identity of the row.';
@@ -472,17 +468,17 @@ for each row execute function private.keep_columns(
     'subject_id', 'goal_type', 'title', 'description', 'target_completion_date', 'status'
 );
 create trigger trg_goals_stamp before update of status on public.goals
-    for each row when (old.status is distinct from new.status) execute function private.stamp_goal();
+for each row when (old.status is distinct from new.status) execute function private.stamp_goal();
 create trigger trg_goals_status before insert or update of status on public.goals
-    for each row execute function private.enforce_transition(
-        'status', '>active', 'active>paused', 'active>completed', 'active>cancelled', 'paused>active',
-        'paused>completed', 'paused>cancelled', 'completed>active', 'cancelled>active'
-    );
+for each row execute function private.enforce_transition(
+    'status', '>active', 'active>paused', 'active>completed', 'active>cancelled', 'paused>active',
+    'paused>completed', 'paused>cancelled', 'completed>active', 'cancelled>active'
+);
 create trigger trg_goals_updated_at before update on public.goals
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
--- A tutoring session, planned or held. The tutor writes it; it stays when the tutor's account is deleted. Transcript and
--- notes are in the schema private, encrypted.
+-- A tutoring session, planned or held. The tutor writes it; it stays when the tutor's account is deleted. Transcript
+-- and notes are in the schema private, encrypted.
 
 create table public.tutoring_sessions (
     id uuid primary key default gen_random_uuid(),
@@ -497,15 +493,15 @@ create table public.tutoring_sessions (
     updated_at timestamptz not null default now(),
 
     constraint tutoring_sessions_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint tutoring_sessions_tutor_id_fkey
-    foreign key (tutor_id) references public.profiles (user_id) on delete set null,
+        foreign key (tutor_id) references public.profiles(user_id) on delete set null,
     constraint tutoring_sessions_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint tutoring_sessions_id_student_id_key unique (id, student_id),
     -- infinite times and years that clients cannot read
     constraint tutoring_sessions_session_date_check
-    check (session_date >= '0001-01-01 00:00:00+00' and session_date < '10000-01-01 00:00:00+00'),
+        check (session_date >= '0001-01-01 00:00:00+00' and session_date < '10000-01-01 00:00:00+00'),
     constraint tutoring_sessions_duration_minutes_check check (duration_minutes > 0)
 );
 
@@ -516,8 +512,9 @@ create index idx_sessions_tutor on public.tutoring_sessions (tutor_id);
 create index idx_sessions_date on public.tutoring_sessions (session_date);
 create index idx_tutoring_sessions_subject_id on public.tutoring_sessions (subject_id);
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
-alter table public.tutoring_sessions alter column student_id set (n_distinct = -0.1);
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
+alter table public.tutoring_sessions alter column student_id set (n_distinct = -0.05);
 
 comment on table public.tutoring_sessions is 'Tutoring sessions; Socratic sessions and those of Auth are other tables.';
 comment on column public.tutoring_sessions.id is 'Identity of the row.';
@@ -535,9 +532,9 @@ comment on column public.tutoring_sessions.updated_at is 'When the row last chan
 create trigger trg_tutoring_sessions_columns before update on public.tutoring_sessions
 for each row execute function private.keep_columns('session_date', 'duration_minutes', 'subject_id', 'topics_covered');
 create trigger trg_tutoring_sessions_role after insert or update of tutor_id, student_id on public.tutoring_sessions
-    for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
+for each row execute function private.check_profile_role('tutor_id', 'tutor', 'student_id', 'student');
 create trigger trg_tutoring_sessions_updated_at before update on public.tutoring_sessions
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- The transcript of a tutoring session, encrypted by the service (key version, nonce and text in one envelope), or the
 -- key of a stored file. Only svc functions read and write it; every reading is audited.
@@ -550,7 +547,7 @@ create table private.session_transcripts (
     updated_at timestamptz not null default now(),
 
     constraint session_transcripts_session_id_fkey
-    foreign key (session_id) references public.tutoring_sessions (id) on delete cascade,
+        foreign key (session_id) references public.tutoring_sessions(id) on delete cascade,
     constraint session_transcripts_content_check check (num_nonnulls(transcript_enc, transcript_storage_key) >= 1),
     constraint session_transcripts_transcript_enc_check check (transcript_enc ~ '^v[0-9]+:'),
     constraint session_transcripts_transcript_storage_key_check check (char_length(transcript_storage_key) <= 500)
@@ -581,12 +578,12 @@ comment on function private.mark_transcript() is
     'AFTER INSERT OR DELETE on session_transcripts: sets transcript_available of the session.';
 
 create trigger trg_session_transcripts_mark after insert or delete on private.session_transcripts
-    for each row execute function private.mark_transcript();
+for each row execute function private.mark_transcript();
 create trigger trg_session_transcripts_storage
-    after delete or update of transcript_storage_key on private.session_transcripts
-    for each row execute function private.enqueue_storage_deletion('transcript_storage_key');
+after delete or update of transcript_storage_key on private.session_transcripts
+for each row execute function private.enqueue_storage_deletion('transcript_storage_key');
 create trigger trg_session_transcripts_updated_at before update on private.session_transcripts
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 create function public.svc_put_transcript(p_session_id uuid, p_transcript_enc text, p_storage_key text default null)
 returns void
@@ -612,8 +609,8 @@ end
 $$;
 
 comment on function public.svc_put_transcript(uuid, text, text) is
-    'Stores or replaces the encrypted transcript of a session. A replaced file is put into the storage outbox. PT404 when '
-    'the session does not exist.';
+    'Stores or replaces the encrypted transcript of a session. A replaced file is put into the storage outbox. PT404 '
+    'when the session does not exist.';
 
 create function public.svc_get_transcript(p_session_id uuid)
 returns table (transcript_enc text, transcript_storage_key text, updated_at timestamptz)
@@ -654,13 +651,13 @@ create table private.tutor_notes (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint tutor_notes_tutor_id_fkey foreign key (tutor_id) references public.profiles (user_id) on delete cascade,
+    constraint tutor_notes_tutor_id_fkey foreign key (tutor_id) references public.profiles(user_id) on delete cascade,
     constraint tutor_notes_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint tutor_notes_session_id_fkey
-    foreign key (session_id, student_id) references public.tutoring_sessions (id, student_id) on delete cascade,
+        foreign key (session_id, student_id) references public.tutoring_sessions(id, student_id) on delete cascade,
     constraint tutor_notes_assignment_id_fkey
-    foreign key (assignment_id) references public.tutor_student_assignments (id) on delete cascade,
+        foreign key (assignment_id) references public.tutor_student_assignments(id) on delete cascade,
     constraint tutor_notes_parent_check check (num_nonnulls(session_id, assignment_id) = 1),
     constraint tutor_notes_body_enc_check check (body_enc ~ '^v[0-9]+:')
 );
@@ -681,7 +678,7 @@ comment on column private.tutor_notes.created_at is 'When the row was written.';
 comment on column private.tutor_notes.updated_at is 'When the row last changed; kept by trigger.';
 
 create trigger trg_tutor_notes_updated_at before update on private.tutor_notes
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 create function public.svc_put_tutor_note(
     p_tutor_id uuid,
@@ -735,8 +732,9 @@ end
 $$;
 
 comment on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid) is
-    'Stores a note, or replaces the body of the author''s note p_id, and returns its id. The caller chooses p_id for a new '
-    'note, because the envelope is bound to it. PT404 when the session, the assignment or the note is not this tutor''s.';
+    'Stores a note, or replaces the body of the author''s note p_id, and returns its id. The caller chooses p_id for '
+    'a new note, because the envelope is bound to it. PT404 when the session, the assignment or the note is not this '
+    'tutor''s.';
 
 create function public.svc_list_tutor_notes(p_tutor_id uuid, p_student_id uuid)
 returns table (
@@ -802,11 +800,11 @@ create table public.summaries (
     updated_at timestamptz not null default now(),
 
     constraint summaries_session_id_fkey
-    foreign key (session_id, student_id) references public.tutoring_sessions (id, student_id) on delete cascade,
+        foreign key (session_id, student_id) references public.tutoring_sessions(id, student_id) on delete cascade,
     constraint summaries_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
-    constraint summaries_tutor_id_fkey foreign key (tutor_id) references public.profiles (user_id) on delete set null,
-    constraint summaries_subject_id_fkey foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
+    constraint summaries_tutor_id_fkey foreign key (tutor_id) references public.profiles(user_id) on delete set null,
+    constraint summaries_subject_id_fkey foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint summaries_narrative_check check (char_length(narrative) between 1 and 50000),
     constraint summaries_override_id_check check (override_id is null or overridden)
 );
@@ -819,8 +817,9 @@ create index idx_summaries_tutor on public.summaries (tutor_id);
 create index idx_summaries_subject on public.summaries (subject_id);
 create index idx_summaries_override on public.summaries (override_id) where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
-alter table public.summaries alter column student_id set (n_distinct = -0.1);
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
+alter table public.summaries alter column student_id set (n_distinct = -0.05);
 
 comment on table public.summaries is 'Summaries of tutoring sessions.';
 comment on column public.summaries.id is 'Identity of the row.';
@@ -860,11 +859,11 @@ end
 $$;
 
 comment on function private.copy_session_to_summary() is
-    'BEFORE INSERT, or UPDATE of session or subject, on summaries: copies the subject from the session, and on insert the '
-    'tutor, too.';
+    'BEFORE INSERT, or UPDATE of session or subject, on summaries: copies the subject from the session, and on insert '
+    'the tutor, too.';
 
 create trigger trg_summaries_session before insert or update of session_id, subject_id on public.summaries
-    for each row execute function private.copy_session_to_summary();
+for each row execute function private.copy_session_to_summary();
 
 create function private.copy_subject_to_summaries()
 returns trigger
@@ -883,10 +882,10 @@ comment on function private.copy_subject_to_summaries() is
     'AFTER a change of subject on tutoring_sessions: copies it to the session''s summaries.';
 
 create trigger trg_tutoring_sessions_summaries after update of subject_id on public.tutoring_sessions
-    for each row when (old.subject_id is distinct from new.subject_id)
-    execute function private.copy_subject_to_summaries();
+for each row when (old.subject_id is distinct from new.subject_id)
+execute function private.copy_subject_to_summaries();
 create trigger trg_summaries_updated_at before update on public.summaries
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- A question of the practice bank. Tutors and staff write it. The answer is in a table of its own, because students
 -- read the question before they may read the answer. elo_rating changes with every completed practice.
@@ -906,9 +905,9 @@ create table public.practice_bank_items (
     updated_at timestamptz not null default now(),
 
     constraint practice_bank_items_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint practice_bank_items_created_by_fkey
-    foreign key (created_by) references public.profiles (user_id) on delete set null,
+        foreign key (created_by) references public.profiles(user_id) on delete set null,
     constraint practice_bank_items_question_text_check check (char_length(question_text) between 1 and 20000),
     constraint practice_bank_items_difficulty_level_check check (difficulty_level between 1 and 10),
     constraint practice_bank_items_elo_rating_check check (elo_rating between 100 and 3000),
@@ -954,17 +953,17 @@ end
 $$;
 
 comment on function private.practice_item_defaults() is
-    'BEFORE INSERT OR UPDATE on practice_bank_items: a new item begins with the rating of its level (1: 550, 10: 1450). A '
-    'change of the question raises the version.';
+    'BEFORE INSERT OR UPDATE on practice_bank_items: a new item begins with the rating of its level (1: 550, 10: '
+    '1450). A change of the question raises the version.';
 
 create trigger trg_practice_bank_items_columns before update on public.practice_bank_items
 for each row execute function private.keep_columns(
     'question_text', 'subject_id', 'difficulty_level', 'goal_tags', 'topic_tags', 'is_active'
 );
 create trigger trg_practice_bank_items_defaults before insert or update on public.practice_bank_items
-    for each row execute function private.practice_item_defaults();
+for each row execute function private.practice_item_defaults();
 create trigger trg_practice_bank_items_updated_at before update on public.practice_bank_items
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- The answer to a bank item, in a table of its own: students may read it only after they completed the item.
 
@@ -976,7 +975,7 @@ create table public.practice_bank_answers (
     updated_at timestamptz not null default now(),
 
     constraint practice_bank_answers_item_id_fkey
-    foreign key (item_id) references public.practice_bank_items (id) on delete cascade,
+        foreign key (item_id) references public.practice_bank_items(id) on delete cascade,
     constraint practice_bank_answers_answer_text_check check (char_length(answer_text) between 1 and 20000),
     constraint practice_bank_answers_explanation_check check (char_length(explanation) <= 20000)
 );
@@ -1006,13 +1005,13 @@ comment on function private.raise_item_version() is 'AFTER a change of an answer
 create trigger trg_practice_bank_answers_columns before update on public.practice_bank_answers
 for each row execute function private.keep_columns('answer_text', 'explanation');
 create trigger trg_practice_bank_answers_version after update of answer_text, explanation
-    on public.practice_bank_answers
-    for each row when (
-        old.answer_text is distinct from new.answer_text or old.explanation is distinct from new.explanation
-    )
-    execute function private.raise_item_version();
+on public.practice_bank_answers
+for each row when (
+    old.answer_text is distinct from new.answer_text or old.explanation is distinct from new.explanation
+)
+execute function private.raise_item_version();
 create trigger trg_practice_bank_answers_updated_at before update on public.practice_bank_answers
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- A practice question given to a student: an item of the bank, or a question the model wrote. A tutor or the service
 -- assigns it, complete_practice_assignment completes it once, and apply_override corrects it.
@@ -1039,11 +1038,11 @@ create table public.practice_assignments (
     created_at timestamptz not null default now(),
 
     constraint practice_assignments_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint practice_assignments_bank_item_id_fkey
-    foreign key (bank_item_id) references public.practice_bank_items (id) on delete restrict,
+        foreign key (bank_item_id) references public.practice_bank_items(id) on delete restrict,
     constraint practice_assignments_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint practice_assignments_source_check check (
         case source
             when 'bank' then bank_item_id is not null and ai_question_text is null
@@ -1068,10 +1067,12 @@ create index idx_pa_completed on public.practice_assignments (student_id, assign
 create index idx_practice_assignments_assigned_at on public.practice_assignments (assigned_at);
 create index idx_practice_assignments_bank_item_id on public.practice_assignments (bank_item_id);
 create index idx_practice_assignments_subject_id on public.practice_assignments (subject_id);
-create index idx_practice_assignments_override_id on public.practice_assignments (override_id) where override_id is not null;
+create index idx_practice_assignments_override_id on public.practice_assignments (override_id)
+where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
-alter table public.practice_assignments alter column student_id set (n_distinct = -0.1);
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
+alter table public.practice_assignments alter column student_id set (n_distinct = -0.05);
 
 comment on table public.practice_assignments is 'Practice questions given to students, and their results.';
 comment on column public.practice_assignments.id is 'Identity of the row.';
@@ -1125,8 +1126,8 @@ end
 $$;
 
 comment on function private.practice_assignment_defaults() is
-    'BEFORE INSERT on practice_assignments: copies subject, level, version and (if none are given) goal tags from the item. '
-    'A question of the model begins flagged.';
+    'BEFORE INSERT on practice_assignments: copies subject, level, version and (if none are given) goal tags from the '
+    'item. A question of the model begins flagged.';
 
 create function private.refuse_inactive_item()
 returns trigger
@@ -1144,8 +1145,8 @@ end
 $$;
 
 comment on function private.refuse_inactive_item() is
-    'AFTER INSERT on practice_assignments: 23514 for an inactive item. A BEFORE trigger would answer ahead of row level '
-    'security, and so tell strangers which items are inactive.';
+    'AFTER INSERT on practice_assignments: 23514 for an inactive item. A BEFORE trigger would answer ahead of row '
+    'level security, and so tell strangers which items are inactive.';
 
 create function private.keep_practice_completed()
 returns trigger
@@ -1167,11 +1168,11 @@ comment on function private.keep_practice_completed() is
 create trigger trg_practice_assignments_columns before update on public.practice_assignments
 for each row execute function private.keep_columns('flagged');
 create trigger trg_practice_assignments_completed before update on public.practice_assignments
-    for each row when (old.completed) execute function private.keep_practice_completed();
+for each row when (old.completed) execute function private.keep_practice_completed();
 create trigger trg_practice_assignments_defaults before insert on public.practice_assignments
-    for each row execute function private.practice_assignment_defaults();
+for each row execute function private.practice_assignment_defaults();
 create trigger trg_practice_assignments_active after insert on public.practice_assignments
-    for each row when (new.bank_item_id is not null) execute function private.refuse_inactive_item();
+for each row when (new.bank_item_id is not null) execute function private.refuse_inactive_item();
 
 -- What the policies of the practice bank ask about a student.
 
@@ -1220,7 +1221,7 @@ create table public.practice_assignment_answers (
     created_at timestamptz not null default now(),
 
     constraint practice_assignment_answers_practice_assignment_id_fkey
-    foreign key (practice_assignment_id) references public.practice_assignments (id) on delete cascade,
+        foreign key (practice_assignment_id) references public.practice_assignments(id) on delete cascade,
     constraint practice_assignment_answers_ai_answer_text_check check (char_length(ai_answer_text) between 1 and 20000),
     constraint practice_assignment_answers_ai_explanation_check check (char_length(ai_explanation) <= 20000)
 );
@@ -1231,7 +1232,8 @@ comment on column public.practice_assignment_answers.ai_answer_text is 'The answ
 comment on column public.practice_assignment_answers.ai_explanation is 'Why it is right.';
 comment on column public.practice_assignment_answers.created_at is 'When the row was written.';
 
--- A student's strength in a subject, on the Elo scale. Only update_student_rating and complete_practice_assignment write it.
+-- A student's strength in a subject, on the Elo scale. Only update_student_rating and complete_practice_assignment
+-- write it.
 
 create table public.student_ratings (
     id uuid primary key default gen_random_uuid(),
@@ -1241,9 +1243,9 @@ create table public.student_ratings (
     last_updated timestamptz not null default now(),
 
     constraint student_ratings_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint student_ratings_subject_id_fkey
-    foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint student_ratings_student_id_subject_id_key unique (student_id, subject_id),
     constraint student_ratings_rating_check check (rating between 100 and 3000)
 );
@@ -1280,9 +1282,9 @@ create table public.qa_interactions (
     created_at timestamptz not null default now(),
 
     constraint qa_interactions_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint qa_interactions_escalated_to_tutor_id_fkey
-    foreign key (escalated_to_tutor_id) references public.profiles (user_id) on delete set null,
+        foreign key (escalated_to_tutor_id) references public.profiles(user_id) on delete set null,
     constraint qa_interactions_query_check check (char_length(query) between 1 and 20000),
     constraint qa_interactions_answer_check check (char_length(answer) <= 100000),
     constraint qa_interactions_confidence_score_check check (confidence_score between 0 and 1),
@@ -1290,20 +1292,24 @@ create table public.qa_interactions (
 );
 
 create index idx_qa_student on public.qa_interactions (student_id, created_at desc) include (escalated_to_tutor_id);
-create index idx_qa_confidence on public.qa_interactions (student_id, confidence);
+-- Unsure answers are asked for by student. Under row level security a condition on an enum cannot drive an index, so
+-- the condition is the index's own.
+create index idx_qa_confidence on public.qa_interactions (student_id, created_at) where confidence = 'Low';
 create index idx_qa_created on public.qa_interactions (created_at);
 -- for what was escalated to a tutor
 create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, student_id)
 where escalated_to_tutor_id is not null;
 create index idx_qa_interactions_override_id on public.qa_interactions (override_id) where override_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
-alter table public.qa_interactions alter column student_id set (n_distinct = -0.1);
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
+alter table public.qa_interactions alter column student_id set (n_distinct = -0.05);
 
 comment on table public.qa_interactions is 'Questions of students to the companion.';
 comment on column public.qa_interactions.id is 'Identity of the row.';
 comment on column public.qa_interactions.student_id is 'The student.';
-comment on column public.qa_interactions.query is 'The question. Untrusted: a model must never take it as instructions.';
+comment on column public.qa_interactions.query is
+    'The question. Untrusted: a model must never take it as instructions.';
 comment on column public.qa_interactions.answer is 'The answer as shown.';
 comment on column public.qa_interactions.confidence is 'How confident the companion was.';
 comment on column public.qa_interactions.confidence_score is 'The same as a number, 0 to 1.';
@@ -1336,15 +1342,15 @@ create table public.overrides (
     difficulty_level int,
     created_at timestamptz not null default now(),
 
-    constraint overrides_tutor_id_fkey foreign key (tutor_id) references public.profiles (user_id) on delete set null,
+    constraint overrides_tutor_id_fkey foreign key (tutor_id) references public.profiles(user_id) on delete set null,
     constraint overrides_student_id_fkey
-    foreign key (student_id) references public.profiles (user_id) on delete cascade,
-    constraint overrides_summary_id_fkey foreign key (summary_id) references public.summaries (id) on delete set null,
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
+    constraint overrides_summary_id_fkey foreign key (summary_id) references public.summaries(id) on delete set null,
     constraint overrides_practice_assignment_id_fkey
-    foreign key (practice_assignment_id) references public.practice_assignments (id) on delete set null,
+        foreign key (practice_assignment_id) references public.practice_assignments(id) on delete set null,
     constraint overrides_qa_interaction_id_fkey
-    foreign key (qa_interaction_id) references public.qa_interactions (id) on delete set null,
-    constraint overrides_subject_id_fkey foreign key (subject_id) references public.subjects (id) on delete restrict,
+        foreign key (qa_interaction_id) references public.qa_interactions(id) on delete set null,
+    constraint overrides_subject_id_fkey foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint overrides_target_check check (
         num_nonnulls(summary_id, practice_assignment_id, qa_interaction_id) <= 1
         and (summary_id is null or override_type = 'summary')
@@ -1368,8 +1374,9 @@ create index idx_overrides_practice_assignment on public.overrides (practice_ass
 where practice_assignment_id is not null;
 create index idx_overrides_qa_interaction on public.overrides (qa_interaction_id) where qa_interaction_id is not null;
 
--- Finds a caller's rows by student, also where they are asked for by date (docs/decisions/0013-one-list-of-students.md).
-alter table public.overrides alter column student_id set (n_distinct = -0.1);
+-- Finds a caller's rows by student, also where they are asked for by date
+-- (docs/decisions/0013-one-list-of-students.md).
+alter table public.overrides alter column student_id set (n_distinct = -0.05);
 
 comment on table public.overrides is 'Corrections by tutors of what the companion wrote.';
 comment on column public.overrides.id is 'Identity of the row.';
@@ -1377,7 +1384,8 @@ comment on column public.overrides.tutor_id is 'Who corrected it; null when that
 comment on column public.overrides.student_id is 'Whose row was corrected.';
 comment on column public.overrides.override_type is 'What kind of row.';
 comment on column public.overrides.action is 'What the tutor did, in the tutor''s words.';
-comment on column public.overrides.summary_id is 'The corrected summary; null when it is deleted or the target is another.';
+comment on column public.overrides.summary_id is
+    'The corrected summary; null when it is deleted or the target is another.';
 comment on column public.overrides.practice_assignment_id is
     'The corrected practice assignment; null when it is deleted or the target is another.';
 comment on column public.overrides.qa_interaction_id is
@@ -1391,13 +1399,13 @@ comment on column public.overrides.created_at is 'When the row was written.';
 
 -- an override and its target point at each other, so either can be deleted first
 alter table public.summaries
-add constraint summaries_override_id_fkey foreign key (override_id) references public.overrides (id) on delete set null;
+add constraint summaries_override_id_fkey foreign key (override_id) references public.overrides(id) on delete set null;
 alter table public.practice_assignments
 add constraint practice_assignments_override_id_fkey
-foreign key (override_id) references public.overrides (id) on delete set null;
+    foreign key (override_id) references public.overrides(id) on delete set null;
 alter table public.qa_interactions
 add constraint qa_interactions_override_id_fkey
-foreign key (override_id) references public.overrides (id) on delete set null;
+    foreign key (override_id) references public.overrides(id) on delete set null;
 
 create function private.check_override_target()
 returns trigger
@@ -1426,16 +1434,16 @@ end
 $$;
 
 comment on function private.check_override_target() is
-    'BEFORE INSERT on overrides: requires exactly one target, of the same student (23514). A check constraint would forbid '
-    'deleting the target later.';
+    'BEFORE INSERT on overrides: requires exactly one target, of the same student (23514). A check constraint would '
+    'forbid deleting the target later.';
 
 create trigger trg_overrides_audit after insert or update or delete on public.overrides
-    for each row execute function private.audit(
-        'id', 'student_id', 'tutor_id', 'override_type', 'action', 'summary_id', 'practice_assignment_id',
-        'qa_interaction_id'
-    );
+for each row execute function private.audit(
+    'id', 'student_id', 'tutor_id', 'override_type', 'action', 'summary_id', 'practice_assignment_id',
+    'qa_interaction_id'
+);
 create trigger trg_overrides_target before insert on public.overrides
-    for each row execute function private.check_override_target();
+for each row execute function private.check_override_target();
 
 -- Elo ratings. K is 32 for students and 8 for items. Ratings are integers from 100 to 3000, rounded once, at the end,
 -- half away from zero. Lock order: practice assignment, rating, item; otherwise two calls could deadlock.
@@ -1499,8 +1507,8 @@ end
 $$;
 
 comment on function public.update_student_rating(uuid, uuid, int, numeric) is
-    'Changes a student''s rating in a subject by one scored answer and returns it. A first answer begins with 1000. 22004 for '
-    'a missing argument, 22003 for a score outside 0 to 1.';
+    'Changes a student''s rating in a subject by one scored answer and returns it. A first answer begins with 1000. '
+    '22004 for a missing argument, 22003 for a score outside 0 to 1.';
 
 create function public.complete_practice_assignment(p_assignment_id uuid, p_performance_score numeric)
 returns public.practice_assignments
@@ -1745,12 +1753,15 @@ begin
     if v_new -> 'ai_explanation' <> 'null' then
         perform private.override_text(v_new, 'ai_explanation', 20000);
     end if;
-    if v_new ? 'difficulty_level' and v_new -> 'difficulty_level' not in ('1', '2', '3', '4', '5', '6', '7', '8', '9', '10') then
+    if v_new ? 'difficulty_level'
+        and v_new -> 'difficulty_level' not in ('1', '2', '3', '4', '5', '6', '7', '8', '9', '10')
+    then
         raise exception 'p_new_content.difficulty_level must be a whole number from 1 to 10' using errcode = '22023';
     end if;
     select * into v_answer from public.practice_assignment_answers where practice_assignment_id = p_practice.id;
     if not found and v_new ? 'ai_explanation' and not v_new ? 'ai_answer_text' then
-        raise exception 'there is no answer to explain yet: send p_new_content.ai_answer_text too' using errcode = '22023';
+        raise exception 'there is no answer to explain yet: send p_new_content.ai_answer_text too'
+            using errcode = '22023';
     end if;
 
     p_override := private.record_override(p_override, jsonb_build_object(
@@ -1922,8 +1933,8 @@ end;
 
 comment on function public.apply_override(text, uuid, text, jsonb, text) is
     'Corrects a summary {narrative, next_steps}, a practice question of the bank {bank_item_id} or of the model '
-    '{ai_question_text, ai_answer_text, ai_explanation, difficulty_level}, or an answer {answer, confidence}, '
-    'and records the override. For active tutors of the student in the row''s subject; 42501 for any other target, '
+    '{ai_question_text, ai_answer_text, ai_explanation, difficulty_level}, or an answer {answer, confidence}, and '
+    'records the override. For active tutors of the student in the row''s subject; 42501 for any other target, '
     'existing or not. 22023 for empty or other keys, 23514 for a completed practice.';
 
 -- Figures that are derived from other rows and stored in user_stats, because front ends read them often.
@@ -1984,8 +1995,8 @@ end
 $$;
 
 comment on function public.refresh_user_stats(uuid) is
-    'Recomputes override_count, confidence_distribution and nudge_engagement (percentages, 0 for none) of '
-    'analytics, and xp and streaks of gamification; other keys stay.';
+    'Recomputes override_count, confidence_distribution and nudge_engagement (percentages, 0 for none) of analytics, '
+    'and xp and streaks of gamification; other keys stay.';
 
 -- Analytics, computed when read. All run with the reader's rights: a view shows what the reader's policies show.
 
@@ -2002,7 +2013,8 @@ select
     -- scalar subqueries, because a join of sessions with practice would multiply the counts
     (
         select count(*) from public.tutoring_sessions as x
-        where x.student_id = g.student_id
+        where
+            x.student_id = g.student_id
             and (g.subject_id is null or x.subject_id = g.subject_id)
             and x.session_date <= now()
     ) as sessions_count,
@@ -2019,8 +2031,8 @@ left join public.subjects as s on s.id = g.subject_id
 where g.status = 'active';
 
 comment on view public.v_student_progress is
-    'One row per active goal with the work on it: sessions held, practice completed and average rating, in the goal''s '
-    'subject or, without one, in all. Whoever sees the goal sees every row that is counted.';
+    'One row per active goal with the work on it: sessions held, practice completed and average rating, in the '
+    'goal''s subject or, without one, in all. Whoever sees the goal sees every row that is counted.';
 comment on column public.v_student_progress.student_id is 'The student.';
 comment on column public.v_student_progress.goal_id is 'The active goal.';
 comment on column public.v_student_progress.subject_name is 'Its subject; null for a goal across subjects.';
@@ -2048,8 +2060,8 @@ left join public.subjects as s on s.id = o.subject_id
 group by o.override_type, o.subject_id, s.name, o.difficulty_level, (o.created_at at time zone 'UTC')::date;
 
 comment on view public.v_override_analytics is
-    'Overrides per UTC day, type, subject and difficulty. Tutors see those of their students and their own; staff see all. '
-    'Deleted accounts of tutors are not counted.';
+    'Overrides per UTC day, type, subject and difficulty. Tutors see those of their students and their own; staff see '
+    'all. Deleted accounts of tutors are not counted.';
 comment on column public.v_override_analytics.override_type is 'What was corrected.';
 comment on column public.v_override_analytics.subject_id is 'Its subject.';
 comment on column public.v_override_analytics.subject_name is 'Name of the subject; names may repeat, ids do not.';
@@ -2072,8 +2084,8 @@ from (
 ) as c;
 
 comment on view public.v_confidence_distribution is
-    'How confident the companion''s answers were, per student and level; a level without answers has no row. Complete for '
-    'the student and for tutors of all subjects; other tutors see only the questions that were escalated to them.';
+    'How confident the companion''s answers were, per student and level; a level without answers has no row. Complete '
+    'for the student and for tutors of all subjects; other tutors see only the questions that were escalated to them.';
 comment on column public.v_confidence_distribution.student_id is 'The student.';
 comment on column public.v_confidence_distribution.confidence is 'The level.';
 comment on column public.v_confidence_distribution.count is 'Answers of that level.';

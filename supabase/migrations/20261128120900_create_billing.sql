@@ -72,7 +72,7 @@ for each row execute function private.keep_columns(
     'stripe_price_id_monthly', 'stripe_price_id_annual', 'is_active', 'sort_order'
 );
 create trigger trg_plans_updated_at before update on public.plans
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- Who has which plan. A mirror of Stripe, written by svc_apply_stripe_event: the newest event wins. Stripe's final
 -- states are never left, because Stripe does not use an id again. A free plan has no Stripe ids.
@@ -95,8 +95,8 @@ create table public.subscriptions (
     updated_at timestamptz not null default now(),
 
     constraint subscriptions_user_id_fkey
-    foreign key (user_id) references public.profiles (user_id) on delete cascade,
-    constraint subscriptions_plan_id_fkey foreign key (plan_id) references public.plans (id) on delete restrict,
+        foreign key (user_id) references public.profiles(user_id) on delete cascade,
+    constraint subscriptions_plan_id_fkey foreign key (plan_id) references public.plans(id) on delete restrict,
     constraint subscriptions_stripe_subscription_id_key unique (stripe_subscription_id),
     constraint subscriptions_stripe_subscription_id_check check (char_length(stripe_subscription_id) <= 255),
     constraint subscriptions_stripe_customer_id_check check (char_length(stripe_customer_id) <= 255)
@@ -125,7 +125,7 @@ comment on column public.subscriptions.created_at is 'When the row was written.'
 comment on column public.subscriptions.updated_at is 'When the row last changed; kept by trigger.';
 
 create trigger trg_subscriptions_updated_at before update on public.subscriptions
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- What accounting must keep when an account is deleted: amounts and Stripe's ids, without names. Only the trigger of
 -- invoices writes it.
@@ -179,7 +179,7 @@ create table public.invoices (
     updated_at timestamptz not null default now(),
 
     constraint invoices_subscription_id_fkey
-    foreign key (subscription_id) references public.subscriptions (id) on delete cascade,
+        foreign key (subscription_id) references public.subscriptions(id) on delete cascade,
     constraint invoices_stripe_invoice_id_key unique (stripe_invoice_id),
     constraint invoices_stripe_invoice_id_check check (char_length(stripe_invoice_id) between 1 and 255),
     constraint invoices_stripe_subscription_id_check check (char_length(stripe_subscription_id) <= 255),
@@ -197,8 +197,7 @@ create index idx_invoices_unlinked on public.invoices (stripe_subscription_id) w
 
 comment on table public.invoices is 'Invoices of subscriptions.';
 comment on column public.invoices.id is 'Identity of the row.';
-comment on column public.invoices.subscription_id is
-    'The subscription; null until it is known, or for a single sale.';
+comment on column public.invoices.subscription_id is 'The subscription; null until it is known, or for a single sale.';
 comment on column public.invoices.stripe_invoice_id is 'Stripe''s id.';
 comment on column public.invoices.stripe_subscription_id is 'Stripe''s id of the subscription.';
 comment on column public.invoices.amount_due is 'Amount due, in the currency''s smallest unit.';
@@ -243,9 +242,9 @@ comment on function private.archive_invoice() is
     'BEFORE DELETE on invoices, cascades included: copies the amounts into private.billing_archive for accounting.';
 
 create trigger trg_invoices_archive before delete on public.invoices
-    for each row execute function private.archive_invoice();
+for each row execute function private.archive_invoice();
 create trigger trg_invoices_updated_at before update on public.invoices
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- Every event Stripe sent us, once. A stored event refuses its replay, so the row outlives the account and is never
 -- deleted. Its payload is emptied 90 days after it was processed. Nobody can read it over the API.
@@ -266,7 +265,7 @@ create table public.payment_events (
     created_at timestamptz not null default now(),
 
     constraint payment_events_user_id_fkey
-    foreign key (user_id) references public.profiles (user_id) on delete set null,
+        foreign key (user_id) references public.profiles(user_id) on delete set null,
     constraint payment_events_stripe_event_id_key unique (stripe_event_id),
     constraint payment_events_stripe_event_id_check check (char_length(stripe_event_id) between 1 and 255),
     constraint payment_events_event_type_check check (char_length(event_type) between 1 and 255),
@@ -319,7 +318,7 @@ comment on function private.keep_event_processed() is
     'BEFORE UPDATE on payment_events: refuses to make a processed event unprocessed (23514).';
 
 create trigger trg_payment_events_processed before update on public.payment_events
-    for each row when (old.processed) execute function private.keep_event_processed();
+for each row when (old.processed) execute function private.keep_event_processed();
 
 -- What the policies of this room ask about the caller.
 
@@ -352,7 +351,8 @@ as $$
     select case when jsonb_typeof(p_value) = 'number' then to_timestamp((p_value #>> '{}')::double precision) end;
 $$;
 
-comment on function private.stripe_time(jsonb) is 'Seconds since 1970, as Stripe sends them, as a time; null for anything else.';
+comment on function private.stripe_time(jsonb) is
+    'Seconds since 1970, as Stripe sends them, as a time; null for anything else.';
 
 create function private.stripe_id(p_value jsonb)
 returns text
@@ -498,8 +498,8 @@ end
 $$;
 
 comment on function private.apply_stripe_subscription(public.payment_events) is
-    'Applies a customer.subscription.* event. Returns applied, stale, ignored, or unlinked while the person or the plan is '
-    'unknown.';
+    'Applies a customer.subscription.* event. Returns applied, stale, ignored, or unlinked while the person or the '
+    'plan is unknown.';
 
 create function private.apply_stripe_invoice(p_event public.payment_events)
 returns text
@@ -589,7 +589,8 @@ end
 $$;
 
 comment on function private.apply_stripe_invoice(public.payment_events) is
-    'Applies an invoice.* event. Returns applied, stale or ignored. An invoice without its subscription waits to be linked.';
+    'Applies an invoice.* event. Returns applied, stale or ignored. An invoice without its subscription waits to be '
+    'linked.';
 
 create function private.apply_stripe_checkout(p_event public.payment_events)
 returns text
@@ -700,5 +701,6 @@ end
 $$;
 
 comment on function public.svc_apply_stripe_event(text) is
-    'Applies a stored event. Returns applied; stale (older than the last one, or the state is final); ignored (of no use '
-    'here); unlinked (person or plan not known yet, stays open); done (applied before). PT404 for an unknown event.';
+    'Applies a stored event. Returns applied; stale (older than the last one, or the state is final); ignored (of no '
+    'use here); unlinked (person or plan not known yet, stays open); done (applied before). PT404 for an unknown '
+    'event.';

@@ -60,9 +60,9 @@ comment on function private.keep_audit_log() is
     'announces itself by a setting of its transaction.';
 
 create trigger trg_audit_log_keep before update or delete on private.audit_log
-    for each row execute function private.keep_audit_log();
+for each row execute function private.keep_audit_log();
 create trigger trg_audit_log_keep_all before truncate on private.audit_log
-    for each statement execute function private.keep_audit_log();
+for each statement execute function private.keep_audit_log();
 
 create function private.admin_list_audit(p_subject_user_id uuid, p_limit int)
 returns table (
@@ -193,8 +193,8 @@ end
 $$;
 
 comment on function public.svc_claim_storage_deletions(int) is
-    'Files to delete now, oldest first, at most 500. Each is handed out again after 30 s, doubling up to an '
-    'hour, until it is finished.';
+    'Files to delete now, oldest first, at most 500. Each is handed out again after 30 s, doubling up to an hour, '
+    'until it is finished.';
 
 create function public.svc_finish_storage_deletion(p_id bigint, p_error text default null)
 returns void
@@ -215,7 +215,8 @@ end
 $$;
 
 comment on function public.svc_finish_storage_deletion(bigint, text) is
-    'Ends an attempt: without p_error the file is deleted, with one it is tried again later. A second call changes nothing.';
+    'Ends an attempt: without p_error the file is deleted, with one it is tried again later. A second call changes '
+    'nothing.';
 
 -- The buckets, all private: clients read files by signed URLs from a function, and no policy on storage.objects lets a
 -- person in. The schema storage belongs to the platform; where it is missing (plain PostgreSQL) there is nothing to do.
@@ -248,7 +249,7 @@ create table private.idempotency_keys (
     expires_at timestamptz not null,
 
     constraint idempotency_keys_pkey primary key (user_id, route, key),
-    constraint idempotency_keys_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
+    constraint idempotency_keys_user_id_fkey foreign key (user_id) references auth.users(id) on delete cascade,
     constraint idempotency_keys_route_check check (char_length(route) between 1 and 500),
     constraint idempotency_keys_key_check check (char_length(key) between 1 and 255),
     constraint idempotency_keys_request_hash_check check (char_length(request_hash) between 1 and 128),
@@ -317,9 +318,9 @@ end
 $$;
 
 comment on function public.svc_begin_idempotent(uuid, text, text, text) is
-    'Opens a request with an Idempotency-Key. outcome new: do it. replay: answer with status and response. in_flight: the '
-    'first request still runs. mismatch: the key was used with another body. A key lives 24 hours; one that is in flight for '
-    '2 minutes counts as abandoned.';
+    'Opens a request with an Idempotency-Key. outcome new: do it. replay: answer with status and response. in_flight: '
+    'the first request still runs. mismatch: the key was used with another body. A key lives 24 hours; one that is in '
+    'flight for 2 minutes counts as abandoned.';
 
 create function public.svc_finish_idempotent(
     p_user_id uuid,
@@ -349,8 +350,8 @@ end
 $$;
 
 comment on function public.svc_finish_idempotent(uuid, text, text, int, jsonb) is
-    'Stores the answer of an open request. Without p_status it deletes the request, so that it may be sent again. A stored '
-    'answer does not change.';
+    'Stores the answer of an open request. Without p_status it deletes the request, so that it may be sent again. A '
+    'stored answer does not change.';
 
 -- Requests counted per bucket (a person or an address, and a route) and window of time. Only svc_take_rate counts;
 -- svc_purge_expired deletes past windows.
@@ -418,7 +419,8 @@ create type public.job_type as enum (
     'session_summary', 'nudge_dispatch', 'notification_dispatch', 'stats_refresh', 'catalog_sync', 'storage_cleanup',
     'account_deletion'
 );
-comment on type public.job_type is 'What a job does; each type has one handler, registered by the service that owns it.';
+comment on type public.job_type is
+    'What a job does; each type has one handler, registered by the service that owns it.';
 
 create type public.job_status as enum ('queued', 'running', 'succeeded', 'failed', 'cancelled');
 comment on type public.job_status is
@@ -455,9 +457,9 @@ create table public.jobs (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint jobs_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint jobs_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint jobs_week_id_fkey
-    foreign key (week_id, user_id) references public.weeks (id, user_id) on delete cascade,
+        foreign key (week_id, user_id) references public.weeks(id, user_id) on delete cascade,
     constraint jobs_week_id_check check (week_id is null or user_id is not null),
     constraint jobs_priority_check check (priority between -1000 and 1000),
     constraint jobs_max_retries_check check (max_retries between 0 and 100),
@@ -491,7 +493,8 @@ comment on column public.jobs.error_code is 'Why the last attempt failed; a code
 comment on column public.jobs.error_message is 'The same as a sentence the owner may read.';
 comment on column public.jobs.progress is 'How far it is; keys by type.';
 comment on column public.jobs.result is 'What it came to, when succeeded; keys by type.';
-comment on column public.jobs.cancel_requested is 'The owner asked for an end; the worker learns it at its next heartbeat.';
+comment on column public.jobs.cancel_requested is
+    'The owner asked for an end; the worker learns it at its next heartbeat.';
 comment on column public.jobs.timeout_s is 'Seconds a single attempt may take.';
 comment on column public.jobs.provider is 'Outside system whose rate limit it shares.';
 comment on column public.jobs.dedupe_key is 'At most one live job has it.';
@@ -512,7 +515,7 @@ for each row execute function private.enforce_transition(
 
 -- rooms before this one that point at a job
 alter table public.generated_content add constraint generated_content_job_id_fkey
-foreign key (job_id) references public.jobs (id) on delete set null;
+    foreign key (job_id) references public.jobs(id) on delete set null;
 
 -- What workers need of a job and nobody else may see: its input, where it stands in the queue, who holds it until when.
 --
@@ -523,8 +526,8 @@ foreign key (job_id) references public.jobs (id) on delete set null;
 --   over     ended; a failed one may be retried  -> waiting
 --
 -- Each state that is not over has a partial index, so a claim costs the same with a million finished jobs as with none.
--- A person's jobs share that person's slots (private.job_cap), which ready and running jobs occupy. So a person who floods
--- the queue puts no more than their slots in front of everybody else. The system's own jobs need no slot.
+-- A person's jobs share that person's slots (private.job_cap), which ready and running jobs occupy. So a person who
+-- floods the queue puts no more than their slots in front of everybody else. The system's own jobs need no slot.
 
 create table private.job_runtime (
     job_id uuid primary key,
@@ -541,11 +544,11 @@ create table private.job_runtime (
     locked_until timestamptz,
     error_detail text,
 
-    constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade,
+    constraint job_runtime_job_id_fkey foreign key (job_id) references public.jobs(id) on delete cascade,
     constraint job_runtime_payload_check check (jsonb_typeof(payload) = 'object'),
     constraint job_runtime_line_check check (state = 'over' or num_nulls(rank, due_at) = 0),
     constraint job_runtime_lease_check
-    check (state <> 'running' or num_nulls(lease_token, claim_id, locked_by, locked_until) = 0),
+        check (state <> 'running' or num_nulls(lease_token, claim_id, locked_by, locked_until) = 0),
     constraint job_runtime_waiting_check check (state <> 'waiting' or user_id is not null)
 ) with (
     -- as for jobs
@@ -568,11 +571,12 @@ comment on column private.job_runtime.user_id is 'Its owner: slots are counted b
 comment on column private.job_runtime.provider is 'The outside system whose limit it shares.';
 comment on column private.job_runtime.state is 'Where it stands in the queue.';
 comment on column private.job_runtime.rank is
-    'Claims go by it, earliest first: when the job was due, less five minutes for each step of priority. As all jobs age '
-    'alike, this fixed moment is priority with ageing: a step of priority is worth five minutes of waiting.';
+    'Claims go by it, earliest first: when the job was due, less five minutes for each step of priority. As all jobs '
+    'age alike, this fixed moment is priority with ageing: a step of priority is worth five minutes of waiting.';
 comment on column private.job_runtime.due_at is 'Not before this moment.';
 comment on column private.job_runtime.lease_token is
-    'Proves who may write after the claim; new for each attempt. It stays after the end, to confirm a completion said twice.';
+    'Proves who may write after the claim; new for each attempt. It stays after the end, to confirm a completion said '
+    'twice.';
 comment on column private.job_runtime.claim_id is
     'The claim that took it last, so that a lost answer can be asked for again.';
 comment on column private.job_runtime.locked_by is 'The worker that holds it.';
@@ -585,7 +589,7 @@ create table private.job_caps (
     user_id uuid primary key,
     slots int not null,
 
-    constraint job_caps_user_id_fkey foreign key (user_id) references public.profiles (user_id) on delete cascade,
+    constraint job_caps_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint job_caps_slots_check check (slots between 1 and 1000)
 );
 
@@ -595,8 +599,8 @@ comment on column private.job_caps.slots is 'How many of their jobs may be ready
 
 -- How jobs get into the line and how a person's slots are given to them.
 --
--- Lock order of the whole queue: rows of jobs, their rows of job_runtime, then owners' slots, then providers' buckets, each
--- sorted. Whoever takes rows out of this order skips what is locked, so that nothing waits in a circle.
+-- Lock order of the whole queue: rows of jobs, their rows of job_runtime, then owners' slots, then providers' buckets,
+-- each sorted. Whoever takes rows out of this order skips what is locked, so that nothing waits in a circle.
 
 create function private.job_cap(p_user_id uuid)
 returns int
@@ -648,8 +652,9 @@ end
 $$;
 
 comment on function private.fill_slots(uuid[]) is
-    'Locks these owners'' slots in id order and gives the free ones to their waiting jobs, best rank first. Call it once per '
-    'transaction, with all owners, after every row lock: a second call could wait for somebody who waits for the first.';
+    'Locks these owners'' slots in id order and gives the free ones to their waiting jobs, best rank first. Call it '
+    'once per transaction, with all owners, after every row lock: a second call could wait for somebody who waits for '
+    'the first.';
 
 create function private.line_up(p_job_ids uuid[])
 returns uuid[]
@@ -726,7 +731,8 @@ begin
         )
         values (
             p_type::public.job_type, p_user_id, p_week_id, p_dedupe_key, coalesce(p_priority, 0),
-            coalesce(p_scheduled_at, private.clock()), coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600), p_provider
+            coalesce(p_scheduled_at, private.clock()), coalesce(p_max_retries, 3), coalesce(p_timeout_s, 600),
+            p_provider
         )
         on conflict (dedupe_key) where status in ('queued', 'running') do nothing
         returning id into v_id;
@@ -753,9 +759,9 @@ end
 $$;
 
 comment on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) is
-    'Asks for work. A live job with the same p_dedupe_key is returned instead (created false). Mode queued joins only one '
-    'that still waits: a running one gives its key up, so that a change made meanwhile is not lost. Enqueue for several '
-    'people in one transaction in the order of their ids (private.fill_slots).';
+    'Asks for work. A live job with the same p_dedupe_key is returned instead (created false). Mode queued joins only '
+    'one that still waits: a running one gives its key up, so that a change made meanwhile is not lost. Enqueue for '
+    'several people in one transaction in the order of their ids (private.fill_slots).';
 
 -- Rate limits of outside systems, shared by all workers: a token bucket each. A claim takes a token for each job of the
 -- provider it hands out. A provider without a row has no limit.
@@ -775,7 +781,8 @@ create table private.provider_buckets (
 
 comment on table private.provider_buckets is 'Token buckets of outside systems.';
 comment on column private.provider_buckets.provider is 'The name jobs carry in jobs.provider.';
-comment on column private.provider_buckets.tokens is 'Tokens at refilled_at; below zero when some were handed out ahead.';
+comment on column private.provider_buckets.tokens is
+    'Tokens at refilled_at; below zero when some were handed out ahead.';
 comment on column private.provider_buckets.capacity is 'The most it holds.';
 comment on column private.provider_buckets.refill_per_s is 'Tokens that come back in a second.';
 comment on column private.provider_buckets.refilled_at is 'When tokens was true.';
@@ -819,7 +826,8 @@ begin
         select jsonb_object_agg(
             c.job_id,
             case
-                when v_bucket.paused_until > private.clock() or c.nth > v_tokens + v_bucket.refill_per_s then '"refused"'
+                when v_bucket.paused_until > private.clock() or c.nth > v_tokens + v_bucket.refill_per_s
+                    then '"refused"'
                 else to_jsonb(greatest(0, ceil((c.nth - v_tokens) / v_bucket.refill_per_s * 1000))::int)
             end
         )
@@ -839,7 +847,8 @@ end
 $$;
 
 comment on function private.take_tokens(uuid[]) is
-    'Takes a token for each job from its provider''s bucket: by job, the milliseconds to wait before the work, or "refused".';
+    'Takes a token for each job from its provider''s bucket: by job, the milliseconds to wait before the work, or '
+    '"refused".';
 
 create function public.svc_pause_provider(p_provider text, p_seconds numeric)
 returns void
@@ -869,8 +878,8 @@ $$;
 comment on function public.svc_pause_provider(text, numeric) is
     'No job of this provider is handed out for so many seconds; 0 ends a pause.';
 
--- How workers take jobs and keep them. Reached over REST: each call is one transaction and its answer may be lost, so a claim
--- may be asked for again under its id.
+-- How workers take jobs and keep them. Reached over REST: each call is one transaction and its answer may be lost, so a
+-- claim may be asked for again under its id.
 
 create function public.svc_claim_jobs(
     p_worker text, p_types text[], p_limit int, p_lease_s int default 60, p_claim_id uuid default null
@@ -938,8 +947,9 @@ begin
         where job_id = any (v_ids);
     end if;
     return query
-    select r.job_id, r.type::text, r.user_id, j.week_id, r.payload, j.retry_count, j.max_retries, j.timeout_s, r.lease_token,
-           r.locked_until, coalesce((v_waits ->> r.job_id::text)::int, 0)
+    select r.job_id, r.type::text, r.user_id, j.week_id, r.payload, j.retry_count, j.max_retries, j.timeout_s,
+        r.lease_token,
+            r.locked_until, coalesce((v_waits ->> r.job_id::text)::int, 0)
     from private.job_runtime as r join public.jobs as j on j.id = r.job_id
     where r.claim_id = v_claim and r.state = 'running'
     order by r.rank, r.job_id;
@@ -947,8 +957,8 @@ end
 $$;
 
 comment on function public.svc_claim_jobs(text, text[], int, int, uuid) is
-    'Hands out up to p_limit (1 to 100) ready jobs of these types, each leased for p_lease_s seconds. The same claim id '
-    'gives the same rows again, while they run. provider_wait_ms: begin the work no sooner.';
+    'Hands out up to p_limit (1 to 100) ready jobs of these types, each leased for p_lease_s seconds. The same claim '
+    'id gives the same rows again, while they run. provider_wait_ms: begin the work no sooner.';
 
 create function private.held_jobs(p_jobs jsonb)
 returns uuid[]
@@ -979,7 +989,8 @@ end
 $$;
 
 comment on function private.held_jobs(jsonb) is
-    'Those of [{job_id, lease_token}] that still run under that lease, both rows locked in id order. 22023 for another shape.';
+    'Those of [{job_id, lease_token}] that still run under that lease, both rows locked in id order. 22023 for '
+    'another shape.';
 
 create function public.svc_heartbeat_jobs(p_jobs jsonb, p_lease_s int default 60)
 returns table (job_id uuid, state text)
@@ -1014,10 +1025,11 @@ end
 $$;
 
 comment on function public.svc_heartbeat_jobs(jsonb, int) is
-    'Keeps leases and shows progress. Per job: held; cancel, the owner asked for an end; lost, another worker has it or it is '
-    'over; gone, deleted with its owner or week.';
+    'Keeps leases and shows progress. Per job: held; cancel, the owner asked for an end; lost, another worker has it '
+    'or it is over; gone, deleted with its owner or week.';
 
--- How attempts end. Each call may be said twice, because its answer may be lost: the lease decides what it still changes.
+-- How attempts end. Each call may be said twice, because its answer may be lost: the lease decides what it still
+-- changes.
 
 create function public.svc_complete_jobs(p_jobs jsonb)
 returns table (job_id uuid, done boolean)
@@ -1046,8 +1058,8 @@ end
 $$;
 
 comment on function public.svc_complete_jobs(jsonb) is
-    'Ends jobs in success, with their results. done false: the lease was lost and nothing was changed. Saying it again under '
-    'the same lease changes nothing and is answered with done true.';
+    'Ends jobs in success, with their results. done false: the lease was lost and nothing was changed. Saying it '
+    'again under the same lease changes nothing and is answered with done true.';
 
 create function private.end_attempt(
     p_job_id uuid, p_error_code text, p_error_message text, p_error_detail text, p_retryable boolean, p_wait_s numeric
@@ -1087,8 +1099,8 @@ end
 $$;
 
 comment on function private.end_attempt(uuid, text, text, text, boolean, numeric) is
-    'Ends an attempt without success: queued again after p_wait_s seconds, failed when no attempt is left, cancelled when '
-    'asked for. The caller holds both rows and fills the owner''s slots afterwards.';
+    'Ends an attempt without success: queued again after p_wait_s seconds, failed when no attempt is left, cancelled '
+    'when asked for. The caller holds both rows and fills the owner''s slots afterwards.';
 
 create function public.svc_fail_job(
     p_job_id uuid,
@@ -1113,7 +1125,9 @@ begin
     if p_job_id is null or p_lease_token is null then
         raise exception 'p_job_id and p_lease_token must not be null' using errcode = '22004';
     end if;
-    if private.held_jobs(jsonb_build_array(jsonb_build_object('job_id', p_job_id, 'lease_token', p_lease_token))) = '{}' then
+    if private.held_jobs(
+        jsonb_build_array(jsonb_build_object('job_id', p_job_id, 'lease_token', p_lease_token))
+    ) = '{}' then
         return;
     end if;
     -- half fixed, half random, so that what failed together does not come back together
@@ -1128,8 +1142,8 @@ end
 $$;
 
 comment on function public.svc_fail_job(uuid, uuid, text, text, boolean, int, text) is
-    'Ends an attempt in failure: queued again (at scheduled_at) or over. No row when the lease was lost; then nothing is '
-    'changed.';
+    'Ends an attempt in failure: queued again (at scheduled_at) or over. No row when the lease was lost; then nothing '
+    'is changed.';
 
 create function public.svc_release_jobs(p_jobs jsonb)
 returns int
@@ -1172,7 +1186,8 @@ declare
     v_count int := 0;
 begin
     for v_job in
-        select j.id, j.user_id from private.job_runtime as r join public.jobs as j on j.id = r.job_id and j.status = 'running'
+        select j.id, j.user_id from private.job_runtime as r
+        join public.jobs as j on j.id = r.job_id and j.status = 'running'
         where r.state = 'running' and r.locked_until < private.clock()
         limit p_limit
         for no key update of j, r skip locked
@@ -1215,8 +1230,8 @@ end
 $$;
 
 comment on function private.tidy_jobs(int, boolean) is
-    'Ends attempts whose lease ran out as failures that are tried again at once, lets due jobs into the line and fills slots; '
-    'at most p_limit of each. Returns how many leases had run out.';
+    'Ends attempts whose lease ran out as failures that are tried again at once, lets due jobs into the line and '
+    'fills slots; at most p_limit of each. Returns how many leases had run out.';
 
 create function public.svc_reap_expired_jobs(p_limit int default 100)
 returns int
@@ -1247,8 +1262,8 @@ as $$
 $$;
 
 comment on function public.svc_count_waiting_jobs() is
-    'How many jobs of each type wait, and for how many seconds the first of them has been due; 0 when none is due yet. Types '
-    'without waiting jobs have no row.';
+    'How many jobs of each type wait, and for how many seconds the first of them has been due; 0 when none is due '
+    'yet. Types without waiting jobs have no row.';
 
 -- Jobs go with their person or week. The cascades of such a deletion would lock jobs in an order of their own, while a
 -- completion locks its jobs in the order of their ids: each could wait for the other. So a deletion locks them first.
@@ -1268,8 +1283,8 @@ end
 $$;
 
 comment on function private.lock_jobs_of_owner() is
-    'BEFORE DELETE of a profile or week: locks its owner''s jobs in the order in which completions lock them. The profile is '
-    'locked already, so no job is added to it meanwhile.';
+    'BEFORE DELETE of a profile or week: locks its owner''s jobs in the order in which completions lock them. The '
+    'profile is locked already, so no job is added to it meanwhile.';
 
 create trigger trg_profiles_jobs before delete on public.profiles
 for each row execute function private.lock_jobs_of_owner();
@@ -1313,7 +1328,8 @@ create table private.job_schedules (
 
 comment on table private.job_schedules is 'Jobs that come back by the clock.';
 comment on column private.job_schedules.name is 'Its name.';
-comment on column private.job_schedules.cron is 'Minute, hour, day of month, month, day of week (0 and 7 are Sunday); * , - and / work.';
+comment on column private.job_schedules.cron is
+    'Minute, hour, day of month, month, day of week (0 and 7 are Sunday); * , - and / work.';
 comment on column private.job_schedules.tz is 'The time zone the fields are read in.';
 comment on column private.job_schedules.next_run_at is 'The next due moment.';
 comment on column private.job_schedules.type is 'The job.';
@@ -1392,8 +1408,9 @@ begin
     v_days := private.cron_field(v_fields[3], 1, 31);
     v_months := private.cron_field(v_fields[4], 1, 12);
     v_weekdays := array(select w % 7 from unnest(private.cron_field(v_fields[5], 0, 7)) as w);
-    -- When the clocks are set back, a stretch of local time comes twice; Postgres means its second turn. A fixed time is due
-    -- once. An interval ("every 15 minutes"; as cron has it, minute or hour begins with *) also runs through the first turn.
+    -- When the clocks are set back, a stretch of local time comes twice; Postgres means its second turn. A fixed time
+    -- is due once. An interval ("every 15 minutes"; as cron has it, minute or hour begins with *) also runs through the
+    -- first turn.
     if v_fields[1] like '*%' or v_fields[2] like '*%' then
         v_shifts := '{0, 30 minutes, 1 hour, 2 hours}';
     end if;
@@ -1616,8 +1633,8 @@ create type public.agent_type as enum (
     'clo', 'engineer', 'socratic', 'brand', 'headstart', 'assistant', 'tutor_companion'
 );
 comment on type public.agent_type is
-    'What an agent is for: clo (learning objectives), engineer (code), socratic (dialogues), brand (brand '
-    'packages), headstart, assistant (of teachers), tutor_companion.';
+    'What an agent is for: clo (learning objectives), engineer (code), socratic (dialogues), brand (brand packages), '
+    'headstart, assistant (of teachers), tutor_companion.';
 
 create table public.agents (
     id uuid primary key default gen_random_uuid(),
@@ -1648,7 +1665,7 @@ comment on column public.agents.updated_at is 'When the row last changed; kept b
 create trigger trg_agents_columns before update on public.agents
 for each row execute function private.keep_columns('type', 'name', 'description', 'is_active', 'version');
 create trigger trg_agents_updated_at before update on public.agents
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- Prompts and model settings of an agent. Staff only: whoever can read a prompt finds ways around it.
 
@@ -1658,7 +1675,7 @@ create table public.agent_configs (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
-    constraint agent_configs_agent_id_fkey foreign key (agent_id) references public.agents (id) on delete cascade,
+    constraint agent_configs_agent_id_fkey foreign key (agent_id) references public.agents(id) on delete cascade,
     constraint agent_configs_config_check check (jsonb_typeof(config) = 'object')
 );
 
@@ -1671,7 +1688,7 @@ comment on column public.agent_configs.updated_at is 'When the row last changed;
 create trigger trg_agent_configs_columns before update on public.agent_configs
 for each row execute function private.keep_columns('config');
 create trigger trg_agent_configs_updated_at before update on public.agent_configs
-    for each row execute function public.set_updated_at();
+for each row execute function public.set_updated_at();
 
 -- Which agent worked on what: a Socratic session, a job or a week, exactly one of them. The service writes it.
 
@@ -1684,11 +1701,11 @@ create table public.agent_assignments (
     assigned_at timestamptz not null default now(),
     completed_at timestamptz,
 
-    constraint agent_assignments_agent_id_fkey foreign key (agent_id) references public.agents (id) on delete cascade,
+    constraint agent_assignments_agent_id_fkey foreign key (agent_id) references public.agents(id) on delete cascade,
     constraint agent_assignments_socratic_session_id_fkey
-    foreign key (socratic_session_id) references public.socratic_sessions (id) on delete cascade,
-    constraint agent_assignments_job_id_fkey foreign key (job_id) references public.jobs (id) on delete cascade,
-    constraint agent_assignments_week_id_fkey foreign key (week_id) references public.weeks (id) on delete cascade,
+        foreign key (socratic_session_id) references public.socratic_sessions(id) on delete cascade,
+    constraint agent_assignments_job_id_fkey foreign key (job_id) references public.jobs(id) on delete cascade,
+    constraint agent_assignments_week_id_fkey foreign key (week_id) references public.weeks(id) on delete cascade,
     constraint agent_assignments_target_check check (num_nonnulls(socratic_session_id, job_id, week_id) = 1),
     constraint agent_assignments_completed_at_check check (completed_at >= assigned_at)
 );
@@ -1787,7 +1804,9 @@ begin
     into v_ids
     using p_types, private.clock() - interval '1 hour';
     -- these state machines reach failed only from the state in which the work runs
-    execute format('update %s set status = %L where id = any ($1) and status = %L', p_table, p_working_status, 'pending')
+    execute format(
+        'update %s set status = %L where id = any ($1) and status = %L', p_table, p_working_status, 'pending'
+    )
     using v_ids;
     execute format('update %s set status = %L, error_message = %L where id = any ($1)', p_table, 'failed', p_message)
     using v_ids;
@@ -1796,8 +1815,8 @@ end
 $$;
 
 comment on function private.fail_stuck(regclass, text, text, text[], text) is
-    'Fails rows of a table that are pending or in work although no live job of these types names them under p_key: because '
-    'their job ended badly since they last changed, or nothing happened for an hour. Returns how many.';
+    'Fails rows of a table that are pending or in work although no live job of these types names them under p_key: '
+    'because their job ended badly since they last changed, or nothing happened for an hour. Returns how many.';
 
 create function private.fail_stuck_rows()
 returns int
@@ -1834,7 +1853,10 @@ begin
     delete from public.jobs where id = any (array(
         select id from public.jobs
         where completed_at < v_now - interval '30 days'
-            and (status in ('succeeded', 'cancelled') or (status = 'failed' and completed_at < v_now - interval '90 days'))
+            and (
+                status in ('succeeded', 'cancelled')
+                or (status = 'failed' and completed_at < v_now - interval '90 days')
+            )
         order by created_at
         limit 5000
         for update skip locked
@@ -1985,13 +2007,13 @@ end
 $$;
 
 comment on function public.svc_purge_expired() is
-    'Deletes what is past its time (at most 5000 rows a table and call), ends assignments, sweeps orphans and '
-    'stuck rows; returns the counts by name.';
+    'Deletes what is past its time (at most 5000 rows a table and call), ends assignments, sweeps orphans and stuck '
+    'rows; returns the counts by name.';
 
--- The planner estimates a row count from statistics over everybody's rows. `Prefer: count=planned` with a filter on another
--- person's id would therefore tell how many rows that person has. Two parts refuse such counts to everybody but the service:
--- hooks.before_request gives the answer, and private.not_explained is the lock. The lock is needed because PostgREST obeys
--- the first of several Prefer lines and shows a function only the last.
+-- The planner estimates a row count from statistics over everybody's rows. `Prefer: count=planned` with a filter on
+-- another person's id would therefore tell how many rows that person has. Two parts refuse such counts to everybody but
+-- the service: hooks.before_request gives the answer, and private.not_explained is the lock. The lock is needed because
+-- PostgREST obeys the first of several Prefer lines and shows a function only the last.
 
 create schema hooks;
 
@@ -2014,7 +2036,8 @@ end
 $$;
 
 comment on function hooks.before_request() is
-    'PostgREST calls it first in every request. 42501 for Prefer: count=planned or count=estimated, except from the service.';
+    'PostgREST calls it first in every request. 42501 for Prefer: count=planned or count=estimated, except from the '
+    'service.';
 
 create function private.not_explained()
 returns boolean

@@ -3,8 +3,8 @@
 
 set lock_timeout = '5s';
 
--- Everybody sees himself and the people he is related to; staff sees all. Rows come and go with the account, so no client
--- inserts or deletes. The role is not among the columns a person may update.
+-- Everybody sees himself and the people he is related to; staff sees all. Rows come and go with the account, so no
+-- client inserts or deletes. The role is not among the columns a person may update.
 
 alter table public.profiles enable row level security;
 
@@ -17,10 +17,11 @@ grant select on public.profiles to supabase_auth_admin;
 create policy select_related on public.profiles for select to authenticated
 using (
     user_id = (select private.caller_id())
-    or user_id = any ((select private.related_people())::uuid[])
+    or user_id = any((select private.related_people())::uuid[])
 );
 comment on policy select_related on public.profiles is
-    'Own card; a tutor''s students; a student''s tutors and guardians; a parent''s children with consent and their tutors.';
+    'Own card; a tutor''s students; a student''s tutors and guardians; a parent''s children with consent and their '
+    'tutors.';
 
 create policy all_admin_of_now on public.profiles as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -65,7 +66,7 @@ grant all on public.user_stats to service_role;
 
 create policy select_related on public.user_stats for select to authenticated
 using (
-    user_id = any ((select private.visible_students())::uuid[])
+    user_id = any((select private.visible_students())::uuid[])
     and user_id not in (select private.partly_tutored_students())
 );
 comment on policy select_related on public.user_stats is
@@ -80,7 +81,8 @@ create policy select_admin on public.user_stats for select to app_admin
 using (true);
 comment on policy select_admin on public.user_stats is 'Staff sees all figures.';
 
--- Both sides see it; they change it by RPC (respond_guardianship, revoke_guardianship). Staff proposes, verifies, deletes.
+-- Both sides see it; they change it by RPC (respond_guardianship, revoke_guardianship). Staff proposes, verifies,
+-- deletes.
 
 alter table public.guardianships enable row level security;
 
@@ -95,7 +97,8 @@ comment on policy select_own on public.guardianships is 'The parent and the stud
 create policy all_admin_of_now on public.guardianships as restrictive for all to app_admin
 using ((select private.is_admin()))
 with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.guardianships is 'What follows for staff lasts while the profile says admin.';
+comment on policy all_admin_of_now on public.guardianships is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.guardianships for select to app_admin
 using (true);
@@ -121,14 +124,15 @@ alter table private.external_identities enable row level security;
 create policy nobody on private.external_identities to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.external_identities is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.external_identities is
+    'Closed on purpose: only definer functions of the service come here.';
 
 grant execute on function public.svc_link_external_identity(uuid, text, text, text) to service_role;
 
 grant execute on function public.svc_find_external_identity(text, text, text) to service_role;
 
--- Policies run these with the rights of the person who asks, who therefore needs EXECUTE. Nobody but the owner has usage
--- on `private`, so they cannot be called by name.
+-- Policies run these with the rights of the person who asks, who therefore needs EXECUTE. Nobody but the owner has
+-- usage on `private`, so they cannot be called by name.
 
 grant execute on function private.is_admin() to app_admin;
 grant execute on function private.guarded_students() to authenticated;

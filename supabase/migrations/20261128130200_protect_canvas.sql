@@ -18,7 +18,8 @@ comment on policy select_active on public.lms_connections is 'Every signed-in pe
 create policy all_admin_of_now on public.lms_connections as restrictive for all to app_admin
 using ((select private.is_admin()))
 with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.lms_connections is 'What follows for staff lasts while the profile says admin.';
+comment on policy all_admin_of_now on public.lms_connections is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.lms_connections for select to app_admin
 using (true);
@@ -40,7 +41,8 @@ alter table private.lms_connection_secrets enable row level security;
 create policy nobody on private.lms_connection_secrets to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lms_connection_secrets is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lms_connection_secrets is
+    'Closed on purpose: only definer functions of the service come here.';
 
 grant execute on function public.svc_put_lms_secret(uuid, text) to service_role;
 
@@ -64,7 +66,8 @@ alter table private.integration_tokens enable row level security;
 create policy nobody on private.integration_tokens to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.integration_tokens is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.integration_tokens is
+    'Closed on purpose: only definer functions of the service come here.';
 
 grant execute on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) to service_role;
 
@@ -83,7 +86,8 @@ alter table private.oauth_states enable row level security;
 create policy nobody on private.oauth_states to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.oauth_states is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.oauth_states is
+    'Closed on purpose: only definer functions of the service come here.';
 
 grant execute on function public.svc_create_oauth_state(text, uuid, uuid, text, text) to service_role;
 
@@ -136,7 +140,8 @@ alter table private.lti_platforms enable row level security;
 create policy nobody on private.lti_platforms to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_platforms is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_platforms is
+    'Closed on purpose: only definer functions of the service come here.';
 
 -- Private: only the lti service comes here, through svc functions.
 
@@ -145,7 +150,8 @@ alter table private.lti_registrations enable row level security;
 create policy nobody on private.lti_registrations to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_registrations is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_registrations is
+    'Closed on purpose: only definer functions of the service come here.';
 
 -- Private: only the lti service comes here, through svc functions.
 
@@ -154,7 +160,8 @@ alter table private.lti_deployments enable row level security;
 create policy nobody on private.lti_deployments to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_deployments is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_deployments is
+    'Closed on purpose: only definer functions of the service come here.';
 
 -- Private: only the lti service comes here, through svc functions.
 
@@ -163,7 +170,8 @@ alter table private.lti_identities enable row level security;
 create policy nobody on private.lti_identities to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_identities is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_identities is
+    'Closed on purpose: only definer functions of the service come here.';
 
 -- Private: only the lti service comes here, through svc functions.
 
@@ -172,7 +180,8 @@ alter table private.lti_memberships enable row level security;
 create policy nobody on private.lti_memberships to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_memberships is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_memberships is
+    'Closed on purpose: only definer functions of the service come here.';
 
 -- Private: only the lti service comes here, through svc functions.
 
@@ -190,7 +199,8 @@ alter table private.lti_launches enable row level security;
 create policy nobody on private.lti_launches to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_launches is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_launches is
+    'Closed on purpose: only definer functions of the service come here.';
 
 -- Private: only the lti service comes here, through svc functions.
 
@@ -199,7 +209,8 @@ alter table private.lti_tickets enable row level security;
 create policy nobody on private.lti_tickets to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_tickets is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_tickets is
+    'Closed on purpose: only definer functions of the service come here.';
 
 -- Private: only the lti service comes here, through svc functions.
 
@@ -208,7 +219,8 @@ alter table private.lti_signing_keys enable row level security;
 create policy nobody on private.lti_signing_keys to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_signing_keys is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_signing_keys is
+    'Closed on purpose: only definer functions of the service come here.';
 
 -- The registry is kept through the service only.
 

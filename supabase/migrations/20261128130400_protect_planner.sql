@@ -17,7 +17,8 @@ comment on policy select_own on public.study_blocks is 'A person sees his own pl
 
 create policy insert_own on public.study_blocks for insert to authenticated
 with check (user_id = (select private.caller_id()));
-comment on policy insert_own on public.study_blocks is 'A person plans for himself; the foreign key keeps him to his own assignments.';
+comment on policy insert_own on public.study_blocks is
+    'A person plans for himself; the foreign key keeps him to his own assignments.';
 
 create policy update_own on public.study_blocks for update to authenticated
 using (user_id = (select private.caller_id()))

@@ -7,8 +7,8 @@ set lock_timeout = '5s';
 
 grant execute on function public.normalize_course_code(text) to authenticated, service_role;
 
--- Every signed-in person reads the catalogue. People add a course by ensure_catalog_course and may correct their own while
--- it is not official; staff keeps the list.
+-- Every signed-in person reads the catalogue. People add a course by ensure_catalog_course and may correct their own
+-- while it is not official; staff keeps the list.
 
 alter table public.catalog_courses enable row level security;
 
@@ -23,12 +23,14 @@ comment on policy select_all on public.catalog_courses is 'Every signed-in perso
 create policy update_creator on public.catalog_courses for update to authenticated
 using (created_by = (select private.caller_id()) and not is_official)
 with check (created_by = (select private.caller_id()) and not is_official);
-comment on policy update_creator on public.catalog_courses is 'Who added a course corrects it, until the school''s list takes it over.';
+comment on policy update_creator on public.catalog_courses is
+    'Who added a course corrects it, until the school''s list takes it over.';
 
 create policy all_admin_of_now on public.catalog_courses as restrictive for all to app_admin
 using ((select private.is_admin()))
 with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.catalog_courses is 'What follows for staff lasts while the profile says admin.';
+comment on policy all_admin_of_now on public.catalog_courses is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy insert_admin on public.catalog_courses for insert to app_admin
 with check (true);
@@ -41,7 +43,8 @@ comment on policy update_admin on public.catalog_courses is 'Staff corrects titl
 
 create policy delete_admin on public.catalog_courses for delete to app_admin
 using (true);
-comment on policy delete_admin on public.catalog_courses is 'Staff removes an unused course; the foreign keys protect used ones.';
+comment on policy delete_admin on public.catalog_courses is
+    'Staff removes an unused course; the foreign keys protect used ones.';
 
 -- Seen by people with a link. The service writes.
 
@@ -51,7 +54,7 @@ grant select on public.lectures to authenticated;
 grant all on public.lectures to service_role;
 
 create policy select_linked on public.lectures for select to authenticated
-using (id = any ((select private.my_lectures())::uuid[]));
+using (id = any((select private.my_lectures())::uuid[]));
 comment on policy select_linked on public.lectures is 'A person sees the lectures he follows.';
 
 -- Own links only. Only the service makes one, because a link is the right to see the lecture.
@@ -67,7 +70,8 @@ comment on policy select_own on public.user_lectures is 'A person sees his own l
 
 create policy delete_own on public.user_lectures for delete to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy delete_own on public.user_lectures is 'A person stops following; the last link takes the lecture along.';
+comment on policy delete_own on public.user_lectures is
+    'A person stops following; the last link takes the lecture along.';
 
 grant execute on function private.my_lectures() to authenticated;
 

@@ -13,21 +13,21 @@ grant update on public.teachers to authenticated;
 grant all on public.teachers to service_role;
 
 create policy select_own on public.teachers for select to authenticated
-    using (id = (select private.caller_id()));
+using (id = (select private.caller_id()));
 comment on policy select_own on public.teachers is 'A teacher sees himself.';
 
 create policy all_admin_of_now on public.teachers as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy all_admin_of_now on public.teachers is 'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.teachers for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.teachers is 'Staff see every teacher.';
 
 create policy update_own on public.teachers for update to authenticated
-    using (id = (select private.caller_id()))
-    with check (id = (select private.caller_id()));
+using (id = (select private.caller_id()))
+with check (id = (select private.caller_id()));
 comment on policy update_own on public.teachers is 'A teacher may correct his name.';
 
 -- A thread belongs to one teacher, who does with it what he likes. Only the title is his to write.
@@ -41,21 +41,21 @@ grant delete on public.threads to authenticated;
 grant all on public.threads to service_role;
 
 create policy select_own on public.threads for select to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.threads is 'A teacher sees his own conversations.';
 
 create policy insert_own on public.threads for insert to authenticated
-    with check (teacher_id = (select private.caller_id()));
+with check (teacher_id = (select private.caller_id()));
 comment on policy insert_own on public.threads is
     'A teacher opens a conversation for himself; the foreign key admits teachers only.';
 
 create policy update_own on public.threads for update to authenticated
-    using (teacher_id = (select private.caller_id()))
-    with check (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()))
+with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.threads is 'A teacher may rename his conversation.';
 
 create policy delete_own on public.threads for delete to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.threads is 'A teacher may delete his conversation, its messages with it.';
 
 -- The teacher of the thread reads it and may add his own lines. Nobody edits a line; lines go with their thread. The
@@ -68,11 +68,11 @@ grant insert (id, thread_id, role, content, external_id) on public.messages to a
 grant all on public.messages to service_role;
 
 create policy select_own on public.messages for select to authenticated
-    using (thread_id = any ((select private.my_threads())::uuid[]));
+using (thread_id = any((select private.my_threads())::uuid[]));
 comment on policy select_own on public.messages is 'A teacher sees the lines of his own conversations.';
 
 create policy insert_own on public.messages for insert to authenticated
-    with check (role = 'user' and thread_id = any ((select private.my_threads())::uuid[]));
+with check (role = 'user' and thread_id = any((select private.my_threads())::uuid[]));
 comment on policy insert_own on public.messages is 'A teacher speaks for himself, in his own conversation.';
 
 -- Read by its teacher; filled by the service.
@@ -83,7 +83,7 @@ grant select on public.courses_cache to authenticated;
 grant all on public.courses_cache to service_role;
 
 create policy select_own on public.courses_cache for select to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.courses_cache is 'A teacher sees the Canvas courses fetched for him.';
 
 -- A teacher keeps his own classes.
@@ -99,20 +99,20 @@ grant delete on public.classes to authenticated;
 grant all on public.classes to service_role;
 
 create policy select_own on public.classes for select to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.classes is 'A teacher sees his own classes.';
 
 create policy insert_own on public.classes for insert to authenticated
-    with check (teacher_id = (select private.caller_id()));
+with check (teacher_id = (select private.caller_id()));
 comment on policy insert_own on public.classes is 'A teacher adds a class of his own.';
 
 create policy update_own on public.classes for update to authenticated
-    using (teacher_id = (select private.caller_id()))
-    with check (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()))
+with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.classes is 'A teacher renames or archives his class.';
 
 create policy delete_own on public.classes for delete to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.classes is 'A teacher deletes his class; its material stays, without a class.';
 
 -- A teacher adds links and texts himself. Files and Canvas pages enter through the service, which alone knows what it
@@ -129,21 +129,21 @@ grant delete on public.content_sources to authenticated;
 grant all on public.content_sources to service_role;
 
 create policy select_own on public.content_sources for select to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.content_sources is 'A teacher sees his own material.';
 
 create policy insert_own on public.content_sources for insert to authenticated
-    with check (teacher_id = (select private.caller_id()) and kind in ('url', 'text') and status = 'pending');
+with check (teacher_id = (select private.caller_id()) and kind in ('url', 'text') and status = 'pending');
 comment on policy insert_own on public.content_sources is 'A teacher adds a link or a text; it waits for extraction.';
 
 create policy update_own on public.content_sources for update to authenticated
-    using (teacher_id = (select private.caller_id()))
-    with check (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()))
+with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.content_sources is
     'A teacher renames material or moves it to another class of his.';
 
 create policy delete_own on public.content_sources for delete to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.content_sources is
     'A teacher deletes material; a stored file follows through the outbox.';
 
@@ -157,16 +157,16 @@ grant delete on public.generated_content to authenticated;
 grant all on public.generated_content to service_role;
 
 create policy select_own on public.generated_content for select to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy select_own on public.generated_content is 'A teacher sees what was written for him.';
 
 create policy update_own on public.generated_content for update to authenticated
-    using (teacher_id = (select private.caller_id()))
-    with check (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()))
+with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.generated_content is 'A teacher edits, files and approves it.';
 
 create policy delete_own on public.generated_content for delete to authenticated
-    using (teacher_id = (select private.caller_id()));
+using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.generated_content is 'A teacher deletes it.';
 
 -- Run inside policies, as the caller.

@@ -14,25 +14,25 @@ grant delete on public.subjects to app_admin;
 grant all on public.subjects to service_role;
 
 create policy select_all on public.subjects for select to authenticated
-    using ((select private.caller_id()) is not null);
+using ((select private.caller_id()) is not null);
 comment on policy select_all on public.subjects is 'Subjects are no secret.';
 
 create policy all_admin_of_now on public.subjects as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy all_admin_of_now on public.subjects is 'What follows for staff lasts while the profile says admin.';
 
 create policy insert_admin on public.subjects for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.subjects is 'Staff add subjects.';
 
 create policy update_admin on public.subjects for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.subjects is 'Staff change subjects.';
 
 create policy delete_admin on public.subjects for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.subjects is 'Staff delete subjects.';
 
 -- Read by everybody signed in, kept by staff.
@@ -46,25 +46,26 @@ grant delete on public.related_subjects to app_admin;
 grant all on public.related_subjects to service_role;
 
 create policy select_all on public.related_subjects for select to authenticated
-    using ((select private.caller_id()) is not null);
+using ((select private.caller_id()) is not null);
 comment on policy select_all on public.related_subjects is 'Links between subjects are no secret.';
 
 create policy all_admin_of_now on public.related_subjects as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.related_subjects is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.related_subjects is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy insert_admin on public.related_subjects for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.related_subjects is 'Staff add links between subjects.';
 
 create policy update_admin on public.related_subjects for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.related_subjects is 'Staff change links between subjects.';
 
 create policy delete_admin on public.related_subjects for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.related_subjects is 'Staff delete links between subjects.';
 
 -- A student keeps his own list; parents and every tutor of his see it. A line is added or deleted, never changed.
@@ -77,27 +78,28 @@ grant delete on public.student_subjects to authenticated;
 grant all on public.student_subjects to service_role;
 
 create policy select_related on public.student_subjects for select to authenticated
-    using (
-        student_id = any ((select private.visible_students())::uuid[])
-    );
+using (
+    student_id = any((select private.visible_students())::uuid[])
+);
 comment on policy select_related on public.student_subjects is
     'The student, his parents, and his tutors of any subject.';
 
 create policy all_admin_of_now on public.student_subjects as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.student_subjects is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.student_subjects is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.student_subjects for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.student_subjects is 'Staff see every list.';
 
 create policy insert_own on public.student_subjects for insert to authenticated
-    with check (student_id = (select private.caller_id()));
+with check (student_id = (select private.caller_id()));
 comment on policy insert_own on public.student_subjects is 'A student adds to his own list.';
 
 create policy delete_own on public.student_subjects for delete to authenticated
-    using (student_id = (select private.caller_id()));
+using (student_id = (select private.caller_id()));
 comment on policy delete_own on public.student_subjects is 'A student takes from his own list.';
 
 -- Made, changed and deleted by staff alone: every right of a tutor rests on it. Both sides see it, paused and past
@@ -114,34 +116,35 @@ grant delete on public.tutor_student_assignments to app_admin;
 grant all on public.tutor_student_assignments to service_role;
 
 create policy select_parties on public.tutor_student_assignments for select to authenticated
-    using (
-        tutor_id = (select private.caller_id())
-        or student_id = (select private.caller_id())
-        or student_id = any ((select private.guarded_students())::uuid[])
-    );
+using (
+    tutor_id = (select private.caller_id())
+    or student_id = (select private.caller_id())
+    or student_id = any((select private.guarded_students())::uuid[])
+);
 comment on policy select_parties on public.tutor_student_assignments is
     'The tutor, the student, and the parents of the student.';
 
 create policy all_admin_of_now on public.tutor_student_assignments as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.tutor_student_assignments is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.tutor_student_assignments is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.tutor_student_assignments for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.tutor_student_assignments is 'Staff see every assignment.';
 
 create policy insert_admin on public.tutor_student_assignments for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.tutor_student_assignments is 'Staff add assignments.';
 
 create policy update_admin on public.tutor_student_assignments for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.tutor_student_assignments is 'Staff change assignments.';
 
 create policy delete_admin on public.tutor_student_assignments for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.tutor_student_assignments is 'Staff delete assignments.';
 
 -- Run inside policies with the rights of the person who asks. Each answers about the caller alone.
@@ -168,49 +171,49 @@ grant delete on public.goals to authenticated;
 grant all on public.goals to service_role;
 
 create policy select_visible on public.goals for select to authenticated
-    using (
-        student_id = any ((select private.visible_students())::uuid[])
-        and (
-            student_id not in (select private.partly_tutored_students())
-            or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
-        )
-    );
+using (
+    student_id = any((select private.visible_students())::uuid[])
+    and (
+        student_id not in (select private.partly_tutored_students())
+        or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
+    )
+);
 comment on policy select_visible on public.goals is 'The student, his parents, and his tutor of the subject.';
 
 create policy all_admin_of_now on public.goals as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy all_admin_of_now on public.goals is 'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.goals for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.goals is 'Staff see every goal.';
 
 create policy insert_shaper on public.goals for insert to authenticated
-    with check (
-        created_by = (select private.caller_id())
-        and (student_id = (select private.caller_id()) or private.tutors(student_id, subject_id))
-    );
+with check (
+    created_by = (select private.caller_id())
+    and (student_id = (select private.caller_id()) or private.tutors(student_id, subject_id))
+);
 comment on policy insert_shaper on public.goals is
     'A student for himself, or his tutor of the subject; who sets it is on record.';
 
 create policy update_shaper on public.goals for update to authenticated
-    using (
-        student_id = (select private.caller_id())
-        or (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
-    )
-    with check (
-        student_id = (select private.caller_id())
-        or (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
-    );
+using (
+    student_id = (select private.caller_id())
+    or (student_id = any((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
+)
+with check (
+    student_id = (select private.caller_id())
+    or (student_id = any((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
+);
 comment on policy update_shaper on public.goals is 'The student or his tutor of the subject; a parent only looks on.';
 
 create policy delete_author on public.goals for delete to authenticated
-    using (student_id = (select private.caller_id()) and created_by = (select private.caller_id()));
+using (student_id = (select private.caller_id()) and created_by = (select private.caller_id()));
 comment on policy delete_author on public.goals is 'A student deletes goals he set himself.';
 
 create policy delete_admin on public.goals for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.goals is 'Staff delete goals.';
 
 -- Kept by the tutor who holds them, while he tutors the student; nobody but the service deletes one.
@@ -225,33 +228,34 @@ grant update on public.tutoring_sessions to authenticated;
 grant all on public.tutoring_sessions to service_role;
 
 create policy select_visible on public.tutoring_sessions for select to authenticated
-    using (
-        student_id = any ((select private.visible_students())::uuid[])
-        and (
-            student_id not in (select private.partly_tutored_students())
-            or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
-        )
-    );
+using (
+    student_id = any((select private.visible_students())::uuid[])
+    and (
+        student_id not in (select private.partly_tutored_students())
+        or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
+    )
+);
 comment on policy select_visible on public.tutoring_sessions is
     'The student, his parents, and his tutor of the subject.';
 
 create policy all_admin_of_now on public.tutoring_sessions as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.tutoring_sessions is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.tutoring_sessions is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.tutoring_sessions for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.tutoring_sessions is 'Staff see every session.';
 
 create policy insert_tutor on public.tutoring_sessions for insert to authenticated
-    with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
+with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
 comment on policy insert_tutor on public.tutoring_sessions is
     'A tutor plans or records his own session with a student of his.';
 
 create policy update_tutor on public.tutoring_sessions for update to authenticated
-    using (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id))
-    with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
+using (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id))
+with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
 comment on policy update_tutor on public.tutoring_sessions is
     'A tutor changes his own session while he tutors the student.';
 
@@ -287,23 +291,23 @@ grant select on public.summaries to authenticated;
 grant all on public.summaries to service_role;
 
 create policy select_visible on public.summaries for select to authenticated
-    using (
-        student_id = any ((select private.visible_students())::uuid[])
-        and (
-            student_id not in (select private.partly_tutored_students())
-            or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
-        )
-    );
+using (
+    student_id = any((select private.visible_students())::uuid[])
+    and (
+        student_id not in (select private.partly_tutored_students())
+        or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
+    )
+);
 comment on policy select_visible on public.summaries is
     'The student, his parents, and his tutor of the session''s subject.';
 
 create policy all_admin_of_now on public.summaries as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy all_admin_of_now on public.summaries is 'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.summaries for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.summaries is 'Staff see every summary.';
 
 -- Tutors read the whole bank and write their own items; students see what was assigned to them. Rating and version are
@@ -320,42 +324,44 @@ grant delete on public.practice_bank_items to app_admin;
 grant all on public.practice_bank_items to service_role;
 
 create policy select_reader on public.practice_bank_items for select to authenticated
-    using (
-        (select private.is_tutor())
-        or id = any ((select private.my_practice_items())::uuid[])
-    );
+using (
+    (select private.is_tutor())
+    or id = any((select private.my_practice_items())::uuid[])
+);
 comment on policy select_reader on public.practice_bank_items is
     'Tutors see the bank; a student sees the items put to him.';
 
 create policy all_admin_of_now on public.practice_bank_items as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.practice_bank_items is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.practice_bank_items is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.practice_bank_items for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.practice_bank_items is 'Staff see the bank.';
 
 create policy insert_tutor on public.practice_bank_items for insert to authenticated
-    with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
+with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
 comment on policy insert_tutor on public.practice_bank_items is 'A tutor adds an item under his name.';
 
 create policy insert_admin on public.practice_bank_items for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.practice_bank_items is 'Staff add items.';
 
 create policy update_author on public.practice_bank_items for update to authenticated
-    using (created_by = (select private.caller_id()) and (select private.is_tutor()))
-    with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
-comment on policy update_author on public.practice_bank_items is 'A tutor changes their own items while they are a tutor.';
+using (created_by = (select private.caller_id()) and (select private.is_tutor()))
+with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
+comment on policy update_author on public.practice_bank_items is
+    'A tutor changes their own items while they are a tutor.';
 
 create policy update_admin on public.practice_bank_items for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.practice_bank_items is 'Staff change items.';
 
 create policy delete_admin on public.practice_bank_items for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.practice_bank_items is 'Staff delete items that were never assigned.';
 
 -- Tutors read the answers, the author of an item writes its answer; a student reads an answer once he completed the
@@ -370,56 +376,57 @@ grant delete on public.practice_bank_answers to app_admin;
 grant all on public.practice_bank_answers to service_role;
 
 create policy select_reader on public.practice_bank_answers for select to authenticated
-    using (
-        (select private.is_tutor())
-        or item_id = any ((select private.my_completed_items())::uuid[])
-    );
+using (
+    (select private.is_tutor())
+    or item_id = any((select private.my_completed_items())::uuid[])
+);
 comment on policy select_reader on public.practice_bank_answers is 'Tutors; a student who completed the item.';
 
 create policy all_admin_of_now on public.practice_bank_answers as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.practice_bank_answers is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.practice_bank_answers is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.practice_bank_answers for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.practice_bank_answers is 'Staff see every answer.';
 
 create policy insert_author on public.practice_bank_answers for insert to authenticated
-    with check (
-        exists (
-            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
-        )
-        and (select private.is_tutor())
-    );
+with check (
+    exists (
+        select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
+    )
+    and (select private.is_tutor())
+);
 comment on policy insert_author on public.practice_bank_answers is 'The author of the item, while they are a tutor.';
 
 create policy insert_admin on public.practice_bank_answers for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.practice_bank_answers is 'Staff add answers.';
 
 create policy update_author on public.practice_bank_answers for update to authenticated
-    using (
-        exists (
-            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
-        )
-        and (select private.is_tutor())
+using (
+    exists (
+        select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
     )
-    with check (
-        exists (
-            select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
-        )
-        and (select private.is_tutor())
-    );
+    and (select private.is_tutor())
+)
+with check (
+    exists (
+        select from public.practice_bank_items as i where i.id = item_id and i.created_by = (select private.caller_id())
+    )
+    and (select private.is_tutor())
+);
 comment on policy update_author on public.practice_bank_answers is 'The author of the item, while they are a tutor.';
 
 create policy update_admin on public.practice_bank_answers for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.practice_bank_answers is 'Staff change answers.';
 
 create policy delete_admin on public.practice_bank_answers for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.practice_bank_answers is 'Staff delete answers.';
 
 -- A tutor puts items of the bank to his students and flags doubtful questions; scores and ratings are the service's.
@@ -432,33 +439,34 @@ grant update on public.practice_assignments to authenticated;
 grant all on public.practice_assignments to service_role;
 
 create policy select_visible on public.practice_assignments for select to authenticated
-    using (
-        student_id = any ((select private.visible_students())::uuid[])
-        and (
-            student_id not in (select private.partly_tutored_students())
-            or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
-        )
-    );
+using (
+    student_id = any((select private.visible_students())::uuid[])
+    and (
+        student_id not in (select private.partly_tutored_students())
+        or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
+    )
+);
 comment on policy select_visible on public.practice_assignments is
     'The student, his parents, and his tutor of the subject.';
 
 create policy all_admin_of_now on public.practice_assignments as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.practice_assignments is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.practice_assignments is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.practice_assignments for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.practice_assignments is 'Staff see every practice assignment.';
 
 create policy insert_tutor on public.practice_assignments for insert to authenticated
-    with check (source = 'bank' and private.tutors(student_id, subject_id));
+with check (source = 'bank' and private.tutors(student_id, subject_id));
 comment on policy insert_tutor on public.practice_assignments is
     'A tutor puts an item of the bank to his student; its subject is filled in before this check.';
 
 create policy update_tutor on public.practice_assignments for update to authenticated
-    using (student_id = any ((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
-    with check (private.tutors(student_id, subject_id));
+using (student_id = any((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
+with check (private.tutors(student_id, subject_id));
 comment on policy update_tutor on public.practice_assignments is 'A tutor flags or clears a question of his student.';
 
 -- Run inside policies, as the caller.
@@ -475,16 +483,17 @@ grant select on public.practice_assignment_answers to authenticated;
 grant all on public.practice_assignment_answers to service_role;
 
 create policy select_reader on public.practice_assignment_answers for select to authenticated
-    using (
-        exists (
-            select from public.practice_assignments as a
-            where a.id = practice_assignment_id
-                and (
-                    (a.student_id = (select private.caller_id()) and a.completed)
-                    or private.tutors(a.student_id, a.subject_id)
-                )
-        )
-    );
+using (
+    exists (
+        select from public.practice_assignments as a
+        where
+            a.id = practice_assignment_id
+            and (
+                (a.student_id = (select private.caller_id()) and a.completed)
+                or private.tutors(a.student_id, a.subject_id)
+            )
+    )
+);
 comment on policy select_reader on public.practice_assignment_answers is
     'The student who is done, and his tutor of the subject.';
 
@@ -496,23 +505,23 @@ grant select on public.student_ratings to authenticated;
 grant all on public.student_ratings to service_role;
 
 create policy select_visible on public.student_ratings for select to authenticated
-    using (
-        student_id = any ((select private.visible_students())::uuid[])
-        and (
-            student_id not in (select private.partly_tutored_students())
-            or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
-        )
-    );
-comment on policy select_visible on public.student_ratings is
-    'The student, his parents, and his tutor of the subject.';
+using (
+    student_id = any((select private.visible_students())::uuid[])
+    and (
+        student_id not in (select private.partly_tutored_students())
+        or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
+    )
+);
+comment on policy select_visible on public.student_ratings is 'The student, his parents, and his tutor of the subject.';
 
 create policy all_admin_of_now on public.student_ratings as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.student_ratings is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.student_ratings is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.student_ratings for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.student_ratings is 'Staff see every rating.';
 
 -- Written by the service, corrected by apply_override. Parents and staff do not read what a student asks.
@@ -523,13 +532,13 @@ grant select on public.qa_interactions to authenticated;
 grant all on public.qa_interactions to service_role;
 
 create policy select_visible on public.qa_interactions for select to authenticated
-    using (
-        student_id = any ((select private.own_and_tutored_students())::uuid[])
-        and (
-            student_id not in (select private.partly_tutored_students())
-            or escalated_to_tutor_id = (select private.caller_id())
-        )
-    );
+using (
+    student_id = any((select private.own_and_tutored_students())::uuid[])
+    and (
+        student_id not in (select private.partly_tutored_students())
+        or escalated_to_tutor_id = (select private.caller_id())
+    )
+);
 comment on policy select_visible on public.qa_interactions is
     'The student, his tutor in all subjects, and the tutor it was handed to while he tutors the student.';
 
@@ -541,24 +550,24 @@ grant select on public.overrides to authenticated;
 grant all on public.overrides to service_role;
 
 create policy select_tutor on public.overrides for select to authenticated
-    using (
-        student_id = any ((select private.tutored_students())::uuid[])
-        and (
-            student_id not in (select private.partly_tutored_students())
-            or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
-            or tutor_id = (select private.caller_id())
-        )
-    );
+using (
+    student_id = any((select private.tutored_students())::uuid[])
+    and (
+        student_id not in (select private.partly_tutored_students())
+        or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
+        or tutor_id = (select private.caller_id())
+    )
+);
 comment on policy select_tutor on public.overrides is
     'Tutors of the student in the subject, and the author while he tutors the student.';
 
 create policy all_admin_of_now on public.overrides as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy all_admin_of_now on public.overrides is 'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.overrides for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.overrides is 'Staff see every override.';
 
 -- Ratings move by the service alone; the helpers are called by definer functions.

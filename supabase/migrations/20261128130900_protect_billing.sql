@@ -18,33 +18,33 @@ grant delete on public.plans to app_admin;
 grant all on public.plans to service_role;
 
 create policy select_visitor on public.plans for select to anon
-    using (is_active);
+using (is_active);
 comment on policy select_visitor on public.plans is 'Visitors see what is on sale.';
 
 create policy select_active on public.plans for select to authenticated
-    using (is_active and (select private.caller_id()) is not null);
+using (is_active and (select private.caller_id()) is not null);
 comment on policy select_active on public.plans is 'Everybody sees what is on sale.';
 
 create policy all_admin_of_now on public.plans as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy all_admin_of_now on public.plans is 'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.plans for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.plans is 'Staff see every plan.';
 
 create policy insert_admin on public.plans for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.plans is 'Staff add plans.';
 
 create policy update_admin on public.plans for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.plans is 'Staff change plans.';
 
 create policy delete_admin on public.plans for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.plans is 'Staff delete plans nobody ever had.';
 
 -- Read by the customer and staff; a mirror of Stripe, written by the service.
@@ -55,16 +55,17 @@ grant select on public.subscriptions to authenticated;
 grant all on public.subscriptions to service_role;
 
 create policy select_own on public.subscriptions for select to authenticated
-    using (user_id = (select private.caller_id()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.subscriptions is 'A customer sees his own subscriptions.';
 
 create policy all_admin_of_now on public.subscriptions as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.subscriptions is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.subscriptions is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.subscriptions for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.subscriptions is 'Staff see every subscription.';
 
 -- No API role reaches the table; it is written by the trigger of invoices.
@@ -82,16 +83,16 @@ grant select on public.invoices to authenticated;
 grant all on public.invoices to service_role;
 
 create policy select_own on public.invoices for select to authenticated
-    using (subscription_id = any ((select private.my_subscriptions())::uuid[]));
+using (subscription_id = any((select private.my_subscriptions())::uuid[]));
 comment on policy select_own on public.invoices is 'A customer sees the invoices of his own subscriptions.';
 
 create policy all_admin_of_now on public.invoices as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy all_admin_of_now on public.invoices is 'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.invoices for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.invoices is 'Staff see every invoice.';
 
 -- Service only: payloads hold what Stripe knows about people.

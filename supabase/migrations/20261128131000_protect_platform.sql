@@ -53,16 +53,16 @@ grant select on public.jobs to authenticated;
 grant all on public.jobs to service_role;
 
 create policy select_own on public.jobs for select to authenticated
-    using (user_id = (select private.caller_id()));
+using (user_id = (select private.caller_id()));
 comment on policy select_own on public.jobs is 'The person the work is done for.';
 
 create policy all_admin_of_now on public.jobs as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy all_admin_of_now on public.jobs is 'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.jobs for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.jobs is 'Staff see what runs.';
 
 -- No API role reaches the table; workers use the queue's functions.
@@ -81,7 +81,8 @@ comment on policy nobody on private.job_caps is 'Nobody reaches the caps by the 
 
 -- The service only.
 
-grant execute on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text) to service_role;
+grant execute on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text)
+to service_role;
 
 -- No API role reaches the table; claims and svc_pause_provider use it.
 
@@ -138,29 +139,29 @@ grant delete on public.agents to app_admin;
 grant all on public.agents to service_role;
 
 create policy select_active on public.agents for select to authenticated
-    using (is_active and (select private.caller_id()) is not null);
+using (is_active and (select private.caller_id()) is not null);
 comment on policy select_active on public.agents is 'Everybody sees the agents that work.';
 
 create policy all_admin_of_now on public.agents as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
 comment on policy all_admin_of_now on public.agents is 'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.agents for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.agents is 'Staff see every agent.';
 
 create policy insert_admin on public.agents for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.agents is 'Staff add agents.';
 
 create policy update_admin on public.agents for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.agents is 'Staff change agents.';
 
 create policy delete_admin on public.agents for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.agents is 'Staff delete agents.';
 
 -- Staff only.
@@ -174,25 +175,26 @@ grant delete on public.agent_configs to app_admin;
 grant all on public.agent_configs to service_role;
 
 create policy all_admin_of_now on public.agent_configs as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.agent_configs is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.agent_configs is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.agent_configs for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.agent_configs is 'Staff read what agents are told.';
 
 create policy insert_admin on public.agent_configs for insert to app_admin
-    with check (true);
+with check (true);
 comment on policy insert_admin on public.agent_configs is 'Staff write what agents are told.';
 
 create policy update_admin on public.agent_configs for update to app_admin
-    using (true)
-    with check (true);
+using (true)
+with check (true);
 comment on policy update_admin on public.agent_configs is 'Staff change what agents are told.';
 
 create policy delete_admin on public.agent_configs for delete to app_admin
-    using (true);
+using (true);
 comment on policy delete_admin on public.agent_configs is 'Staff delete what agents are told.';
 
 -- Read by the owner of the dialogue, job or week; written by the service.
@@ -203,16 +205,17 @@ grant select on public.agent_assignments to authenticated;
 grant all on public.agent_assignments to service_role;
 
 create policy select_own on public.agent_assignments for select to authenticated
-    using (id = any ((select private.my_agent_assignments())::uuid[]));
+using (id = any((select private.my_agent_assignments())::uuid[]));
 comment on policy select_own on public.agent_assignments is 'The owner of the dialogue, job or week.';
 
 create policy all_admin_of_now on public.agent_assignments as restrictive for all to app_admin
-    using ((select private.is_admin()))
-    with check ((select private.is_admin()));
-comment on policy all_admin_of_now on public.agent_assignments is 'What follows for staff lasts while the profile says admin.';
+using ((select private.is_admin()))
+with check ((select private.is_admin()));
+comment on policy all_admin_of_now on public.agent_assignments is
+    'What follows for staff lasts while the profile says admin.';
 
 create policy select_admin on public.agent_assignments for select to app_admin
-    using (true);
+using (true);
 comment on policy select_admin on public.agent_assignments is 'Staff see all work of agents.';
 
 grant execute on function private.my_agent_assignments() to authenticated;
