@@ -168,7 +168,7 @@ def test_settings_are_ones_own_and_bounded(db: Connection) -> None:
         refused(db, "23514", "update public.user_settings set nudge_frequency_cap = -1")
         refused(db, "23514", "update public.user_settings set preferences = '[]'")
         refused(db, "23514", "update public.user_settings set preferences = %s", (f'{{"a": "{"x" * 70000}"}}',))
-        refused(db, "42501", "update public.user_settings set user_id = user_id")
+        refused(db, "42501", "update public.user_settings set user_id = gen_random_uuid()")
     assert one(db, "select nudge_frequency_cap from public.user_settings where user_id = %s", (other,)) == 1
     with act_as(db, persona(db, "admin"), "app_admin"):
         assert one(db, "select count(*) from public.user_settings where user_id = %s", (person,)) == 0

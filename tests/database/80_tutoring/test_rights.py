@@ -287,7 +287,7 @@ def test_who_sets_and_shapes_goals(school: School) -> None:
         refused(db, "42501", setting, (student, school.maths))
     with act_as(db, student):
         own = one(db, "insert into public.goals (title) values ('Sleep') returning id")
-        refused(db, "42501", "insert into public.goals (title, created_by) values ('x', %s)", (student,))
+        refused(db, "42501", "insert into public.goals (title, created_by) values ('x', %s)", (tutor,))
         db.execute("update public.goals set status = 'cancelled' where id = %s", (theirs,))
         assert db.execute("delete from public.goals where id = %s", (theirs,)).rowcount == 0
         assert db.execute("delete from public.goals where id = %s", (own,)).rowcount == 1
