@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from pathlib import Path
 
 from aiohttp import web
 
-from tests.standins.storage.app import Config, Server
-
-DEFAULT_LIMIT_BYTES = 50 * 1024 * 1024
-DEFAULT_UPLOAD_URL_SECONDS = 7200
+from tests.standins.storage.app import Server
+from tests.standins.storage.config import Config, load_config
 
 
 async def serve(config: Config, host: str, port: int) -> None:
@@ -36,16 +33,8 @@ async def serve(config: Config, host: str, port: int) -> None:
 
 def main() -> None:
     """Reads the settings; a missing one stops with its name."""
-    given = os.environ
-    config = Config(
-        database_url=given["DATABASE_URL"],
-        folder=Path(given["STORAGE_FILE_BACKEND_PATH"]),
-        jwks=given["JWT_JWKS"],
-        secret=given["AUTH_JWT_SECRET"],
-        most_bytes=int(given.get("UPLOAD_FILE_SIZE_LIMIT", DEFAULT_LIMIT_BYTES)),
-        upload_url_seconds=int(given.get("SIGNED_UPLOAD_URL_EXPIRATION_TIME", DEFAULT_UPLOAD_URL_SECONDS)),
-    )
-    asyncio.run(serve(config, given.get("SERVER_HOST", "127.0.0.1"), int(given["SERVER_PORT"])))
+    host = os.environ.get("SERVER_HOST", "127.0.0.1")
+    asyncio.run(serve(load_config(), host, int(os.environ["SERVER_PORT"])))
 
 
 if __name__ == "__main__":

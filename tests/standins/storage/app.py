@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import unquote
 
 import psycopg
@@ -14,24 +12,12 @@ from aiohttp import web
 
 from tests.standins.storage.buckets import Buckets
 from tests.standins.storage.callers import Callers
+from tests.standins.storage.config import Config
 from tests.standins.storage.database import Database
 from tests.standins.storage.errors import Refused, invalid, not_built, of_database
 from tests.standins.storage.files import Files
 from tests.standins.storage.objects import Objects
 from tests.standins.storage.uploads import Uploads
-
-
-@dataclass(frozen=True)
-class Config:
-    """``secret`` signs URLs; ``jwks`` verifies people's tokens."""
-
-    database_url: str
-    folder: Path
-    jwks: str
-    secret: str
-    most_bytes: int
-    upload_url_seconds: int
-
 
 Handler = Callable[..., Awaitable[web.StreamResponse]]
 Route = tuple[str, re.Pattern[str], Handler]
@@ -44,9 +30,9 @@ class Server:
         self.config = config
         self.database, self.files = Database(config.database_url), Files(config.folder)
         callers = Callers(config.jwks)
-        self._buckets = Buckets(self.database, self.files, callers, config.most_bytes)
+        self._buckets = Buckets(self.database, self.files, callers, config.max_bytes)
         self._objects = Objects(self.database, self.files, callers, config.secret)
-        self._uploads = Uploads(self.database, self.files, callers, self._objects, config.most_bytes)
+        self._uploads = Uploads(self.database, self.files, callers, self._objects, config)
         self._routes = [
             (method, re.compile(path, re.DOTALL), handler)
             for methods, path, handler in self._table()
@@ -92,8 +78,8 @@ class Server:
             ("GET HEAD", f"/object{one}", self._objects.download),
             ("POST", f"/object/list{bucket}", self._objects.list),
             ("POST", f"/object/list-v2{bucket}", self._objects.list_whole),
-            ("POST", f"/object/upload/sign{one}", self._sign_upload),
-            ("PUT", f"/object/upload/sign{one}", self._upload_signed),
+            ("POST", f"/object/upload/sign{one}", self._uploads.sign),
+            ("PUT", f"/object/upload/sign{one}", self._uploads.upload_signed),
             ("POST", f"/object/sign{one}", self._objects.sign),
             ("POST", f"/object/sign{bucket}", self._objects.sign_many),
             ("POST", "/object/move", self._objects.move),
@@ -103,12 +89,6 @@ class Server:
             ("DELETE", f"/object{bucket}", self._objects.remove),
             ("POST HEAD PATCH DELETE OPTIONS", "/upload/resumable.*", _resumable),
         ]
-
-    async def _sign_upload(self, request: web.Request, bucket: str, name: str) -> web.Response:
-        return await self._uploads.sign(request, bucket, name, self.config.secret, self.config.upload_url_seconds)
-
-    async def _upload_signed(self, request: web.Request, bucket: str, name: str) -> web.Response:
-        return await self._uploads.upload_signed(request, bucket, name, self.config.secret)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One request: its route, or what it is refused with."""

@@ -30,7 +30,7 @@ class Buckets:
     database: Database
     files: Files
     callers: Callers
-    most_bytes: int
+    max_bytes: int
 
     async def list(self, request: web.Request) -> web.Response:
         """Those that the caller may see; ``search`` is part of a name."""
@@ -60,7 +60,7 @@ class Buckets:
             "name": values.bucket_name(given.name),
             "owner": values.owner(caller.sub),
             "owner_id": caller.sub,
-            **given.columns(self.most_bytes),
+            **given.columns(self.max_bytes),
         }
         marks = ", ".join(f"%({column})s" for column in row)
         statement = f"insert into storage.buckets ({', '.join(row)}) values ({marks})"
@@ -74,7 +74,7 @@ class Buckets:
     async def update(self, request: web.Request, bucket: str) -> web.Response:
         """Changes what is given of public, file_size_limit and allowed_mime_types."""
         caller, given = self.callers.of(request), await values.body(request, values.BucketSettings)
-        changes = given.columns(self.most_bytes)
+        changes = given.columns(self.max_bytes)
         if not changes:
             raise invalid("body must have required property 'public', 'file_size_limit' or 'allowed_mime_types'")
         columns = ", ".join(f"{column} = %({column})s" for column in changes)

@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 
 from tests.standins.storage import values
 from tests.standins.storage.callers import Caller, Callers, opened, sign
+from tests.standins.storage.config import Config
 from tests.standins.storage.database import Connection, Database, Row, stamp
 from tests.standins.storage.errors import Refused, invalid, no_object, too_large, wrong_type
 from tests.standins.storage.files import CHUNK_BYTES, Files
@@ -140,7 +141,7 @@ class Uploads:
     files: Files
     callers: Callers
     objects: Objects
-    most_bytes: int
+    config: Config
 
     async def upload(self, request: web.Request, bucket: str, name: str) -> web.Response:
         """A new object; with POST one that is there is replaced only if the caller says so."""
@@ -155,18 +156,19 @@ class Uploads:
         stored = await self._store(request, operation, row, sent, limit, replace)
         return web.json_response({"Key": f"{bucket}/{name}", "Id": str(stored["id"])})
 
-    async def sign(self, request: web.Request, bucket: str, name: str, secret: str, seconds: int) -> web.Response:
+    async def sign(self, request: web.Request, bucket: str, name: str) -> web.Response:
         """A URL that anybody may upload this one object by, in the caller's name."""
         caller = self.callers.of(request)
         row = _row(bucket, name, caller.sub, "1", {}, {})
         await self._try(caller, "storage.object.sign_upload_url", row, is_upsert(request))
         url = f"{bucket}/{name}"
-        token = sign(secret, seconds, url=url, scope="upload", upsert=is_upsert(request), owner=caller.sub)
+        claims = {"url": url, "scope": "upload", "upsert": is_upsert(request), "owner": caller.sub}
+        token = sign(self.config.secret, self.config.upload_url_seconds, **claims)
         return web.json_response({"url": f"/object/upload/sign/{url}?token={token}", "token": token})
 
-    async def upload_signed(self, request: web.Request, bucket: str, name: str, secret: str) -> web.Response:
+    async def upload_signed(self, request: web.Request, bucket: str, name: str) -> web.Response:
         """An upload by such a URL: its token counts, not the caller."""
-        claims = opened(secret, request, "upload", f"{bucket}/{name}")
+        claims = opened(self.config.secret, request, "upload", f"{bucket}/{name}")
         sent, limit = await self._accepted(request, bucket, name)
         row, replace = _row(bucket, name, claims.get("owner"), "1", {}, sent.user_metadata), claims["upsert"] is True
         await self._try(self.callers.service(request), "storage.object.upload_signed", row, replace)
@@ -196,14 +198,14 @@ class Uploads:
         """
         settings = await self.objects.bucket(request, bucket)
         sent = await received(request)
-        limit = self.most_bytes if settings["file_size_limit"] is None else settings["file_size_limit"]
-        limit, allowed = min(limit, self.most_bytes), settings["allowed_mime_types"]
+        limit = self.config.max_bytes if settings["file_size_limit"] is None else settings["file_size_limit"]
+        limit, allowed = min(limit, self.config.max_bytes), settings["allowed_mime_types"]
         if name.rpartition("/")[2] == PLACEHOLDER:
             limit, allowed = 0, None
         if allowed is not None and not any(_matches(sent.mimetype, entry) for entry in allowed):
             raise wrong_type(f"mime type {sent.mimetype} is not supported")
         # a form's length counts its fields too, so that only the server's own limit is known to be passed
-        most = self.most_bytes + MAX_FIELD_BYTES if sent.is_form else limit
+        most = self.config.max_bytes + MAX_FIELD_BYTES if sent.is_form else limit
         if sent.declared is not None and sent.declared > most:
             raise too_large()
         values.key(name)

@@ -47,15 +47,15 @@ class BucketSettings(Given):
     file_size_limit: Annotated[int, Field(ge=0), BeforeValidator(_bytes)] | None = None
     allowed_mime_types: list[str] | None = None
 
-    def columns(self, most_bytes: int) -> dict[str, Any]:
+    def columns(self, max_bytes: int) -> dict[str, Any]:
         """The given ones, checked against the server's own limit."""
-        if (self.file_size_limit or 0) > most_bytes:
+        if (self.file_size_limit or 0) > max_bytes:
             raise too_large()
         for entry in self.allowed_mime_types or ():
             if not TYPE.fullmatch(entry):
                 raise wrong_type(f"mime type {entry} is not supported")
-        names = self.model_fields_set & BucketSettings.model_fields.keys()
-        return {name: getattr(self, name) or (False if name == "public" else getattr(self, name)) for name in names}
+        given = self.model_dump(include=self.model_fields_set & BucketSettings.model_fields.keys())
+        return given | ({"public": bool(self.public)} if "public" in given else {})
 
 
 class NewBucket(BucketSettings):
