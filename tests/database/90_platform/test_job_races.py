@@ -124,6 +124,18 @@ def test_a_persons_cap_holds_at_every_moment(race: Ring, people: list[uuid.UUID]
     assert left == 0, "slots were lost: jobs wait and nothing runs"
 
 
+def test_two_jobs_do_not_take_the_same_last_slot(race: Ring, people: list[uuid.UUID]) -> None:
+    for _ in range(3):
+        enqueue(race.owner, TYPE, user_id=people[0])
+    first, second = race.session(), race.session()
+    enqueue(first, TYPE, user_id=people[0])
+    other = race.start(second, "select created from public.svc_enqueue_job(%s, p_user_id => %s)", (TYPE, people[0]))
+    race.wait_until_blocked(second)
+    first.commit()
+    assert other.result(10) == (True,)
+    assert len(take(race.owner, 10)) == 4
+
+
 def test_a_claim_asked_again_before_the_first_was_answered_gives_the_same_rows(race: Ring) -> None:
     for _ in range(4):
         enqueue(race.owner, TYPE)
@@ -280,6 +292,7 @@ def test_forgetting_old_jobs_lets_their_owner_try_one_again(race: Ring, people: 
 def test_a_job_joined_in_mode_queued_begins_after_the_change_it_stands_for(race: Ring) -> None:
     made = enqueue(race.owner, TYPE, dedupe_key="reads")
     changes = race.session()
+    race.owner.execute("set lock_timeout = '2s'")
     assert enqueue(changes, TYPE, dedupe_key="reads", dedupe_mode="queued") == (made.job_id, False)
     assert take(race.owner) == []
     changes.commit()
