@@ -101,7 +101,7 @@ class Matrix:
         return next(person for person in self.people if person.name == name)
 
     def row_class(self, person: str, row: Row) -> str:
-        """What a row is to a person: own, linked (of somebody he is tied to), open (everybody's) or foreign."""
+        """What a row is to a person: own, linked (of a related person), open (everybody's) or foreign."""
         if person in row.owners:
             return "own"
         if "everybody" in row.owners:

@@ -31,19 +31,19 @@ Tables by people by command. What is written here was tried: every cell in SQL a
 `tests/database/access`, `tests/contract/access`). The cells themselves, with the rows they were tried on, are in
 `policies/access_matrix.txt`; every right anybody holds is in `policies/privileges.txt`.
 
-**r**ead, **c**reate, **u**pdate, **d**elete, then whose rows: `own`; `linked` (of somebody he is tied to: a tutor's
-student, a student's tutor, a parent's child); `open` (for everybody); `others` (of people he has nothing to do with);
-`all`. With a star it is some of those: a one-subject tutor sees the rows of his subject. Creating says `own` where one
-creates for oneself. A dot is nothing.
+**r**ead, **c**reate, **u**pdate, **d**elete, then whose rows. `own`. `linked`: of related people, which are a tutor's
+student, a student's tutor, a parent's child. `open`: for everybody. `others`: of unrelated people. `all`. A star means
+some of those rows: a tutor of one subject sees the rows of that subject. Creating is `own` where people create rows of
+their own. A dot means nothing.
 
-- A row one may not see is not there: reads, updates and deletes find nothing, and say no more.
+- A hidden row is answered as one that does not exist: reads, updates and deletes find nothing.
 - Anonymous sign-ins (`is_anonymous`) have no right anywhere, though their database role is `authenticated`.
 - The functions and the worker (`service_role`) may do everything in every table below; people cannot get there.
 - Staff is the database role `app_admin`, which the token hook sets; it also keeps what a person may do to own rows. Its
   rights last while the profile says admin: a token that is older than a demotion or deletion opens nothing.
 - Row counts are exact or not given: `Prefer: count=planned` and `count=estimated` are refused with 42501
   (`docs/decisions/0010-no-estimated-counts.md`).
-- Nobody names anything in the schema `private`, the service neither: see its functions at the end.
+- Nobody may use the schema `private` by name, the service included: see its functions at the end.
 
 | person | is |
 |---|---|
@@ -100,11 +100,11 @@ def sentence(text: str | None) -> str:
 
 
 def scope(matrix: access.Matrix, lines: Iterable[access.Line], person: str) -> str:
-    """Whose rows a person reaches with one command, in a word or two; empty when none."""
+    """Whose rows a person may use with one command, in a word or two; empty when none."""
     reached: dict[str, set[str]] = defaultdict(set)
     for line in lines:
         kind = matrix.row_class(person, line.row) if line.row else "own"
-        # a refusal for what is sent, or for what points at the row, says nothing about whose rows he reaches
+        # a refusal of what was sent, or of what refers to the row, says nothing about whose rows the person may use
         if line.cells[person] in "10":
             reached[kind].add(line.cells[person])
     done = {kind for kind, cells in reached.items() if "1" in cells}
@@ -137,12 +137,12 @@ def cell(matrix: access.Matrix, relation: access.Relation, person: str) -> str:
 
 
 def _staff_only(lines: list[access.Line]) -> bool:
-    """Only staff may create here, for whomever it likes."""
+    """Only staff may create here, for anybody."""
     return all(line.cells["student"] != "1" and line.cells["teacher"] != "1" for line in lines)
 
 
 def _for_others(relation: access.Relation, lines: list[access.Line], person: str) -> bool:
-    """A person creates rows that belong to a student he is tied to."""
+    """Whether the person creates rows that belong to a related student."""
     sent = [relation.sends[line.send] for line in lines if line.send and line.cells[person] == "1"]
     return any(value == "@student" for body in sent for value in body.values())
 
@@ -190,9 +190,7 @@ def access_page(db: Connection, matrix: access.Matrix) -> str:
             for name, command, roles, comment in policies[relation.name]:
                 lines.append(f"- {command}, {', '.join(roles)}, `{name}`: {comment}")
             if relation.name.startswith("v_"):
-                lines.append(
-                    "- A view with the reader's own rights: it shows what the policies of its tables show him."
-                )
+                lines.append("- A view with the reader's own rights: it shows what the policies of its tables show.")
     lines += ["", "## Functions of the API", "", "Nothing is open to everybody (`PUBLIC`) or without a token.", ""]
     lines += ["| function | for | answers | what it does |", "|---|---|---|---|"]
     for name, arguments, result, comment in db.execute(FUNCTIONS.encode()):

@@ -95,7 +95,6 @@ NOT_YET = (
     "policies/",
     "scripts/benchmarks/rls.py",
     "scripts/native/access.py",
-    "scripts/native/docs.py",
     "sql/00_foundation/caller.sql",
     "sql/00_foundation/roles.sql",
     "sql/10_identity/profiles.sql",
