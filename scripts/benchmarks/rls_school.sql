@@ -84,12 +84,12 @@ insert into public.lms_connections (id, instance_domain, name) values (pg_temp.s
 insert into public.integrations (id, user_id, provider, lms_connection_id, instance_domain, status)
 select pg_temp.person(5, n), pg_temp.person(1, n), 'canvas', pg_temp.subject(99), 'canvas.bench.test', 'connected'
 from generate_series(1, pg_temp.size('students')) as n;
-insert into public.courses (id, user_id, integration_id, canvas_course_id, name)
-select pg_temp.person(6, n * 5 + k), pg_temp.person(1, n), pg_temp.person(5, n), n * 5 + k, 'Course ' || k
+insert into public.courses (id, user_id, integration_id, canvas_course_id, canvas_id, name)
+select pg_temp.person(6, n * 5 + k), pg_temp.person(1, n), pg_temp.person(5, n), n * 5 + k, n * 5 + k, 'Course ' || k
 from generate_series(1, pg_temp.size('students')) as n, generate_series(0, 4) as k;
-insert into public.assignments (user_id, course_id, canvas_assignment_id, title, due_at, status)
+insert into public.assignments (user_id, course_id, canvas_assignment_id, canvas_id, title, due_at, status)
 select
-    pg_temp.person(1, s.n), pg_temp.person(6, s.n * 5 + i % 5), i, 'Assignment ' || i, pg_temp.some_time(random()),
+    pg_temp.person(1, s.n), pg_temp.person(6, s.n * 5 + i % 5), i, i, 'Assignment ' || i, pg_temp.some_time(random()),
     (array['open', 'submitted', 'graded'])[1 + floor(random() * 3)::int]::public.assignment_status
 from generate_series(1, pg_temp.size('rows')) as i,
     lateral (select 1 + floor(pg_temp.size('students') * power(random(), 3) + i * 0)::int as n) as s;
