@@ -21,11 +21,11 @@ from typing import Any
 
 import psycopg
 
-from scripts.benchmarks._mutant_judge import TEMPLATE, Verdict, work
 from scripts.benchmarks._mutants import HARMLESS, Mutant, mutants
 from scripts.native import schema
 from scripts.native.auth import AUTH_SCHEMA
 from scripts.native.stack import Options, Stack
+from tests.support.mutant_judge import TEMPLATE, Verdict, work
 
 WANTED_SHARE = 0.95
 PROCESSES = 2
