@@ -114,6 +114,23 @@ GUARDS = [
         "alter policy select_own on public.weeks rename to weeks_policy",
     ),
     Guard(
+        "a table that clients read refuses to be explained: estimates of row counts depend on rows of others",
+        f"""select oid::regclass from {TABLES} as t
+        where (has_table_privilege('anon', oid, 'select') or has_table_privilege('app_admin', oid, 'select'))
+        and not exists (
+            select from pg_policy where polrelid = t.oid and not polpermissive and polcmd = 'r'
+            and polroles @> array['anon'::regrole, 'authenticated'::regrole]::oid[]
+            and pg_get_expr(polqual, polrelid) = 'private.not_explained()'
+        )""",
+        "drop policy select_not_explained on public.weeks",
+    ),
+    Guard(
+        "what refuses to be explained is called while a query is planned: only immutable functions are",
+        """select oid::regprocedure from pg_proc
+        where oid = 'private.not_explained()'::regprocedure and provolatile <> 'i'""",
+        "alter function private.not_explained() stable",
+    ),
+    Guard(
         "a policy names the roles it is for",
         f"select polrelid::regclass, polname from {POLICIES} as p where 0 = any (polroles)",
         "create policy insert_anybody on public.weeks for insert with check (false)",
