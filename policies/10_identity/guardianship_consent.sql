@@ -1,4 +1,4 @@
--- Any signed-in person; the functions check that he is the student, or one of the two.
+-- Any signed-in person; the functions check that the caller is the student, or one of the two.
 
 grant execute on function private.respond_guardianship(uuid, boolean) to authenticated;
 grant execute on function public.respond_guardianship(uuid, boolean) to authenticated;

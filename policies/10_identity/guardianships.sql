@@ -19,17 +19,17 @@ comment on policy all_admin_of_now on public.guardianships is
 
 create policy select_admin on public.guardianships for select to app_admin
 using (true);
-comment on policy select_admin on public.guardianships is 'Staff sees all.';
+comment on policy select_admin on public.guardianships is 'Staff see all.';
 
 create policy insert_admin on public.guardianships for insert to app_admin
 with check (true);
-comment on policy insert_admin on public.guardianships is 'Staff proposes; a new one is always pending.';
+comment on policy insert_admin on public.guardianships is 'Staff propose; a new one is always pending.';
 
 create policy update_admin on public.guardianships for update to app_admin
 using (true)
 with check (true);
-comment on policy update_admin on public.guardianships is 'Staff records a verified minor, or ends it; audited.';
+comment on policy update_admin on public.guardianships is 'Staff record a verified minor, or end it; audited.';
 
 create policy delete_admin on public.guardianships for delete to app_admin
 using (true);
-comment on policy delete_admin on public.guardianships is 'Staff removes one made by mistake; audited.';
+comment on policy delete_admin on public.guardianships is 'Staff delete one made by mistake; audited.';

@@ -1,4 +1,4 @@
--- Any signed-in person, for himself.
+-- Any signed-in person, about themselves.
 
 grant execute on function private.touch_last_active() to authenticated;
 grant execute on function public.touch_last_active() to authenticated;

@@ -20,4 +20,4 @@ comment on policy all_admin_of_now on public.user_stats is 'What follows for sta
 
 create policy select_admin on public.user_stats for select to app_admin
 using (true);
-comment on policy select_admin on public.user_stats is 'Staff sees all figures.';
+comment on policy select_admin on public.user_stats is 'Staff see all figures.';

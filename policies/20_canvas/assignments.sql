@@ -7,4 +7,4 @@ grant all on public.assignments to service_role;
 
 create policy select_own on public.assignments for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.assignments is 'A person sees his own assignments.';
+comment on policy select_own on public.assignments is 'People see their own assignments.';

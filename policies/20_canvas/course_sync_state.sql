@@ -7,4 +7,4 @@ grant all on public.course_sync_state to service_role;
 
 create policy select_own on public.course_sync_state for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.course_sync_state is 'A person sees how far the sync of his courses is.';
+comment on policy select_own on public.course_sync_state is 'People see how far the sync of their courses has come.';

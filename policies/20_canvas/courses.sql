@@ -7,9 +7,9 @@ grant all on public.courses to service_role;
 
 create policy select_own on public.courses for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.courses is 'A person sees his own courses.';
+comment on policy select_own on public.courses is 'People see their own courses.';
 
 create policy update_own on public.courses for update to authenticated
 using (user_id = (select private.caller_id()))
 with check (user_id = (select private.caller_id()));
-comment on policy update_own on public.courses is 'A person switches his own courses on and off.';
+comment on policy update_own on public.courses is 'People switch their own courses on and off.';

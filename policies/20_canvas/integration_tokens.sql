@@ -1,4 +1,4 @@
--- Private: reached through the svc functions below only.
+-- Private: only the svc functions below use it.
 
 alter table private.integration_tokens enable row level security;
 
@@ -6,7 +6,7 @@ create policy nobody on private.integration_tokens to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.integration_tokens is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
 grant execute on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) to service_role;
 

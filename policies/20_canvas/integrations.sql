@@ -1,4 +1,4 @@
--- The person sees his own connections; canvas-oauth and canvas-sync write them.
+-- People see their own connections; canvas-oauth and canvas-sync write them.
 
 alter table public.integrations enable row level security;
 
@@ -7,4 +7,4 @@ grant all on public.integrations to service_role;
 
 create policy select_own on public.integrations for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.integrations is 'A person sees his own connections.';
+comment on policy select_own on public.integrations is 'People see their own connections.';

@@ -1,4 +1,5 @@
--- People see the installations they could connect to; staff keeps the list. Nobody deletes by REST: grants hang on it.
+-- People see the installations they can connect to; staff write the list. Nobody deletes over REST, because grants refer
+-- to the rows.
 
 alter table public.lms_connections enable row level security;
 
@@ -18,13 +19,13 @@ comment on policy all_admin_of_now on public.lms_connections is
 
 create policy select_admin on public.lms_connections for select to app_admin
 using (true);
-comment on policy select_admin on public.lms_connections is 'Staff sees disabled ones too.';
+comment on policy select_admin on public.lms_connections is 'Staff see disabled ones, too.';
 
 create policy insert_admin on public.lms_connections for insert to app_admin
 with check (true);
-comment on policy insert_admin on public.lms_connections is 'Staff registers an installation.';
+comment on policy insert_admin on public.lms_connections is 'Staff register installations.';
 
 create policy update_admin on public.lms_connections for update to app_admin
 using (true)
 with check (true);
-comment on policy update_admin on public.lms_connections is 'Staff edits or disables an installation.';
+comment on policy update_admin on public.lms_connections is 'Staff edit or disable installations.';

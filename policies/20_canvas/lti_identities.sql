@@ -1,4 +1,4 @@
--- Private: only the lti service comes here, through svc functions.
+-- Private: only the lti service uses it, through svc functions.
 
 alter table private.lti_identities enable row level security;
 
@@ -6,4 +6,4 @@ create policy nobody on private.lti_identities to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lti_identities is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';

@@ -1,4 +1,4 @@
--- The registry is kept through the service only.
+-- Only the service writes the registry.
 
 grant execute on function public.svc_register_lti_platform(text, text, text, text, text) to service_role;
 

@@ -1,4 +1,4 @@
--- Private: written and read through the two svc functions only.
+-- Private: only the two svc functions read and write it.
 
 alter table private.generation_events enable row level security;
 
@@ -6,7 +6,7 @@ create policy nobody on private.generation_events to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.generation_events is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
 grant execute on function public.svc_append_generation(uuid, bigint, jsonb[]) to service_role;
 

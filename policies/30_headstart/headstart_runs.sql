@@ -7,4 +7,4 @@ grant all on public.headstart_runs to service_role;
 
 create policy select_own on public.headstart_runs for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.headstart_runs is 'A person sees his own runs.';
+comment on policy select_own on public.headstart_runs is 'People see their own runs.';

@@ -1,5 +1,5 @@
 -- Every signed-in person reads the catalogue. People add a course by ensure_catalog_course and may correct their own
--- while it is not official; staff keeps the list.
+-- while it is not official; staff write the list.
 
 alter table public.catalog_courses enable row level security;
 
@@ -15,7 +15,7 @@ create policy update_creator on public.catalog_courses for update to authenticat
 using (created_by = (select private.caller_id()) and not is_official)
 with check (created_by = (select private.caller_id()) and not is_official);
 comment on policy update_creator on public.catalog_courses is
-    'Who added a course corrects it, until the school''s list takes it over.';
+    'Whoever added a course corrects it, until the school''s list contains it.';
 
 create policy all_admin_of_now on public.catalog_courses as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -25,14 +25,14 @@ comment on policy all_admin_of_now on public.catalog_courses is
 
 create policy insert_admin on public.catalog_courses for insert to app_admin
 with check (true);
-comment on policy insert_admin on public.catalog_courses is 'Staff adds a course.';
+comment on policy insert_admin on public.catalog_courses is 'Staff add courses.';
 
 create policy update_admin on public.catalog_courses for update to app_admin
 using (true)
 with check (true);
-comment on policy update_admin on public.catalog_courses is 'Staff corrects title and instructor.';
+comment on policy update_admin on public.catalog_courses is 'Staff correct title and instructor.';
 
 create policy delete_admin on public.catalog_courses for delete to app_admin
 using (true);
 comment on policy delete_admin on public.catalog_courses is
-    'Staff removes an unused course; the foreign keys protect used ones.';
+    'Staff delete unused courses; the foreign keys protect used ones.';

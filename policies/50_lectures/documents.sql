@@ -7,13 +7,14 @@ grant all on public.documents to service_role;
 
 create policy select_own on public.documents for select to authenticated
 using (owner_id = (select private.caller_id()));
-comment on policy select_own on public.documents is 'A person sees his own files.';
+comment on policy select_own on public.documents is 'People see their own files.';
 
 create policy update_own on public.documents for update to authenticated
 using (owner_id = (select private.caller_id()))
 with check (owner_id = (select private.caller_id()));
-comment on policy update_own on public.documents is 'A person renames his own file.';
+comment on policy update_own on public.documents is 'People rename their own files.';
 
 create policy delete_own on public.documents for delete to authenticated
 using (owner_id = (select private.caller_id()));
-comment on policy delete_own on public.documents is 'A person deletes his own file; a trigger queues the bytes.';
+comment on policy delete_own on public.documents is
+    'People delete their own files; a trigger puts the stored file into the outbox.';

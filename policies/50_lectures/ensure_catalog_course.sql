@@ -1,4 +1,4 @@
--- Any signed-in person. The private half is reached through the bound body of the public one.
+-- Any signed-in person. The bound body of the public function calls the private one.
 
 grant execute on function private.ensure_catalog_course(text, text) to authenticated;
 grant execute on function public.ensure_catalog_course(text, text) to authenticated;

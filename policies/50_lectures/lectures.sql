@@ -7,4 +7,4 @@ grant all on public.lectures to service_role;
 
 create policy select_linked on public.lectures for select to authenticated
 using (id = any((select private.my_lectures())::uuid[]));
-comment on policy select_linked on public.lectures is 'A person sees the lectures he follows.';
+comment on policy select_linked on public.lectures is 'People see the lectures they follow.';

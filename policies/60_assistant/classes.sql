@@ -1,4 +1,4 @@
--- A teacher keeps his own classes.
+-- Teachers write their own classes.
 
 alter table public.classes enable row level security;
 
@@ -12,17 +12,17 @@ grant all on public.classes to service_role;
 
 create policy select_own on public.classes for select to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy select_own on public.classes is 'A teacher sees his own classes.';
+comment on policy select_own on public.classes is 'Teachers see their own classes.';
 
 create policy insert_own on public.classes for insert to authenticated
 with check (teacher_id = (select private.caller_id()));
-comment on policy insert_own on public.classes is 'A teacher adds a class of his own.';
+comment on policy insert_own on public.classes is 'Teachers add classes of their own.';
 
 create policy update_own on public.classes for update to authenticated
 using (teacher_id = (select private.caller_id()))
 with check (teacher_id = (select private.caller_id()));
-comment on policy update_own on public.classes is 'A teacher renames or archives his class.';
+comment on policy update_own on public.classes is 'Teachers rename or archive their classes.';
 
 create policy delete_own on public.classes for delete to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy delete_own on public.classes is 'A teacher deletes his class; its material stays, without a class.';
+comment on policy delete_own on public.classes is 'Teachers delete their classes; the material stays, without a class.';

@@ -1,5 +1,5 @@
--- A teacher adds links and texts himself. Files and Canvas pages enter through the service, which alone knows what it
--- stored; so do extracted text and state.
+-- Teachers add links and texts. Files and Canvas pages come through the service, which alone knows what it stored, as do
+-- extracted text and state.
 
 alter table public.content_sources enable row level security;
 
@@ -13,19 +13,19 @@ grant all on public.content_sources to service_role;
 
 create policy select_own on public.content_sources for select to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy select_own on public.content_sources is 'A teacher sees his own material.';
+comment on policy select_own on public.content_sources is 'Teachers see their own material.';
 
 create policy insert_own on public.content_sources for insert to authenticated
 with check (teacher_id = (select private.caller_id()) and kind in ('url', 'text') and status = 'pending');
-comment on policy insert_own on public.content_sources is 'A teacher adds a link or a text; it waits for extraction.';
+comment on policy insert_own on public.content_sources is 'Teachers add links and texts, which wait for extraction.';
 
 create policy update_own on public.content_sources for update to authenticated
 using (teacher_id = (select private.caller_id()))
 with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.content_sources is
-    'A teacher renames material or moves it to another class of his.';
+    'Teachers rename material or move it to another of their classes.';
 
 create policy delete_own on public.content_sources for delete to authenticated
 using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.content_sources is
-    'A teacher deletes material; a stored file follows through the outbox.';
+    'Teachers delete material; a trigger puts a stored file into the outbox.';

@@ -1,4 +1,4 @@
--- Read by its teacher; filled by the service.
+-- Its teacher reads it; the service writes it.
 
 alter table public.courses_cache enable row level security;
 
@@ -7,4 +7,4 @@ grant all on public.courses_cache to service_role;
 
 create policy select_own on public.courses_cache for select to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy select_own on public.courses_cache is 'A teacher sees the Canvas courses fetched for him.';
+comment on policy select_own on public.courses_cache is 'Teachers see the Canvas courses fetched for them.';

@@ -1,5 +1,5 @@
--- A teacher reads his own row and may correct his name; staff read all. Rows come from the LTI launch and the Canvas
--- connection (service), and go with the account.
+-- Teachers read their own row and may correct their name; staff read all. The service makes rows, at an LTI launch or a
+-- Canvas connection; they are deleted with the account.
 
 alter table public.teachers enable row level security;
 
@@ -9,7 +9,7 @@ grant all on public.teachers to service_role;
 
 create policy select_own on public.teachers for select to authenticated
 using (id = (select private.caller_id()));
-comment on policy select_own on public.teachers is 'A teacher sees himself.';
+comment on policy select_own on public.teachers is 'Teachers see their own row.';
 
 create policy all_admin_of_now on public.teachers as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -23,4 +23,4 @@ comment on policy select_admin on public.teachers is 'Staff see every teacher.';
 create policy update_own on public.teachers for update to authenticated
 using (id = (select private.caller_id()))
 with check (id = (select private.caller_id()));
-comment on policy update_own on public.teachers is 'A teacher may correct his name.';
+comment on policy update_own on public.teachers is 'Teachers may correct their name.';

@@ -1,4 +1,4 @@
--- A thread belongs to one teacher, who does with it what he likes. Only the title is his to write.
+-- A thread belongs to one teacher, who may rename and delete it.
 
 alter table public.threads enable row level security;
 
@@ -10,18 +10,18 @@ grant all on public.threads to service_role;
 
 create policy select_own on public.threads for select to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy select_own on public.threads is 'A teacher sees his own conversations.';
+comment on policy select_own on public.threads is 'Teachers see their own conversations.';
 
 create policy insert_own on public.threads for insert to authenticated
 with check (teacher_id = (select private.caller_id()));
 comment on policy insert_own on public.threads is
-    'A teacher opens a conversation for himself; the foreign key admits teachers only.';
+    'Teachers open conversations of their own; the foreign key admits only teachers.';
 
 create policy update_own on public.threads for update to authenticated
 using (teacher_id = (select private.caller_id()))
 with check (teacher_id = (select private.caller_id()));
-comment on policy update_own on public.threads is 'A teacher may rename his conversation.';
+comment on policy update_own on public.threads is 'Teachers may rename their conversations.';
 
 create policy delete_own on public.threads for delete to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy delete_own on public.threads is 'A teacher may delete his conversation, its messages with it.';
+comment on policy delete_own on public.threads is 'Teachers may delete their conversations, with their messages.';

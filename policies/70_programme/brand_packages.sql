@@ -1,4 +1,4 @@
--- Read by the owner of the week; written by the service.
+-- The owner of the week reads them; the service writes them.
 
 alter table public.brand_packages enable row level security;
 
@@ -7,4 +7,4 @@ grant all on public.brand_packages to service_role;
 
 create policy select_own on public.brand_packages for select to authenticated
 using (week_id = any((select private.my_weeks())::uuid[]));
-comment on policy select_own on public.brand_packages is 'A learner sees the brand packages of his own weeks.';
+comment on policy select_own on public.brand_packages is 'Learners see the brand packages of their own weeks.';

@@ -1,4 +1,4 @@
--- Read by the owner of the week; written by the service.
+-- The owner of the week reads them; the service writes them.
 
 alter table public.engineer_notes enable row level security;
 
@@ -7,4 +7,4 @@ grant all on public.engineer_notes to service_role;
 
 create policy select_own on public.engineer_notes for select to authenticated
 using (week_id = any((select private.my_weeks())::uuid[]));
-comment on policy select_own on public.engineer_notes is 'A learner sees the code notes of his own weeks.';
+comment on policy select_own on public.engineer_notes is 'Learners see the code notes of their own weeks.';

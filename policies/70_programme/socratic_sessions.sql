@@ -1,4 +1,4 @@
--- The learner opens, renames and closes; counts and insights are the service's.
+-- Learners open, rename and close; the service writes counts and insights.
 
 alter table public.socratic_sessions enable row level security;
 
@@ -10,18 +10,18 @@ grant all on public.socratic_sessions to service_role;
 
 create policy select_own on public.socratic_sessions for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.socratic_sessions is 'A learner sees his own dialogues.';
+comment on policy select_own on public.socratic_sessions is 'Learners see their own dialogues.';
 
 create policy insert_own on public.socratic_sessions for insert to authenticated
 with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.socratic_sessions is
-    'A learner opens a dialogue; the foreign key admits his own weeks only.';
+    'Learners open dialogues; the foreign key admits only their own weeks.';
 
 create policy update_own on public.socratic_sessions for update to authenticated
 using (user_id = (select private.caller_id()))
 with check (user_id = (select private.caller_id()));
-comment on policy update_own on public.socratic_sessions is 'A learner renames or closes his dialogue.';
+comment on policy update_own on public.socratic_sessions is 'Learners rename or close their dialogues.';
 
 create policy delete_own on public.socratic_sessions for delete to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy delete_own on public.socratic_sessions is 'A learner deletes his dialogue.';
+comment on policy delete_own on public.socratic_sessions is 'Learners delete their dialogues.';

@@ -1,4 +1,4 @@
--- Everybody keeps his own programme.
+-- Learners write their own programme.
 
 alter table public.weeks enable row level security;
 
@@ -13,17 +13,17 @@ grant all on public.weeks to service_role;
 
 create policy select_own on public.weeks for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.weeks is 'A learner sees his own weeks.';
+comment on policy select_own on public.weeks is 'Learners see their own weeks.';
 
 create policy insert_own on public.weeks for insert to authenticated
 with check (user_id = (select private.caller_id()));
-comment on policy insert_own on public.weeks is 'A learner plans his own weeks.';
+comment on policy insert_own on public.weeks is 'Learners plan their own weeks.';
 
 create policy update_own on public.weeks for update to authenticated
 using (user_id = (select private.caller_id()))
 with check (user_id = (select private.caller_id()));
-comment on policy update_own on public.weeks is 'A learner changes his own weeks.';
+comment on policy update_own on public.weeks is 'Learners change their own weeks.';
 
 create policy delete_own on public.weeks for delete to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy delete_own on public.weeks is 'A learner deletes his own weeks, and what hangs below them.';
+comment on policy delete_own on public.weeks is 'Learners delete their own weeks, with everything below them.';

@@ -1,5 +1,5 @@
--- A student and his tutor of the subject set and shape goals; parents look on. Progress is the service's. A tutor's
--- goal cannot be deleted by the student, only cancelled.
+-- Students, and their tutors of the subject, set and change goals; parents read them. The service writes progress. A
+-- student can cancel a tutor's goal, but not delete it.
 
 alter table public.goals enable row level security;
 
@@ -19,7 +19,7 @@ using (
         or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
     )
 );
-comment on policy select_visible on public.goals is 'The student, his parents, and his tutor of the subject.';
+comment on policy select_visible on public.goals is 'The student, the student''s parents, and tutors of the subject.';
 
 create policy all_admin_of_now on public.goals as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -36,7 +36,7 @@ with check (
     and (student_id = (select private.caller_id()) or private.tutors(student_id, subject_id))
 );
 comment on policy insert_shaper on public.goals is
-    'A student for himself, or his tutor of the subject; who sets it is on record.';
+    'Students for themselves, or their tutors of the subject; created_by says who.';
 
 create policy update_shaper on public.goals for update to authenticated
 using (
@@ -47,11 +47,11 @@ with check (
     student_id = (select private.caller_id())
     or (student_id = any((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
 );
-comment on policy update_shaper on public.goals is 'The student or his tutor of the subject; a parent only looks on.';
+comment on policy update_shaper on public.goals is 'The student, or a tutor of the subject; parents only read.';
 
 create policy delete_author on public.goals for delete to authenticated
 using (student_id = (select private.caller_id()) and created_by = (select private.caller_id()));
-comment on policy delete_author on public.goals is 'A student deletes goals he set himself.';
+comment on policy delete_author on public.goals is 'Students delete goals that they set themselves.';
 
 create policy delete_admin on public.goals for delete to app_admin
 using (true);

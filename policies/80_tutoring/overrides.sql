@@ -15,7 +15,7 @@ using (
     )
 );
 comment on policy select_tutor on public.overrides is
-    'Tutors of the student in the subject, and the author while he tutors the student.';
+    'Tutors of the student in the subject, and the author while tutoring the student.';
 
 create policy all_admin_of_now on public.overrides as restrictive for all to app_admin
 using ((select private.is_admin()))

@@ -1,4 +1,5 @@
--- The student once he is done, his tutor before; parents never. Written by the service and apply_override.
+-- Students read it once they completed the question, their tutors at any time, parents never. The service and
+-- apply_override write it.
 
 alter table public.practice_assignment_answers enable row level security;
 
@@ -18,4 +19,4 @@ using (
     )
 );
 comment on policy select_reader on public.practice_assignment_answers is
-    'The student who is done, and his tutor of the subject.';
+    'The student who completed the question, and tutors of the subject.';

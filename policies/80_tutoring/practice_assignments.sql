@@ -1,4 +1,4 @@
--- A tutor puts items of the bank to his students and flags doubtful questions; scores and ratings are the service's.
+-- Tutors assign items of the bank to their students and flag doubtful questions; the service writes scores and ratings.
 
 alter table public.practice_assignments enable row level security;
 
@@ -16,7 +16,7 @@ using (
     )
 );
 comment on policy select_visible on public.practice_assignments is
-    'The student, his parents, and his tutor of the subject.';
+    'The student, the student''s parents, and tutors of the subject.';
 
 create policy all_admin_of_now on public.practice_assignments as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -31,9 +31,9 @@ comment on policy select_admin on public.practice_assignments is 'Staff see ever
 create policy insert_tutor on public.practice_assignments for insert to authenticated
 with check (source = 'bank' and private.tutors(student_id, subject_id));
 comment on policy insert_tutor on public.practice_assignments is
-    'A tutor puts an item of the bank to his student; its subject is filled in before this check.';
+    'Tutors assign an item of the bank to their students; a trigger sets its subject before this check.';
 
 create policy update_tutor on public.practice_assignments for update to authenticated
 using (student_id = any((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
 with check (private.tutors(student_id, subject_id));
-comment on policy update_tutor on public.practice_assignments is 'A tutor flags or clears a question of his student.';
+comment on policy update_tutor on public.practice_assignments is 'Tutors flag or clear questions of their students.';

@@ -1,4 +1,4 @@
--- Tutors read the answers, the author of an item writes its answer; a student reads an answer once he completed the
+-- Tutors read the answers, and the author of an item writes its answer. Students read an answer once they completed the
 -- item.
 
 alter table public.practice_bank_answers enable row level security;
@@ -14,7 +14,7 @@ using (
     (select private.is_tutor())
     or item_id = any((select private.my_completed_items())::uuid[])
 );
-comment on policy select_reader on public.practice_bank_answers is 'Tutors; a student who completed the item.';
+comment on policy select_reader on public.practice_bank_answers is 'Tutors, and students who completed the item.';
 
 create policy all_admin_of_now on public.practice_bank_answers as restrictive for all to app_admin
 using ((select private.is_admin()))

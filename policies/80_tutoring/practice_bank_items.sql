@@ -17,7 +17,7 @@ using (
     or id = any((select private.my_practice_items())::uuid[])
 );
 comment on policy select_reader on public.practice_bank_items is
-    'Tutors see the bank; a student sees the items put to him.';
+    'Tutors see the bank; students see the items assigned to them.';
 
 create policy all_admin_of_now on public.practice_bank_items as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -31,7 +31,7 @@ comment on policy select_admin on public.practice_bank_items is 'Staff see the b
 
 create policy insert_tutor on public.practice_bank_items for insert to authenticated
 with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
-comment on policy insert_tutor on public.practice_bank_items is 'A tutor adds an item under his name.';
+comment on policy insert_tutor on public.practice_bank_items is 'Tutors add items under their name.';
 
 create policy insert_admin on public.practice_bank_items for insert to app_admin
 with check (true);
@@ -40,8 +40,7 @@ comment on policy insert_admin on public.practice_bank_items is 'Staff add items
 create policy update_author on public.practice_bank_items for update to authenticated
 using (created_by = (select private.caller_id()) and (select private.is_tutor()))
 with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
-comment on policy update_author on public.practice_bank_items is
-    'A tutor changes their own items while they are a tutor.';
+comment on policy update_author on public.practice_bank_items is 'Authors change their items while they are tutors.';
 
 create policy update_admin on public.practice_bank_items for update to app_admin
 using (true)

@@ -1,4 +1,4 @@
--- Written by the service, corrected by apply_override. Parents and staff do not read what a student asks.
+-- The service writes it; apply_override corrects it. Parents and staff do not read what a student asks.
 
 alter table public.qa_interactions enable row level security;
 
@@ -14,4 +14,4 @@ using (
     )
 );
 comment on policy select_visible on public.qa_interactions is
-    'The student, his tutor in all subjects, and the tutor it was handed to while he tutors the student.';
+    'The student, tutors of all subjects, and the tutor it was escalated to while tutoring the student.';

@@ -13,7 +13,8 @@ using (
         or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
     )
 );
-comment on policy select_visible on public.student_ratings is 'The student, his parents, and his tutor of the subject.';
+comment on policy select_visible on public.student_ratings is
+    'The student, the student''s parents, and tutors of the subject.';
 
 create policy all_admin_of_now on public.student_ratings as restrictive for all to app_admin
 using ((select private.is_admin()))

@@ -1,4 +1,4 @@
--- A student keeps his own list; parents and every tutor of his see it. A line is added or deleted, never changed.
+-- Students write their own list; parents and all their tutors see it. A line is added or deleted, never changed.
 
 alter table public.student_subjects enable row level security;
 
@@ -12,7 +12,7 @@ using (
     student_id = any((select private.visible_students())::uuid[])
 );
 comment on policy select_related on public.student_subjects is
-    'The student, his parents, and his tutors of any subject.';
+    'The student, the student''s parents, and tutors of any subject.';
 
 create policy all_admin_of_now on public.student_subjects as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -26,8 +26,8 @@ comment on policy select_admin on public.student_subjects is 'Staff see every li
 
 create policy insert_own on public.student_subjects for insert to authenticated
 with check (student_id = (select private.caller_id()));
-comment on policy insert_own on public.student_subjects is 'A student adds to his own list.';
+comment on policy insert_own on public.student_subjects is 'Students add to their own list.';
 
 create policy delete_own on public.student_subjects for delete to authenticated
 using (student_id = (select private.caller_id()));
-comment on policy delete_own on public.student_subjects is 'A student takes from his own list.';
+comment on policy delete_own on public.student_subjects is 'Students delete from their own list.';

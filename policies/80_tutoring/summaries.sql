@@ -14,7 +14,7 @@ using (
     )
 );
 comment on policy select_visible on public.summaries is
-    'The student, his parents, and his tutor of the session''s subject.';
+    'The student, the student''s parents, and tutors of the session''s subject.';
 
 create policy all_admin_of_now on public.summaries as restrictive for all to app_admin
 using ((select private.is_admin()))

@@ -1,5 +1,4 @@
--- Made, changed and deleted by staff alone: every right of a tutor rests on it. Both sides see it, paused and past
--- ones too.
+-- Only staff write it, because every right of a tutor follows from it. Both sides see it, paused and past ones, too.
 
 alter table public.tutor_student_assignments enable row level security;
 

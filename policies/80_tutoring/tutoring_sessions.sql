@@ -1,4 +1,4 @@
--- Kept by the tutor who holds them, while he tutors the student; nobody but the service deletes one.
+-- Tutors write their own sessions while they tutor the student; only the service deletes one.
 
 alter table public.tutoring_sessions enable row level security;
 
@@ -18,7 +18,7 @@ using (
     )
 );
 comment on policy select_visible on public.tutoring_sessions is
-    'The student, his parents, and his tutor of the subject.';
+    'The student, the student''s parents, and tutors of the subject.';
 
 create policy all_admin_of_now on public.tutoring_sessions as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -33,10 +33,10 @@ comment on policy select_admin on public.tutoring_sessions is 'Staff see every s
 create policy insert_tutor on public.tutoring_sessions for insert to authenticated
 with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
 comment on policy insert_tutor on public.tutoring_sessions is
-    'A tutor plans or records his own session with a student of his.';
+    'Tutors plan or record their own sessions with their students.';
 
 create policy update_tutor on public.tutoring_sessions for update to authenticated
 using (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id))
 with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
 comment on policy update_tutor on public.tutoring_sessions is
-    'A tutor changes his own session while he tutors the student.';
+    'Tutors change their own sessions while they tutor the student.';

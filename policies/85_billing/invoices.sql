@@ -1,4 +1,4 @@
--- Read by the customer and staff; a mirror of Stripe, written by the service.
+-- The customer and staff read it; the service writes it, as a mirror of Stripe.
 
 alter table public.invoices enable row level security;
 
@@ -7,7 +7,7 @@ grant all on public.invoices to service_role;
 
 create policy select_own on public.invoices for select to authenticated
 using (subscription_id = any((select private.my_subscriptions())::uuid[]));
-comment on policy select_own on public.invoices is 'A customer sees the invoices of his own subscriptions.';
+comment on policy select_own on public.invoices is 'Customers see the invoices of their own subscriptions.';
 
 create policy all_admin_of_now on public.invoices as restrictive for all to app_admin
 using ((select private.is_admin()))

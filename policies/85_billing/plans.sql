@@ -1,4 +1,4 @@
--- The price list: read by visitors too, kept by staff.
+-- The price list: visitors read it, too; staff write it.
 
 alter table public.plans enable row level security;
 
@@ -40,4 +40,4 @@ comment on policy update_admin on public.plans is 'Staff change plans.';
 
 create policy delete_admin on public.plans for delete to app_admin
 using (true);
-comment on policy delete_admin on public.plans is 'Staff delete plans nobody ever had.';
+comment on policy delete_admin on public.plans is 'Staff delete plans that nobody ever had.';

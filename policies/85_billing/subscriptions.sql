@@ -1,4 +1,4 @@
--- Read by the customer and staff; a mirror of Stripe, written by the service.
+-- The customer and staff read it; the service writes it, as a mirror of Stripe.
 
 alter table public.subscriptions enable row level security;
 
@@ -7,7 +7,7 @@ grant all on public.subscriptions to service_role;
 
 create policy select_own on public.subscriptions for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.subscriptions is 'A customer sees his own subscriptions.';
+comment on policy select_own on public.subscriptions is 'Customers see their own subscriptions.';
 
 create policy all_admin_of_now on public.subscriptions as restrictive for all to app_admin
 using ((select private.is_admin()))

@@ -16,17 +16,17 @@ comment on policy all_admin_of_now on public.agent_configs is
 
 create policy select_admin on public.agent_configs for select to app_admin
 using (true);
-comment on policy select_admin on public.agent_configs is 'Staff read what agents are told.';
+comment on policy select_admin on public.agent_configs is 'Staff read prompts and settings.';
 
 create policy insert_admin on public.agent_configs for insert to app_admin
 with check (true);
-comment on policy insert_admin on public.agent_configs is 'Staff write what agents are told.';
+comment on policy insert_admin on public.agent_configs is 'Staff write prompts and settings.';
 
 create policy update_admin on public.agent_configs for update to app_admin
 using (true)
 with check (true);
-comment on policy update_admin on public.agent_configs is 'Staff change what agents are told.';
+comment on policy update_admin on public.agent_configs is 'Staff change prompts and settings.';
 
 create policy delete_admin on public.agent_configs for delete to app_admin
 using (true);
-comment on policy delete_admin on public.agent_configs is 'Staff delete what agents are told.';
+comment on policy delete_admin on public.agent_configs is 'Staff delete prompts and settings.';

@@ -1,4 +1,4 @@
--- Everybody sees the agents that work, staff all and keep them.
+-- Everybody sees the agents in use; staff see all and write them.
 
 alter table public.agents enable row level security;
 
@@ -10,7 +10,7 @@ grant all on public.agents to service_role;
 
 create policy select_active on public.agents for select to authenticated
 using (is_active and (select private.caller_id()) is not null);
-comment on policy select_active on public.agents is 'Everybody sees the agents that work.';
+comment on policy select_active on public.agents is 'Everybody sees the agents in use.';
 
 create policy all_admin_of_now on public.agents as restrictive for all to app_admin
 using ((select private.is_admin()))

@@ -1,5 +1,5 @@
--- A recorded lecture, stored once however many people follow it (user_lectures). Written by the lecture service; nobody
--- sees one he has no link to. It goes with its last link, and its files go through private.storage_deletions.
+-- A recorded lecture, stored once however many people follow it (user_lectures). The lecture service writes it; only
+-- people with a link see it. It is deleted with its last link, and its files are put into private.storage_deletions.
 
 create table public.lectures (
     id uuid primary key default gen_random_uuid(),
@@ -30,7 +30,7 @@ create table public.lectures (
 create unique index uq_lectures_panopto_url on public.lectures (catalog_course_id, panopto_url)
 where panopto_session_id is null;
 create index idx_lectures_catalog_course_id on public.lectures (catalog_course_id, status);
--- stuck ones, for the sweep
+-- for the sweep of lectures whose job is gone
 create index idx_lectures_created_at on public.lectures (created_at) where status in ('pending', 'downloading');
 
 comment on table public.lectures is 'A recorded lecture of a course.';
@@ -39,12 +39,12 @@ comment on column public.lectures.catalog_course_id is 'Which course of the scho
 comment on column public.lectures.panopto_session_id is 'Parameter id of the address, where it has one.';
 comment on column public.lectures.panopto_url is 'Page of the recording, as submitted.';
 comment on column public.lectures.stream_url is
-    'Address of the media; worked out by the server, never taken from a client.';
+    'Address of the media, which the server determines; never taken from a client.';
 comment on column public.lectures.title is 'Title.';
 comment on column public.lectures.audio_storage_key is 'audio/{id}.m4a, once stored.';
 comment on column public.lectures.transcript_storage_key is 'transcripts/{id}.json, once stored.';
-comment on column public.lectures.duration_seconds is 'Length.';
-comment on column public.lectures.status is 'Where it stands.';
+comment on column public.lectures.duration_seconds is 'Its length in seconds.';
+comment on column public.lectures.status is 'Its state.';
 comment on column public.lectures.error_message is 'A safe sentence about why it failed.';
 comment on column public.lectures.created_at is 'When it was first submitted.';
 comment on column public.lectures.updated_at is 'When the row last changed.';
@@ -67,7 +67,8 @@ end
 $$;
 
 comment on function private.clear_lecture() is
-    'BEFORE UPDATE on lectures when status changes: a failed one keeps no files, one that is tried again no error.';
+    'BEFORE UPDATE on lectures when status changes: clears the files of a failed one, and the error of one that is '
+    'tried again.';
 
 create trigger trg_lectures_clear before update of status on public.lectures
 for each row when (old.status is distinct from new.status)
@@ -84,7 +85,7 @@ for each row execute function public.set_updated_at();
 create trigger trg_lectures_storage_delete after delete on public.lectures
 for each row execute function private.enqueue_storage_deletion('audio_storage_key', 'transcript_storage_key');
 
--- a condition and not "update of": the keys are cleared by a trigger, which no column list sees
+-- a condition and not "update of": another trigger clears the keys, and "update of" sees only columns that are set
 create trigger trg_lectures_storage_update after update on public.lectures
 for each row when (
     old.audio_storage_key is distinct from new.audio_storage_key

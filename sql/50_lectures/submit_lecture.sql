@@ -16,20 +16,21 @@ declare
     v_lecture public.lectures;
 begin
     if p_user_id is null or p_catalog_course_id is null or p_panopto_url is null or p_stream_url is null then
-        raise exception 'p_user_id, p_catalog_course_id, p_panopto_url and p_stream_url are required'
+        raise exception 'p_user_id, p_catalog_course_id, p_panopto_url and p_stream_url must not be null'
             using errcode = '22004';
     end if;
     if p_panopto_url !~ '^https://' or p_stream_url !~ '^https://' then
-        raise exception 'the addresses must be https' using errcode = '22023';
+        raise exception 'p_panopto_url and p_stream_url must be https addresses' using errcode = '22023';
     end if;
     if not exists (select from public.profiles where user_id = p_user_id)
         or not exists (select from public.catalog_courses where id = p_catalog_course_id) then
-        raise exception 'no such person or course' using errcode = 'PT404';
+        raise exception 'no person has the id in p_user_id, or no course the one in p_catalog_course_id'
+            using errcode = 'PT404';
     end if;
 
     created := false;
     loop
-        -- the lock keeps it alive while its last link may be going
+        -- the lock keeps the lecture while its last link may be deleted
         select * into v_lecture from public.lectures as l
         where l.catalog_course_id = p_catalog_course_id
             and (
@@ -67,7 +68,7 @@ end
 $$;
 
 comment on function public.svc_submit_lecture(uuid, uuid, text, text, text) is
-    'Links a person to the lecture behind an address, made if it is new, and enqueues its download (payload '
-    '{lecture_id}) unless it is stored already; a failed one is tried again. Same course and same id parameter, or '
-    'same address where there is none, is the same lecture. PT404 without person or course, 22023 for addresses that '
-    'are not https.';
+    'Links a person to the lecture at an address, making it if it is new. Enqueues its download (payload '
+    '{lecture_id}) unless it is stored; a failed one is tried again. The same course and id parameter, or the same '
+    'address where there is no id, is the same lecture. PT404 when the person or the course does not exist, 22023 for '
+    'addresses that are not https.';

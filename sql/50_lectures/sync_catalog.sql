@@ -18,7 +18,7 @@ begin
     end if;
     perform private.check_number('p_max_removed', p_max_removed, 0, 1);
     if jsonb_typeof(p_courses) <> 'array' or jsonb_array_length(p_courses) = 0 then
-        raise exception 'p_courses must be a list that is not empty' using errcode = '22023';
+        raise exception 'p_courses must be a JSON array with at least one course' using errcode = '22023';
     end if;
     if exists (
         select from jsonb_array_elements(p_courses) as c
@@ -30,9 +30,10 @@ begin
             or coalesce(jsonb_typeof(c -> 'instructor'), 'null') not in ('string', 'null')
             or char_length(c ->> 'instructor') > 500
     ) then
-        raise exception 'every course needs a code and a title' using errcode = '22023';
+        raise exception 'p_courses: every course needs a code of 1 to 50 characters and a title of 1 to 500'
+            using errcode = '22023';
     end if;
-    -- two syncs at once would retire each other's courses
+    -- one sync at a time: two would retire each other's courses
     perform pg_advisory_xact_lock(hashtextextended('svc_sync_catalog', 0));
 
     select array_agg(distinct public.normalize_course_code(c ->> 'code')) into v_codes
@@ -40,12 +41,12 @@ begin
     select count(*), count(*) filter (where code <> all (v_codes)) into v_live, v_missing
     from public.catalog_courses where is_official and retired_at is null;
     if v_missing > v_live * p_max_removed then
-        raise exception 'the list lacks % of % official courses: nothing was changed', v_missing, v_live
+        raise exception 'p_courses lacks % of % official courses, so nothing was changed', v_missing, v_live
             using errcode = '22023', hint = 'Check the source, or pass a larger p_max_removed.';
     end if;
 
     with given as (
-        -- of two spellings of one code the last one counts
+        -- of two spellings of one code, the last one counts
         select distinct on (code) code, title, instructor
         from (
             select
@@ -63,7 +64,7 @@ begin
             is_official = true, retired_at = null
         where (existing.title, existing.instructor, existing.is_official, existing.retired_at)
             is distinct from (excluded.title, coalesce(excluded.instructor, existing.instructor), true, null)
-        -- a row that was there was locked first, which leaves a mark
+        -- a row that existed was locked first, and xmax shows it
         returning existing.xmax = 0 as is_new
     )
     select jsonb_build_object(
@@ -72,7 +73,7 @@ begin
         'unchanged', cardinality(v_codes) - count(*)
     ) into v_counts from written;
 
-    -- First the locks, then a look with fresh eyes: a lecture just being added to one of them is waited for.
+    -- First the locks, then a new snapshot: this waits for lectures that are just being added to one of the courses.
     perform from public.catalog_courses where is_official and code <> all (v_codes) for update;
     delete from public.catalog_courses as c
     where c.is_official and c.code <> all (v_codes)
@@ -90,7 +91,7 @@ $$;
 
 comment on function public.svc_sync_catalog(jsonb, numeric) is
     'Makes the official courses equal to the school''s list [{code, title, instructor?}]. A course that left the list '
-    'is deleted when nothing uses it, else retired; one that returns is live again; one that people had added becomes '
-    'official. Returns counts inserted, updated, unchanged, deleted, retired. 22023, and nothing changed, for an '
-    'empty or malformed list, or when more than p_max_removed (0 to 1, else 22003) of the live official courses are '
-    'missing.';
+    'is deleted when nothing uses it, otherwise retired. One that returns is no longer retired, and one that people '
+    'had added becomes official. Returns the counts inserted, updated, unchanged, deleted and retired. 22023, and '
+    'nothing changes, for an empty or malformed list, or when more than p_max_removed (0 to 1, else 22003) of the '
+    'official courses that are not retired are missing.';

@@ -33,4 +33,4 @@ end
 $$;
 
 comment on function private.my_completed_items() is
-    'Bank items the caller has completed, so that he may read their answers.';
+    'Ids of the bank items that the caller has completed and whose answers they may therefore read.';

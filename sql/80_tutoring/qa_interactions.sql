@@ -34,7 +34,7 @@ create index idx_qa_student on public.qa_interactions (student_id, created_at de
 create index idx_qa_confidence on public.qa_interactions (student_id, created_at) where confidence = 'Low';
 create index idx_qa_created on public.qa_interactions (created_at);
 -- for what was escalated to a tutor
-create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, student_id)
+create index idx_qa_interactions_escalated_to_tutor_id on public.qa_interactions (escalated_to_tutor_id, student_id)
 where escalated_to_tutor_id is not null;
 create index idx_qa_interactions_override_id on public.qa_interactions (override_id) where override_id is not null;
 

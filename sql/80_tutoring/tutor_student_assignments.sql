@@ -29,11 +29,11 @@ create table public.tutor_student_assignments (
         check (end_date >= start_date and end_date between '0001-01-01' and '9999-12-31')
 );
 
--- what policies ask at every request of a tutor; the included columns keep it off the table
+-- for the policies, at every request of a tutor; the included columns spare reading the table
 create index idx_tsa_tutor on public.tutor_student_assignments (tutor_id, student_id)
 include (subject_id, start_date, end_date) where status = 'active';
--- the same for one-subject tutoring: a tutor of thousands in all subjects finds at once that he has none
-create index idx_tsa_tutor_subject on public.tutor_student_assignments (tutor_id, student_id, subject_id)
+-- the same for tutoring in one subject, so that a tutor of thousands in all subjects finds at once that there is none
+create index idx_tutor_student_assignments_tutor_id_subject on public.tutor_student_assignments (tutor_id, student_id, subject_id)
 include (start_date, end_date) where status = 'active' and subject_id is not null;
 create index idx_tsa_student on public.tutor_student_assignments (student_id, status);
 -- for the daily end of assignments

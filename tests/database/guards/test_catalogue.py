@@ -73,12 +73,6 @@ SHORT_INDEX_NAMES = (
     "idx_tsa_status",
     "idx_tsa_student",
     "idx_tsa_tutor",
-    # to be renamed or dropped with the roles of tutors
-    "idx_pa_tutoring_key",
-    "idx_qa_escalated",
-    "idx_sessions_tutoring_key",
-    "idx_sr_tutoring_key",
-    "idx_tsa_tutor_subject",
 )
 
 
