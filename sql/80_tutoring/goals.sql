@@ -43,7 +43,7 @@ create index idx_goals_created_by on public.goals (created_by);
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.goals alter column student_id set (n_distinct = -0.05);
+alter table public.goals alter column student_id set (n_distinct = -0.1);
 
 comment on table public.goals is 'Goals of students.';
 comment on column public.goals.id is 'Identity of the row.';

@@ -51,7 +51,7 @@ create index idx_overrides_qa_interaction on public.overrides (qa_interaction_id
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.overrides alter column student_id set (n_distinct = -0.05);
+alter table public.overrides alter column student_id set (n_distinct = -0.1);
 
 comment on table public.overrides is 'Corrections by tutors of what the companion wrote.';
 comment on column public.overrides.id is 'Identity of the row.';

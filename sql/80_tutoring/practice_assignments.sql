@@ -57,7 +57,7 @@ where override_id is not null;
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.practice_assignments alter column student_id set (n_distinct = -0.05);
+alter table public.practice_assignments alter column student_id set (n_distinct = -0.1);
 
 comment on table public.practice_assignments is 'Practice questions given to students, and their results.';
 comment on column public.practice_assignments.id is 'Identity of the row.';

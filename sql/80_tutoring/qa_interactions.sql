@@ -40,7 +40,7 @@ create index idx_qa_interactions_override_id on public.qa_interactions (override
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.qa_interactions alter column student_id set (n_distinct = -0.05);
+alter table public.qa_interactions alter column student_id set (n_distinct = -0.1);
 
 comment on table public.qa_interactions is 'Questions of students to the companion.';
 comment on column public.qa_interactions.id is 'Identity of the row.';

@@ -177,8 +177,15 @@ parallel safe
 security definer
 set search_path = ''
 as $$
+declare
+    v_me constant uuid := private.caller_id();
 begin
-    return private.own_and_tutored_students() || private.guarded_students();
+    -- An account has one role, so only one of the lists can have members.
+    return case (select role from public.profiles where user_id = v_me)
+        when 'tutor' then array[v_me] || private.tutored_students()
+        when 'parent' then array[v_me] || private.guarded_students()
+        else array_remove(array[v_me], null)
+    end;
 end
 $$;
 

@@ -36,7 +36,7 @@ create index idx_summaries_override on public.summaries (override_id) where over
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.summaries alter column student_id set (n_distinct = -0.05);
+alter table public.summaries alter column student_id set (n_distinct = -0.1);
 
 comment on table public.summaries is 'Summaries of tutoring sessions.';
 comment on column public.summaries.id is 'Identity of the row.';

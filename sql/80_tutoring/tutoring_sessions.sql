@@ -35,7 +35,7 @@ create index idx_tutoring_sessions_subject_id on public.tutoring_sessions (subje
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.tutoring_sessions alter column student_id set (n_distinct = -0.05);
+alter table public.tutoring_sessions alter column student_id set (n_distinct = -0.1);
 
 comment on table public.tutoring_sessions is 'Tutoring sessions; Socratic sessions and those of Auth are other tables.';
 comment on column public.tutoring_sessions.id is 'Identity of the row.';

@@ -253,7 +253,7 @@ GUARDS = [
         join {POLICIES} as p on p.polrelid = indrelid and p.using_text ~ 'ANY .*private\\.\\w+_students'
         where a.atttypid in ('timestamptz'::regtype, 'date'::regtype) and not exists (
             select from pg_attribute as s where s.attrelid = indrelid and s.attname = 'student_id'
-            and 'n_distinct=-0.05' = any (s.attoptions)
+            and 'n_distinct=-0.1' = any (s.attoptions)
         )""",
         "alter table public.goals alter column student_id reset (n_distinct)",
     ),
