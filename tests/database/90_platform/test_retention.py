@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.people import act_as, freeze, persona, refused
 from tests.support.queue import claim, complete, enqueue, fail
+from tests.support.races import ring
 from tests.support.rows import assignment, connection, insert, lecture, one
 from tests.support.tutoring import assign, column, first, goal, question, summary
 
@@ -274,6 +275,30 @@ def end_job(db: Connection, status: str) -> uuid.UUID:
     [taken] = claim(db)
     assert complete(db, taken) == [True] if status == "succeeded" else fail(db, taken, retryable=False)
     return job
+
+
+def test_a_call_deletes_at_most_five_thousand_rows_of_a_table(db: Connection) -> None:
+    db.execute("delete from private.rate_buckets")
+    db.execute(
+        "insert into private.rate_buckets (bucket, window_start, window_end, count)"
+        " select n::text, '2030-01-01Z', '2030-01-02Z', 1 from generate_series(1, 5001) as n"
+    )
+    assert [purge(db)["rate_buckets"] for _ in range(3)] == [5000, 1, 0]
+
+
+def test_what_somebody_is_using_waits_for_the_next_call(db_url: str) -> None:
+    with ring(db_url) as race:
+        made = lecture(race.owner)
+        race.clean_up("public.lectures", made)
+        race.owner.execute("update public.lectures set created_at = '2020-01-01Z' where id = %s", (made,))
+        person = persona(race.owner)
+        race.clean_up("auth.users", person)
+        links = race.session()
+        links.execute("insert into public.user_lectures (user_id, lecture_id) values (%s, %s)", (person, made))
+        race.owner.execute("set lock_timeout = '2s'")
+        race.owner.execute(PURGE)
+        links.commit()
+        assert there(race.owner, "public.user_lectures", "lecture_id", made)
 
 
 def test_only_the_service_purges(db: Connection) -> None:
