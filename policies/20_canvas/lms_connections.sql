@@ -1,5 +1,5 @@
--- People see the installations they can connect to; staff write the list. Nobody deletes over REST, because grants refer
--- to the rows.
+-- People see the installations they can connect to; staff write the list. Nobody deletes over REST, because grants
+-- refer to the rows.
 
 alter table public.lms_connections enable row level security;
 

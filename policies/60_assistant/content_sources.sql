@@ -1,5 +1,5 @@
--- Teachers add links and texts. Files and Canvas pages come through the service, which alone knows what it stored, as do
--- extracted text and state.
+-- Teachers add links and texts. Files and Canvas pages come through the service, which alone knows what it stored, as
+-- do extracted text and state.
 
 alter table public.content_sources enable row level security;
 

@@ -33,7 +33,8 @@ create table public.tutor_student_assignments (
 create index idx_tsa_tutor on public.tutor_student_assignments (tutor_id, student_id)
 include (subject_id, start_date, end_date) where status = 'active';
 -- the same for tutoring in one subject, so that a tutor of thousands in all subjects finds at once that there is none
-create index idx_tutor_student_assignments_tutor_id_subject on public.tutor_student_assignments (tutor_id, student_id, subject_id)
+create index idx_tutor_student_assignments_tutor_id_subject
+on public.tutor_student_assignments (tutor_id, student_id, subject_id)
 include (start_date, end_date) where status = 'active' and subject_id is not null;
 create index idx_tsa_student on public.tutor_student_assignments (student_id, status);
 -- for the daily end of assignments

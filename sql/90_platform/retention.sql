@@ -1,6 +1,6 @@
--- What the product forgets, and what it tidies: svc_purge_expired, called by workers every few hours and safe to call at any
--- time. Each room keeps its own rules. Education records (goals, sessions, summaries, ratings, practice, questions,
--- overrides) stay until the account goes.
+-- What the product forgets, and what it tidies: svc_purge_expired, called by workers every few hours and safe to call
+-- at any time. Each room keeps its own rules. Education records (goals, sessions, summaries, ratings, practice,
+-- questions, overrides) stay until the account goes.
 
 create function private.live_job_keys(p_types text[], p_key text)
 returns text[]

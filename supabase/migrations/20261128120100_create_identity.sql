@@ -50,13 +50,13 @@ create table public.profiles (
 -- lists of tutors or teachers for staff
 create index idx_profiles_role on public.profiles (role);
 
-comment on table public.profiles is 'A person, as related people see him. One row per account.';
+comment on table public.profiles is 'A person, as related people see them. One row per account.';
 comment on column public.profiles.user_id is 'The account: auth.users.id.';
 comment on column public.profiles.role is 'What the account is for. Changed by admin_set_role only.';
 comment on column public.profiles.display_name is
     'The name others see, without control characters, invisible ones or marks that turn the direction of text.';
 comment on column public.profiles.avatar_url is 'Address of a picture.';
-comment on column public.profiles.timezone is 'IANA name of the person''s time zone; decides when his day begins.';
+comment on column public.profiles.timezone is 'IANA name of the person''s time zone; decides when their day begins.';
 comment on column public.profiles.timezone_source is
     'Who said so. Set by trigger: a zone that the person changes is the person''s.';
 comment on column public.profiles.created_at is 'When the account was made.';

@@ -1560,3 +1560,27 @@ $$;
 comment on function public.svc_finish_assignments(uuid, bigint[], jsonb) is
     'Ends a complete list: confirmed missing assignments become removed (their rows stay), and the cursor records it. '
     'Returns how many. Safe to repeat.';
+
+-- What this room forgets. Called by svc_purge_expired (90_platform).
+
+create function private.purge_canvas()
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select jsonb_build_object(
+        'oauth_states', private.purge('private.oauth_states', 'expires_at', '1 day'),
+        'lti_states', private.purge('private.lti_states', 'expires_at', '1 day'),
+        'lti_tickets', private.purge('private.lti_tickets', 'expires_at', '1 day'),
+        'lti_launches', private.purge('private.lti_launches', 'expires_at', '1 day'),
+        -- an id reserved for an account that was never made
+        'lti_identities', private.purge(
+            'private.lti_identities', 'created_at', '1 day',
+            'not exists (select from auth.users as u where u.id = t.user_id)'
+        )
+    );
+$$;
+
+comment on function private.purge_canvas() is 'Deletes what this room no longer keeps; how many rows went, by name.';

@@ -580,3 +580,22 @@ $$;
 comment on function public.svc_cancel_headstart_run(uuid, uuid) is
     'Cancels a person''s run at once, with its stream. Its job ends, too; a running one when its worker asks next. '
     'PT404 for a missing run or another person''s, PT409 for one that has ended.';
+
+-- What this room forgets. The documents stay. Called by svc_purge_expired (90_platform).
+
+create function private.purge_headstart()
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select jsonb_build_object(
+        'headstart_runs', private.purge(
+            'public.headstart_runs', 'created_at', '180 days', 'status in (''succeeded'', ''failed'', ''cancelled'')'
+        ),
+        'generation_events', private.purge('private.generation_events', 'at', '1 day')
+    );
+$$;
+
+comment on function private.purge_headstart() is 'Deletes what this room no longer keeps; how many rows went, by name.';

@@ -84,8 +84,8 @@ add constraint courses_catalog_course_id_fkey
     foreign key (catalog_course_id)
     references public.catalog_courses(id) on delete set null;
 
--- A recorded lecture, stored once however many people follow it (user_lectures). Written by the lecture service; nobody
--- sees one he has no link to. It goes with its last link, and its files go through private.storage_deletions.
+-- A recorded lecture, stored once however many people follow it (user_lectures). The lecture service writes it; only
+-- people with a link see it. It is deleted with its last link, and its files are put into private.storage_deletions.
 
 create table public.lectures (
     id uuid primary key default gen_random_uuid(),
@@ -116,7 +116,7 @@ create table public.lectures (
 create unique index uq_lectures_panopto_url on public.lectures (catalog_course_id, panopto_url)
 where panopto_session_id is null;
 create index idx_lectures_catalog_course_id on public.lectures (catalog_course_id, status);
--- stuck ones, for the sweep
+-- for the sweep of lectures whose job is gone
 create index idx_lectures_created_at on public.lectures (created_at) where status in ('pending', 'downloading');
 
 comment on table public.lectures is 'A recorded lecture of a course.';
@@ -125,12 +125,12 @@ comment on column public.lectures.catalog_course_id is 'Which course of the scho
 comment on column public.lectures.panopto_session_id is 'Parameter id of the address, where it has one.';
 comment on column public.lectures.panopto_url is 'Page of the recording, as submitted.';
 comment on column public.lectures.stream_url is
-    'Address of the media; worked out by the server, never taken from a client.';
+    'Address of the media, which the server determines; never taken from a client.';
 comment on column public.lectures.title is 'Title.';
 comment on column public.lectures.audio_storage_key is 'audio/{id}.m4a, once stored.';
 comment on column public.lectures.transcript_storage_key is 'transcripts/{id}.json, once stored.';
-comment on column public.lectures.duration_seconds is 'Length.';
-comment on column public.lectures.status is 'Where it stands.';
+comment on column public.lectures.duration_seconds is 'Its length in seconds.';
+comment on column public.lectures.status is 'Its state.';
 comment on column public.lectures.error_message is 'A safe sentence about why it failed.';
 comment on column public.lectures.created_at is 'When it was first submitted.';
 comment on column public.lectures.updated_at is 'When the row last changed.';
@@ -153,7 +153,8 @@ end
 $$;
 
 comment on function private.clear_lecture() is
-    'BEFORE UPDATE on lectures when status changes: a failed one keeps no files, one that is tried again no error.';
+    'BEFORE UPDATE on lectures when status changes: clears the files of a failed one, and the error of one that is '
+    'tried again.';
 
 create trigger trg_lectures_clear before update of status on public.lectures
 for each row when (old.status is distinct from new.status)
@@ -170,7 +171,7 @@ for each row execute function public.set_updated_at();
 create trigger trg_lectures_storage_delete after delete on public.lectures
 for each row execute function private.enqueue_storage_deletion('audio_storage_key', 'transcript_storage_key');
 
--- a condition and not "update of": the keys are cleared by a trigger, which no column list sees
+-- a condition and not "update of": another trigger clears the keys, and "update of" sees only columns that are set
 create trigger trg_lectures_storage_update after update on public.lectures
 for each row when (
     old.audio_storage_key is distinct from new.audio_storage_key
@@ -362,20 +363,21 @@ declare
     v_lecture public.lectures;
 begin
     if p_user_id is null or p_catalog_course_id is null or p_panopto_url is null or p_stream_url is null then
-        raise exception 'p_user_id, p_catalog_course_id, p_panopto_url and p_stream_url are required'
+        raise exception 'p_user_id, p_catalog_course_id, p_panopto_url and p_stream_url must not be null'
             using errcode = '22004';
     end if;
     if p_panopto_url !~ '^https://' or p_stream_url !~ '^https://' then
-        raise exception 'the addresses must be https' using errcode = '22023';
+        raise exception 'p_panopto_url and p_stream_url must be https addresses' using errcode = '22023';
     end if;
     if not exists (select from public.profiles where user_id = p_user_id)
         or not exists (select from public.catalog_courses where id = p_catalog_course_id) then
-        raise exception 'no such person or course' using errcode = 'PT404';
+        raise exception 'no person has the id in p_user_id, or no course the one in p_catalog_course_id'
+            using errcode = 'PT404';
     end if;
 
     created := false;
     loop
-        -- the lock keeps it alive while its last link may be going
+        -- the lock keeps the lecture while its last link may be deleted
         select * into v_lecture from public.lectures as l
         where l.catalog_course_id = p_catalog_course_id
             and (
@@ -413,10 +415,10 @@ end
 $$;
 
 comment on function public.svc_submit_lecture(uuid, uuid, text, text, text) is
-    'Links a person to the lecture behind an address, made if it is new, and enqueues its download (payload '
-    '{lecture_id}) unless it is stored already; a failed one is tried again. Same course and same id parameter, or '
-    'same address where there is none, is the same lecture. PT404 without person or course, 22023 for addresses that '
-    'are not https.';
+    'Links a person to the lecture at an address, making it if it is new. Enqueues its download (payload '
+    '{lecture_id}) unless it is stored; a failed one is tried again. The same course and id parameter, or the same '
+    'address where there is no id, is the same lecture. PT404 when the person or the course does not exist, 22023 for '
+    'addresses that are not https.';
 
 create function public.svc_sync_catalog(p_courses jsonb, p_max_removed numeric default 0.20)
 returns jsonb
@@ -438,7 +440,7 @@ begin
     end if;
     perform private.check_number('p_max_removed', p_max_removed, 0, 1);
     if jsonb_typeof(p_courses) <> 'array' or jsonb_array_length(p_courses) = 0 then
-        raise exception 'p_courses must be a list that is not empty' using errcode = '22023';
+        raise exception 'p_courses must be a JSON array with at least one course' using errcode = '22023';
     end if;
     if exists (
         select from jsonb_array_elements(p_courses) as c
@@ -450,9 +452,10 @@ begin
             or coalesce(jsonb_typeof(c -> 'instructor'), 'null') not in ('string', 'null')
             or char_length(c ->> 'instructor') > 500
     ) then
-        raise exception 'every course needs a code and a title' using errcode = '22023';
+        raise exception 'p_courses: every course needs a code of 1 to 50 characters and a title of 1 to 500'
+            using errcode = '22023';
     end if;
-    -- two syncs at once would retire each other's courses
+    -- one sync at a time: two would retire each other's courses
     perform pg_advisory_xact_lock(hashtextextended('svc_sync_catalog', 0));
 
     select array_agg(distinct public.normalize_course_code(c ->> 'code')) into v_codes
@@ -460,12 +463,12 @@ begin
     select count(*), count(*) filter (where code <> all (v_codes)) into v_live, v_missing
     from public.catalog_courses where is_official and retired_at is null;
     if v_missing > v_live * p_max_removed then
-        raise exception 'the list lacks % of % official courses: nothing was changed', v_missing, v_live
+        raise exception 'p_courses lacks % of % official courses, so nothing was changed', v_missing, v_live
             using errcode = '22023', hint = 'Check the source, or pass a larger p_max_removed.';
     end if;
 
     with given as (
-        -- of two spellings of one code the last one counts
+        -- of two spellings of one code, the last one counts
         select distinct on (code) code, title, instructor
         from (
             select
@@ -483,7 +486,7 @@ begin
             is_official = true, retired_at = null
         where (existing.title, existing.instructor, existing.is_official, existing.retired_at)
             is distinct from (excluded.title, coalesce(excluded.instructor, existing.instructor), true, null)
-        -- a row that was there was locked first, which leaves a mark
+        -- a row that existed was locked first, and xmax shows it
         returning existing.xmax = 0 as is_new
     )
     select jsonb_build_object(
@@ -492,7 +495,7 @@ begin
         'unchanged', cardinality(v_codes) - count(*)
     ) into v_counts from written;
 
-    -- First the locks, then a look with fresh eyes: a lecture just being added to one of them is waited for.
+    -- First the locks, then a new snapshot: this waits for lectures that are just being added to one of the courses.
     perform from public.catalog_courses where is_official and code <> all (v_codes) for update;
     delete from public.catalog_courses as c
     where c.is_official and c.code <> all (v_codes)
@@ -510,7 +513,27 @@ $$;
 
 comment on function public.svc_sync_catalog(jsonb, numeric) is
     'Makes the official courses equal to the school''s list [{code, title, instructor?}]. A course that left the list '
-    'is deleted when nothing uses it, else retired; one that returns is live again; one that people had added becomes '
-    'official. Returns counts inserted, updated, unchanged, deleted, retired. 22023, and nothing changed, for an '
-    'empty or malformed list, or when more than p_max_removed (0 to 1, else 22003) of the live official courses are '
-    'missing.';
+    'is deleted when nothing uses it, otherwise retired. One that returns is no longer retired, and one that people '
+    'had added becomes official. Returns the counts inserted, updated, unchanged, deleted and retired. 22023, and '
+    'nothing changes, for an empty or malformed list, or when more than p_max_removed (0 to 1, else 22003) of the '
+    'official courses that are not retired are missing.';
+
+-- What this room forgets. Called by svc_purge_expired (90_platform).
+
+create function private.purge_lectures()
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select jsonb_build_object(
+        -- a lecture that nobody was ever linked to; the last unlinking deletes by itself
+        'orphan_lectures', private.purge(
+            'public.lectures', 'created_at', '1 hour',
+            'not exists (select from public.user_lectures as u where u.lecture_id = t.id)'
+        )
+    );
+$$;
+
+comment on function private.purge_lectures() is 'Deletes what this room no longer keeps; how many rows went, by name.';

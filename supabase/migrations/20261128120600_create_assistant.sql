@@ -641,3 +641,19 @@ comment on function public.svc_sweep_generations() is
     'Ends what no live job will finish: answers (interrupted, keeping the text so far), headstart runs, lectures, '
     'reviews and content sources (failed); returns how many. Called by workers every few seconds and by '
     'svc_purge_expired.';
+
+-- What this room forgets. Called by svc_purge_expired (90_platform).
+
+create function private.purge_assistant()
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select jsonb_build_object(
+        'courses_cache', private.purge('public.courses_cache', 'cached_at', '24 hours')
+    );
+$$;
+
+comment on function private.purge_assistant() is 'Deletes what this room no longer keeps; how many rows went, by name.';

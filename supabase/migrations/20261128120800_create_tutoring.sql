@@ -131,11 +131,12 @@ create table public.tutor_student_assignments (
         check (end_date >= start_date and end_date between '0001-01-01' and '9999-12-31')
 );
 
--- what policies ask at every request of a tutor; the included columns keep it off the table
+-- for the policies, at every request of a tutor; the included columns spare reading the table
 create index idx_tsa_tutor on public.tutor_student_assignments (tutor_id, student_id)
 include (subject_id, start_date, end_date) where status = 'active';
--- the same for one-subject tutoring: a tutor of thousands in all subjects finds at once that he has none
-create index idx_tsa_tutor_subject on public.tutor_student_assignments (tutor_id, student_id, subject_id)
+-- the same for tutoring in one subject, so that a tutor of thousands in all subjects finds at once that there is none
+create index idx_tutor_student_assignments_tutor_id_subject
+on public.tutor_student_assignments (tutor_id, student_id, subject_id)
 include (start_date, end_date) where status = 'active' and subject_id is not null;
 create index idx_tsa_student on public.tutor_student_assignments (student_id, status);
 -- for the daily end of assignments
@@ -358,8 +359,15 @@ parallel safe
 security definer
 set search_path = ''
 as $$
+declare
+    v_me constant uuid := private.caller_id();
 begin
-    return private.own_and_tutored_students() || private.guarded_students();
+    -- An account has one role, so only one of the lists can have members.
+    return case (select role from public.profiles where user_id = v_me)
+        when 'tutor' then array[v_me] || private.tutored_students()
+        when 'parent' then array[v_me] || private.guarded_students()
+        else array_remove(array[v_me], null)
+    end;
 end
 $$;
 
@@ -428,7 +436,7 @@ create index idx_goals_created_by on public.goals (created_by);
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.goals alter column student_id set (n_distinct = -0.05);
+alter table public.goals alter column student_id set (n_distinct = -0.1);
 
 comment on table public.goals is 'Goals of students.';
 comment on column public.goals.id is 'Identity of the row.';
@@ -514,7 +522,7 @@ create index idx_tutoring_sessions_subject_id on public.tutoring_sessions (subje
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.tutoring_sessions alter column student_id set (n_distinct = -0.05);
+alter table public.tutoring_sessions alter column student_id set (n_distinct = -0.1);
 
 comment on table public.tutoring_sessions is 'Tutoring sessions; Socratic sessions and those of Auth are other tables.';
 comment on column public.tutoring_sessions.id is 'Identity of the row.';
@@ -819,7 +827,7 @@ create index idx_summaries_override on public.summaries (override_id) where over
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.summaries alter column student_id set (n_distinct = -0.05);
+alter table public.summaries alter column student_id set (n_distinct = -0.1);
 
 comment on table public.summaries is 'Summaries of tutoring sessions.';
 comment on column public.summaries.id is 'Identity of the row.';
@@ -1072,7 +1080,7 @@ where override_id is not null;
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.practice_assignments alter column student_id set (n_distinct = -0.05);
+alter table public.practice_assignments alter column student_id set (n_distinct = -0.1);
 
 comment on table public.practice_assignments is 'Practice questions given to students, and their results.';
 comment on column public.practice_assignments.id is 'Identity of the row.';
@@ -1209,7 +1217,7 @@ end
 $$;
 
 comment on function private.my_completed_items() is
-    'Bank items the caller has completed, so that he may read their answers.';
+    'Ids of the bank items that the caller has completed and whose answers they may therefore read.';
 
 -- The model's answer to a question it wrote, in a table of its own: students read it only after they completed the
 -- question.
@@ -1297,13 +1305,13 @@ create index idx_qa_student on public.qa_interactions (student_id, created_at de
 create index idx_qa_confidence on public.qa_interactions (student_id, created_at) where confidence = 'Low';
 create index idx_qa_created on public.qa_interactions (created_at);
 -- for what was escalated to a tutor
-create index idx_qa_escalated on public.qa_interactions (escalated_to_tutor_id, student_id)
+create index idx_qa_interactions_escalated_to_tutor_id on public.qa_interactions (escalated_to_tutor_id, student_id)
 where escalated_to_tutor_id is not null;
 create index idx_qa_interactions_override_id on public.qa_interactions (override_id) where override_id is not null;
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.qa_interactions alter column student_id set (n_distinct = -0.05);
+alter table public.qa_interactions alter column student_id set (n_distinct = -0.1);
 
 comment on table public.qa_interactions is 'Questions of students to the companion.';
 comment on column public.qa_interactions.id is 'Identity of the row.';
@@ -1376,7 +1384,7 @@ create index idx_overrides_qa_interaction on public.overrides (qa_interaction_id
 
 -- Finds a caller's rows by student, also where they are asked for by date
 -- (docs/decisions/0013-one-list-of-students.md).
-alter table public.overrides alter column student_id set (n_distinct = -0.05);
+alter table public.overrides alter column student_id set (n_distinct = -0.1);
 
 comment on table public.overrides is 'Corrections by tutors of what the companion wrote.';
 comment on column public.overrides.id is 'Identity of the row.';
@@ -2090,3 +2098,23 @@ comment on column public.v_confidence_distribution.student_id is 'The student.';
 comment on column public.v_confidence_distribution.confidence is 'The level.';
 comment on column public.v_confidence_distribution.count is 'Answers of that level.';
 comment on column public.v_confidence_distribution.percentage is 'Share of all answers of the student, two digits.';
+
+-- What this room tidies. Called by svc_purge_expired (90_platform).
+
+create function private.purge_tutoring()
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    -- access stopped with the day; this makes the state say so
+    with ended as (
+        update public.tutor_student_assignments set status = 'completed'
+        where status in ('active', 'paused') and end_date < private.today()
+        returning 1
+    )
+    select jsonb_build_object('assignments_ended', count(*)) from ended;
+$$;
+
+comment on function private.purge_tutoring() is 'Ends assignments whose last day is over; how many, by name.';

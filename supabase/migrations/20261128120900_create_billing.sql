@@ -704,3 +704,27 @@ comment on function public.svc_apply_stripe_event(text) is
     'Applies a stored event. Returns applied; stale (older than the last one, or the state is final); ignored (of no '
     'use here); unlinked (person or plan not known yet, stays open); done (applied before). PT404 for an unknown '
     'event.';
+
+-- What this room forgets. Called by svc_purge_expired (90_platform).
+
+create function private.purge_billing()
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    -- the row stays: it is what makes a replay harmless
+    with emptied as (
+        update public.payment_events set payload = '{}' where id in (
+            select id from public.payment_events
+            where processed and payload <> '{}' and processed_at < private.clock() - interval '90 days'
+            limit 5000
+        )
+        returning 1
+    )
+    select jsonb_build_object('payment_events', count(*)) from emptied;
+$$;
+
+comment on function private.purge_billing() is
+    'Empties the payloads of events 90 days after they were processed; how many, by name.';

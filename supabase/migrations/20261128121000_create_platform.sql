@@ -1751,9 +1751,9 @@ $$;
 comment on function private.my_agent_assignments() is
     'Ids of the work agents did on the caller''s dialogues, jobs and weeks.';
 
--- What the product forgets, and what it tidies: one function, called daily by a schedule and safe to call at any time.
--- It deletes in batches, because a request to the service has seconds; what is left goes with the next call. Education
--- records (goals, sessions, summaries, ratings, practice, questions, overrides) stay until the account goes.
+-- What the product forgets, and what it tidies: svc_purge_expired, called by workers every few hours and safe to call
+-- at any time. Each room keeps its own rules. Education records (goals, sessions, summaries, ratings, practice,
+-- questions, overrides) stay until the account goes.
 
 create function private.live_job_keys(p_types text[], p_key text)
 returns text[]
@@ -1869,7 +1869,7 @@ $$;
 comment on function private.purge_jobs() is
     'Forgets jobs 30 days after success or cancellation, 90 after failure; at most 5000 a call.';
 
-create function public.svc_purge_expired()
+create function private.purge_platform()
 returns jsonb
 language plpgsql
 volatile
@@ -1877,138 +1877,38 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_now constant timestamptz := private.clock();
-    v_batch constant int := 5000;
-    v_counts jsonb := '{}';
-    v_n int;
+    v_counts jsonb;
 begin
-    delete from private.oauth_states where state_hash in (
-        select state_hash from private.oauth_states where expires_at < v_now - interval '1 day' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('oauth_states', v_n);
-
-    delete from private.lti_states where state_hash in (
-        select state_hash from private.lti_states where expires_at < v_now - interval '1 day' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('lti_states', v_n);
-
-    delete from private.lti_tickets where ticket_hash in (
-        select ticket_hash from private.lti_tickets where expires_at < v_now - interval '1 day' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('lti_tickets', v_n);
-
-    delete from private.lti_launches where id in (
-        select id from private.lti_launches where expires_at < v_now - interval '1 day' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('lti_launches', v_n);
-
-    -- an id reserved for an account that was never made
-    delete from private.lti_identities where id in (
-        select i.id from private.lti_identities as i
-        where i.created_at < v_now - interval '1 day'
-            and not exists (select from auth.users as u where u.id = i.user_id)
-        limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('lti_identities', v_n);
-
-    delete from public.courses_cache where id in (
-        select id from public.courses_cache where cached_at < v_now - interval '24 hours' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('courses_cache', v_n);
-
-    v_counts := v_counts || jsonb_build_object('jobs', private.purge_jobs());
-
-    -- the documents stay
-    delete from public.headstart_runs where id in (
-        select id from public.headstart_runs
-        where status in ('succeeded', 'failed', 'cancelled') and created_at < v_now - interval '180 days' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('headstart_runs', v_n);
-
-    delete from private.generation_events where (stream_id, seq) in (
-        select stream_id, seq from private.generation_events where at < v_now - interval '1 day' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('generation_events', v_n);
-
-    delete from public.notifications where id in (
-        select id from public.notifications
-        where coalesce(dismissed_at, sent_at) < v_now - interval '90 days' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('notifications', v_n);
-
-    delete from public.nudges where id in (
-        select id from public.nudges where created_at < v_now - interval '400 days' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('nudges', v_n);
-
-    -- the row stays: it is what makes a replay harmless
-    update public.payment_events set payload = '{}' where id in (
-        select id from public.payment_events
-        where processed and payload <> '{}' and processed_at < v_now - interval '90 days' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('payment_events', v_n);
-
-    delete from private.storage_deletions where id in (
-        select id from private.storage_deletions where done_at < v_now - interval '30 days' limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('storage_deletions', v_n);
-
-    delete from private.idempotency_keys where (user_id, route, key) in (
-        select user_id, route, key from private.idempotency_keys where expires_at <= v_now limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('idempotency_keys', v_n);
-
-    delete from private.rate_buckets where (bucket, window_start) in (
-        select bucket, window_start from private.rate_buckets where window_end < v_now limit v_batch
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('rate_buckets', v_n);
-
     perform set_config('app.purging_audit_log', 'yes', true);
-    delete from private.audit_log where id in (
-        select id from private.audit_log where occurred_at < v_now - interval '7 years' limit v_batch
+    v_counts := jsonb_build_object(
+        'jobs', private.purge_jobs(),
+        'storage_deletions', private.purge('private.storage_deletions', 'done_at', '30 days'),
+        'idempotency_keys', private.purge('private.idempotency_keys', 'expires_at', '0'),
+        'rate_buckets', private.purge('private.rate_buckets', 'window_end', '0'),
+        'audit_log', private.purge('private.audit_log', 'occurred_at', '7 years')
     );
-    get diagnostics v_n = row_count;
     perform set_config('app.purging_audit_log', '', true);
-    v_counts := v_counts || jsonb_build_object('audit_log', v_n);
-
-    -- access stopped with the day; this makes the state say so
-    update public.tutor_student_assignments set status = 'completed'
-    where status in ('active', 'paused') and end_date < (v_now at time zone 'UTC')::date;
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('assignments_ended', v_n);
-
-    -- a lecture that nobody was ever linked to; the last unlinking deletes by itself
-    delete from public.lectures where id in (
-        select l.id from public.lectures as l
-        where l.created_at < v_now - interval '1 hour'
-            and not exists (select from public.user_lectures as u where u.lecture_id = l.id)
-        limit v_batch
-        for update skip locked
-    );
-    get diagnostics v_n = row_count;
-    v_counts := v_counts || jsonb_build_object('orphan_lectures', v_n);
-
-    return v_counts || jsonb_build_object('stuck_rows', public.svc_sweep_generations());
+    return v_counts;
 end
+$$;
+
+comment on function private.purge_platform() is 'Deletes what this room no longer keeps; how many rows went, by name.';
+
+create function public.svc_purge_expired()
+returns jsonb
+language sql
+volatile
+security definer
+set search_path = ''
+as $$
+    select private.purge_canvas() || private.purge_headstart() || private.purge_planner() || private.purge_lectures()
+        || private.purge_assistant() || private.purge_tutoring() || private.purge_billing() || private.purge_platform()
+        || jsonb_build_object('stuck_rows', public.svc_sweep_generations());
 $$;
 
 comment on function public.svc_purge_expired() is
     'Deletes what is past its time (at most 5000 rows a table and call), ends assignments, sweeps orphans and stuck '
-    'rows; returns the counts by name.';
+    'rows. Each room keeps its own rules in private.purge_<room>. Returns the counts by name.';
 
 -- The planner estimates a row count from statistics over everybody's rows. `Prefer: count=planned` with a filter on
 -- another person's id would therefore tell how many rows that person has. Two parts refuse such counts to everybody but

@@ -3,8 +3,8 @@
 
 set lock_timeout = '5s';
 
--- Everybody sees himself and the people he is related to; staff sees all. Rows come and go with the account, so no
--- client inserts or deletes. The role is not among the columns a person may update.
+-- People see themselves and the people related to them; staff see all. Rows come and go with the account, so no client
+-- inserts or deletes. The role is not among the columns a person may update.
 
 alter table public.profiles enable row level security;
 
@@ -13,15 +13,15 @@ grant all on public.profiles to service_role;
 -- the access token hook looks the role up
 grant select on public.profiles to supabase_auth_admin;
 
--- own first: for one's own row the set of relations is never built
+-- the own row first: for it the list of related people is never computed
 create policy select_related on public.profiles for select to authenticated
 using (
     user_id = (select private.caller_id())
     or user_id = any((select private.related_people())::uuid[])
 );
 comment on policy select_related on public.profiles is
-    'Own card; a tutor''s students; a student''s tutors and guardians; a parent''s children with consent and their '
-    'tutors.';
+    'Their own profile; a tutor''s students; a student''s tutors and guardians; a parent''s children with consent, '
+    'and their tutors.';
 
 create policy all_admin_of_now on public.profiles as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -30,7 +30,7 @@ comment on policy all_admin_of_now on public.profiles is 'What follows for staff
 
 create policy select_admin on public.profiles for select to app_admin
 using (true);
-comment on policy select_admin on public.profiles is 'Staff sees every card.';
+comment on policy select_admin on public.profiles is 'Staff see every profile.';
 
 create policy select_auth on public.profiles for select to supabase_auth_admin
 using (true);
@@ -39,7 +39,7 @@ comment on policy select_auth on public.profiles is 'Auth reads the role when it
 create policy update_own on public.profiles for update to authenticated
 using (user_id = (select private.caller_id()))
 with check (user_id = (select private.caller_id()));
-comment on policy update_own on public.profiles is 'A person edits his own name, picture and time zone.';
+comment on policy update_own on public.profiles is 'People edit their own name, picture and time zone.';
 
 -- Own row only, not even for staff. Made at sign-up, gone with the account.
 
@@ -50,12 +50,12 @@ grant all on public.user_settings to service_role;
 
 create policy select_own on public.user_settings for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.user_settings is 'A person reads his own settings.';
+comment on policy select_own on public.user_settings is 'People read their own settings.';
 
 create policy update_own on public.user_settings for update to authenticated
 using (user_id = (select private.caller_id()))
 with check (user_id = (select private.caller_id()));
-comment on policy update_own on public.user_settings is 'A person changes his own settings.';
+comment on policy update_own on public.user_settings is 'People change their own settings.';
 
 -- Read by the person, by parents with consent, by tutors of all subjects and by staff. Nobody writes by REST.
 
@@ -79,7 +79,7 @@ comment on policy all_admin_of_now on public.user_stats is 'What follows for sta
 
 create policy select_admin on public.user_stats for select to app_admin
 using (true);
-comment on policy select_admin on public.user_stats is 'Staff sees all figures.';
+comment on policy select_admin on public.user_stats is 'Staff see all figures.';
 
 -- Both sides see it; they change it by RPC (respond_guardianship, revoke_guardianship). Staff proposes, verifies,
 -- deletes.
@@ -102,22 +102,22 @@ comment on policy all_admin_of_now on public.guardianships is
 
 create policy select_admin on public.guardianships for select to app_admin
 using (true);
-comment on policy select_admin on public.guardianships is 'Staff sees all.';
+comment on policy select_admin on public.guardianships is 'Staff see all.';
 
 create policy insert_admin on public.guardianships for insert to app_admin
 with check (true);
-comment on policy insert_admin on public.guardianships is 'Staff proposes; a new one is always pending.';
+comment on policy insert_admin on public.guardianships is 'Staff propose; a new one is always pending.';
 
 create policy update_admin on public.guardianships for update to app_admin
 using (true)
 with check (true);
-comment on policy update_admin on public.guardianships is 'Staff records a verified minor, or ends it; audited.';
+comment on policy update_admin on public.guardianships is 'Staff record a verified minor, or end it; audited.';
 
 create policy delete_admin on public.guardianships for delete to app_admin
 using (true);
-comment on policy delete_admin on public.guardianships is 'Staff removes one made by mistake; audited.';
+comment on policy delete_admin on public.guardianships is 'Staff delete one made by mistake; audited.';
 
--- Private: reached through the two svc functions only.
+-- Private: only the two svc functions use it.
 
 alter table private.external_identities enable row level security;
 
@@ -125,7 +125,7 @@ create policy nobody on private.external_identities to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.external_identities is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
 grant execute on function public.svc_link_external_identity(uuid, text, text, text) to service_role;
 
@@ -138,17 +138,17 @@ grant execute on function private.is_admin() to app_admin;
 grant execute on function private.guarded_students() to authenticated;
 grant execute on function private.related_people() to authenticated;
 
--- Any signed-in person, for himself. The private half is reached through the bound body of the public one.
+-- Any signed-in person, about themselves. The bound body of the public function calls the private one.
 
 grant execute on function private.ensure_profile() to authenticated;
 grant execute on function public.ensure_profile() to authenticated;
 
--- Any signed-in person, for himself.
+-- Any signed-in person, about themselves.
 
 grant execute on function private.touch_last_active() to authenticated;
 grant execute on function public.touch_last_active() to authenticated;
 
--- Any signed-in person; the functions check that he is the student, or one of the two.
+-- Any signed-in person; the functions check that the caller is the student, or one of the two.
 
 grant execute on function private.respond_guardianship(uuid, boolean) to authenticated;
 grant execute on function public.respond_guardianship(uuid, boolean) to authenticated;

@@ -3,7 +3,8 @@
 
 set lock_timeout = '5s';
 
--- People see the installations they could connect to; staff keeps the list. Nobody deletes by REST: grants hang on it.
+-- People see the installations they can connect to; staff write the list. Nobody deletes over REST, because grants
+-- refer to the rows.
 
 alter table public.lms_connections enable row level security;
 
@@ -23,18 +24,18 @@ comment on policy all_admin_of_now on public.lms_connections is
 
 create policy select_admin on public.lms_connections for select to app_admin
 using (true);
-comment on policy select_admin on public.lms_connections is 'Staff sees disabled ones too.';
+comment on policy select_admin on public.lms_connections is 'Staff see disabled ones, too.';
 
 create policy insert_admin on public.lms_connections for insert to app_admin
 with check (true);
-comment on policy insert_admin on public.lms_connections is 'Staff registers an installation.';
+comment on policy insert_admin on public.lms_connections is 'Staff register installations.';
 
 create policy update_admin on public.lms_connections for update to app_admin
 using (true)
 with check (true);
-comment on policy update_admin on public.lms_connections is 'Staff edits or disables an installation.';
+comment on policy update_admin on public.lms_connections is 'Staff edit or disable installations.';
 
--- Private: reached through svc_put_lms_secret and svc_get_lms_secret only.
+-- Private: only svc_put_lms_secret and svc_get_lms_secret use it.
 
 alter table private.lms_connection_secrets enable row level security;
 
@@ -42,13 +43,13 @@ create policy nobody on private.lms_connection_secrets to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lms_connection_secrets is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
 grant execute on function public.svc_put_lms_secret(uuid, text) to service_role;
 
 grant execute on function public.svc_get_lms_secret(uuid) to service_role;
 
--- The person sees his own connections; canvas-oauth and canvas-sync write them.
+-- People see their own connections; canvas-oauth and canvas-sync write them.
 
 alter table public.integrations enable row level security;
 
@@ -57,9 +58,9 @@ grant all on public.integrations to service_role;
 
 create policy select_own on public.integrations for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.integrations is 'A person sees his own connections.';
+comment on policy select_own on public.integrations is 'People see their own connections.';
 
--- Private: reached through the svc functions below only.
+-- Private: only the svc functions below use it.
 
 alter table private.integration_tokens enable row level security;
 
@@ -67,7 +68,7 @@ create policy nobody on private.integration_tokens to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.integration_tokens is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
 grant execute on function public.svc_put_integration_token(uuid, text, text, timestamptz, int) to service_role;
 
@@ -79,15 +80,14 @@ grant execute on function public.svc_begin_token_refresh(uuid, text, int) to ser
 
 grant execute on function public.svc_end_token_refresh(uuid, text) to service_role;
 
--- Private: reached through the svc functions below only.
+-- Private: only the svc functions below use it.
 
 alter table private.oauth_states enable row level security;
 
 create policy nobody on private.oauth_states to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.oauth_states is
-    'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.oauth_states is 'Closed on purpose: only the service''s definer functions use it.';
 
 grant execute on function public.svc_create_oauth_state(text, uuid, uuid, text, text) to service_role;
 
@@ -104,12 +104,12 @@ grant all on public.courses to service_role;
 
 create policy select_own on public.courses for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.courses is 'A person sees his own courses.';
+comment on policy select_own on public.courses is 'People see their own courses.';
 
 create policy update_own on public.courses for update to authenticated
 using (user_id = (select private.caller_id()))
 with check (user_id = (select private.caller_id()));
-comment on policy update_own on public.courses is 'A person switches his own courses on and off.';
+comment on policy update_own on public.courses is 'People switch their own courses on and off.';
 
 -- Own rows only, not even for staff; teachers see no student's row. Sync writes.
 
@@ -120,7 +120,7 @@ grant all on public.assignments to service_role;
 
 create policy select_own on public.assignments for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.assignments is 'A person sees his own assignments.';
+comment on policy select_own on public.assignments is 'People see their own assignments.';
 
 -- Own rows only. Sync writes.
 
@@ -131,19 +131,18 @@ grant all on public.course_sync_state to service_role;
 
 create policy select_own on public.course_sync_state for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.course_sync_state is 'A person sees how far the sync of his courses is.';
+comment on policy select_own on public.course_sync_state is 'People see how far the sync of their courses has come.';
 
--- Private: only the lti service comes here, through svc functions.
+-- Private: only the lti service uses it, through svc functions.
 
 alter table private.lti_platforms enable row level security;
 
 create policy nobody on private.lti_platforms to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_platforms is
-    'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_platforms is 'Closed on purpose: only the service''s definer functions use it.';
 
--- Private: only the lti service comes here, through svc functions.
+-- Private: only the lti service uses it, through svc functions.
 
 alter table private.lti_registrations enable row level security;
 
@@ -151,9 +150,9 @@ create policy nobody on private.lti_registrations to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lti_registrations is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
--- Private: only the lti service comes here, through svc functions.
+-- Private: only the lti service uses it, through svc functions.
 
 alter table private.lti_deployments enable row level security;
 
@@ -161,9 +160,9 @@ create policy nobody on private.lti_deployments to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lti_deployments is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
--- Private: only the lti service comes here, through svc functions.
+-- Private: only the lti service uses it, through svc functions.
 
 alter table private.lti_identities enable row level security;
 
@@ -171,9 +170,9 @@ create policy nobody on private.lti_identities to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lti_identities is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
--- Private: only the lti service comes here, through svc functions.
+-- Private: only the lti service uses it, through svc functions.
 
 alter table private.lti_memberships enable row level security;
 
@@ -181,38 +180,36 @@ create policy nobody on private.lti_memberships to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lti_memberships is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
--- Private: only the lti service comes here, through svc functions.
+-- Private: only the lti service uses it, through svc functions.
 
 alter table private.lti_states enable row level security;
 
 create policy nobody on private.lti_states to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_states is 'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_states is 'Closed on purpose: only the service''s definer functions use it.';
 
--- Private: only the lti service comes here, through svc functions.
+-- Private: only the lti service uses it, through svc functions.
 
 alter table private.lti_launches enable row level security;
 
 create policy nobody on private.lti_launches to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_launches is
-    'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_launches is 'Closed on purpose: only the service''s definer functions use it.';
 
--- Private: only the lti service comes here, through svc functions.
+-- Private: only the lti service uses it, through svc functions.
 
 alter table private.lti_tickets enable row level security;
 
 create policy nobody on private.lti_tickets to anon, authenticated
 using (false)
 with check (false);
-comment on policy nobody on private.lti_tickets is
-    'Closed on purpose: only definer functions of the service come here.';
+comment on policy nobody on private.lti_tickets is 'Closed on purpose: only the service''s definer functions use it.';
 
--- Private: only the lti service comes here, through svc functions.
+-- Private: only the lti service uses it, through svc functions.
 
 alter table private.lti_signing_keys enable row level security;
 
@@ -220,9 +217,9 @@ create policy nobody on private.lti_signing_keys to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.lti_signing_keys is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
--- The registry is kept through the service only.
+-- Only the service writes the registry.
 
 grant execute on function public.svc_register_lti_platform(text, text, text, text, text) to service_role;
 

@@ -12,9 +12,9 @@ grant all on public.headstart_runs to service_role;
 
 create policy select_own on public.headstart_runs for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.headstart_runs is 'A person sees his own runs.';
+comment on policy select_own on public.headstart_runs is 'People see their own runs.';
 
--- Own rows only, not even for staff. The service writes; the student may throw one away.
+-- Own rows only, not even for staff. The service writes; students may delete theirs.
 
 alter table public.headstart_docs enable row level security;
 
@@ -23,13 +23,13 @@ grant all on public.headstart_docs to service_role;
 
 create policy select_own on public.headstart_docs for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.headstart_docs is 'A person reads his own headstarts.';
+comment on policy select_own on public.headstart_docs is 'People read their own headstarts.';
 
 create policy delete_own on public.headstart_docs for delete to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy delete_own on public.headstart_docs is 'A person throws his own headstart away.';
+comment on policy delete_own on public.headstart_docs is 'People delete their own headstarts.';
 
--- Private: written and read through the two svc functions only.
+-- Private: only the two svc functions read and write it.
 
 alter table private.generation_events enable row level security;
 
@@ -37,7 +37,7 @@ create policy nobody on private.generation_events to anon, authenticated
 using (false)
 with check (false);
 comment on policy nobody on private.generation_events is
-    'Closed on purpose: only definer functions of the service come here.';
+    'Closed on purpose: only the service''s definer functions use it.';
 
 grant execute on function public.svc_append_generation(uuid, bigint, jsonb[]) to service_role;
 

@@ -8,7 +8,7 @@ set lock_timeout = '5s';
 grant execute on function public.normalize_course_code(text) to authenticated, service_role;
 
 -- Every signed-in person reads the catalogue. People add a course by ensure_catalog_course and may correct their own
--- while it is not official; staff keeps the list.
+-- while it is not official; staff write the list.
 
 alter table public.catalog_courses enable row level security;
 
@@ -24,7 +24,7 @@ create policy update_creator on public.catalog_courses for update to authenticat
 using (created_by = (select private.caller_id()) and not is_official)
 with check (created_by = (select private.caller_id()) and not is_official);
 comment on policy update_creator on public.catalog_courses is
-    'Who added a course corrects it, until the school''s list takes it over.';
+    'Whoever added a course corrects it, until the school''s list contains it.';
 
 create policy all_admin_of_now on public.catalog_courses as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -34,17 +34,17 @@ comment on policy all_admin_of_now on public.catalog_courses is
 
 create policy insert_admin on public.catalog_courses for insert to app_admin
 with check (true);
-comment on policy insert_admin on public.catalog_courses is 'Staff adds a course.';
+comment on policy insert_admin on public.catalog_courses is 'Staff add courses.';
 
 create policy update_admin on public.catalog_courses for update to app_admin
 using (true)
 with check (true);
-comment on policy update_admin on public.catalog_courses is 'Staff corrects title and instructor.';
+comment on policy update_admin on public.catalog_courses is 'Staff correct title and instructor.';
 
 create policy delete_admin on public.catalog_courses for delete to app_admin
 using (true);
 comment on policy delete_admin on public.catalog_courses is
-    'Staff removes an unused course; the foreign keys protect used ones.';
+    'Staff delete unused courses; the foreign keys protect used ones.';
 
 -- Seen by people with a link. The service writes.
 
@@ -55,7 +55,7 @@ grant all on public.lectures to service_role;
 
 create policy select_linked on public.lectures for select to authenticated
 using (id = any((select private.my_lectures())::uuid[]));
-comment on policy select_linked on public.lectures is 'A person sees the lectures he follows.';
+comment on policy select_linked on public.lectures is 'People see the lectures they follow.';
 
 -- Own links only. Only the service makes one, because a link is the right to see the lecture.
 
@@ -66,12 +66,12 @@ grant all on public.user_lectures to service_role;
 
 create policy select_own on public.user_lectures for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.user_lectures is 'A person sees his own links.';
+comment on policy select_own on public.user_lectures is 'People see their own links.';
 
 create policy delete_own on public.user_lectures for delete to authenticated
 using (user_id = (select private.caller_id()));
 comment on policy delete_own on public.user_lectures is
-    'A person stops following; the last link takes the lecture along.';
+    'People stop following; deleting the last link deletes the lecture.';
 
 grant execute on function private.my_lectures() to authenticated;
 
@@ -84,18 +84,19 @@ grant all on public.documents to service_role;
 
 create policy select_own on public.documents for select to authenticated
 using (owner_id = (select private.caller_id()));
-comment on policy select_own on public.documents is 'A person sees his own files.';
+comment on policy select_own on public.documents is 'People see their own files.';
 
 create policy update_own on public.documents for update to authenticated
 using (owner_id = (select private.caller_id()))
 with check (owner_id = (select private.caller_id()));
-comment on policy update_own on public.documents is 'A person renames his own file.';
+comment on policy update_own on public.documents is 'People rename their own files.';
 
 create policy delete_own on public.documents for delete to authenticated
 using (owner_id = (select private.caller_id()));
-comment on policy delete_own on public.documents is 'A person deletes his own file; a trigger queues the bytes.';
+comment on policy delete_own on public.documents is
+    'People delete their own files; a trigger puts the stored file into the outbox.';
 
--- Any signed-in person. The private half is reached through the bound body of the public one.
+-- Any signed-in person. The bound body of the public function calls the private one.
 
 grant execute on function private.ensure_catalog_course(text, text) to authenticated;
 grant execute on function public.ensure_catalog_course(text, text) to authenticated;

@@ -3,8 +3,8 @@
 
 set lock_timeout = '5s';
 
--- A teacher reads his own row and may correct his name; staff read all. Rows come from the LTI launch and the Canvas
--- connection (service), and go with the account.
+-- Teachers read their own row and may correct their name; staff read all. The service makes rows, at an LTI launch or a
+-- Canvas connection; they are deleted with the account.
 
 alter table public.teachers enable row level security;
 
@@ -14,7 +14,7 @@ grant all on public.teachers to service_role;
 
 create policy select_own on public.teachers for select to authenticated
 using (id = (select private.caller_id()));
-comment on policy select_own on public.teachers is 'A teacher sees himself.';
+comment on policy select_own on public.teachers is 'Teachers see their own row.';
 
 create policy all_admin_of_now on public.teachers as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -28,9 +28,9 @@ comment on policy select_admin on public.teachers is 'Staff see every teacher.';
 create policy update_own on public.teachers for update to authenticated
 using (id = (select private.caller_id()))
 with check (id = (select private.caller_id()));
-comment on policy update_own on public.teachers is 'A teacher may correct his name.';
+comment on policy update_own on public.teachers is 'Teachers may correct their name.';
 
--- A thread belongs to one teacher, who does with it what he likes. Only the title is his to write.
+-- A thread belongs to one teacher, who may rename and delete it.
 
 alter table public.threads enable row level security;
 
@@ -42,24 +42,24 @@ grant all on public.threads to service_role;
 
 create policy select_own on public.threads for select to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy select_own on public.threads is 'A teacher sees his own conversations.';
+comment on policy select_own on public.threads is 'Teachers see their own conversations.';
 
 create policy insert_own on public.threads for insert to authenticated
 with check (teacher_id = (select private.caller_id()));
 comment on policy insert_own on public.threads is
-    'A teacher opens a conversation for himself; the foreign key admits teachers only.';
+    'Teachers open conversations of their own; the foreign key admits only teachers.';
 
 create policy update_own on public.threads for update to authenticated
 using (teacher_id = (select private.caller_id()))
 with check (teacher_id = (select private.caller_id()));
-comment on policy update_own on public.threads is 'A teacher may rename his conversation.';
+comment on policy update_own on public.threads is 'Teachers may rename their conversations.';
 
 create policy delete_own on public.threads for delete to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy delete_own on public.threads is 'A teacher may delete his conversation, its messages with it.';
+comment on policy delete_own on public.threads is 'Teachers may delete their conversations, with their messages.';
 
--- The teacher of the thread reads it and may add his own lines. Nobody edits a line; lines go with their thread. The
--- assistant's side is written by svc_begin_answer and svc_finish_answer only. Staff read no chat.
+-- The teacher of the thread reads it and may add lines. Nobody edits a line; lines are deleted with their thread. Only
+-- svc_begin_answer and svc_finish_answer write the assistant's lines. Staff read no chat.
 
 alter table public.messages enable row level security;
 
@@ -69,13 +69,13 @@ grant all on public.messages to service_role;
 
 create policy select_own on public.messages for select to authenticated
 using (thread_id = any((select private.my_threads())::uuid[]));
-comment on policy select_own on public.messages is 'A teacher sees the lines of his own conversations.';
+comment on policy select_own on public.messages is 'Teachers see the lines of their own conversations.';
 
 create policy insert_own on public.messages for insert to authenticated
 with check (role = 'user' and thread_id = any((select private.my_threads())::uuid[]));
-comment on policy insert_own on public.messages is 'A teacher speaks for himself, in his own conversation.';
+comment on policy insert_own on public.messages is 'Teachers write their own lines, in their own conversations.';
 
--- Read by its teacher; filled by the service.
+-- Its teacher reads it; the service writes it.
 
 alter table public.courses_cache enable row level security;
 
@@ -84,9 +84,9 @@ grant all on public.courses_cache to service_role;
 
 create policy select_own on public.courses_cache for select to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy select_own on public.courses_cache is 'A teacher sees the Canvas courses fetched for him.';
+comment on policy select_own on public.courses_cache is 'Teachers see the Canvas courses fetched for them.';
 
--- A teacher keeps his own classes.
+-- Teachers write their own classes.
 
 alter table public.classes enable row level security;
 
@@ -100,23 +100,23 @@ grant all on public.classes to service_role;
 
 create policy select_own on public.classes for select to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy select_own on public.classes is 'A teacher sees his own classes.';
+comment on policy select_own on public.classes is 'Teachers see their own classes.';
 
 create policy insert_own on public.classes for insert to authenticated
 with check (teacher_id = (select private.caller_id()));
-comment on policy insert_own on public.classes is 'A teacher adds a class of his own.';
+comment on policy insert_own on public.classes is 'Teachers add classes of their own.';
 
 create policy update_own on public.classes for update to authenticated
 using (teacher_id = (select private.caller_id()))
 with check (teacher_id = (select private.caller_id()));
-comment on policy update_own on public.classes is 'A teacher renames or archives his class.';
+comment on policy update_own on public.classes is 'Teachers rename or archive their classes.';
 
 create policy delete_own on public.classes for delete to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy delete_own on public.classes is 'A teacher deletes his class; its material stays, without a class.';
+comment on policy delete_own on public.classes is 'Teachers delete their classes; the material stays, without a class.';
 
--- A teacher adds links and texts himself. Files and Canvas pages enter through the service, which alone knows what it
--- stored; so do extracted text and state.
+-- Teachers add links and texts. Files and Canvas pages come through the service, which alone knows what it stored, as
+-- do extracted text and state.
 
 alter table public.content_sources enable row level security;
 
@@ -130,24 +130,24 @@ grant all on public.content_sources to service_role;
 
 create policy select_own on public.content_sources for select to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy select_own on public.content_sources is 'A teacher sees his own material.';
+comment on policy select_own on public.content_sources is 'Teachers see their own material.';
 
 create policy insert_own on public.content_sources for insert to authenticated
 with check (teacher_id = (select private.caller_id()) and kind in ('url', 'text') and status = 'pending');
-comment on policy insert_own on public.content_sources is 'A teacher adds a link or a text; it waits for extraction.';
+comment on policy insert_own on public.content_sources is 'Teachers add links and texts, which wait for extraction.';
 
 create policy update_own on public.content_sources for update to authenticated
 using (teacher_id = (select private.caller_id()))
 with check (teacher_id = (select private.caller_id()));
 comment on policy update_own on public.content_sources is
-    'A teacher renames material or moves it to another class of his.';
+    'Teachers rename material or move it to another of their classes.';
 
 create policy delete_own on public.content_sources for delete to authenticated
 using (teacher_id = (select private.caller_id()));
 comment on policy delete_own on public.content_sources is
-    'A teacher deletes material; a stored file follows through the outbox.';
+    'Teachers delete material; a trigger puts a stored file into the outbox.';
 
--- Written by the service; its teacher edits, approves, archives and deletes it.
+-- The service writes it; its teacher edits, approves, archives and deletes it.
 
 alter table public.generated_content enable row level security;
 
@@ -158,16 +158,17 @@ grant all on public.generated_content to service_role;
 
 create policy select_own on public.generated_content for select to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy select_own on public.generated_content is 'A teacher sees what was written for him.';
+comment on policy select_own on public.generated_content is 'Teachers see what was written for them.';
 
 create policy update_own on public.generated_content for update to authenticated
 using (teacher_id = (select private.caller_id()))
 with check (teacher_id = (select private.caller_id()));
-comment on policy update_own on public.generated_content is 'A teacher edits, files and approves it.';
+comment on policy update_own on public.generated_content is
+    'Teachers edit and approve it, and move it to another class.';
 
 create policy delete_own on public.generated_content for delete to authenticated
 using (teacher_id = (select private.caller_id()));
-comment on policy delete_own on public.generated_content is 'A teacher deletes it.';
+comment on policy delete_own on public.generated_content is 'Teachers delete it.';
 
 -- Run inside policies, as the caller.
 

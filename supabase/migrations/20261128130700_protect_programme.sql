@@ -3,7 +3,7 @@
 
 set lock_timeout = '5s';
 
--- Everybody keeps his own programme.
+-- Learners write their own programme.
 
 alter table public.weeks enable row level security;
 
@@ -18,22 +18,22 @@ grant all on public.weeks to service_role;
 
 create policy select_own on public.weeks for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.weeks is 'A learner sees his own weeks.';
+comment on policy select_own on public.weeks is 'Learners see their own weeks.';
 
 create policy insert_own on public.weeks for insert to authenticated
 with check (user_id = (select private.caller_id()));
-comment on policy insert_own on public.weeks is 'A learner plans his own weeks.';
+comment on policy insert_own on public.weeks is 'Learners plan their own weeks.';
 
 create policy update_own on public.weeks for update to authenticated
 using (user_id = (select private.caller_id()))
 with check (user_id = (select private.caller_id()));
-comment on policy update_own on public.weeks is 'A learner changes his own weeks.';
+comment on policy update_own on public.weeks is 'Learners change their own weeks.';
 
 create policy delete_own on public.weeks for delete to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy delete_own on public.weeks is 'A learner deletes his own weeks, and what hangs below them.';
+comment on policy delete_own on public.weeks is 'Learners delete their own weeks, with everything below them.';
 
--- Read by the owner of the week; written by the service.
+-- The owner of the week reads them; the service writes them.
 
 alter table public.clo_notes enable row level security;
 
@@ -42,9 +42,9 @@ grant all on public.clo_notes to service_role;
 
 create policy select_own on public.clo_notes for select to authenticated
 using (week_id = any((select private.my_weeks())::uuid[]));
-comment on policy select_own on public.clo_notes is 'A learner sees the learning objectives of his own weeks.';
+comment on policy select_own on public.clo_notes is 'Learners see the learning objectives of their own weeks.';
 
--- Read by the owner of the week; written by the service.
+-- The owner of the week reads them; the service writes them.
 
 alter table public.engineer_notes enable row level security;
 
@@ -53,9 +53,9 @@ grant all on public.engineer_notes to service_role;
 
 create policy select_own on public.engineer_notes for select to authenticated
 using (week_id = any((select private.my_weeks())::uuid[]));
-comment on policy select_own on public.engineer_notes is 'A learner sees the code notes of his own weeks.';
+comment on policy select_own on public.engineer_notes is 'Learners see the code notes of their own weeks.';
 
--- The learner opens, renames and closes; counts and insights are the service's.
+-- Learners open, rename and close; the service writes counts and insights.
 
 alter table public.socratic_sessions enable row level security;
 
@@ -67,23 +67,23 @@ grant all on public.socratic_sessions to service_role;
 
 create policy select_own on public.socratic_sessions for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.socratic_sessions is 'A learner sees his own dialogues.';
+comment on policy select_own on public.socratic_sessions is 'Learners see their own dialogues.';
 
 create policy insert_own on public.socratic_sessions for insert to authenticated
 with check (user_id = (select private.caller_id()));
 comment on policy insert_own on public.socratic_sessions is
-    'A learner opens a dialogue; the foreign key admits his own weeks only.';
+    'Learners open dialogues; the foreign key admits only their own weeks.';
 
 create policy update_own on public.socratic_sessions for update to authenticated
 using (user_id = (select private.caller_id()))
 with check (user_id = (select private.caller_id()));
-comment on policy update_own on public.socratic_sessions is 'A learner renames or closes his dialogue.';
+comment on policy update_own on public.socratic_sessions is 'Learners rename or close their dialogues.';
 
 create policy delete_own on public.socratic_sessions for delete to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy delete_own on public.socratic_sessions is 'A learner deletes his dialogue.';
+comment on policy delete_own on public.socratic_sessions is 'Learners delete their dialogues.';
 
--- Read through the session; the learner adds his own lines while it is open. Lines go with their session.
+-- Read through the session; learners add lines of their own while it is open. Lines are deleted with their session.
 
 alter table public.socratic_messages enable row level security;
 
@@ -93,13 +93,14 @@ grant all on public.socratic_messages to service_role;
 
 create policy select_own on public.socratic_messages for select to authenticated
 using (session_id = any((select private.my_socratic_sessions())::uuid[]));
-comment on policy select_own on public.socratic_messages is 'A learner sees the lines of his own dialogues.';
+comment on policy select_own on public.socratic_messages is 'Learners see the lines of their own dialogues.';
 
 create policy insert_own on public.socratic_messages for insert to authenticated
 with check (role = 'user' and session_id = any((select private.my_open_socratic_sessions())::uuid[]));
-comment on policy insert_own on public.socratic_messages is 'A learner speaks for himself, in his own open dialogue.';
+comment on policy insert_own on public.socratic_messages is
+    'Learners write their own lines, in their own open dialogues.';
 
--- Read by the owner of the week; written by the service.
+-- The owner of the week reads them; the service writes them.
 
 alter table public.brand_packages enable row level security;
 
@@ -108,9 +109,9 @@ grant all on public.brand_packages to service_role;
 
 create policy select_own on public.brand_packages for select to authenticated
 using (week_id = any((select private.my_weeks())::uuid[]));
-comment on policy select_own on public.brand_packages is 'A learner sees the brand packages of his own weeks.';
+comment on policy select_own on public.brand_packages is 'Learners see the brand packages of their own weeks.';
 
--- Read by their person; written by the service.
+-- The person of the week reads them; the service writes them.
 
 alter table public.kpi_metrics enable row level security;
 
@@ -119,9 +120,9 @@ grant all on public.kpi_metrics to service_role;
 
 create policy select_own on public.kpi_metrics for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.kpi_metrics is 'A learner sees his own metrics.';
+comment on policy select_own on public.kpi_metrics is 'Learners see their own metrics.';
 
--- A learner asks for a review and may throw it away; state and result are the service's.
+-- Learners ask for reviews and may delete them; the service writes state and result.
 
 alter table public.reviews enable row level security;
 
@@ -132,15 +133,15 @@ grant all on public.reviews to service_role;
 
 create policy select_own on public.reviews for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.reviews is 'A learner sees his own reviews.';
+comment on policy select_own on public.reviews is 'Learners see their own reviews.';
 
 create policy insert_own on public.reviews for insert to authenticated
 with check (user_id = (select private.caller_id()));
-comment on policy insert_own on public.reviews is 'A learner asks for a review of a repository.';
+comment on policy insert_own on public.reviews is 'Learners ask for a review of a repository.';
 
 create policy delete_own on public.reviews for delete to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy delete_own on public.reviews is 'A learner deletes his review.';
+comment on policy delete_own on public.reviews is 'Learners delete their reviews.';
 
 -- Run inside policies, as the caller.
 

@@ -68,7 +68,7 @@ create policy delete_admin on public.related_subjects for delete to app_admin
 using (true);
 comment on policy delete_admin on public.related_subjects is 'Staff delete links between subjects.';
 
--- A student keeps his own list; parents and every tutor of his see it. A line is added or deleted, never changed.
+-- Students write their own list; parents and all their tutors see it. A line is added or deleted, never changed.
 
 alter table public.student_subjects enable row level security;
 
@@ -82,7 +82,7 @@ using (
     student_id = any((select private.visible_students())::uuid[])
 );
 comment on policy select_related on public.student_subjects is
-    'The student, his parents, and his tutors of any subject.';
+    'The student, the student''s parents, and tutors of any subject.';
 
 create policy all_admin_of_now on public.student_subjects as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -96,14 +96,13 @@ comment on policy select_admin on public.student_subjects is 'Staff see every li
 
 create policy insert_own on public.student_subjects for insert to authenticated
 with check (student_id = (select private.caller_id()));
-comment on policy insert_own on public.student_subjects is 'A student adds to his own list.';
+comment on policy insert_own on public.student_subjects is 'Students add to their own list.';
 
 create policy delete_own on public.student_subjects for delete to authenticated
 using (student_id = (select private.caller_id()));
-comment on policy delete_own on public.student_subjects is 'A student takes from his own list.';
+comment on policy delete_own on public.student_subjects is 'Students delete from their own list.';
 
--- Made, changed and deleted by staff alone: every right of a tutor rests on it. Both sides see it, paused and past
--- ones too.
+-- Only staff write it, because every right of a tutor follows from it. Both sides see it, paused and past ones, too.
 
 alter table public.tutor_student_assignments enable row level security;
 
@@ -157,8 +156,8 @@ grant execute on function private.partly_tutored_students() to authenticated;
 grant execute on function private.own_and_tutored_students() to authenticated;
 grant execute on function private.visible_students() to authenticated;
 
--- A student and his tutor of the subject set and shape goals; parents look on. Progress is the service's. A tutor's
--- goal cannot be deleted by the student, only cancelled.
+-- Students, and their tutors of the subject, set and change goals; parents read them. The service writes progress. A
+-- student can cancel a tutor's goal, but not delete it.
 
 alter table public.goals enable row level security;
 
@@ -178,7 +177,7 @@ using (
         or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
     )
 );
-comment on policy select_visible on public.goals is 'The student, his parents, and his tutor of the subject.';
+comment on policy select_visible on public.goals is 'The student, the student''s parents, and tutors of the subject.';
 
 create policy all_admin_of_now on public.goals as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -195,7 +194,7 @@ with check (
     and (student_id = (select private.caller_id()) or private.tutors(student_id, subject_id))
 );
 comment on policy insert_shaper on public.goals is
-    'A student for himself, or his tutor of the subject; who sets it is on record.';
+    'Students for themselves, or their tutors of the subject; created_by says who.';
 
 create policy update_shaper on public.goals for update to authenticated
 using (
@@ -206,17 +205,17 @@ with check (
     student_id = (select private.caller_id())
     or (student_id = any((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
 );
-comment on policy update_shaper on public.goals is 'The student or his tutor of the subject; a parent only looks on.';
+comment on policy update_shaper on public.goals is 'The student, or a tutor of the subject; parents only read.';
 
 create policy delete_author on public.goals for delete to authenticated
 using (student_id = (select private.caller_id()) and created_by = (select private.caller_id()));
-comment on policy delete_author on public.goals is 'A student deletes goals he set himself.';
+comment on policy delete_author on public.goals is 'Students delete goals that they set themselves.';
 
 create policy delete_admin on public.goals for delete to app_admin
 using (true);
 comment on policy delete_admin on public.goals is 'Staff delete goals.';
 
--- Kept by the tutor who holds them, while he tutors the student; nobody but the service deletes one.
+-- Tutors write their own sessions while they tutor the student; only the service deletes one.
 
 alter table public.tutoring_sessions enable row level security;
 
@@ -236,7 +235,7 @@ using (
     )
 );
 comment on policy select_visible on public.tutoring_sessions is
-    'The student, his parents, and his tutor of the subject.';
+    'The student, the student''s parents, and tutors of the subject.';
 
 create policy all_admin_of_now on public.tutoring_sessions as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -251,31 +250,31 @@ comment on policy select_admin on public.tutoring_sessions is 'Staff see every s
 create policy insert_tutor on public.tutoring_sessions for insert to authenticated
 with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
 comment on policy insert_tutor on public.tutoring_sessions is
-    'A tutor plans or records his own session with a student of his.';
+    'Tutors plan or record their own sessions with their students.';
 
 create policy update_tutor on public.tutoring_sessions for update to authenticated
 using (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id))
 with check (tutor_id = (select private.caller_id()) and private.tutors(student_id, subject_id));
 comment on policy update_tutor on public.tutoring_sessions is
-    'A tutor changes his own session while he tutors the student.';
+    'Tutors change their own sessions while they tutor the student.';
 
--- No API role reaches the table; the service reads and writes through functions that audit.
+-- No API role has rights on the table; the service reads and writes it through functions that audit.
 
 alter table private.session_transcripts enable row level security;
 
 create policy nobody on private.session_transcripts for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.session_transcripts is 'Nobody reaches transcripts by the API.';
+comment on policy nobody on private.session_transcripts is 'Closed on purpose: nobody uses transcripts over the API.';
 
 grant execute on function public.svc_put_transcript(uuid, text, text) to service_role;
 
 grant execute on function public.svc_get_transcript(uuid) to service_role;
 
--- No API role reaches the table; the service serves the author through functions that audit.
+-- No API role has rights on the table; the service acts for the author through functions that audit.
 
 alter table private.tutor_notes enable row level security;
 
 create policy nobody on private.tutor_notes for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.tutor_notes is 'Nobody reaches tutor notes by the API.';
+comment on policy nobody on private.tutor_notes is 'Closed on purpose: nobody uses tutor notes over the API.';
 
 grant execute on function public.svc_put_tutor_note(uuid, uuid, text, uuid, uuid, uuid) to service_role;
 
@@ -299,7 +298,7 @@ using (
     )
 );
 comment on policy select_visible on public.summaries is
-    'The student, his parents, and his tutor of the session''s subject.';
+    'The student, the student''s parents, and tutors of the session''s subject.';
 
 create policy all_admin_of_now on public.summaries as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -329,7 +328,7 @@ using (
     or id = any((select private.my_practice_items())::uuid[])
 );
 comment on policy select_reader on public.practice_bank_items is
-    'Tutors see the bank; a student sees the items put to him.';
+    'Tutors see the bank; students see the items assigned to them.';
 
 create policy all_admin_of_now on public.practice_bank_items as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -343,7 +342,7 @@ comment on policy select_admin on public.practice_bank_items is 'Staff see the b
 
 create policy insert_tutor on public.practice_bank_items for insert to authenticated
 with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
-comment on policy insert_tutor on public.practice_bank_items is 'A tutor adds an item under his name.';
+comment on policy insert_tutor on public.practice_bank_items is 'Tutors add items under their name.';
 
 create policy insert_admin on public.practice_bank_items for insert to app_admin
 with check (true);
@@ -352,8 +351,7 @@ comment on policy insert_admin on public.practice_bank_items is 'Staff add items
 create policy update_author on public.practice_bank_items for update to authenticated
 using (created_by = (select private.caller_id()) and (select private.is_tutor()))
 with check (created_by = (select private.caller_id()) and (select private.is_tutor()));
-comment on policy update_author on public.practice_bank_items is
-    'A tutor changes their own items while they are a tutor.';
+comment on policy update_author on public.practice_bank_items is 'Authors change their items while they are tutors.';
 
 create policy update_admin on public.practice_bank_items for update to app_admin
 using (true)
@@ -364,7 +362,7 @@ create policy delete_admin on public.practice_bank_items for delete to app_admin
 using (true);
 comment on policy delete_admin on public.practice_bank_items is 'Staff delete items that were never assigned.';
 
--- Tutors read the answers, the author of an item writes its answer; a student reads an answer once he completed the
+-- Tutors read the answers, and the author of an item writes its answer. Students read an answer once they completed the
 -- item.
 
 alter table public.practice_bank_answers enable row level security;
@@ -380,7 +378,7 @@ using (
     (select private.is_tutor())
     or item_id = any((select private.my_completed_items())::uuid[])
 );
-comment on policy select_reader on public.practice_bank_answers is 'Tutors; a student who completed the item.';
+comment on policy select_reader on public.practice_bank_answers is 'Tutors, and students who completed the item.';
 
 create policy all_admin_of_now on public.practice_bank_answers as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -429,7 +427,7 @@ create policy delete_admin on public.practice_bank_answers for delete to app_adm
 using (true);
 comment on policy delete_admin on public.practice_bank_answers is 'Staff delete answers.';
 
--- A tutor puts items of the bank to his students and flags doubtful questions; scores and ratings are the service's.
+-- Tutors assign items of the bank to their students and flag doubtful questions; the service writes scores and ratings.
 
 alter table public.practice_assignments enable row level security;
 
@@ -447,7 +445,7 @@ using (
     )
 );
 comment on policy select_visible on public.practice_assignments is
-    'The student, his parents, and his tutor of the subject.';
+    'The student, the student''s parents, and tutors of the subject.';
 
 create policy all_admin_of_now on public.practice_assignments as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -462,12 +460,12 @@ comment on policy select_admin on public.practice_assignments is 'Staff see ever
 create policy insert_tutor on public.practice_assignments for insert to authenticated
 with check (source = 'bank' and private.tutors(student_id, subject_id));
 comment on policy insert_tutor on public.practice_assignments is
-    'A tutor puts an item of the bank to his student; its subject is filled in before this check.';
+    'Tutors assign an item of the bank to their students; a trigger sets its subject before this check.';
 
 create policy update_tutor on public.practice_assignments for update to authenticated
 using (student_id = any((select private.tutored_students())::uuid[]) and private.tutors(student_id, subject_id))
 with check (private.tutors(student_id, subject_id));
-comment on policy update_tutor on public.practice_assignments is 'A tutor flags or clears a question of his student.';
+comment on policy update_tutor on public.practice_assignments is 'Tutors flag or clear questions of their students.';
 
 -- Run inside policies, as the caller.
 
@@ -475,7 +473,8 @@ grant execute on function private.my_practice_items() to authenticated;
 
 grant execute on function private.my_completed_items() to authenticated;
 
--- The student once he is done, his tutor before; parents never. Written by the service and apply_override.
+-- Students read it once they completed the question, their tutors at any time, parents never. The service and
+-- apply_override write it.
 
 alter table public.practice_assignment_answers enable row level security;
 
@@ -495,7 +494,7 @@ using (
     )
 );
 comment on policy select_reader on public.practice_assignment_answers is
-    'The student who is done, and his tutor of the subject.';
+    'The student who completed the question, and tutors of the subject.';
 
 -- Written by update_student_rating only.
 
@@ -512,7 +511,8 @@ using (
         or (student_id, subject_id) in (select t.student_id, t.subject_id from private.tutored_subjects() as t)
     )
 );
-comment on policy select_visible on public.student_ratings is 'The student, his parents, and his tutor of the subject.';
+comment on policy select_visible on public.student_ratings is
+    'The student, the student''s parents, and tutors of the subject.';
 
 create policy all_admin_of_now on public.student_ratings as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -524,7 +524,7 @@ create policy select_admin on public.student_ratings for select to app_admin
 using (true);
 comment on policy select_admin on public.student_ratings is 'Staff see every rating.';
 
--- Written by the service, corrected by apply_override. Parents and staff do not read what a student asks.
+-- The service writes it; apply_override corrects it. Parents and staff do not read what a student asks.
 
 alter table public.qa_interactions enable row level security;
 
@@ -540,7 +540,7 @@ using (
     )
 );
 comment on policy select_visible on public.qa_interactions is
-    'The student, his tutor in all subjects, and the tutor it was handed to while he tutors the student.';
+    'The student, tutors of all subjects, and the tutor it was escalated to while tutoring the student.';
 
 -- Written by apply_override only, never changed. The student sees the corrected row, not the correction.
 
@@ -559,7 +559,7 @@ using (
     )
 );
 comment on policy select_tutor on public.overrides is
-    'Tutors of the student in the subject, and the author while he tutors the student.';
+    'Tutors of the student in the subject, and the author while tutoring the student.';
 
 create policy all_admin_of_now on public.overrides as restrictive for all to app_admin
 using ((select private.is_admin()))

@@ -3,7 +3,7 @@
 
 set lock_timeout = '5s';
 
--- The price list: read by visitors too, kept by staff.
+-- The price list: visitors read it, too; staff write it.
 
 alter table public.plans enable row level security;
 
@@ -45,9 +45,9 @@ comment on policy update_admin on public.plans is 'Staff change plans.';
 
 create policy delete_admin on public.plans for delete to app_admin
 using (true);
-comment on policy delete_admin on public.plans is 'Staff delete plans nobody ever had.';
+comment on policy delete_admin on public.plans is 'Staff delete plans that nobody ever had.';
 
--- Read by the customer and staff; a mirror of Stripe, written by the service.
+-- The customer and staff read it; the service writes it, as a mirror of Stripe.
 
 alter table public.subscriptions enable row level security;
 
@@ -56,7 +56,7 @@ grant all on public.subscriptions to service_role;
 
 create policy select_own on public.subscriptions for select to authenticated
 using (user_id = (select private.caller_id()));
-comment on policy select_own on public.subscriptions is 'A customer sees his own subscriptions.';
+comment on policy select_own on public.subscriptions is 'Customers see their own subscriptions.';
 
 create policy all_admin_of_now on public.subscriptions as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -68,14 +68,14 @@ create policy select_admin on public.subscriptions for select to app_admin
 using (true);
 comment on policy select_admin on public.subscriptions is 'Staff see every subscription.';
 
--- No API role reaches the table; it is written by the trigger of invoices.
+-- No API role has rights on the table; the trigger of invoices writes it.
 
 alter table private.billing_archive enable row level security;
 
 create policy nobody on private.billing_archive for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.billing_archive is 'Nobody reaches the archive by the API.';
+comment on policy nobody on private.billing_archive is 'Closed on purpose: nobody uses it over the API.';
 
--- Read by the customer and staff; a mirror of Stripe, written by the service.
+-- The customer and staff read it; the service writes it, as a mirror of Stripe.
 
 alter table public.invoices enable row level security;
 
@@ -84,7 +84,7 @@ grant all on public.invoices to service_role;
 
 create policy select_own on public.invoices for select to authenticated
 using (subscription_id = any((select private.my_subscriptions())::uuid[]));
-comment on policy select_own on public.invoices is 'A customer sees the invoices of his own subscriptions.';
+comment on policy select_own on public.invoices is 'Customers see the invoices of their own subscriptions.';
 
 create policy all_admin_of_now on public.invoices as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -102,7 +102,7 @@ alter table public.payment_events enable row level security;
 grant all on public.payment_events to service_role;
 
 create policy nobody on public.payment_events for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on public.payment_events is 'Nobody reaches payment events by the API, staff included.';
+comment on policy nobody on public.payment_events is 'Closed on purpose: nobody uses it over the API, staff included.';
 
 -- Run inside policies, as the caller.
 

@@ -3,45 +3,45 @@
 
 set lock_timeout = '5s';
 
--- No API role reaches the table; staff read it through admin_list_audit.
+-- No API role has rights on the table; staff read it through admin_list_audit.
 
 alter table private.audit_log enable row level security;
 
 create policy nobody on private.audit_log for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.audit_log is 'Nobody reaches the audit log by the API.';
+comment on policy nobody on private.audit_log is 'Closed on purpose: nobody uses the audit log over the API.';
 
 grant execute on function private.admin_list_audit(uuid, int) to app_admin;
 
 grant execute on function public.admin_list_audit(uuid, int) to app_admin;
 
--- No API role reaches the table; the sweeper uses the functions.
+-- No API role has rights on the table; the sweeper uses the functions.
 
 alter table private.storage_deletions enable row level security;
 
 create policy nobody on private.storage_deletions for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.storage_deletions is 'Nobody reaches the outbox by the API.';
+comment on policy nobody on private.storage_deletions is 'Closed on purpose: nobody uses the outbox over the API.';
 
 grant execute on function public.svc_claim_storage_deletions(int) to service_role;
 
 grant execute on function public.svc_finish_storage_deletion(bigint, text) to service_role;
 
--- No API role reaches the table; the services use the functions.
+-- No API role has rights on the table; the services use the functions.
 
 alter table private.idempotency_keys enable row level security;
 
 create policy nobody on private.idempotency_keys for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.idempotency_keys is 'Nobody reaches kept answers by the API.';
+comment on policy nobody on private.idempotency_keys is 'Closed on purpose: nobody uses kept answers over the API.';
 
 grant execute on function public.svc_begin_idempotent(uuid, text, text, text) to service_role;
 
 grant execute on function public.svc_finish_idempotent(uuid, text, text, int, jsonb) to service_role;
 
--- No API role reaches the table; the services use the function.
+-- No API role has rights on the table; the services use the function.
 
 alter table private.rate_buckets enable row level security;
 
 create policy nobody on private.rate_buckets for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.rate_buckets is 'Nobody reaches the counters by the API.';
+comment on policy nobody on private.rate_buckets is 'Closed on purpose: nobody uses the counters over the API.';
 
 grant execute on function public.svc_take_rate(text, int, int) to service_role;
 
@@ -65,31 +65,31 @@ create policy select_admin on public.jobs for select to app_admin
 using (true);
 comment on policy select_admin on public.jobs is 'Staff see what runs.';
 
--- No API role reaches the table; workers use the queue's functions.
+-- No API role has rights on the table; workers use the queue's functions.
 
 alter table private.job_runtime enable row level security;
 
 create policy nobody on private.job_runtime for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.job_runtime is 'Nobody reaches inputs and leases by the API.';
+comment on policy nobody on private.job_runtime is 'Closed on purpose: nobody uses inputs and leases over the API.';
 
--- No API role reaches the table; the owner of the database keeps it.
+-- No API role has rights on the table; the owner of the database keeps it.
 
 alter table private.job_caps enable row level security;
 
 create policy nobody on private.job_caps for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.job_caps is 'Nobody reaches the caps by the API.';
+comment on policy nobody on private.job_caps is 'Closed on purpose: nobody uses the caps over the API.';
 
 -- The service only.
 
 grant execute on function public.svc_enqueue_job(text, jsonb, uuid, uuid, text, text, int, timestamptz, int, int, text)
 to service_role;
 
--- No API role reaches the table; claims and svc_pause_provider use it.
+-- No API role has rights on the table; claims and svc_pause_provider use it.
 
 alter table private.provider_buckets enable row level security;
 
 create policy nobody on private.provider_buckets for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.provider_buckets is 'Nobody reaches the buckets by the API.';
+comment on policy nobody on private.provider_buckets is 'Closed on purpose: nobody uses the buckets over the API.';
 
 grant execute on function public.svc_pause_provider(text, numeric) to service_role;
 
@@ -109,12 +109,12 @@ grant execute on function public.svc_release_jobs(jsonb) to service_role;
 grant execute on function public.svc_reap_expired_jobs(int) to service_role;
 grant execute on function public.svc_count_waiting_jobs() to service_role;
 
--- No API role reaches the table; schedules are written by migrations.
+-- No API role has rights on the table; schedules are written by migrations.
 
 alter table private.job_schedules enable row level security;
 
 create policy nobody on private.job_schedules for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.job_schedules is 'Nobody reaches the schedules by the API.';
+comment on policy nobody on private.job_schedules is 'Closed on purpose: nobody uses the schedules over the API.';
 
 grant execute on function public.svc_tick_schedules() to service_role;
 
@@ -128,7 +128,7 @@ grant execute on function private.retry_job(uuid) to authenticated;
 
 grant execute on function public.retry_job(uuid) to authenticated;
 
--- Everybody sees the agents that work, staff all and keep them.
+-- Everybody sees the agents in use; staff see all and write them.
 
 alter table public.agents enable row level security;
 
@@ -140,7 +140,7 @@ grant all on public.agents to service_role;
 
 create policy select_active on public.agents for select to authenticated
 using (is_active and (select private.caller_id()) is not null);
-comment on policy select_active on public.agents is 'Everybody sees the agents that work.';
+comment on policy select_active on public.agents is 'Everybody sees the agents in use.';
 
 create policy all_admin_of_now on public.agents as restrictive for all to app_admin
 using ((select private.is_admin()))
@@ -182,20 +182,20 @@ comment on policy all_admin_of_now on public.agent_configs is
 
 create policy select_admin on public.agent_configs for select to app_admin
 using (true);
-comment on policy select_admin on public.agent_configs is 'Staff read what agents are told.';
+comment on policy select_admin on public.agent_configs is 'Staff read prompts and settings.';
 
 create policy insert_admin on public.agent_configs for insert to app_admin
 with check (true);
-comment on policy insert_admin on public.agent_configs is 'Staff write what agents are told.';
+comment on policy insert_admin on public.agent_configs is 'Staff write prompts and settings.';
 
 create policy update_admin on public.agent_configs for update to app_admin
 using (true)
 with check (true);
-comment on policy update_admin on public.agent_configs is 'Staff change what agents are told.';
+comment on policy update_admin on public.agent_configs is 'Staff change prompts and settings.';
 
 create policy delete_admin on public.agent_configs for delete to app_admin
 using (true);
-comment on policy delete_admin on public.agent_configs is 'Staff delete what agents are told.';
+comment on policy delete_admin on public.agent_configs is 'Staff delete prompts and settings.';
 
 -- Read by the owner of the dialogue, job or week; written by the service.
 
