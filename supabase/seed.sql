@@ -358,18 +358,18 @@ where
     k.code = c.course_code and c.catalog_course_id is null
     and c.id in (pg_temp.id(200301), pg_temp.id(200302), pg_temp.id(200303), pg_temp.id(200311));
 
-insert into public.lectures (id, catalog_course_id, panopto_session_id, panopto_url, stream_url, title)
+insert into public.lectures (id, catalog_course_id, panopto_host, panopto_session_id, panopto_url, stream_url, title)
 values
 (
-    pg_temp.id(500201), pg_temp.id(500101), 'seed-lecture-1', 'https://panopto.headstart.test/viewer?id=seed-lecture-1',
+    pg_temp.id(500201), pg_temp.id(500101), 'panopto.headstart.test', 'seed-lecture-1', 'https://panopto.headstart.test/viewer?id=seed-lecture-1',
     'https://panopto.headstart.test/stream/seed-lecture-1.mp4', 'Lecture 1: limits'
 ),
 (
-    pg_temp.id(500202), pg_temp.id(500101), 'seed-lecture-2', 'https://panopto.headstart.test/viewer?id=seed-lecture-2',
+    pg_temp.id(500202), pg_temp.id(500101), 'panopto.headstart.test', 'seed-lecture-2', 'https://panopto.headstart.test/viewer?id=seed-lecture-2',
     'https://panopto.headstart.test/stream/seed-lecture-2.mp4', 'Lecture 2: derivatives'
 ),
 (
-    pg_temp.id(500211), pg_temp.id(500103), 'seed-lecture-3', 'https://panopto.headstart.test/viewer?id=seed-lecture-3',
+    pg_temp.id(500211), pg_temp.id(500103), 'panopto.headstart.test', 'seed-lecture-3', 'https://panopto.headstart.test/viewer?id=seed-lecture-3',
     'https://panopto.headstart.test/stream/seed-lecture-3.mp4', 'Lecture 1: forces'
 )
 on conflict do nothing;

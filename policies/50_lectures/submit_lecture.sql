@@ -1,3 +1,3 @@
 -- The service only; it checked the caller.
 
-grant execute on function public.svc_submit_lecture(uuid, uuid, text, text, text) to service_role;
+grant execute on function public.svc_submit_lecture(uuid, uuid, text, text, text, text, text) to service_role;

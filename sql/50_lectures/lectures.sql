@@ -1,9 +1,24 @@
 -- A recorded lecture, stored once however many people follow it (user_lectures). The lecture service writes it; only
 -- people with a link see it. It is deleted with its last link, and its files are put into private.storage_deletions.
 
+create function private.is_fetchable(p_url text)
+returns boolean
+language sql
+immutable
+strict
+parallel safe
+set search_path = ''
+as $$
+    select p_url ~ '^https://[^/]' or p_url ~ '^http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?([/?#]|$)';
+$$;
+
+comment on function private.is_fetchable(text) is
+    'Whether an address is https, or http at a loopback host. Functions refuse loopback hosts outside APP_ENV=local.';
+
 create table public.lectures (
     id uuid primary key default gen_random_uuid(),
     catalog_course_id uuid not null,
+    panopto_host text not null,
     panopto_session_id text,
     panopto_url text not null,
     stream_url text not null,
@@ -12,18 +27,27 @@ create table public.lectures (
     transcript_storage_key text,
     duration_seconds int,
     status public.lecture_status not null default 'pending',
+    progress jsonb not null default '{}',
     error_message text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint lectures_catalog_course_id_panopto_session_id_key unique (catalog_course_id, panopto_session_id),
+    constraint lectures_catalog_course_id_panopto_host_panopto_session_id_key
+        unique (catalog_course_id, panopto_host, panopto_session_id),
     constraint lectures_catalog_course_id_fkey
         foreign key (catalog_course_id)
         references public.catalog_courses(id) on delete restrict,
+    constraint lectures_panopto_host_check
+        check (panopto_host ~ '^[a-z0-9.:\[\]-]+$' and char_length(panopto_host) <= 260),
     constraint lectures_panopto_session_id_check check (char_length(panopto_session_id) between 1 and 200),
-    constraint lectures_panopto_url_check check (panopto_url ~ '^https://' and char_length(panopto_url) <= 2000),
-    constraint lectures_stream_url_check check (stream_url ~ '^https://' and char_length(stream_url) <= 4000),
+    constraint lectures_panopto_url_check check (
+        private.is_fetchable(panopto_url) and char_length(panopto_url) <= 2000
+    ),
+    constraint lectures_stream_url_check check (
+        private.is_fetchable(stream_url) and char_length(stream_url) <= 4000
+    ),
     constraint lectures_title_check check (char_length(title) <= 500),
     constraint lectures_duration_seconds_check check (duration_seconds >= 0),
+    constraint lectures_progress_check check (jsonb_typeof(progress) = 'object'),
     constraint lectures_error_message_check check (char_length(error_message) <= 500)
 );
 
@@ -36,7 +60,11 @@ create index idx_lectures_created_at on public.lectures (created_at) where statu
 comment on table public.lectures is 'A recorded lecture of a course.';
 comment on column public.lectures.id is 'Key; also the name of its files.';
 comment on column public.lectures.catalog_course_id is 'Which course of the school.';
-comment on column public.lectures.panopto_session_id is 'Parameter id of the address, where it has one.';
+comment on column public.lectures.panopto_host is
+    'Installation of Panopto: lower case, with the port unless it is 443. The same session id at two hosts is two '
+    'lectures.';
+comment on column public.lectures.panopto_session_id is
+    'Id of the session at that host, lower case, where the address has one.';
 comment on column public.lectures.panopto_url is 'Page of the recording, as submitted.';
 comment on column public.lectures.stream_url is
     'Address of the media, which the server determines; never taken from a client.';
@@ -45,6 +73,8 @@ comment on column public.lectures.audio_storage_key is 'audio/{id}.m4a, once sto
 comment on column public.lectures.transcript_storage_key is 'transcripts/{id}.json, once stored.';
 comment on column public.lectures.duration_seconds is 'Its length in seconds.';
 comment on column public.lectures.status is 'Its state.';
+comment on column public.lectures.progress is
+    'How far the work is: {stage, done, total}. Everybody with a link reads it.';
 comment on column public.lectures.error_message is 'A safe sentence about why it failed.';
 comment on column public.lectures.created_at is 'When it was first submitted.';
 comment on column public.lectures.updated_at is 'When the row last changed.';
@@ -76,7 +106,8 @@ execute function private.clear_lecture();
 
 create trigger trg_lectures_status before insert or update of status on public.lectures
 for each row execute function private.enforce_transition(
-    'status', '>pending', 'pending>downloading', 'downloading>completed', 'downloading>failed', 'failed>pending'
+    'status', '>pending', 'pending>downloading', 'pending>failed', 'downloading>completed', 'downloading>failed',
+    'failed>pending'
 );
 
 create trigger trg_lectures_updated_at before update on public.lectures

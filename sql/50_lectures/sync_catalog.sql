@@ -8,6 +8,7 @@ as $$
 declare
     v_live bigint;
     v_missing bigint;
+    v_restored bigint;
     v_codes text[];
     v_counts jsonb;
     v_deleted bigint;
@@ -45,6 +46,7 @@ begin
             using errcode = '22023', hint = 'Check the source, or pass a larger p_max_removed.';
     end if;
 
+    select count(*) into v_restored from public.catalog_courses where code = any (v_codes) and retired_at is not null;
     with given as (
         -- of two spellings of one code, the last one counts
         select distinct on (code) code, title, instructor
@@ -69,29 +71,31 @@ begin
     )
     select jsonb_build_object(
         'inserted', count(*) filter (where is_new),
-        'updated', count(*) filter (where not is_new),
+        'updated', count(*) filter (where not is_new) - v_restored,
+        'restored', v_restored,
         'unchanged', cardinality(v_codes) - count(*)
     ) into v_counts from written;
 
+    update public.catalog_courses set retired_at = private.clock()
+    where is_official and retired_at is null and code <> all (v_codes);
+    get diagnostics v_retired = row_count;
     -- First the locks, then a new snapshot: this waits for lectures that are just being added to one of the courses.
-    perform from public.catalog_courses where is_official and code <> all (v_codes) for update;
+    perform from public.catalog_courses
+    where is_official and retired_at <= private.clock() - interval '1 year' order by id for update;
     delete from public.catalog_courses as c
-    where c.is_official and c.code <> all (v_codes)
+    where c.is_official and c.retired_at <= private.clock() - interval '1 year'
         and not exists (select from public.lectures where catalog_course_id = c.id)
         and not exists (select from public.documents where catalog_course_id = c.id)
         and not exists (select from public.courses where catalog_course_id = c.id)
         and not exists (select from public.classes where catalog_course_id = c.id);
     get diagnostics v_deleted = row_count;
-    update public.catalog_courses set retired_at = private.clock()
-    where is_official and retired_at is null and code <> all (v_codes);
-    get diagnostics v_retired = row_count;
     return v_counts || jsonb_build_object('deleted', v_deleted, 'retired', v_retired);
 end
 $$;
 
 comment on function public.svc_sync_catalog(jsonb, numeric) is
     'Makes the official courses equal to the school''s list [{code, title, instructor?}]. A course that left the list '
-    'is deleted when nothing uses it, otherwise retired. One that returns is no longer retired, and one that people '
-    'had added becomes official. Returns the counts inserted, updated, unchanged, deleted and retired. 22023, and '
-    'nothing changes, for an empty or malformed list, or when more than p_max_removed (0 to 1, else 22003) of the '
-    'official courses that are not retired are missing.';
+    'is retired, and deleted a year later when nothing uses it. One that returns is no longer retired, and one that '
+    'people had added becomes official. Returns the counts inserted, updated, restored, unchanged, retired and '
+    'deleted. 22023, and nothing changes, for an empty or malformed list, or when more than p_max_removed (0 to 1, '
+    'else 22003) of the official courses that are not retired are missing.';

@@ -13,8 +13,10 @@ create type public.document_status as enum ('uploaded', 'failed');
 comment on type public.document_status is 'uploaded: the file is stored. failed: it is not, and can be uploaded again.';
 
 -- One spelling of a course code, so that a student's 'csc173-01' and the catalogue's 'CSC 173' are one course. Applying
--- it twice changes nothing, which the check of catalog_courses.code relies on. So sections are removed only after the
--- first number ('CSC-173' keeps its number), and all of them at once.
+-- it twice changes nothing, which the check of catalog_courses.code relies on.
+--
+-- Codes of the usual form, two to five letters and a number of three digits, lose everything after it: sections are
+-- written in too many ways to name them. Other codes lose trailing sections after their first number alone.
 
 create function public.normalize_course_code(p_code text)
 returns text
@@ -24,18 +26,25 @@ strict
 parallel safe
 set search_path = ''
 as $$
-    select regexp_replace(
-        btrim(course.head || regexp_replace(substr(plain.code, length(course.head) + 1), '( ?- ?[0-9]+[A-Z]*)+$', '')),
-        '^([[:alpha:]]+)([0-9])', '\1 \2'
+    select coalesce(
+        (regexp_match(plain.code, usual.form))[1] || ' ' || (regexp_match(plain.code, usual.form))[2],
+        regexp_replace(
+            btrim(
+                course.head
+                || regexp_replace(substr(plain.code, length(course.head) + 1), '( ?- ?[0-9]+[A-Z]*)+$', '')
+            ),
+            '^([[:alpha:]]+)([0-9])', '\1 \2'
+        )
     )
     from (select upper(btrim(regexp_replace(p_code, '\s+', ' ', 'g'))) as code) as plain
+    cross join (values ('^([A-Z]{2,5})[ -]?([0-9]{3}[A-Z]?)(?![0-9A-Z])')) as usual (form)
     -- letters, the first number, and what follows it up to a hyphen; the whole code when there is no number
     cross join lateral (select coalesce(substring(plain.code from '^[^0-9]*[0-9][^-]*'), plain.code) as head) as course;
 $$;
 
 comment on function public.normalize_course_code(text) is
-    'Trimmed, upper case, single blanks, no trailing section (-<digits><letters>), one blank between letters and '
-    'number.';
+    'Trimmed, upper case, single blanks. Letters and three digits at the head are the whole code, with one blank '
+    'between them; other codes lose a trailing section (-<digits><letters>).';
 
 -- The courses of the school, to which lectures and documents belong. svc_sync_catalog writes the official ones; people
 -- add one that is missing by ensure_catalog_course. A person's Canvas course is another table, courses.
@@ -87,9 +96,24 @@ add constraint courses_catalog_course_id_fkey
 -- A recorded lecture, stored once however many people follow it (user_lectures). The lecture service writes it; only
 -- people with a link see it. It is deleted with its last link, and its files are put into private.storage_deletions.
 
+create function private.is_fetchable(p_url text)
+returns boolean
+language sql
+immutable
+strict
+parallel safe
+set search_path = ''
+as $$
+    select p_url ~ '^https://[^/]' or p_url ~ '^http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?([/?#]|$)';
+$$;
+
+comment on function private.is_fetchable(text) is
+    'Whether an address is https, or http at a loopback host. Functions refuse loopback hosts outside APP_ENV=local.';
+
 create table public.lectures (
     id uuid primary key default gen_random_uuid(),
     catalog_course_id uuid not null,
+    panopto_host text not null,
     panopto_session_id text,
     panopto_url text not null,
     stream_url text not null,
@@ -98,18 +122,27 @@ create table public.lectures (
     transcript_storage_key text,
     duration_seconds int,
     status public.lecture_status not null default 'pending',
+    progress jsonb not null default '{}',
     error_message text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint lectures_catalog_course_id_panopto_session_id_key unique (catalog_course_id, panopto_session_id),
+    constraint lectures_catalog_course_id_panopto_host_panopto_session_id_key
+        unique (catalog_course_id, panopto_host, panopto_session_id),
     constraint lectures_catalog_course_id_fkey
         foreign key (catalog_course_id)
         references public.catalog_courses(id) on delete restrict,
+    constraint lectures_panopto_host_check
+        check (panopto_host ~ '^[a-z0-9.:\[\]-]+$' and char_length(panopto_host) <= 260),
     constraint lectures_panopto_session_id_check check (char_length(panopto_session_id) between 1 and 200),
-    constraint lectures_panopto_url_check check (panopto_url ~ '^https://' and char_length(panopto_url) <= 2000),
-    constraint lectures_stream_url_check check (stream_url ~ '^https://' and char_length(stream_url) <= 4000),
+    constraint lectures_panopto_url_check check (
+        private.is_fetchable(panopto_url) and char_length(panopto_url) <= 2000
+    ),
+    constraint lectures_stream_url_check check (
+        private.is_fetchable(stream_url) and char_length(stream_url) <= 4000
+    ),
     constraint lectures_title_check check (char_length(title) <= 500),
     constraint lectures_duration_seconds_check check (duration_seconds >= 0),
+    constraint lectures_progress_check check (jsonb_typeof(progress) = 'object'),
     constraint lectures_error_message_check check (char_length(error_message) <= 500)
 );
 
@@ -122,7 +155,11 @@ create index idx_lectures_created_at on public.lectures (created_at) where statu
 comment on table public.lectures is 'A recorded lecture of a course.';
 comment on column public.lectures.id is 'Key; also the name of its files.';
 comment on column public.lectures.catalog_course_id is 'Which course of the school.';
-comment on column public.lectures.panopto_session_id is 'Parameter id of the address, where it has one.';
+comment on column public.lectures.panopto_host is
+    'Installation of Panopto: lower case, with the port unless it is 443. The same session id at two hosts is two '
+    'lectures.';
+comment on column public.lectures.panopto_session_id is
+    'Id of the session at that host, lower case, where the address has one.';
 comment on column public.lectures.panopto_url is 'Page of the recording, as submitted.';
 comment on column public.lectures.stream_url is
     'Address of the media, which the server determines; never taken from a client.';
@@ -131,6 +168,8 @@ comment on column public.lectures.audio_storage_key is 'audio/{id}.m4a, once sto
 comment on column public.lectures.transcript_storage_key is 'transcripts/{id}.json, once stored.';
 comment on column public.lectures.duration_seconds is 'Its length in seconds.';
 comment on column public.lectures.status is 'Its state.';
+comment on column public.lectures.progress is
+    'How far the work is: {stage, done, total}. Everybody with a link reads it.';
 comment on column public.lectures.error_message is 'A safe sentence about why it failed.';
 comment on column public.lectures.created_at is 'When it was first submitted.';
 comment on column public.lectures.updated_at is 'When the row last changed.';
@@ -162,7 +201,8 @@ execute function private.clear_lecture();
 
 create trigger trg_lectures_status before insert or update of status on public.lectures
 for each row execute function private.enforce_transition(
-    'status', '>pending', 'pending>downloading', 'downloading>completed', 'downloading>failed', 'failed>pending'
+    'status', '>pending', 'pending>downloading', 'pending>failed', 'downloading>completed', 'downloading>failed',
+    'failed>pending'
 );
 
 create trigger trg_lectures_updated_at before update on public.lectures
@@ -349,6 +389,8 @@ create function public.svc_submit_lecture(
     p_user_id uuid,
     p_catalog_course_id uuid,
     p_panopto_url text,
+    p_panopto_host text,
+    p_panopto_session_id text,
     p_stream_url text,
     p_title text default null
 )
@@ -359,15 +401,18 @@ security definer
 set search_path = ''
 as $$
 declare
-    v_session_id constant text := substring(p_panopto_url from '^[^?#]*\?(?:[^#]*&)?id=([^&#]+)');
+    v_host constant text := regexp_replace(lower(btrim(p_panopto_host)), '\.?(:443)?$', '');
+    v_session_id constant text := nullif(lower(btrim(p_panopto_session_id)), '');
     v_lecture public.lectures;
 begin
-    if p_user_id is null or p_catalog_course_id is null or p_panopto_url is null or p_stream_url is null then
-        raise exception 'p_user_id, p_catalog_course_id, p_panopto_url and p_stream_url must not be null'
-            using errcode = '22004';
+    if num_nulls(p_user_id, p_catalog_course_id, p_panopto_url, p_panopto_host, p_stream_url) > 0 then
+        raise exception 'only p_panopto_session_id and p_title may be null' using errcode = '22004';
     end if;
-    if p_panopto_url !~ '^https://' or p_stream_url !~ '^https://' then
+    if not private.is_fetchable(p_panopto_url) or not private.is_fetchable(p_stream_url) then
         raise exception 'p_panopto_url and p_stream_url must be https addresses' using errcode = '22023';
+    end if;
+    if v_host !~ '^[a-z0-9.:\[\]-]+$' then
+        raise exception 'p_panopto_host must be a host, with a port where it has one' using errcode = '22023';
     end if;
     if not exists (select from public.profiles where user_id = p_user_id)
         or not exists (select from public.catalog_courses where id = p_catalog_course_id) then
@@ -381,13 +426,15 @@ begin
         select * into v_lecture from public.lectures as l
         where l.catalog_course_id = p_catalog_course_id
             and (
-                l.panopto_session_id = v_session_id
+                (l.panopto_host = v_host and l.panopto_session_id = v_session_id)
                 or (v_session_id is null and l.panopto_session_id is null and l.panopto_url = p_panopto_url)
             )
         for update;
         exit when found;
-        insert into public.lectures (catalog_course_id, panopto_session_id, panopto_url, stream_url, title)
-        values (p_catalog_course_id, v_session_id, p_panopto_url, p_stream_url, p_title)
+        insert into public.lectures (
+            catalog_course_id, panopto_host, panopto_session_id, panopto_url, stream_url, title
+        )
+        values (p_catalog_course_id, v_host, v_session_id, p_panopto_url, p_stream_url, p_title)
         on conflict do nothing
         returning * into v_lecture;
         if found then
@@ -405,7 +452,7 @@ begin
         perform public.svc_enqueue_job(
             p_type => 'lecture_download',
             p_payload => jsonb_build_object('lecture_id', v_lecture.id),
-            p_user_id => p_user_id,
+            -- nobody's: many people wait for one lecture, and none of them may take the work along when they go
             p_dedupe_key => 'lecture:' || v_lecture.id
         );
     end if;
@@ -414,11 +461,11 @@ begin
 end
 $$;
 
-comment on function public.svc_submit_lecture(uuid, uuid, text, text, text) is
+comment on function public.svc_submit_lecture(uuid, uuid, text, text, text, text, text) is
     'Links a person to the lecture at an address, making it if it is new. Enqueues its download (payload '
-    '{lecture_id}) unless it is stored; a failed one is tried again. The same course and id parameter, or the same '
-    'address where there is no id, is the same lecture. PT404 when the person or the course does not exist, 22023 for '
-    'addresses that are not https.';
+    '{lecture_id}) unless it is stored; a failed one is tried again. The same course, host and session id, or the '
+    'same address where there is no id, is the same lecture; case and port 443 do not count. PT404 when the person or '
+    'the course does not exist, 22023 for addresses that are not https.';
 
 create function public.svc_sync_catalog(p_courses jsonb, p_max_removed numeric default 0.20)
 returns jsonb
@@ -430,6 +477,7 @@ as $$
 declare
     v_live bigint;
     v_missing bigint;
+    v_restored bigint;
     v_codes text[];
     v_counts jsonb;
     v_deleted bigint;
@@ -467,6 +515,7 @@ begin
             using errcode = '22023', hint = 'Check the source, or pass a larger p_max_removed.';
     end if;
 
+    select count(*) into v_restored from public.catalog_courses where code = any (v_codes) and retired_at is not null;
     with given as (
         -- of two spellings of one code, the last one counts
         select distinct on (code) code, title, instructor
@@ -491,32 +540,34 @@ begin
     )
     select jsonb_build_object(
         'inserted', count(*) filter (where is_new),
-        'updated', count(*) filter (where not is_new),
+        'updated', count(*) filter (where not is_new) - v_restored,
+        'restored', v_restored,
         'unchanged', cardinality(v_codes) - count(*)
     ) into v_counts from written;
 
+    update public.catalog_courses set retired_at = private.clock()
+    where is_official and retired_at is null and code <> all (v_codes);
+    get diagnostics v_retired = row_count;
     -- First the locks, then a new snapshot: this waits for lectures that are just being added to one of the courses.
-    perform from public.catalog_courses where is_official and code <> all (v_codes) for update;
+    perform from public.catalog_courses
+    where is_official and retired_at <= private.clock() - interval '1 year' order by id for update;
     delete from public.catalog_courses as c
-    where c.is_official and c.code <> all (v_codes)
+    where c.is_official and c.retired_at <= private.clock() - interval '1 year'
         and not exists (select from public.lectures where catalog_course_id = c.id)
         and not exists (select from public.documents where catalog_course_id = c.id)
         and not exists (select from public.courses where catalog_course_id = c.id)
         and not exists (select from public.classes where catalog_course_id = c.id);
     get diagnostics v_deleted = row_count;
-    update public.catalog_courses set retired_at = private.clock()
-    where is_official and retired_at is null and code <> all (v_codes);
-    get diagnostics v_retired = row_count;
     return v_counts || jsonb_build_object('deleted', v_deleted, 'retired', v_retired);
 end
 $$;
 
 comment on function public.svc_sync_catalog(jsonb, numeric) is
     'Makes the official courses equal to the school''s list [{code, title, instructor?}]. A course that left the list '
-    'is deleted when nothing uses it, otherwise retired. One that returns is no longer retired, and one that people '
-    'had added becomes official. Returns the counts inserted, updated, unchanged, deleted and retired. 22023, and '
-    'nothing changes, for an empty or malformed list, or when more than p_max_removed (0 to 1, else 22003) of the '
-    'official courses that are not retired are missing.';
+    'is retired, and deleted a year later when nothing uses it. One that returns is no longer retired, and one that '
+    'people had added becomes official. Returns the counts inserted, updated, restored, unchanged, retired and '
+    'deleted. 22023, and nothing changes, for an empty or malformed list, or when more than p_max_removed (0 to 1, '
+    'else 22003) of the official courses that are not retired are missing.';
 
 -- What this room forgets. Called by svc_purge_expired (90_platform).
 

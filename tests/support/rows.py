@@ -71,6 +71,7 @@ def lecture(db: Connection, **columns: Any) -> uuid.UUID:
     session = uuid.uuid4()
     given = {
         "catalog_course_id": course_id,
+        "panopto_host": "video.test",
         "panopto_session_id": str(session),
         "panopto_url": f"https://video.test/Viewer.aspx?id={session}",
         "stream_url": f"https://video.test/stream/{session}",

@@ -16,7 +16,11 @@ from tests.support.rows import one
 
 Connection = psycopg.Connection[Any]
 
-SUBMIT = "select lecture_id, created from public.svc_submit_lecture(%s, %s, %s, %s)"
+HOST = "video.test"
+CALL = "select lecture_id, created from public.svc_submit_lecture(%s, %s, %s, %s, %s, %s)"
+SUBMIT = (
+    f"select lecture_id, created from public.svc_submit_lecture(%s, %s, %s, '{HOST}', %s, 'https://video.test/stream')"
+)
 VIEWER = "https://video.test/Panopto/Pages/Viewer.aspx"
 STREAM = "https://video.test/stream"
 
@@ -50,7 +54,13 @@ def test_states_of_a_lecture(db: Connection) -> None:
         db, "lectures", ["pending", "downloading", "completed", "failed"], lambda state: rows.lecture(db, status=state)
     )
     assert births == {"pending"}
-    assert changes == {"pending>downloading", "downloading>completed", "downloading>failed", "failed>pending"}
+    assert changes == {
+        "pending>downloading",
+        "pending>failed",
+        "downloading>completed",
+        "downloading>failed",
+        "failed>pending",
+    }
 
 
 def document(db: Connection, owner: uuid.UUID, **columns: Any) -> uuid.UUID:
@@ -100,10 +110,13 @@ def test_a_completed_lecture_keeps_them_until_it_goes(db: Connection) -> None:
     [
         {"panopto_url": "http://video.test/x"},
         {"stream_url": "ftp://video.test/x"},
+        {"stream_url": "http://localhost.video.test/x"},
+        {"panopto_host": "Video.test"},
+        {"progress": "[]"},
         {"duration_seconds": -1},
         {"error_message": "x" * 501},
     ],
-    ids=["url", "stream", "duration", "error"],
+    ids=["url", "stream", "loopback", "host", "progress", "duration", "error"],
 )
 def test_values_that_make_no_sense_are_refused(db: Connection, columns: dict[str, Any]) -> None:
     with pytest.raises(psycopg.errors.CheckViolation), db.transaction():
@@ -144,10 +157,10 @@ def test_people_see_the_lectures_they_follow(db: Connection) -> None:
 def test_submitting_links_and_enqueues_once(db: Connection) -> None:
     first, second, course = persona(db), persona(db), rows.catalog_course(db)
     with act_as(db, None, "service_role"):
-        made = db.execute(SUBMIT, (first, course, f"{VIEWER}?a=1&id=abc-1&start=5", STREAM)).fetchone()
+        made = db.execute(SUBMIT, (first, course, f"{VIEWER}?a=1&id=abc-1&start=5", "ABC-1 ")).fetchone()
         assert made is not None
         assert made[1] is True
-        again = [db.execute(SUBMIT, (who, course, f"{VIEWER}?id=abc-1", STREAM)).fetchone() for who in (first, second)]
+        again = [db.execute(SUBMIT, (who, course, f"{VIEWER}?id=abc-1", "abc-1")).fetchone() for who in (first, second)]
     assert again == [(made[0], False)] * 2
     session = one(db, "select panopto_session_id from public.lectures where id = %s", (made[0],))
     assert session == "abc-1"
@@ -155,19 +168,19 @@ def test_submitting_links_and_enqueues_once(db: Connection) -> None:
     assert {row[0] for row in links} == {first, second}
     jobs = db.execute(
         "select j.type, j.dedupe_key, r.payload from public.jobs as j join private.job_runtime as r on r.job_id = j.id"
-        " where j.user_id = any(%s)",
-        ([first, second],),
+        " where j.user_id is null and r.payload ->> 'lecture_id' = %s",
+        (str(made[0]),),
     ).fetchall()
     assert jobs == [("lecture_download", f"lecture:{made[0]}", {"lecture_id": str(made[0])})]
 
 
 def test_without_a_session_the_address_is_the_key(db: Connection) -> None:
     person, course = persona(db), rows.catalog_course(db)
-    made = one(db, SUBMIT, (person, course, f"{VIEWER}?other=1", STREAM))
-    assert one(db, SUBMIT, (person, course, f"{VIEWER}?other=1", STREAM)) == made
-    assert one(db, SUBMIT, (person, course, f"{VIEWER}?other=2", STREAM)) != made
-    assert one(db, SUBMIT, (person, course, f"{VIEWER}#id=abc", STREAM)) != made
-    assert one(db, SUBMIT, (person, rows.catalog_course(db), f"{VIEWER}?other=1", STREAM)) != made
+    made = one(db, SUBMIT, (person, course, f"{VIEWER}?other=1", None))
+    assert one(db, SUBMIT, (person, course, f"{VIEWER}?other=1", None)) == made
+    assert one(db, SUBMIT, (person, course, f"{VIEWER}?other=2", None)) != made
+    assert one(db, SUBMIT, (person, course, f"{VIEWER}#id=abc", None)) != made
+    assert one(db, SUBMIT, (person, rows.catalog_course(db), f"{VIEWER}?other=1", None)) != made
     sessions = db.execute(
         "select distinct panopto_session_id from public.lectures as l join public.user_lectures as u"
         " on u.lecture_id = l.id where u.user_id = %s",
@@ -178,39 +191,64 @@ def test_without_a_session_the_address_is_the_key(db: Connection) -> None:
 
 def test_a_failed_lecture_is_tried_again_and_a_stored_one_is_not(db: Connection) -> None:
     person, course = persona(db), rows.catalog_course(db)
-    lecture = one(db, SUBMIT, (person, course, f"{VIEWER}?id=s1", STREAM))
+    lecture = one(db, SUBMIT, (person, course, f"{VIEWER}?id=s1", "s1"))
     stored(db, lecture)
-    db.execute("update public.jobs set status = 'running' where user_id = %s", (person,))
-    db.execute("update public.jobs set status = 'failed' where user_id = %s", (person,))
+    key = f"lecture:{lecture}"
+    db.execute("update public.jobs set status = 'running' where dedupe_key = %s", (key,))
+    db.execute("update public.jobs set status = 'failed' where dedupe_key = %s", (key,))
     db.execute("update public.lectures set status = 'failed', error_message = 'x' where id = %s", (lecture,))
-    db.execute(SUBMIT, (person, course, f"{VIEWER}?id=s1", f"{STREAM}/new"))
+    db.execute(CALL, (person, course, f"{VIEWER}?id=s1", HOST, "s1", f"{STREAM}/new"))
     row = db.execute("select status, stream_url from public.lectures where id = %s", (lecture,)).fetchone()
     assert row == ("pending", f"{STREAM}/new")
-    live = "select count(*) from public.jobs where user_id = %s and status = 'queued'"
-    assert one(db, live, (person,)) == 1
-    db.execute("update public.jobs set status = 'cancelled' where user_id = %s and status = 'queued'", (person,))
+    live = "select count(*) from public.jobs where dedupe_key = %s and status = 'queued'"
+    assert one(db, live, (key,)) == 1
+    db.execute("update public.jobs set status = 'cancelled' where dedupe_key = %s and status = 'queued'", (key,))
     for status in ("downloading", "completed"):
         db.execute("update public.lectures set status = %s where id = %s", (status, lecture))
-    db.execute(SUBMIT, (person, course, f"{VIEWER}?id=s1", STREAM))
-    assert one(db, live, (person,)) == 0
+    db.execute(SUBMIT, (person, course, f"{VIEWER}?id=s1", "s1"))
+    assert one(db, live, (key,)) == 0
+
+
+def test_the_same_session_at_another_host_is_another_lecture(db: Connection) -> None:
+    person, course = persona(db), rows.catalog_course(db)
+    made = one(db, CALL, (person, course, f"{VIEWER}?id=s1", "video.test", "s1", STREAM))
+    for same in ("VIDEO.test", " video.test:443", "video.test."):
+        assert one(db, CALL, (person, course, f"{VIEWER}?id=s1", same, "S1", STREAM)) == made
+    for other in ("other.test", "video.test:8443"):
+        assert one(db, CALL, (person, course, f"https://{other}/?id=s1", other, "s1", STREAM)) != made
 
 
 def test_bad_submissions(db: Connection) -> None:
     person, course = persona(db), rows.catalog_course(db)
-    refused(db, "22023", SUBMIT, (person, course, "http://video.test/x", STREAM))
-    refused(db, "22023", SUBMIT, (person, course, VIEWER, "http://video.test/x"))
-    refused(db, "22004", SUBMIT, (person, course, VIEWER, None))
-    refused(db, "PT404", SUBMIT, (uuid.uuid4(), course, VIEWER, STREAM))
-    refused(db, "PT404", SUBMIT, (person, uuid.uuid4(), VIEWER, STREAM))
+    for url, stream in (
+        ("http://video.test/x", STREAM),
+        ("http://localhost.video.test/x", STREAM),
+        ("http://127.0.0.1@video.test/x", STREAM),
+        (VIEWER, "http://video.test/x"),
+    ):
+        refused(db, "22023", CALL, (person, course, url, HOST, "s1", stream))
+    for host in ("", "video test", "video.test/x", "user@video.test"):
+        refused(db, "22023", CALL, (person, course, VIEWER, host, "s1", STREAM))
+    refused(db, "22004", CALL, (person, course, VIEWER, HOST, "s1", None))
+    refused(db, "22004", CALL, (person, course, VIEWER, None, "s1", STREAM))
+    refused(db, "PT404", CALL, (uuid.uuid4(), course, VIEWER, HOST, "s1", STREAM))
+    refused(db, "PT404", CALL, (person, uuid.uuid4(), VIEWER, HOST, "s1", STREAM))
     for role in ("anon", "authenticated", "app_admin"):
         with act_as(db, person, role):
-            refused(db, "42501", SUBMIT, (person, course, VIEWER, STREAM))
+            refused(db, "42501", CALL, (person, course, VIEWER, HOST, "s1", STREAM))
+
+
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
+def test_a_loopback_host_may_be_asked_without_tls(db: Connection, host: str) -> None:
+    person, course = persona(db), rows.catalog_course(db)
+    made = one(db, CALL, (person, course, f"http://{host}/?id=s1", host, "s1", f"http://{host}/stream"))
+    assert one(db, "select panopto_host from public.lectures where id = %s", (made,)) == host
 
 
 def shared(owner: Connection) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID, uuid.UUID]:
     """Two people, a course and a lecture that the first of them follows, committed."""
     first, second, course = persona(owner), persona(owner), rows.catalog_course(owner)
-    lecture = one(owner, SUBMIT, (first, course, f"{VIEWER}?id=s1", STREAM))
+    lecture = one(owner, SUBMIT, (first, course, f"{VIEWER}?id=s1", "s1"))
     return first, second, course, lecture
 
 
@@ -225,7 +263,7 @@ def test_the_last_link_goes_while_a_new_one_comes(db_url: str) -> None:
         race.clean_up("auth.users", first)
         leaving, coming = race.session(), race.session()
         leaving.execute(UNFOLLOW, (first, lecture))
-        answer = race.start(coming, SUBMIT, (second, course, f"{VIEWER}?id=s1", STREAM))
+        answer = race.start(coming, SUBMIT, (second, course, f"{VIEWER}?id=s1", "s1"))
         race.wait_until_blocked(coming)
         leaving.commit()
         made, created = answer.result(10)
@@ -242,7 +280,7 @@ def test_a_new_link_comes_while_the_last_one_goes(db_url: str) -> None:
         race.clean_up("auth.users", second)
         race.clean_up("auth.users", first)
         coming, leaving = race.session(), race.session()
-        assert coming.execute(SUBMIT, (second, course, f"{VIEWER}?id=s1", STREAM)).fetchone() == (lecture, False)
+        assert coming.execute(SUBMIT, (second, course, f"{VIEWER}?id=s1", "s1")).fetchone() == (lecture, False)
         answer = race.start(leaving, UNFOLLOW + " returning lecture_id", (first, lecture))
         race.wait_until_blocked(leaving)
         coming.commit()
@@ -256,7 +294,7 @@ def test_the_last_two_links_go_at_once(db_url: str) -> None:
         race.clean_up("public.catalog_courses", course)
         race.clean_up("auth.users", second)
         race.clean_up("auth.users", first)
-        race.owner.execute(SUBMIT, (second, course, f"{VIEWER}?id=s1", STREAM))
+        race.owner.execute(SUBMIT, (second, course, f"{VIEWER}?id=s1", "s1"))
         one_leaves, other_leaves = race.session(), race.session()
         one_leaves.execute(UNFOLLOW, (first, lecture))
         answer = race.start(other_leaves, UNFOLLOW + " returning lecture_id", (second, lecture))
