@@ -241,7 +241,7 @@ def main(argv: list[str]) -> int:
                 headline("The stack keeps running; Ctrl-C stops everything")
                 return watch(stack)
     except (DemoFailed, httpx.HTTPError) as failure:
-        print(f"\nThe demo broke off: {failure}\nLogs: {stack.log_dir}", file=sys.stderr)
+        print(f"\nThe demo broke off: {failure}\nLogs: {paths.STATE / 'logs'}", file=sys.stderr)
         return 1
     except FAILURES as failure:
         print(f"\nThe stack did not start: {failure}", file=sys.stderr)

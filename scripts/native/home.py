@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -26,9 +26,13 @@ SEED = paths.REPO / "supabase" / "seed.sql"
 
 @dataclass(frozen=True)
 class MadeFrom:
-    """What a database was made from: PostgreSQL's major version, Auth's tables, and hashes of migrations and seed."""
+    """What a database was made from, mostly as hashes.
+
+    ``platform`` stands for what the stack itself writes first: roles, schemas, and Storage's tables.
+    """
 
     postgres: int
+    platform: str
     auth: str
     migrations: dict[str, str]
     seed: str
@@ -37,12 +41,15 @@ class MadeFrom:
     def now(cls) -> MadeFrom:
         """What a database made now would be made from."""
         migrations = {file.name: digest(file) for file in schema.migrations()}
-        return cls(postgres.MAJOR, auth.tables_of(auth.real_auth()), migrations, digest(SEED))
+        platform = f"{digest(postgres.BOOTSTRAP)} {digest(postgres.STORAGE_SCHEMA)}"
+        return cls(postgres.MAJOR, platform, auth.tables_of(auth.real_auth()), migrations, digest(SEED))
 
     def obstacle(self, now: MadeFrom) -> str | None:
         """Why a database made from this cannot be continued, in a sentence; None when it can."""
         if self.postgres != now.postgres:
             return f"It belongs to PostgreSQL {self.postgres}, and this is PostgreSQL {now.postgres}."
+        if self.platform != now.platform:
+            return "The platform's roles and schemas have changed since it was made."
         if self.auth != now.auth:
             return f"Its accounts were made by another Auth ({self.auth}) than the one that answers now ({now.auth})."
         newest = max(self.migrations, default="")
@@ -125,7 +132,7 @@ class Home:
             try:
                 obstacle = MadeFrom(**json.loads(self._note.read_text())).obstacle(MadeFrom.now())
             except (ValueError, TypeError):
-                obstacle = f"{self._note} cannot be read."
+                obstacle = "It was made by another version of this command."
         elif (self.folder / "data").exists():
             obstacle = "It was made by an earlier version of this command."
         else:
@@ -177,7 +184,7 @@ class Home:
         new = [name for name in now.migrations if name not in known.migrations]
         if new:
             push_migrations(server, log)
-            made = MadeFrom(known.postgres, known.auth, now.migrations, known.seed)
+            made = replace(known, migrations=now.migrations)
             paths.write_whole(self._note, json.dumps(asdict(made), indent=1))
             tell(f"new migrations are applied: {', '.join(new)}")
 

@@ -14,13 +14,14 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from scripts.native.processes import PartFailed
 from scripts.native.stack import Stack
 from tests.standins.canvas import CLIENT_ID, CLIENT_SECRET, CanvasStandIn, World, approve
 from tests.standins.canvas.world import Person, stamp
 
 PASSWORD = "headstart-dev"  # noqa: S105  everybody's in supabase/seed.sql
 CONNECTION = "00000000-0000-4000-8000-000000200101"
-SECONDS = 30.0
+MAX_WAIT_SECONDS = 30.0
 
 ACCOUNTS = """
     select u.email, p.role::text, p.display_name, count(i.*) > 0 as has_canvas
@@ -117,11 +118,14 @@ def fill(world: World, db: psycopg.Connection[dict[str, Any]]) -> list[dict[str,
 def put_secret(stack: Stack, connection: str, secret: str) -> None:
     """Stores the secret of a school's developer key, as an administrator does.
 
-    :raise httpx.HTTPError: it was refused
+    :raise PartFailed: the functions refused it
     """
     url = f"{stack.functions_url}/canvas-oauth/connections/{connection}/secret"
     headers = {"Authorization": f"Bearer {stack.keys.secret_key}"}
-    httpx.put(url, headers=headers, json={"client_secret": secret}, timeout=SECONDS, trust_env=False).raise_for_status()
+    body = {"client_secret": secret}
+    answer = httpx.put(url, headers=headers, json=body, timeout=MAX_WAIT_SECONDS, trust_env=False)
+    if not answer.is_success:
+        raise PartFailed(f"the functions refused the secret of Canvas with {answer.status_code}: {answer.text[:500]}")
 
 
 def connect(stack: Stack, person: dict[str, Any]) -> bool:
@@ -129,18 +133,15 @@ def connect(stack: Stack, person: dict[str, Any]) -> bool:
 
     A developer may have changed the account's password or deleted it.
     """
-    with httpx.Client(timeout=SECONDS, trust_env=False) as client:
+    oauth = f"{stack.functions_url}/canvas-oauth"
+    with contextlib.suppress(httpx.HTTPError), httpx.Client(timeout=MAX_WAIT_SECONDS, trust_env=False) as client:
         signed_in = client.post(
             f"{stack.url}/auth/v1/token?grant_type=password",
             headers={"apikey": stack.keys.publishable_key},
             json={"email": person["email"], "password": PASSWORD},
-        )
-        if not signed_in.is_success:
-            return False
+        ).raise_for_status()
         client.headers["Authorization"] = f"Bearer {signed_in.json()['access_token']}"
-        oauth = f"{stack.functions_url}/canvas-oauth"
-        started = client.post(f"{oauth}/start", json={"lms_connection_id": CONNECTION})
-        if not started.is_success:
-            return False
+        started = client.post(f"{oauth}/start", json={"lms_connection_id": CONNECTION}).raise_for_status()
         approved = approve(started.json()["authorize_url"], person["login"])
         return client.post(f"{oauth}/complete", json=approved).is_success
+    return False

@@ -40,6 +40,8 @@ def ask(stack: Stack) -> Any:
         ("GET", "/rest/v1/courses?name=is.not_null", {}, 400, "PGRST100"),
         ("GET", "/rest/v1/courses?name=not.is.null&limit=1", {}, 200, None),
         ("GET", "/rest/v1/courses?select=user_id.count()", {}, 400, "PGRST123"),
+        ("GET", "/storage/v1/bucket", {}, 200, None),
+        ("POST", "/storage/v1/upload/resumable", {}, 501, None),
         ("GET", "/realtime/v1/websocket", {}, 501, "not_implemented"),
         ("POST", "/graphql/v1", {"json": {}}, 501, "not_implemented"),
     ],

@@ -21,7 +21,7 @@ from scripts.native.processes import state_of
 from scripts.native.programs import SetUpFailed, cli_environment, postgrest
 from tests.end_to_end.first_hour.checkout import listening
 
-MADE = MadeFrom(16, "stand-in a", {"1_create_a.sql": "x", "3_create_c.sql": "z"}, "seed")
+MADE = MadeFrom(16, "roles", "stand-in a", {"1_create_a.sql": "x", "3_create_c.sql": "z"}, "seed")
 
 
 # ---- which settings count ------------------------------------------------------------------------------------------
@@ -160,6 +160,7 @@ def test_a_file_is_written_whole_and_keys_are_made_once(tmp_path: Path) -> None:
         (replace(MADE, seed="other"), None),
         (replace(MADE, migrations={**MADE.migrations, "4_add_d.sql": "d"}), None),
         (replace(MADE, postgres=18), "PostgreSQL 18"),
+        (replace(MADE, platform="other"), "roles and schemas have changed"),
         (replace(MADE, auth="real"), "another Auth"),
         (replace(MADE, migrations={**MADE.migrations, "3_create_c.sql": "y"}), "3_create_c.sql has changed"),
         (replace(MADE, migrations={"1_create_a.sql": "x"}), "3_create_c.sql, which is not in supabase/migrations"),

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 
 from scripts import bootstrap
@@ -202,7 +203,12 @@ def production_shell(checkout: Checkout) -> None:
 def settings_in_dotenv(checkout: Checkout) -> None:
     """.env names a model, and a hosted project for later
     dev uses that model and says so; everything else stays local"""
-    lines = ("OPENAI_BASE_URL=http://127.0.0.1:9/v1", "OPENAI_API_KEY=sk-mine", "OPENAI_MODEL=my-model")
+    lines = (
+        "OPENAI_BASE_URL=http://127.0.0.1:9/v1",
+        "OPENAI_API_KEY=sk-mine",
+        "OPENAI_MODEL=my-model",
+        "GOTRUE_URI_ALLOW_LIST=http://localhost:5173/only",
+    )
     hosted = (
         "SUPABASE_URL=https://abc.supabase.co",
         "JWT_ISSUER=https://abc.supabase.co/auth/v1",
@@ -213,6 +219,14 @@ def settings_in_dotenv(checkout: Checkout) -> None:
     expect("the model to be named", "model: my-model at http://127.0.0.1:9/v1" in dev.output, dev.output)
     expect("no word of the stand-in", "model stand-in" not in dev.output, dev.output)
     signs_in(dev)
+    auth = psutil.Process(listener(int(dev.value("STACK_AUTH_URL").rpartition(":")[2]))).environ()
+    expect("its redirects", auth["GOTRUE_URI_ALLOW_LIST"] == "http://localhost:5173/only", str(auth))
+
+
+def listener(port: int) -> int:
+    """The process that listens on a port."""
+    found = [c.pid for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port and c.status == "LISTEN"]
+    return int(found[0] or 0)
 
 
 def dotenv_and_throw_away(checkout: Checkout) -> None:
