@@ -16,8 +16,12 @@ as $$
         )
         returning 1
     )
-    select jsonb_build_object('payment_events', count(*)) from emptied;
+    select jsonb_build_object(
+        'payment_events', (select count(*) from emptied),
+        'usage_counters', private.purge('private.usage_counters', 'period_start', '400 days')
+    );
 $$;
 
 comment on function private.purge_billing() is
-    'Empties the payloads of events 90 days after they were processed; how many, by name.';
+    'Empties the payloads of events 90 days after they were processed, and forgets usage after 400 days; how many, by '
+    'name.';
