@@ -15,6 +15,7 @@ from functions.shared.database import Database
 from functions.shared.http import Http
 from functions.shared.readiness import Readiness
 from functions.shared.settings import Settings
+from functions.shared.storage import Storage
 from functions.shared.tokens import TokenVerifier
 
 EXTENSION = "headstart"
@@ -27,6 +28,7 @@ class Context:
 
     settings: Settings
     database: Database
+    storage: Storage
     http: Http
     crypto: Envelope
     clock: Clock
@@ -41,6 +43,7 @@ class Context:
         return cls(
             settings=settings,
             database=database,
+            storage=Storage(settings),
             http=Http.of(settings),
             crypto=Envelope(settings.encryption_keys),
             clock=clock,

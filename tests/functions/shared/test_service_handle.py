@@ -1,4 +1,4 @@
-"""The handle past row level security is used in the listed modules and nowhere else."""
+"""The handles past row level security, of database and Storage, are used in the listed modules and nowhere else."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ ALLOWED = {
 
 
 def uses(source: str) -> bool:
-    """Whether code takes the service handle, by call or by name, or reads the secret key itself."""
+    """Whether code takes the service handle or Storage, by call or by name, or reads the secret key itself."""
     return any(
-        (isinstance(node, ast.Attribute) and node.attr in ("service", "supabase_secret_key"))
+        (isinstance(node, ast.Attribute) and node.attr in ("service", "supabase_secret_key", "storage"))
+        or (isinstance(node, ast.ImportFrom) and node.module == "functions.shared.storage")
         or (isinstance(node, ast.Constant) and node.value == "supabase_secret_key")
         for node in ast.walk(ast.parse(source))
     )
@@ -35,12 +36,20 @@ def test_the_scan_sees_every_way_to_the_handle() -> None:
     assert uses("make = context().database.service")
     assert uses("settings.supabase_secret_key")
     assert uses("getattr(settings, 'supabase_secret_key')")
+    assert uses("from functions.shared.storage import Storage")
+    assert uses("context().storage.signed_url('documents', 'x', 300)")
     assert not uses("database.user(token)")
 
 
 def test_only_listed_modules_use_it() -> None:
-    # the handle's own module, the checks of the key, and the reader of the settings
-    home = {"functions/shared/database.py", "functions/shared/web/callers.py", "functions/shared/settings.py"}
+    # the modules of the two handles, the part that makes them, the checks of the key, and the reader of the settings
+    home = {
+        "functions/shared/database.py",
+        "functions/shared/settings.py",
+        "functions/shared/storage.py",
+        "functions/shared/web/callers.py",
+        "functions/shared/web/context.py",
+    }
     found = {
         str(file.relative_to(REPO))
         for file in (REPO / "functions").rglob("*.py")
