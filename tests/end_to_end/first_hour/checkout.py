@@ -136,7 +136,8 @@ class Checkout:
         cache = paths.STATE / "cache"
         if cache.is_dir():
             self.state.mkdir(exist_ok=True)
-            subprocess.run(["cp", "-a", str(cache), str(self.state)], check=True)
+            with paths.locked(cache / "lock"):  # another run of this repository may be making one
+                subprocess.run(["cp", "-a", str(cache), str(self.state)], check=True)
         return self
 
     def start(

@@ -90,7 +90,7 @@ def register_connection(
     ``rest_url`` ends in ``/rest/v1`` or is PostgREST itself; ``service_token`` is a service_role token. Safe to repeat.
     """
     headers = {"apikey": service_token, "Authorization": f"Bearer {service_token}"}
-    with httpx.Client(headers=headers, timeout=10, verify=PLAIN) as client:
+    with httpx.Client(headers=headers, timeout=10, verify=PLAIN, trust_env=False) as client:
         row = {"provider": "canvas", "instance_domain": domain, "name": name, "oauth_client_id": client_id}
         stored = client.post(
             f"{rest_url}/lms_connections?on_conflict=provider,instance_domain",
@@ -109,7 +109,7 @@ def register_connection(
 def approve(authorize_url: str, login: str | None = None) -> dict[str, str]:
     """Walks a browser through consent as that person; answers the query of the redirect: code and state, or error."""
     params = {"unique_id": login} if login else {}
-    with httpx.Client(timeout=10, verify=PLAIN, headers={"User-Agent": "browser"}) as browser:
+    with httpx.Client(timeout=10, verify=PLAIN, headers={"User-Agent": "browser"}, trust_env=False) as browser:
         answer = browser.get(str(httpx.URL(authorize_url).copy_merge_params(params)))
     assert answer.status_code == 302, f"{answer.status_code} {answer.text}"
     return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
