@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from scripts.native import docs
+from scripts.native import docs, generate
 
 AGAIN = "stale: run ./scripts/generate"
 
@@ -18,6 +18,21 @@ def test_generated_pages_are_fresh(db: psycopg.Connection[Any]) -> None:
     assert {file for file in (docs.DOCS / "er").glob("*.md") if file not in made} == set(), AGAIN
     stale = [file.name for file, text in made.items() if file.read_text() != text]
     assert stale == [], AGAIN
+
+
+def test_types_of_the_client_are_fresh_and_name_every_table_and_every_id_of_canvas_as_text(
+    db: psycopg.Connection[Any], db_url: str
+) -> None:
+    types = generate.TYPES.read_text()
+    assert [file.name for file, _ in generate.differing(db_url)] == [], AGAIN
+    tables = {name for (name,) in db.execute("select tablename::text from pg_tables where schemaname = 'public'")}
+    assert tables - set(re.findall(r'"(\w+)": \{\s+Row: \{', types)) == set()
+    with_text = db.execute(
+        "select count(*) from information_schema.columns where table_schema = 'public' and column_name = 'canvas_id'"
+    ).fetchone()
+    assert with_text is not None
+    # in Row, Insert and Update
+    assert len(re.findall(r'"canvas_id"\??: string', types)) == 3 * with_text[0]
 
 
 def test_the_pages_notice_a_change(db: psycopg.Connection[Any]) -> None:
