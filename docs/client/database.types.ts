@@ -1891,6 +1891,9 @@ isOneToOne: false
 "svc_release_jobs":
 { Args: { "p_jobs": Json }; Returns: number
                            },
+"svc_return_usage":
+{ Args: { "p_amount"?: number,"p_meter": string,"p_period_start"?: string,"p_user_id": string }; Returns: undefined
+                           },
 "svc_schema_version":
 { Args: Record<PropertyKey, never>; Returns: string
                            },
@@ -1916,6 +1919,11 @@ isOneToOne: false
 "svc_take_rate":
 { Args: { "p_bucket": string,"p_limit": number,"p_window_s": number }; Returns: {
               "allowed": boolean,"retry_after_s": number
+            }[]
+                           },
+"svc_take_usage":
+{ Args: { "p_amount"?: number,"p_meter": string,"p_user_id": string }; Returns: {
+              "max_used": number,"period_end": string,"period_start": string,"taken": boolean,"used": number
             }[]
                            },
 "svc_tick_schedules":

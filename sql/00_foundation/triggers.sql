@@ -96,6 +96,50 @@ comment on function private.keep_canvas_id() is
     'JavaScript does not round. A new row may name either; where both are sent and the number is the rounded text, '
     'the text counts.';
 
+create function private.exact_numbers(p_json jsonb)
+returns jsonb
+language plpgsql
+immutable
+strict
+set search_path = ''
+as $$
+begin
+    case jsonb_typeof(p_json)
+        when 'object' then
+            return (select coalesce(jsonb_object_agg(key, private.exact_numbers(value)), '{}') from jsonb_each(p_json));
+        when 'array' then
+            return (
+                select coalesce(jsonb_agg(private.exact_numbers(item) order by nth), '[]')
+                from jsonb_array_elements(p_json) with ordinality as items (item, nth)
+            );
+        when 'number' then
+            return case when abs(p_json::numeric) > 9007199254740991 then to_jsonb(p_json::text) else p_json end;
+        else
+            return p_json;
+    end case;
+end
+$$;
+
+comment on function private.exact_numbers(jsonb) is
+    'The same JSON with numbers past 2^53 as text, because JavaScript rounds them.';
+
+create function private.keep_exact_numbers()
+returns trigger
+language plpgsql
+-- a person who changes another column of the row has no right to call exact_numbers
+security definer
+set search_path = ''
+as $$
+begin
+    return jsonb_populate_record(
+        new, jsonb_build_object(tg_argv[0], private.exact_numbers(to_jsonb(new) -> tg_argv[0]))
+    );
+end
+$$;
+
+comment on function private.keep_exact_numbers() is
+    'BEFORE INSERT OR UPDATE: private.keep_exact_numbers(column) keeps numbers past 2^53 in that jsonb column as text.';
+
 create function private.enforce_transition()
 returns trigger
 language plpgsql

@@ -69,7 +69,7 @@ comment on column public.assignments.submission is
     'The person''s own submission: workflow_state, submitted_at, score, late, missing, excused; null where there is '
     'none.';
 comment on column public.assignments.raw_payload is
-    'What Canvas sent, without other people''s records and signed parts.';
+    'What Canvas sent, without other people''s records and signed parts; numbers past 2^53 as text.';
 comment on column public.assignments.content_hash is
     'Hash of the fields that count as content; sync skips an equal one.';
 comment on column public.assignments.html_hash is 'Hash of the sanitised description; changes when the task changes.';
@@ -77,6 +77,9 @@ comment on column public.assignments.last_synced_at is 'When sync last wrote the
 comment on column public.assignments.created_at is 'When sync first saw it.';
 comment on column public.assignments.updated_at is 'When the row last changed.';
 
+create trigger trg_assignments_exact before insert or update of raw_payload on public.assignments
+for each row when (jsonb_path_exists(new.raw_payload, 'strict $.** ? (@ > 9007199254740991 || @ < -9007199254740991)'))
+execute function private.keep_exact_numbers('raw_payload');
 create trigger trg_assignments_text_id before insert or update of canvas_assignment_id, canvas_id on public.assignments
 for each row execute function private.keep_canvas_id('canvas_assignment_id');
 create trigger trg_assignments_updated_at before update on public.assignments

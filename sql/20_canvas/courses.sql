@@ -46,7 +46,8 @@ comment on column public.courses.name is 'Its name; the code, or Course <canvas 
 comment on column public.courses.course_code is 'Code as Canvas gives it.';
 comment on column public.courses.term is 'Name of the term.';
 comment on column public.courses.is_active is 'Synced and shown; the person may switch it off.';
-comment on column public.courses.raw_payload is 'What Canvas sent, without enrolments and other people''s records.';
+comment on column public.courses.raw_payload is
+    'What Canvas sent, without enrolments and other people''s records; numbers past 2^53 as text.';
 comment on column public.courses.content_hash is 'Hash of the fields that count as content; sync skips an equal one.';
 comment on column public.courses.access_restricted is
     'Canvas shows only a stub now; the other columns are from before.';
@@ -57,6 +58,9 @@ comment on column public.courses.updated_at is 'When the row last changed.';
 
 create trigger trg_courses_columns before update on public.courses
 for each row execute function private.keep_columns('is_active');
+create trigger trg_courses_exact before insert or update of raw_payload on public.courses
+for each row when (jsonb_path_exists(new.raw_payload, 'strict $.** ? (@ > 9007199254740991 || @ < -9007199254740991)'))
+execute function private.keep_exact_numbers('raw_payload');
 create trigger trg_courses_text_id before insert or update of canvas_course_id, canvas_id on public.courses
 for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_courses_updated_at before update on public.courses

@@ -26,7 +26,8 @@ comment on column public.courses_cache.teacher_id is 'Whose grant fetched it.';
 comment on column public.courses_cache.canvas_course_id is 'The course''s id at the teacher''s installation.';
 comment on column public.courses_cache.canvas_id is
     'The same id as text, kept equal: JavaScript rounds numbers past 2^53.';
-comment on column public.courses_cache.course_data is 'The course as Canvas gave it, without other people''s records.';
+comment on column public.courses_cache.course_data is
+    'The course as Canvas gave it, without other people''s records; numbers past 2^53 as text.';
 comment on column public.courses_cache.cached_at is 'When it was last fetched; kept by trigger.';
 
 create function private.refresh_cached_at()
@@ -43,6 +44,9 @@ $$;
 comment on function private.refresh_cached_at() is
     'BEFORE UPDATE on courses_cache: sets cached_at. A default acts on insert only, and an upsert may be an update.';
 
+create trigger trg_courses_cache_exact before insert or update of course_data on public.courses_cache
+for each row when (jsonb_path_exists(new.course_data, 'strict $.** ? (@ > 9007199254740991 || @ < -9007199254740991)'))
+execute function private.keep_exact_numbers('course_data');
 create trigger trg_courses_cache_text_id before insert or update of canvas_course_id, canvas_id on public.courses_cache
 for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_courses_cache_cached_at before update on public.courses_cache

@@ -69,6 +69,12 @@ const sent = must(await courses().update({ ...course, is_active: false }).eq('id
 say({ canvas_id: sent.canvas_id, is_active: sent.is_active, rounded: String(sent.canvas_course_id) })
 """
 )
+CANVAS_JSON = (
+    SIGN_IN
+    + """
+say(must(await client.from(table).select(owner).single())[owner])
+"""
+)
 
 
 def sign_up(stack: Stack, role: str) -> tuple[str, str]:
@@ -107,25 +113,55 @@ def test_insert_update_and_upsert_take_ids_owners_and_whole_rows(
     assert seen["gone"] == [{"id": seen["id"]}]
 
 
+def write_course(db: psycopg.Connection[Any], email: str, raw: str = "{}") -> None:
+    """A connected school of the person's own, with a course and an assignment of this raw payload."""
+    db.execute(
+        """
+        with person as (select id from auth.users where email = %s),
+        school as (insert into public.lms_connections (instance_domain, name) values (%s, 'A school') returning id),
+        connected as (
+            insert into public.integrations (user_id, provider, lms_connection_id, instance_domain, status)
+            select person.id, 'canvas', school.id, 'canvas.example.test', 'pending' from person, school
+            returning id, user_id
+        ),
+        course as (
+            insert into public.courses (user_id, integration_id, canvas_course_id, name, raw_payload)
+            select user_id, id, %s, 'Big', %s from connected
+            returning id, user_id
+        )
+        insert into public.assignments (user_id, course_id, canvas_assignment_id, title, raw_payload)
+        select user_id, id, 1, 'Big', %s from course
+        """,
+        (email, f"{secrets.token_hex(5)}.example.test", BIG, raw, raw),
+    )
+
+
 def test_an_id_that_javascript_rounds_survives_reading_filtering_and_sending_back(stack: Stack, node: str) -> None:
     email, password = sign_up(stack, "student")
     with psycopg.connect(stack.db_url) as db:
-        db.execute(
-            """
-            with person as (select id from auth.users where email = %s),
-            school as (insert into public.lms_connections (instance_domain, name) values (%s, 'A school') returning id),
-            connected as (
-                insert into public.integrations (user_id, provider, lms_connection_id, instance_domain, status)
-                select person.id, 'canvas', school.id, 'canvas.example.test', 'pending' from person, school
-                returning id, user_id
-            )
-            insert into public.courses (user_id, integration_id, canvas_course_id, name)
-            select user_id, id, %s, 'Big' from connected
-            """,
-            (email, f"{secrets.token_hex(5)}.example.test", BIG),
-        )
+        write_course(db, email, json.dumps({"id": BIG}))
     seen = run_js(node, stack, BIG_IDS, email, password, str(BIG))
     assert seen == {"canvas_id": str(BIG), "is_active": False, "rounded": "1152921504606847000"}
     with psycopg.connect(stack.db_url) as db:
         stored = db.execute("select canvas_course_id from public.courses where canvas_id = %s", (str(BIG),)).fetchone()
     assert stored == (BIG,)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("courses", "raw_payload"), ("assignments", "raw_payload"), ("courses_cache", "course_data")]
+)
+def test_what_canvas_sent_has_every_digit_of_its_numbers(stack: Stack, node: str, table: str, column: str) -> None:
+    sent = {"id": BIG, "points": 2**53 - 1, "part": 0.5, "nested": [{"id": -BIG, "none": None, "empty": [{}, []]}, "x"]}
+    email, password = sign_up(stack, "teacher" if table == "courses_cache" else "student")
+    with psycopg.connect(stack.db_url) as db:
+        if table == "courses_cache":
+            db.execute(
+                "insert into public.courses_cache (teacher_id, canvas_course_id, course_data) "
+                "select id, 7, %s from auth.users where email = %s",
+                (json.dumps(sent), email),
+            )
+        else:
+            write_course(db, email, json.dumps(sent))
+    seen = run_js(node, stack, CANVAS_JSON, email, password, table, column)
+    nested = [{"id": str(-BIG), "none": None, "empty": [{}, []]}, "x"]
+    assert seen == {"id": str(BIG), "points": 2**53 - 1, "part": 0.5, "nested": nested}
