@@ -28,9 +28,8 @@ from functions.canvas_oauth.errors import (
 from functions.shared.canvas import oauth
 from functions.shared.canvas.errors import CanvasError, LmsConnectionNotFound
 from functions.shared.canvas.factory import CONNECTION_COLUMNS, SECRET_FIELD, CanvasFactory
-from functions.shared.canvas.tokens import ACCESS_FIELD, REFRESH_FIELD, seal
-from functions.shared.canvas.transport import Transport
-from functions.shared.crypto import DecryptionFailed
+from functions.shared.canvas.tokens import seal
+from functions.shared.canvas.transport import PERSON_SECONDS, NotTaken
 from functions.shared.database import Database, rpc, run
 from functions.shared.errors import AppError, NotFound, Unavailable
 from functions.shared.origins import is_allowed_redirect
@@ -121,6 +120,7 @@ class OAuthService:
         """Exchanges the code, stores the tokens and enqueues the first sync. The state is used up before the code.
 
         :raise StateUnknown, StateNotYours, StateUsed, StateExpired: nothing was sent to Canvas
+        :raise NotTaken: nothing is stored, and the state may be used again, because Canvas has not seen the code
         :raise CanvasGrantRefused, CanvasBadAnswer, CanvasUnavailable: nothing is stored
         :raise CanvasAccountInUse: this Canvas account is connected to another account; nothing is stored
         """
@@ -134,54 +134,42 @@ class OAuthService:
             raise STATE_ERRORS[known[0]["outcome"]]
         connection = self._connection(known[0]["lms_connection_id"])
         installation = self._factory.installation(connection)
-        transport = self._factory.transport(installation)
-        tokens = oauth.exchange_code(transport, installation, code, self._callback_url)
+        transport = self._factory.transport(installation, total_seconds=PERSON_SECONDS)
         try:
-            return self._connect(caller, connection, installation, tokens, transport)
+            tokens = oauth.exchange_code(transport, installation, code, self._callback_url)
+        except NotTaken:
+            args = {"p_state_hash": state_hash(state), "p_user_id": caller.user_id}
+            rpc(service, "svc_release_oauth_state", args, safe=True)
+            raise
+        try:
+            return self._connect(caller, connection, tokens)
         except Unavailable:
             raise  # the tokens may have been stored and the answer lost, so the grant may be in use
         except AppError:
             # a grant that is not stored must not stay valid
-            self._revoke(transport, installation, tokens.access_token, None)
+            with suppress(CanvasError):
+                oauth.revoke(transport, tokens.access_token)
             raise
 
     def disconnect(self, caller: Caller, integration_id: str) -> None:
-        """Deletes the tokens, and revokes the grant if Canvas can be reached. Courses stay.
+        """Forgets the tokens. A job revokes the grant at Canvas, so this works while Canvas is down. Courses stay.
 
         :raise NotFound: the integration does not exist, or belongs to another person
         """
-        columns = f"id,lms_connection:lms_connections({CONNECTION_COLUMNS})"
         service = self._database.service()
-        query = service.from_("integrations").select(columns).eq("id", integration_id)
-        rows = run(query.eq("user_id", caller.user_id).eq("provider", "canvas"))
-        if not rows:
+        query = service.from_("integrations").select("id").eq("id", integration_id)
+        if not run(query.eq("user_id", caller.user_id).eq("provider", "canvas")):
             raise NotFound
-        old = self._tokens(integration_id)
-        if old is not None:
-            try:
-                installation = self._factory.installation(rows[0]["lms_connection"])
-            except (LmsConnectionNotFound, DecryptionFailed):
-                log.warning("grant_not_revoked", integration_id=integration_id, reason="installation not set up")
-            else:
-                self._revoke(self._factory.transport(installation), installation, *old)
         rpc(service, "svc_disconnect_integration", {"p_integration_id": integration_id}, safe=True)
 
     # ---- parts --------------------------------------------------------------------------------------------------
 
-    def _connect(
-        self,
-        caller: Caller,
-        connection: Mapping[str, Any],
-        installation: oauth.Installation,
-        tokens: oauth.Tokens,
-        transport: Transport,
-    ) -> dict[str, Any]:
+    def _connect(self, caller: Caller, connection: Mapping[str, Any], tokens: oauth.Tokens) -> dict[str, Any]:
         service = self._database.service()
         domain = connection["instance_domain"]
         query = service.from_("integrations").select("id").eq("user_id", caller.user_id).eq("provider", "canvas")
         rows = run(query.eq("instance_domain", domain))
         integration_id = rows[0]["id"] if rows else str(uuid.uuid4())
-        old = self._tokens(integration_id) if rows else None
         outcome: dict[str, Any] = {"outcome": "other_id", "integration_id": integration_id}
         # once more at most: two tabs of one person completed together, and the other one inserted the row
         for _ in range(2):
@@ -198,8 +186,6 @@ class OAuthService:
                 outcome = rpc(service, "svc_connect_integration", args, safe=True)[0]
         if outcome["outcome"] == "in_use":
             raise CanvasAccountInUse
-        if old is not None:
-            self._revoke(transport, installation, old[0], None)
         return {
             "integration": {
                 "id": integration_id,
@@ -217,29 +203,6 @@ class OAuthService:
         if not rows:
             raise LmsConnectionNotFound
         return dict(rows[0])
-
-    def _tokens(self, integration_id: str) -> tuple[str, str | None] | None:
-        rows = rpc(
-            self._database.service(), "svc_get_integration_token", {"p_integration_id": integration_id}, safe=True
-        )
-        if not rows:
-            return None
-        decrypt, refresh_enc = self._factory.crypto.decrypt, rows[0]["refresh_token_enc"]
-        try:
-            access_token = decrypt(rows[0]["access_token_enc"], row_id=integration_id, field=ACCESS_FIELD)
-            refresh_token = decrypt(refresh_enc, row_id=integration_id, field=REFRESH_FIELD) if refresh_enc else None
-        except DecryptionFailed:
-            # the key is no longer listed, so nothing can be revoked, but disconnecting must work
-            return None
-        return access_token, refresh_token
-
-    def _revoke(
-        self, transport: Transport, installation: oauth.Installation, access_token: str, refresh_token: str | None
-    ) -> None:
-        """Revokes a grant if Canvas allows it. An expired access token cannot do that, so it is refreshed first."""
-        with suppress(CanvasError):
-            if not oauth.revoke(transport, access_token) and refresh_token is not None:
-                oauth.revoke(transport, oauth.refresh(transport, installation, refresh_token).access_token)
 
 
 def state_hash(state: str) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions.canvas_sync.sync import IntegrationSync, Report
-from functions.shared.canvas.errors import CanvasError, ReauthorizationRequired
+from functions.shared.canvas.errors import CanvasError, CanvasUnavailable, ReauthorizationRequired
 from functions.shared.canvas.factory import CONNECTION_COLUMNS, CanvasFactory
 from functions.shared.database import rpc, run
 from functions.shared.errors import Unavailable
 from functions.shared.jobs import HandlerRegistry, JobContext, JobFailure
+
+CHECK_SECONDS = 0.5  # how soon a waiting run notices that it was cancelled
 
 
 def register(registry: HandlerRegistry) -> None:
@@ -47,8 +49,9 @@ def _sync(context: JobContext) -> Mapping[str, Any]:
             report.fail(error.code)
     if len(failures) == len(rows):
         # nothing was synced, so the job itself fails with the reason
-        first = failures[0]
-        raise JobFailure(first.code, first.message, retryable=False, detail=str(first.details)) from first
+        first = next((error for error in failures if isinstance(error, CanvasUnavailable)), failures[0])
+        outage = isinstance(first, CanvasUnavailable)
+        raise JobFailure(first.code, first.message, retryable=outage, detail=str(first.details)) from first
     return report.result()
 
 
@@ -73,7 +76,14 @@ def _sync_one(context: JobContext, row: dict[str, Any], report: Report, only: se
         context.progress(report.progress())
         context.check_cancelled()
 
-    factory = CanvasFactory(context.settings, context.http, context.crypto, context.clock, call)
+    def pause(seconds: float) -> None:
+        # a cancelled run must not wait until Canvas takes requests again
+        until = context.clock.monotonic() + seconds
+        while (left := until - context.clock.monotonic()) > 0:
+            context.check_cancelled()
+            context.clock.sleep(min(left, CHECK_SECONDS))
+
+    factory = CanvasFactory(context.settings, context.http, context.crypto, context.clock, call, pause)
     try:
         canvas = factory.canvas(row["lms_connection"], row["id"])
         IntegrationSync(canvas, call, row["id"], context.job.job_id, report, step, context.clock.now).run(only)

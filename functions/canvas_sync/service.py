@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from functions.canvas_sync.errors import IntegrationNotConnected
-from functions.shared.database import Database, run
+from functions.shared.database import Database, rpc_row, run
 from functions.shared.errors import NotFound
-from functions.shared.jobs import LIVE, Enqueued, enqueue, find_job
+from functions.shared.jobs import Enqueued, find_job
 from functions.shared.tokens import Caller
 
 RECONNECT = "Connect Canvas with POST /canvas-oauth/start."
@@ -21,22 +20,19 @@ class SyncService:
         self._database = database
 
     def start(self, caller: Caller, integration_id: str | None, course_ids: list[str] | None) -> Enqueued:
-        """Enqueues a run, or joins a live one that covers it.
+        """Enqueues a run of what no live run covers, or joins the live one that covers everything.
 
         :raise NotFound: an integration or course does not exist, or belongs to another person
         :raise IntegrationNotConnected: no integration is connected
         """
-        integrations = self._integrations(caller, integration_id, course_ids)
-        payload: dict[str, Any] = {"integration_ids": integrations}
-        key = run_key(integrations)
-        if course_ids is not None:
-            whole = self._live(caller, key)
-            if whole is not None:
-                return Enqueued(whole, created=False)
-            payload["course_ids"] = sorted(course_ids)
-            key = f"{key}:{short_hash(payload['course_ids'])}"
-        # everything in the payload was read with the caller's own rights before
-        return enqueue(self._database.service(), "canvas_sync", payload, user_id=caller.user_id, dedupe_key=key)
+        # every id was read with the caller's own rights
+        args = {
+            "p_user_id": caller.user_id,
+            "p_integration_ids": self._integrations(caller, integration_id, course_ids),
+            "p_course_ids": course_ids,
+        }
+        row = rpc_row(self._database.service(), "svc_start_canvas_sync", args, safe=True)
+        return Enqueued(str(row["job_id"]), bool(row["created"]))
 
     def find(self, caller: Caller, job_id: str) -> dict[str, Any]:
         """A run of this person.
@@ -75,18 +71,3 @@ class SyncService:
         if not usable:
             raise IntegrationNotConnected(hint=RECONNECT)
         return usable
-
-    def _live(self, caller: Caller, key: str) -> str | None:
-        query = self._database.user(caller.token).from_("jobs").select("id").eq("user_id", caller.user_id)
-        rows = run(query.eq("dedupe_key", key).in_("status", list(LIVE)).limit(1))
-        return str(rows[0]["id"]) if rows else None
-
-
-def run_key(integrations: list[str]) -> str:
-    """The dedupe key of a run: one for an integration, and one for a set of several."""
-    return f"canvas_sync:{integrations[0] if len(integrations) == 1 else short_hash(integrations)}"
-
-
-def short_hash(ids: list[str]) -> str:
-    """A short hash of a set of ids."""
-    return hashlib.sha256(",".join(sorted(ids)).encode()).hexdigest()[:32]

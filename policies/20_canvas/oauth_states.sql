@@ -12,3 +12,5 @@ grant execute on function public.svc_create_oauth_state(text, uuid, uuid, text, 
 grant execute on function public.svc_peek_oauth_state(text) to service_role;
 
 grant execute on function public.svc_consume_oauth_state(text, uuid) to service_role;
+
+grant execute on function public.svc_release_oauth_state(text, uuid) to service_role;

@@ -145,3 +145,21 @@ $$;
 comment on function public.svc_consume_oauth_state(text, uuid) is
     'Consumes a state, once, for the person who started it: outcome ok with the row. Otherwise nothing is consumed, '
     'the other columns are null and outcome says not_yours, used or expired. No row when the state is unknown.';
+
+create function public.svc_release_oauth_state(p_state_hash text, p_user_id uuid)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    update private.oauth_states set consumed_at = null
+    where state_hash = p_state_hash and user_id = p_user_id and consumed_at is not null;
+    return found;
+end
+$$;
+
+comment on function public.svc_release_oauth_state(text, uuid) is
+    'Makes a consumed state usable again, for its own person and until it expires: Canvas has not seen the code, '
+    'because it could not be reached or throttled the request. False when there is no such consumed state.';

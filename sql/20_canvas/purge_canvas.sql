@@ -9,6 +9,8 @@ set search_path = ''
 as $$
     select jsonb_build_object(
         'oauth_states', private.purge('private.oauth_states', 'expires_at', '1 day'),
+        -- a grant that Canvas did not take back in a week is left to expire
+        'grant_revocations', private.purge('private.grant_revocations', 'created_at', '7 days'),
         'lti_states', private.purge('private.lti_states', 'expires_at', '1 day'),
         'lti_tickets', private.purge('private.lti_tickets', 'expires_at', '1 day'),
         'lti_launches', private.purge('private.lti_launches', 'expires_at', '1 day'),

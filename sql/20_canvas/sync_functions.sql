@@ -27,6 +27,7 @@ as $$
 declare
     v_domain text;
     v_id uuid;
+    v_version int;
 begin
     if p_integration_id is null or p_user_id is null or p_lms_connection_id is null or p_external_user_id is null
         or p_scopes is null or p_access_token_enc is null then
@@ -70,14 +71,15 @@ begin
         return query select null::uuid, 'in_use'::text, null::uuid;
         return;
     end;
-    -- a new grant replaces both tokens: the refresh token of an older one must not outlive it
-    insert into private.integration_tokens as t (integration_id, access_token_enc, refresh_token_enc, expires_at)
-    values (p_integration_id, p_access_token_enc, p_refresh_token_enc, p_expires_at)
-    on conflict on constraint integration_tokens_pkey do update
-    set access_token_enc = excluded.access_token_enc,
-        refresh_token_enc = excluded.refresh_token_enc,
-        expires_at = excluded.expires_at,
-        version = t.version + 1;
+    -- a new grant replaces both tokens: an older one must not outlive it, here or at Canvas
+    select t.version into v_version from private.integration_tokens as t where t.integration_id = p_integration_id;
+    perform private.give_up_grant(p_integration_id);
+    insert into private.integration_tokens (
+        integration_id, access_token_enc, refresh_token_enc, expires_at, version
+    )
+    values (
+        p_integration_id, p_access_token_enc, p_refresh_token_enc, p_expires_at, coalesce(v_version, 0) + 1
+    );
     return query
     select p_integration_id, 'connected'::text, j.job_id
     from public.svc_enqueue_job(
@@ -90,10 +92,10 @@ end
 $$;
 
 comment on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz) is
-    'Stores a grant: connects the integration, stores its tokens, enqueues its first sync. outcome connected; '
-    'other_id when the person already has an integration there under the returned id (seal the tokens for it and call '
-    'again); in_use when another account has connected that Canvas person. Only connected stores anything. PT404 '
-    'without an active connection.';
+    'Stores a grant: connects the integration, stores its tokens, gives an earlier grant up, enqueues the first sync. '
+    'outcome connected; other_id when the person already has an integration there under the returned id (seal the '
+    'tokens for it and call again); in_use when another account has connected that Canvas person. Only connected '
+    'stores anything. PT404 without an active connection.';
 
 create function public.svc_disconnect_integration(p_integration_id uuid)
 returns void
@@ -103,13 +105,14 @@ security definer
 set search_path = ''
 as $$
 begin
-    delete from private.integration_tokens where integration_id = p_integration_id;
+    perform private.give_up_grant(p_integration_id);
     update public.integrations set status = 'revoked' where id = p_integration_id and status <> 'revoked';
 end
 $$;
 
 comment on function public.svc_disconnect_integration(uuid) is
-    'Deletes the tokens and revokes the integration; courses stay. Safe to repeat.';
+    'Forgets the tokens, enqueues their revocation at Canvas and revokes the integration; courses stay. Safe to '
+    'repeat.';
 
 create function public.svc_expire_integration(p_integration_id uuid)
 returns boolean

@@ -15,7 +15,7 @@ from functions.shared.web.openapi import BASE
 from scripts.native.stack import Stack
 from tests.standins.canvas import CanvasStandIn
 from tests.standins.model import ModelStandIn
-from tests.support.canvas import Student, registered, student
+from tests.support.canvas import Runner, Student, registered, student
 from tests.support.documented import undocumented
 
 
@@ -52,6 +52,14 @@ def http() -> Iterator[Http]:
 def connection_id(stack: Stack, canvas: CanvasStandIn) -> str:
     """The Canvas stand-in as the stack knows it."""
     return registered(stack, canvas)
+
+
+@pytest.fixture(scope="session")
+def runner(stack: Stack) -> Iterator[Runner]:
+    """Runs one job of Canvas at a time; gives up on failing listings after 0.7 seconds instead of ten."""
+    given = Runner({**stack.service_environment(), "CANVAS_GIVE_UP_SECONDS": "0.7"})
+    yield given
+    given.close()
 
 
 @pytest.fixture

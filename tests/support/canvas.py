@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from functions.canvas_sync.jobs import register
+from functions.canvas_oauth import jobs as canvas_oauth_jobs
+from functions.canvas_sync import jobs as canvas_sync_jobs
+from functions.shared.clock import Clock
 from functions.shared.crypto import Envelope
 from functions.shared.database import Database, rpc
 from functions.shared.http import Http
@@ -126,7 +128,8 @@ class Runner:
         self.database = Database(self.settings)
         self.http = Http.of(self.settings)
         self._registry = HandlerRegistry()
-        register(self._registry)
+        for service in (canvas_oauth_jobs, canvas_sync_jobs):
+            service.register(self._registry)
 
     def close(self) -> None:
         """Ends the connections."""
@@ -145,26 +148,38 @@ class Runner:
         assert found, f"job {job_id} is not waiting"
         return Job.from_row(found[0])
 
+    def handle(
+        self,
+        job: Job,
+        *,
+        clock: Clock | None = None,
+        on_progress: Callable[[Mapping[str, Any]], None] = lambda _: None,
+        on_check: Callable[[], None] = lambda: None,
+    ) -> Mapping[str, Any] | None:
+        """What the handler of a claimed job returns; sleeps are skipped unless a clock is given."""
+        clock = clock or SkippingClock()
+        return self._registry.get(job.type)(
+            JobContext(
+                job=job,
+                settings=self.settings,
+                database=self.database,
+                http=self.http,
+                crypto=Envelope(self.settings.encryption_keys),
+                clock=clock,
+                deadline=clock.monotonic() + job.timeout_s,
+                on_progress=on_progress,
+                on_check=on_check,
+            )
+        )
+
     def run(self, job_id: str, lease_s: int = 60) -> Ended:
         """Runs the job to its end and writes the end down as a worker does."""
         job = self.claim(job_id, lease_s)
-        clock = SkippingClock()
         progress: list[Mapping[str, Any]] = []
-        context = JobContext(
-            job=job,
-            settings=self.settings,
-            database=self.database,
-            http=self.http,
-            crypto=Envelope(self.settings.encryption_keys),
-            clock=clock,
-            deadline=clock.monotonic() + job.timeout_s,
-            on_progress=lambda seen: progress.append(dict(seen)),
-            on_check=lambda: None,
-        )
         lease = {"job_id": job.job_id, "lease_token": job.lease_token}
         service = self.database.service()
         try:
-            result = self._registry.get(job.type)(context)
+            result = self.handle(job, on_progress=lambda seen: progress.append(dict(seen)))
         except JobFailure as failure:
             args = {"p_error_code": failure.code, "p_error_message": failure.message, "p_retryable": failure.retryable}
             names = {"p_job_id": job.job_id, "p_lease_token": job.lease_token}

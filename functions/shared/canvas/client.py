@@ -20,7 +20,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What a second look found for assignments that a listing did not show: gone, or still there."""
+    """What a second look found for assignments that a listing did not show: gone, or still there.
+
+    An assignment in neither may be one or the other, and stays as it is.
+    """
 
     gone: frozenset[int]
     still_there: list[Row]
@@ -64,21 +67,33 @@ class Canvas:
         there: list[Row] = []
         asked = sorted(set(ids))
         for start in range(0, len(asked), MAX_CONFIRMED_IDS):
-            batch = asked[start : start + MAX_CONFIRMED_IDS]
+            batch = set(asked[start : start + MAX_CONFIRMED_IDS])
+            rows, refused = self._asked_for(course_id, batch)
+            gone |= refused
+            there += rows
+            # an answer that leaves an id out proves nothing
+            silent = batch - refused - {row_id(row) for row in rows}
+            gone_here, there_here = self._one_by_one(course_id, sorted(silent))
+            gone |= gone_here
+            there += there_here
+        return Confirmation(frozenset(gone), there)
+
+    def _asked_for(self, course_id: int, batch: set[int]) -> tuple[list[Row], set[int]]:
+        """The rows of these ids that Canvas shows, and the ids that it names as invisible."""
+        refused: set[int] = set()
+        # once more, because the refusal names all that are invisible; others may vanish in between
+        for _ in range(2):
             try:
-                there += self._named(course_id, batch)
-            except CanvasRefused as refused:
-                named = named_ids(refused.answer) & set(batch)
+                left = sorted(batch - refused)
+                rows = self._named(course_id, left) if left else []
+            except CanvasRefused as error:
+                named = named_ids(error.answer) & batch
                 if not named:
-                    gone_here, there_here = self._one_by_one(course_id, batch)
-                    gone |= gone_here
-                    there += there_here
-                    continue
-                gone |= named
-                if rest := [number for number in batch if number not in named]:
-                    there += self._named(course_id, rest)
-        alive = {row_id(row) for row in there}
-        return Confirmation(frozenset(gone | (set(asked) - alive)), [row for row in there if row_id(row) in set(asked)])
+                    break
+                refused |= named
+            else:
+                return [row for row in rows if row_id(row) in batch], refused
+        return [], refused
 
     def _named(self, course_id: int, ids: list[int]) -> list[Row]:
         query: Query = {"assignment_ids[]": [str(number) for number in ids], "include[]": ["submission"]}
@@ -88,11 +103,16 @@ class Canvas:
     def _one_by_one(self, course_id: int, ids: list[int]) -> tuple[set[int], list[Row]]:
         gone, there = set(), []
         for number in ids:
+            path = f"/api/v1/courses/{course_id}/assignments/{number}"
             try:
-                path = f"/api/v1/courses/{course_id}/assignments/{number}"
-                there.append(dict(self._canvas.get(path, {"include[]": ["submission"]})))
-            except (CourseGone, CourseForbidden):
+                row = dict(self._canvas.get(path, {"include[]": ["submission"]}))
+            except CourseGone:
                 gone.add(number)
+            except CourseForbidden:
+                continue  # it exists, but is not shown to this person now
+            else:
+                if row_id(row) == number:
+                    there.append(row)
         return gone, there
 
     def _list(self, path: str, query: Query) -> Iterator[Page]:

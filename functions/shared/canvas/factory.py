@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ class CanvasFactory:
     crypto: Envelope
     clock: Clock
     rpc: Rpc
+    sleep: Callable[[float], None] | None = None  # how a job waits: it ends when the job is cancelled
 
     def installation(self, connection: Mapping[str, Any]) -> oauth.Installation:
         """The host and our developer key there, from a row of lms_connections (``CONNECTION_COLUMNS``).
@@ -49,15 +50,19 @@ class CanvasFactory:
             client_secret=self.crypto.decrypt(sealed, row_id=connection["id"], field=SECRET_FIELD),
         )
 
-    def transport(self, installation: oauth.Installation) -> Transport:
-        """HTTP to an installation, without tokens."""
+    def transport(self, installation: oauth.Installation, *, total_seconds: float | None = None) -> Transport:
+        """HTTP to an installation, without tokens.
+
+        :param total_seconds: for all calls together, where a person waits (``PERSON_SECONDS``); None in a job
+        """
         return Transport(
             self.http,
             installation.base_url,
             self.settings.canvas_give_up_seconds,
             Counters(),
-            self.clock.sleep,
+            self.sleep or self.clock.sleep,
             self.clock.monotonic,
+            total_seconds,
         )
 
     def tokens(self, installation: oauth.Installation, integration_id: str, transport: Transport) -> TokenStore:
@@ -67,7 +72,7 @@ class CanvasFactory:
             self.crypto,
             integration_id,
             lambda refresh_token: oauth.refresh(transport, installation, refresh_token),
-            self.clock.sleep,
+            self.sleep or self.clock.sleep,
             self.clock.monotonic,
         )
 

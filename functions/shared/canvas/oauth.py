@@ -9,7 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-from functions.shared.canvas.errors import CanvasBadAnswer, CanvasGrantRefused, ReauthorizationRequired
+from functions.shared.canvas.errors import (
+    CanvasBadAnswer,
+    CanvasGrantRefused,
+    CanvasUnavailable,
+    ReauthorizationRequired,
+)
 from functions.shared.canvas.transport import Transport
 from functions.shared.http import Answer
 from functions.shared.settings import is_loopback
@@ -66,7 +71,8 @@ def exchange_code(transport: Transport, installation: Installation, code: str, r
 
     :raise CanvasGrantRefused: the code is used, expired or not ours
     :raise CanvasBadAnswer: the answer is unusable, or Canvas does not know our key
-    :raise CanvasUnavailable: Canvas does not answer
+    :raise NotTaken: Canvas has not seen the code, so it may be sent again later
+    :raise CanvasUnavailable: Canvas does not answer, and may have used the code
     """
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
     response = transport.post_form("/login/oauth2/token", {**form, **_key(installation)}, repeatable=False)
@@ -86,7 +92,8 @@ def refresh(transport: Transport, installation: Installation, refresh_token: str
     """
     form = {"grant_type": "refresh_token", "refresh_token": refresh_token, **_key(installation)}
     response = transport.post_form("/login/oauth2/token", form, repeatable=True)
-    if _error(response) in ("invalid_grant", "invalid_request"):
+    # a redirect is a login page or a proxy: it says nothing about the grant
+    if response.status == 400 and _error(response) in ("invalid_grant", "invalid_request"):
         raise ReauthorizationRequired
     return _tokens(response)
 
@@ -94,9 +101,14 @@ def refresh(transport: Transport, installation: Installation, refresh_token: str
 def revoke(transport: Transport, access_token: str) -> bool:
     """Revokes the grant at Canvas. False when Canvas no longer accepts this access token.
 
-    :raise CanvasUnavailable: Canvas does not answer
+    :raise CanvasUnavailable: Canvas does not answer, throttles, or answers with anything but success and 401
     """
-    return transport.delete("/login/oauth2/token", access_token) < 400
+    status = transport.delete("/login/oauth2/token", access_token)
+    if status == 401:
+        return False
+    if not 200 <= status < 300:
+        raise CanvasUnavailable(details=f"HTTP {status}")
+    return True
 
 
 def _key(installation: Installation) -> dict[str, str]:

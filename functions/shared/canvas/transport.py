@@ -25,20 +25,26 @@ from functions.shared.canvas.errors import (
     CourseGone,
     PaginationRefused,
 )
-from functions.shared.http import AddressRefused, Answer, AnswerTooLarge, Http, OutboundError
+from functions.shared.http import READ_SECONDS, AddressRefused, Answer, AnswerTooLarge, Http, OutboundError
 from functions.shared.retries import Backoff, retried
 
 TOTAL_SECONDS = 60.0  # for one answer, also when it comes slowly
 DELETE_SECONDS = 5.0  # a revocation that hangs must not keep the person waiting
+PERSON_SECONDS = 6.0  # for all calls of one HTTP request: the person waits, and a thread of the functions with them
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 MAX_PAGES = 500
 MAX_THROTTLE_PAUSE_SECONDS = 5.0
 MAX_THROTTLED_SECONDS = 60.0  # in all, for one request
 THROTTLED_RETRY_SECONDS = 30.0  # what a caller is told when that was not enough
+UNAVAILABLE_RETRY_SECONDS = 15.0  # what a caller is told when Canvas does not answer
 BACKOFF = Backoff(first_seconds=0.25, max_seconds=2.0)
 LEAK_PER_SECOND = 10.0  # units that leave Canvas's throttle bucket
 MIN_ROOM = 200.0  # units that the bucket should have left before the next request
 MAX_FAILING_LISTINGS = 6  # that may use their whole give-up time; the rest then gets one attempt each
+
+CANVAS_PER_PAGE = 10
+LINK = re.compile(r"<([^<>]*)>([^<]*)")
+PARAMETER = re.compile(r""";\s*([!#$&+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"([^"]*)"|([^\s;,"]+))""")
 
 Query = Mapping[str, str | list[str]]
 
@@ -53,7 +59,11 @@ class InsufficientScopes(CourseForbidden):
     code = "course_forbidden"
 
 
-class Throttled(CanvasUnavailable):
+class NotTaken(CanvasUnavailable):
+    """Canvas cannot be reached at the moment. Try again later."""
+
+
+class Throttled(NotTaken):
     """Canvas limits our requests at the moment. Try again later."""
 
     def __init__(self, response: Answer) -> None:
@@ -79,10 +89,14 @@ class Counters:
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list, and the address of the next page."""
+    """One page of a list, and the address of the next page.
+
+    ``is_cut``: the page is full and came without any link, so ``next`` is our own guess, or there is none to guess.
+    """
 
     rows: list[dict[str, Any]]
     next: str | None
+    is_cut: bool = False
 
 
 @dataclass
@@ -92,6 +106,8 @@ class Transport:
     :param http: shared by all; it holds no identity
     :param base_url: scheme, host and port
     :param give_up_seconds: how long one listing may keep failing before it is reported
+    :param total_seconds: for all calls together, where a person waits for them. Then nothing is waited out: a throttled
+        or unreachable Canvas is reported at once. A job has no such limit
     """
 
     http: Http
@@ -100,9 +116,16 @@ class Transport:
     counters: Counters = field(default_factory=Counters)
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    total_seconds: float | None = None
 
     def __post_init__(self) -> None:
         self._patience = self.give_up_seconds * MAX_FAILING_LISTINGS
+        self._ends_at = None if self.total_seconds is None else self.clock() + self.total_seconds
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether failures may be waited out, as in a job."""
+        return self._ends_at is None
 
     # ---- domain calls -------------------------------------------------------------------------------------------
 
@@ -131,9 +154,10 @@ class Transport:
         return self._send("DELETE", self._url(path, None), token=token, total_seconds=DELETE_SECONDS).status
 
     def post_form(self, path: str, form: Mapping[str, str], *, repeatable: bool) -> Answer:
-        """Posts a form without a token, and waits while Canvas throttles. Redirects are not followed.
+        """Posts a form without a token. Redirects are not followed.
 
-        :param repeatable: without it, a request that may have reached Canvas is not sent again: a code works once
+        :param repeatable: without it the form is sent once, whatever happens: a code works once
+        :raise NotTaken: Canvas refused the request before it read the form, or could not be reached
         :raise CanvasUnavailable: Canvas does not answer, or fails
         """
         url = self._url(path, None)
@@ -143,17 +167,12 @@ class Transport:
             if is_throttled(response):
                 raise Throttled(response)
             if response.status >= 500:
-                raise CanvasUnavailable(details=f"HTTP {response.status}")
+                raise CanvasUnavailable(details=f"HTTP {response.status}", retry_after=UNAVAILABLE_RETRY_SECONDS)
             return response
 
         patience = _Patience(self)
-
-        def pause(error: CanvasUnavailable, _: int) -> float | None:
-            cause = getattr(error.__cause__, "__cause__", None)
-            never_taken = isinstance(error, Throttled) or isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout)
-            return patience.pause(error) if repeatable or never_taken else None
-
-        return retried(post, on=CanvasUnavailable, pause=pause, sleep=self.sleep)
+        pause = patience.pause if repeatable else lambda _: None
+        return retried(post, on=CanvasUnavailable, pause=lambda error, _: pause(error), sleep=self.sleep)
 
     # ---- one answer ---------------------------------------------------------------------------------------------
 
@@ -162,8 +181,13 @@ class Transport:
 
     def _fetch_page(self, url: str, token: str) -> Page:
         body, response = self._fetch(url, token, want_list=True)
-        link = next_link(response.headers.get("link", ""))
-        return Page([row for row in body if isinstance(row, dict)], self._safe_next(url, link) if link else None)
+        links = parse_links(response.headers.get("link", ""))
+        rows = [row for row in body if isinstance(row, dict)]
+        if "next" in links:
+            return Page(rows, self._safe_next(url, links["next"]))
+        # Canvas leaves the header out when its links would be too long
+        is_cut = not links and len(body) >= _page_size(url)
+        return Page(rows, _numbered_next(url) if is_cut else None, is_cut=is_cut)
 
     def _safe_next(self, url: str, link: str) -> str:
         try:
@@ -200,10 +224,17 @@ class Transport:
         headers = {"Accept": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
+        seconds, read_seconds = self._allowed(total_seconds)
         self.counters.requests += 1
         try:
             return self.http.request(
-                method, url, headers=headers, data=form, total_seconds=total_seconds, max_bytes=MAX_RESPONSE_BYTES
+                method,
+                url,
+                headers=headers,
+                data=form,
+                total_seconds=seconds,
+                read_seconds=read_seconds,
+                max_bytes=MAX_RESPONSE_BYTES,
             )
         except AnswerTooLarge as error:
             raise CanvasBadAnswer(details="the answer is too large") from error
@@ -212,7 +243,24 @@ class Transport:
                 "This Canvas installation has an address that must not be called. Tell an administrator."
             ) from error
         except OutboundError as error:
-            raise CanvasUnavailable(details=type(error).__name__) from error
+            never_sent = isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
+            failure = NotTaken if never_sent else CanvasUnavailable
+            raise failure(details=type(error).__name__, retry_after=UNAVAILABLE_RETRY_SECONDS) from error
+
+    def _allowed(self, total_seconds: float) -> tuple[float, float]:
+        """Seconds for the next call, and for a silence in it.
+
+        :raise CanvasUnavailable: the time of all calls is over
+        """
+        # a course that says nothing is given up after the set time, not after that of another kind of call
+        read_seconds = min(READ_SECONDS, self.give_up_seconds)
+        if self._ends_at is None:
+            return total_seconds, read_seconds
+        left = self._ends_at - self.clock()
+        if left <= 0:
+            raise CanvasUnavailable(details="no time is left", retry_after=UNAVAILABLE_RETRY_SECONDS)
+        # an answer can go silent just before its end, and only then is the silence counted
+        return min(total_seconds, left), min(read_seconds, left / 2)
 
 
 class _Patience:
@@ -220,12 +268,16 @@ class _Patience:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        # the first attempt begins now, and the time that it takes to fail counts
+        self._began = transport.clock()
         self._failing_since: float | None = None
         self._failures = 0
         self._throttled_seconds = 0.0
 
     def pause(self, error: CanvasError) -> float | None:
         """Seconds until the next attempt. None when the error is final or the time is over."""
+        if not self._transport.is_patient:
+            return None
         if isinstance(error, Throttled):
             return self._after_throttle(error.response)
         if isinstance(error, CanvasUnavailable | CanvasBadAnswer) and not isinstance(error, CanvasRefused):
@@ -235,7 +287,7 @@ class _Patience:
     def _after_failure(self) -> float | None:
         transport = self._transport
         now = transport.clock()
-        self._failing_since = self._failing_since if self._failing_since is not None else now
+        self._failing_since = self._failing_since if self._failing_since is not None else self._began
         self._failures += 1
         seconds = BACKOFF.seconds(self._failures)
         if now - self._failing_since + seconds > min(transport.give_up_seconds, transport._patience):
@@ -250,15 +302,38 @@ class _Patience:
             return None
         seconds = throttle_delay(response) * random.uniform(0.8, 1.0)  # noqa: S311 (jitter, no secret)
         self._throttled_seconds += seconds
+        # what was waited for the throttle is no failure
+        self._began = self._transport.clock() + seconds
         return seconds
 
 
-def next_link(header: str) -> str | None:
-    """The address of ``rel="next"`` in a Link header of Canvas."""
-    for address, attributes in re.findall(r"<([^>]*)>([^<]*)", header):
-        if re.search(r"""\brel=["']?next\b""", attributes):
-            return str(address)
-    return None
+def parse_links(header: str) -> dict[str, str]:
+    """The addresses of a Link header by relation, lower case, as RFC 8288 writes them; the first of each counts.
+
+    A link may have several relations, names in any case, blanks around ``=`` and commas in its address.
+    """
+    links: dict[str, str] = {}
+    for address, parameters in LINK.findall(header):
+        for name, quoted, token in PARAMETER.findall(parameters):
+            if name.lower() == "rel":
+                for relation in (quoted or token).lower().split():
+                    links.setdefault(relation, address)
+                break  # a second rel of one link does not count
+    return links
+
+
+def _page_size(url: str) -> int:
+    """How many rows a full page has: what the address asks for, else Canvas's own number."""
+    asked = httpx.URL(url).params.get("per_page", "")
+    return int(asked) if re.fullmatch(r"[0-9]{1,4}", asked) else CANVAS_PER_PAGE
+
+
+def _numbered_next(url: str) -> str | None:
+    """The address of the page after this one, where pages have numbers."""
+    number = httpx.URL(url).params.get("page", "1")
+    if not re.fullmatch(r"[0-9]{1,6}", number):
+        return None
+    return str(httpx.URL(url).copy_set_param("page", str(int(number) + 1)))
 
 
 def is_throttled(response: Answer) -> bool:
@@ -288,7 +363,7 @@ def throttle_delay(response: Answer) -> float:
 def _body(response: Answer, *, want_list: bool) -> Any:
     status = response.status
     if status >= 500 or status == 408:
-        raise CanvasUnavailable(details=f"HTTP {status}")
+        raise CanvasUnavailable(details=f"HTTP {status}", retry_after=UNAVAILABLE_RETRY_SECONDS)
     if status == 401 and "www-authenticate" in response.headers:
         raise TokenRejected
     if status == 401 and b"nsufficient scopes" in response.content[:2000]:
@@ -324,22 +399,43 @@ def _lenient(content: bytes) -> object:
 def pages(first: str, fetch: Callable[[str], Page]) -> Iterator[Page]:
     """All pages of a list. ``fetch`` gets one page.
 
-    :raise PaginationRefused: a page leads to one that was seen before, or the list does not end
+    A full page without any link may be the last one, or one whose links were lost. So the next number is asked for, and
+    the list counts as complete when that page is empty.
+
+    :raise PaginationRefused: a page leads to one that was seen before, the list does not end, or it cannot be told
+        whether it has ended
     """
     seen: set[str] = set()
     known: set[str] = set()
     stale = 0
     url: str | None = first
+    guessed = False
     while url is not None:
         if url in seen or len(seen) >= MAX_PAGES:
             raise PaginationRefused(details="the pages do not end")
         seen.add(url)
-        page = fetch(url)
+        page = _guessed_page(fetch, url) if guessed else fetch(url)
         ids = {str(row.get("id")) for row in page.rows}
+        has_news = not ids <= known
+        if guessed and not page.rows:
+            return
+        if guessed and not has_news:
+            # the list has no numbers, and Canvas sent its beginning again
+            raise PaginationRefused(details="a full page has no link to the next one")
         # Rows may move by one between numbered pages. Two pages in a row without a new row are a loop.
-        stale = stale + 1 if ids and ids <= known else 0
+        stale = stale + 1 if ids and not has_news else 0
         if stale >= 2 and page.next:
             raise PaginationRefused(details="the pages repeat themselves")
         known |= ids
         yield page
-        url = page.next
+        if page.is_cut and page.next is None:
+            raise PaginationRefused(details="a full page has no link to the next one")
+        url, guessed = page.next, page.is_cut
+
+
+def _guessed_page(fetch: Callable[[str], Page], url: str) -> Page:
+    try:
+        return fetch(url)
+    except (CanvasRefused, CourseGone) as error:
+        # the pages of this list have no numbers
+        raise PaginationRefused(details="a full page has no link to the next one") from error

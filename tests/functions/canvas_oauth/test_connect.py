@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +17,7 @@ import pytest
 from functions.shared.canvas import oauth
 from scripts.native.stack import Stack
 from tests.standins.canvas import CanvasStandIn, approve
-from tests.support.canvas import Student, come_back, connect, start
+from tests.support.canvas import Runner, Student, come_back, connect, start, student
 
 Connection = psycopg.Connection[Any]
 
@@ -73,11 +75,18 @@ def test_no_secret_reaches_a_log(stack: Stack, canvas: CanvasStandIn, connection
 
 
 def test_connecting_again_keeps_the_integration_and_replaces_the_tokens(
-    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student, db: Connection, runner: Runner
 ) -> None:
     first = connect(stack, person, connection_id)
     old = canvas.world.grants[-1]
     second = connect(stack, person, connection_id)
+    job = db.execute(
+        "select j.id::text from private.grant_revocations as r"
+        " join public.jobs as j on j.dedupe_key = 'canvas_revoke:' || r.id where r.integration_id = %s",
+        (first["integration"]["id"],),
+    ).fetchone()
+    assert job is not None
+    runner.run(job[0])
     assert second["integration"]["id"] == first["integration"]["id"]
     assert second["job_id"] == first["job_id"], "the first sync still waits and is joined"
     assert old.revoked, "the grant that is no longer used is given back"
@@ -305,3 +314,52 @@ def test_nothing_happens_without_signing_in(stack: Stack, call: tuple[str, str])
     for headers in ({}, {"Authorization": "Bearer x.y.z"}, {"apikey": stack.keys.publishable_key}):
         answer = httpx.request(call[0], f"{stack.functions_url}/canvas-oauth{call[1]}", json={}, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+
+
+def test_a_class_that_connects_together_is_told_when_to_come_back_and_then_gets_in(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str
+) -> None:
+    """Canvas throttles the exchange of codes by the address of our server, so a whole class meets its limit at once."""
+    with ExitStack() as people:
+        pupils = [people.enter_context(student(stack)) for _ in range(16)]
+        fragments = [come_back(stack, start(pupil, connection_id), "student1") for pupil in pupils]
+        canvas.world.add_fault(kind="throttle", path="/login/oauth2/token")
+
+        def complete(number: int) -> httpx.Response:
+            return pupils[number].functions.post("/canvas-oauth/complete", json=fragments[number])
+
+        with ThreadPoolExecutor(17) as pool:
+            began = time.monotonic()
+            answers = [pool.submit(complete, number) for number in range(16)]
+            alive = httpx.get(f"{stack.functions_url}/healthz", timeout=10)
+            waited = time.monotonic() - began
+            refused = [answer.result() for answer in answers]
+        assert alive.status_code == 200
+        assert waited < 8, "the functions answer others meanwhile"
+        assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(503, "canvas_unavailable")}
+        assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
+        assert len(canvas.world.requests("/login/oauth2/token")) == 16, "a code is sent once"
+        canvas.world.faults.clear()
+        again = complete(0)
+        assert again.status_code == 200, "the state and the code are still good"
+        assert complete(0).json()["code"] == "state_used"
+
+
+def test_a_code_that_canvas_may_have_seen_is_not_sent_again(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student
+) -> None:
+    fragment = come_back(stack, start(person, connection_id), "student1")
+    canvas.world.add_fault(kind="drop", path="/login/oauth2/token", times=1)
+    assert person.functions.post("/canvas-oauth/complete", json=fragment).status_code == 503
+    assert person.functions.post("/canvas-oauth/complete", json=fragment).json()["code"] == "state_used"
+
+
+def test_a_canvas_that_says_nothing_holds_nobody_for_long(
+    stack: Stack, canvas: CanvasStandIn, connection_id: str, person: Student
+) -> None:
+    fragment = come_back(stack, start(person, connection_id), "student1")
+    canvas.world.add_fault(kind="slow", path="/login/oauth2/token", seconds=30, times=1)
+    began = time.monotonic()
+    answer = person.functions.post("/canvas-oauth/complete", json=fragment)
+    assert (answer.status_code, answer.json()["code"]) == (503, "canvas_unavailable")
+    assert time.monotonic() - began < 10

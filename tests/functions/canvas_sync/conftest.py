@@ -13,14 +13,6 @@ from tests.standins.canvas import CanvasStandIn
 from tests.support.canvas import Ended, Runner, Student, connect, student
 
 
-@pytest.fixture(scope="session")
-def runner(stack: Stack) -> Iterator[Runner]:
-    """Gives up on failing listings after 0.7 seconds instead of ten."""
-    given = Runner({**stack.service_environment(), "CANVAS_GIVE_UP_SECONDS": "0.7"})
-    yield given
-    given.close()
-
-
 @dataclass
 class Connected:
     """A student whose Canvas is connected, and what can be done with it."""

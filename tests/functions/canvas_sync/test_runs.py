@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+from functions.shared.clock import SystemClock
+from functions.shared.jobs import JobCancelled
 from scripts.native.stack import Stack
 from tests.functions.canvas_sync.conftest import Connected
 from tests.standins.canvas import CanvasStandIn
@@ -165,3 +168,33 @@ def test_runs_want_somebody_signed_in(stack: Stack) -> None:
     for call in (("POST", "/runs"), ("GET", f"/runs/{uuid.uuid4()}")):
         answer = httpx.request(call[0], f"{stack.functions_url}/canvas-sync{call[1]}", json={})
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+
+
+def test_a_live_sync_is_joined_whatever_the_set_it_was_asked_in(stack: Stack, synced: Connected) -> None:
+    with CanvasStandIn(seed=5) as second:
+        other = connect(stack, synced.person, registered(stack, second))["integration"]["id"]
+        whole = synced.person.functions.post("/canvas-sync/runs", json={}).json()
+        # the first sync of the new integration waits since it was connected, so only the other one is new
+        row = synced.person.rows("jobs", id=f"eq.{whole['job_id']}")[0]
+        assert (whole["deduplicated"], row["status"]) == (False, "queued")
+        for integration_id in (synced.integration_id, other):
+            one = synced.person.functions.post("/canvas-sync/runs", json={"integration_id": integration_id}).json()
+            assert one["deduplicated"] is True
+        assert synced.person.functions.post("/canvas-sync/runs", json={}).json()["deduplicated"] is True
+        live = synced.person.rows("jobs", type="eq.canvas_sync", status="eq.queued")
+        assert len(live) == 2, "each integration is synced once"
+
+
+def test_a_cancelled_run_does_not_wait_for_the_throttle(synced: Connected) -> None:
+    synced.canvas.world.add_fault(kind="throttle", path="/courses")
+    job = synced.runner.claim(synced.start())
+    began = time.monotonic()
+    asked = iter([False, False, True])
+
+    def check() -> None:
+        if next(asked, True):
+            raise JobCancelled
+
+    with pytest.raises(JobCancelled):
+        synced.runner.handle(job, clock=SystemClock(), on_check=check)
+    assert time.monotonic() - began < 3

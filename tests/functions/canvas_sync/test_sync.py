@@ -156,7 +156,12 @@ def test_a_lost_link_removes_nothing(synced: Connected) -> None:
     synced.result()
     world.add_fault(kind="link_lost", path=r"/1001/assignments\?(?!.*assignment_ids)")
     result = synced.result()
-    assert counts(result) == ZERO, "the second look found them all"
+    assert counts(result) == ZERO
+    assert [error["code"] for error in result["errors"]] == ["pagination_refused"], "half a list is none"
+    world.switches.paging = "numbered"
+    result = synced.result()
+    assert counts(result) == ZERO
+    assert (result["status"], result["errors"]) == ("complete", []), "the next number brought the rest"
     assert result["assignments"]["seen"] >= 120
 
 

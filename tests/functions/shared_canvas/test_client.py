@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from functions.shared.canvas.authenticated import AuthenticatedCanvas
-from functions.shared.canvas.client import Canvas, named_ids, row_id
+from functions.shared.canvas.client import Canvas, Confirmation, named_ids, row_id
 from functions.shared.canvas.errors import CourseForbidden
 from functions.shared.canvas.tokens import StoredToken, TokenStore
 from functions.shared.canvas.transport import Transport
@@ -76,6 +76,27 @@ def test_a_refusal_that_names_nobody_is_settled_one_by_one(canvas: CanvasStandIn
     found = client.confirm_gone(1001, [rows[0].id, rows[1].id])
     assert found.gone == {rows[0].id}
     assert [row["id"] for row in found.still_there] == [rows[1].id]
+
+
+def test_an_id_that_an_answer_leaves_out_is_not_gone(canvas: CanvasStandIn, client: Canvas) -> None:
+    world = canvas.world
+    rows = world.assignments_of(1001, 101)
+    asked = [row.id for row in rows[:4]]
+    # the list answers 200 with nothing in it, as some proxies and old installations do
+    world.add_fault(kind="empty_list", path="assignment_ids")
+    found = client.confirm_gone(1001, asked)
+    assert found.gone == frozenset()
+    assert sorted(row["id"] for row in found.still_there) == sorted(asked)
+    world.change_assignment(rows[0].id, deleted=True)
+    assert client.confirm_gone(1001, asked).gone == {rows[0].id}, "its own 404 proves it"
+
+
+def test_an_assignment_that_is_only_closed_stays_as_it_is(canvas: CanvasStandIn, client: Canvas) -> None:
+    rows = canvas.world.assignments_of(1001, 101)
+    canvas.world.add_fault(kind="empty_list", path="assignment_ids")
+    canvas.world.add_fault(kind="unauthorized", path=f"/assignments/{rows[0].id}")
+    found = client.confirm_gone(1001, [rows[0].id])
+    assert found == Confirmation(frozenset(), [])
 
 
 def test_a_course_that_closes_in_between_confirms_nothing(canvas: CanvasStandIn, client: Canvas) -> None:

@@ -14,7 +14,7 @@ from functions.shared.canvas.errors import (
     CanvasUnavailable,
     ReauthorizationRequired,
 )
-from functions.shared.canvas.transport import Transport
+from functions.shared.canvas.transport import NotTaken, Transport
 from tests.standins.canvas import CanvasStandIn, approve
 
 BACK = "http://127.0.0.1:9/functions/v1/canvas-oauth/callback"
@@ -79,13 +79,39 @@ def test_a_code_is_never_sent_twice(
     assert len(canvas.world.requests("/login/oauth2/token")) == 1
 
 
-def test_a_throttled_exchange_is_repeated(
+def test_a_throttled_exchange_is_not_repeated_but_may_be(
     canvas: CanvasStandIn, transport: Transport, installation: oauth.Installation
 ) -> None:
     code = consent(installation)
-    canvas.world.add_fault(kind="throttle", path="/login/oauth2/token", times=2)
+    canvas.world.add_fault(kind="throttle", path="/login/oauth2/token", times=1)
+    with pytest.raises(NotTaken):
+        oauth.exchange_code(transport, installation, code, BACK)
+    assert len(canvas.world.requests("/login/oauth2/token")) == 1
     assert oauth.exchange_code(transport, installation, code, BACK).access_token
-    assert transport.counters.throttled == 2
+
+
+def test_a_redirect_on_a_refresh_says_nothing_about_the_grant(
+    canvas: CanvasStandIn, transport: Transport, installation: oauth.Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functions.shared.http import Answer
+
+    for target in ("/login", "https://proxy.example/sign-in?error=invalid_request"):
+        answer = Answer(302, httpx.Headers({"location": target}), b"", "")
+        monkeypatch.setattr(transport, "post_form", lambda *_, answer=answer, **__: answer)
+        with pytest.raises(CanvasBadAnswer):
+            oauth.refresh(transport, installation, "refresh")
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 500])
+def test_only_401_means_that_a_token_is_dead(
+    canvas: CanvasStandIn, transport: Transport, installation: oauth.Installation, status: int
+) -> None:
+    grant = canvas.world.new_grant(101, [])
+    canvas.world.add_fault(kind="status", path="/login/oauth2/token", method="DELETE", status=status, times=1)
+    with pytest.raises(CanvasUnavailable):
+        oauth.revoke(transport, grant.access_token)
+    assert oauth.revoke(transport, grant.access_token)
+    assert not oauth.revoke(transport, grant.access_token)
 
 
 @pytest.mark.parametrize("fault", ["null_token", "html", "not_list"])

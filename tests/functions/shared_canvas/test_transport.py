@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -15,16 +16,18 @@ from functions.shared.canvas.errors import (
 )
 from functions.shared.canvas.transport import (
     MAX_THROTTLED_SECONDS,
+    PERSON_SECONDS,
     CanvasRefused,
+    Counters,
     InsufficientScopes,
     Page,
     TokenRejected,
     Transport,
-    next_link,
     pages,
+    parse_links,
     throttle_delay,
 )
-from functions.shared.http import Answer, Http
+from functions.shared.http import Answer, DeadlineExceeded, Http
 from tests.standins.canvas import CanvasStandIn
 from tests.support.clocks import HeldClock
 
@@ -177,6 +180,12 @@ def test_the_bearer_stays_at_home(transport: Transport, target: str) -> None:
             "https://a/2?x=1,2",
         ),
         ("<https://a/2>; rel=next", "https://a/2"),
+        ('<https://a/2>; Rel="NEXT"', "https://a/2"),
+        ('<https://a/2> ;\trel = "next"', "https://a/2"),
+        ('<https://a/2>; rel="last next"', "https://a/2"),
+        ('<https://a/2>; title="page 2; rel=prev"; rel=next', "https://a/2"),
+        ('<https://a/1>; rel="prev"; rel="next", <https://a/2>; rel=next', "https://a/2"),
+        ('<https://a/2>; anchor="#x"; rel=next, <https://a/3>; rel=next', "https://a/2"),
         ('<https://a/9>; rel="nextish"', None),
         ('<https://a/1>; rel="first"', None),
         ("", None),
@@ -184,7 +193,85 @@ def test_the_bearer_stays_at_home(transport: Transport, target: str) -> None:
     ],
 )
 def test_next_is_found_in_the_link_header(header: str, expected: str | None) -> None:
-    assert next_link(header) == expected
+    assert parse_links(header).get("next") == expected
+
+
+def test_a_hostile_link_header_takes_no_time() -> None:
+    for header in ("<" * 60_000, "<a>" + "; " * 30_000, "<a>" + ";a=" * 20_000, '<a>; rel="' + "next " * 12_000 + '"'):
+        began = time.monotonic()
+        parse_links(header)
+        assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("rows", [4, 5])
+def test_a_full_page_without_links_is_followed_by_its_number(
+    canvas: CanvasStandIn, transport: Transport, token: str, rows: int
+) -> None:
+    canvas.world.switches.paging = "numbered"
+    expected = [row.id for row in canvas.world.assignments_of(1001, 101)]
+    canvas.world.add_fault(kind="link_lost", path="/1001/assignments")
+    size = next(n for n in range(3, len(expected)) if (len(expected) % n == 0) == (rows == 4))
+    assert every(transport, token, f"{COURSES}/1001/assignments", str(size)) == expected
+
+
+def test_a_full_page_whose_end_cannot_be_told_is_refused(
+    canvas: CanvasStandIn, transport: Transport, token: str
+) -> None:
+    canvas.world.add_fault(kind="link_lost", path="/1001/assignments")
+    with pytest.raises(PaginationRefused):
+        every(transport, token, f"{COURSES}/1001/assignments", "3")
+
+
+def test_a_short_page_without_links_is_the_last_one(canvas: CanvasStandIn, transport: Transport, token: str) -> None:
+    canvas.world.add_fault(kind="link_lost", path="/courses")
+    assert len(every(transport, token, per_page="100")) == len(canvas.world.courses_of(101))
+    assert len(canvas.world.requests("/courses")) == 1
+
+
+class Stalling(Http):
+    """Every call says nothing for as long as it is allowed to."""
+
+    def __init__(self, clock: HeldClock) -> None:
+        super().__init__(local=True)
+        self.clock = clock
+        self.calls = 0
+
+    def request(self, *_: Any, total_seconds: float = 30.0, read_seconds: float = 20.0, **__: Any) -> Answer:
+        self.calls += 1
+        self.clock.sleep(min(total_seconds, read_seconds))
+        raise DeadlineExceeded("ReadTimeout")
+
+
+def test_a_listing_that_stalls_is_given_up_after_the_set_time(clock: HeldClock) -> None:
+    began = clock.seconds
+    stalled = Transport(Stalling(clock), "http://127.0.0.1:9", 10.0, Counters(), clock.sleep, clock.monotonic)
+    with pytest.raises(CanvasUnavailable):
+        stalled.get(COURSES, "x")
+    assert clock.seconds - began <= 10.5
+
+
+def test_who_waits_for_canvas_is_answered_in_time(
+    canvas: CanvasStandIn, http: Http, clock: HeldClock, token: str
+) -> None:
+    def hasty(client: Http) -> Transport:
+        return Transport(client, canvas.url, 10.0, Counters(), clock.sleep, clock.monotonic, PERSON_SECONDS)
+
+    canvas.world.add_fault(kind="throttle", path="/courses")
+    for fault in ("throttle", "status"):
+        canvas.world.faults.clear()
+        canvas.world.journal.clear()
+        canvas.world.add_fault(kind=fault, path="/courses", status=500)
+        with pytest.raises(CanvasUnavailable) as caught:
+            hasty(http).get(COURSES + "/1001", token)
+        assert caught.value.retry_after is not None, "the caller is told when to come back"
+        assert clock.slept == [], "no thread sleeps"
+        assert len(canvas.world.requests("/courses")) == 1
+    stalling = Stalling(clock)
+    transport, began = hasty(stalling), clock.seconds
+    for _ in range(5):
+        with pytest.raises(CanvasUnavailable):
+            transport.get(COURSES, "x")
+    assert clock.seconds - began <= PERSON_SECONDS
 
 
 def test_each_refusal_has_its_own_meaning(canvas: CanvasStandIn, transport: Transport, token: str) -> None:

@@ -290,6 +290,8 @@ def _absolute(text: str | None) -> str | None:
 
 def _page_start(token: str, rows: list[dict[str, Any]]) -> int:
     if token.isdigit():
+        if token != "1" and world().switches.paging != "numbered":
+            raise NOT_FOUND
         return (int(token) - 1) * _per_page()
     if not token.startswith("bookmark:"):
         return 0

@@ -17,6 +17,7 @@ KINDS = frozenset(
         "html",  # 200 with a maintenance page
         "truncated",  # half of the JSON
         "not_list",  # an object where a list belongs
+        "empty_list",  # a list without rows and without links
         "slow",  # `seconds` later
         "drop",  # the connection closes in the middle of the body
         "throttle",  # refused as the throttle refuses
@@ -111,6 +112,8 @@ def _instead(fault: Fault) -> Response | None:
         return _json({"errors": [error], "error_report_id": 1}, fault.status)
     if fault.kind == "html":
         return Response(MAINTENANCE, 200, content_type="text/html; charset=utf-8")
+    if fault.kind == "empty_list":
+        return _json([], 200)
     if fault.kind == "not_list":
         return _json({"unexpected": True}, 200)
     if fault.kind == "unauthorized":

@@ -115,9 +115,13 @@ def revoke() -> ResponseReturnValue:
     """Takes the caller's own token away, refresh token included."""
     state = world()
     with state.lock:
-        grant = state.grant_of(request.headers.get("Authorization", "").removeprefix("Bearer ").strip())
-        if grant is None:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if not token:
             return jsonify(message="can't delete OAuth access token when not using an OAuth access token"), 400
+        grant = state.grant_of(token)
+        if grant is None:
+            challenge = {"WWW-Authenticate": 'Bearer realm="canvas-lms"'}
+            return jsonify(errors=[{"message": "Invalid access token."}]), 401, challenge
         grant.revoked = True
     return jsonify({})
 
