@@ -12,7 +12,11 @@ create table public.documents (
     size_bytes bigint not null,
     page_count int,
     description text,
+    language text,
+    text_chars int,
     status public.document_status not null default 'uploaded',
+    ingest_status public.ingest_status not null default 'pending',
+    ingest_error text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint documents_owner_id_catalog_course_id_checksum_key unique (owner_id, catalog_course_id, checksum),
@@ -29,7 +33,10 @@ create table public.documents (
     constraint documents_mime_type_check check (char_length(mime_type) between 1 and 255),
     constraint documents_size_bytes_check check (size_bytes >= 0),
     constraint documents_page_count_check check (page_count >= 0),
-    constraint documents_description_check check (char_length(description) <= 5000)
+    constraint documents_description_check check (char_length(description) <= 5000),
+    constraint documents_language_check check (language ~ '^[a-z]{2,3}$'),
+    constraint documents_text_chars_check check (text_chars >= 0),
+    constraint documents_ingest_error_check check (char_length(ingest_error) <= 500)
 );
 
 create index idx_documents_catalog_course_id on public.documents (catalog_course_id);
@@ -47,7 +54,12 @@ comment on column public.documents.mime_type is 'Its type, which the server dete
 comment on column public.documents.size_bytes is 'Its size in bytes.';
 comment on column public.documents.page_count is 'The number of its pages, if it has pages.';
 comment on column public.documents.description is 'What it is about.';
+comment on column public.documents.language is 'Language of its text, as a code of two or three letters (en, de).';
+comment on column public.documents.text_chars is 'Length of its text in characters.';
 comment on column public.documents.status is 'Whether the file is stored.';
+comment on column public.documents.ingest_status is 'How far its text is.';
+comment on column public.documents.ingest_error is
+    'Why its text could not be read: a code, a colon, and a sentence that the owner may read.';
 comment on column public.documents.created_at is 'When it was uploaded.';
 comment on column public.documents.updated_at is 'When the row last changed.';
 

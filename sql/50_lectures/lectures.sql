@@ -26,7 +26,9 @@ create table public.lectures (
     audio_storage_key text,
     transcript_storage_key text,
     duration_seconds int,
+    language text,
     status public.lecture_status not null default 'pending',
+    ingest_status public.ingest_status not null default 'pending',
     progress jsonb not null default '{}',
     error_message text,
     created_at timestamptz not null default now(),
@@ -47,6 +49,7 @@ create table public.lectures (
     ),
     constraint lectures_title_check check (char_length(title) <= 500),
     constraint lectures_duration_seconds_check check (duration_seconds >= 0),
+    constraint lectures_language_check check (language ~ '^[a-z]{2,3}$'),
     constraint lectures_progress_check check (jsonb_typeof(progress) = 'object'),
     constraint lectures_error_message_check check (char_length(error_message) <= 500)
 );
@@ -72,7 +75,9 @@ comment on column public.lectures.title is 'Title.';
 comment on column public.lectures.audio_storage_key is 'audio/{id}.m4a, once stored.';
 comment on column public.lectures.transcript_storage_key is 'transcripts/{id}.json, once stored.';
 comment on column public.lectures.duration_seconds is 'Its length in seconds.';
+comment on column public.lectures.language is 'Language spoken in it, as a code of two or three letters (en, de).';
 comment on column public.lectures.status is 'Its state.';
+comment on column public.lectures.ingest_status is 'How far its transcript is for the search.';
 comment on column public.lectures.progress is
     'How far the work is: {stage, done, total}. Everybody with a link reads it.';
 comment on column public.lectures.error_message is 'A safe sentence about why it failed.';

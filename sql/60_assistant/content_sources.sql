@@ -66,3 +66,7 @@ create trigger trg_content_sources_storage after delete on public.content_source
 for each row execute function private.enqueue_storage_deletion('storage_key');
 create trigger trg_content_sources_updated_at before update on public.content_sources
 for each row execute function public.set_updated_at();
+
+alter table private.source_chunks
+add constraint source_chunks_content_source_id_fkey
+    foreign key (content_source_id) references public.content_sources(id) on delete cascade;

@@ -29,6 +29,7 @@ ENUMS = {
     "nudge_channel": "in_app email both",
     "lecture_status": "pending downloading completed failed",
     "document_status": "uploaded failed",
+    "ingest_status": "pending ready failed none",
     "message_role": "user assistant system",
     "message_status": "complete streaming stopped interrupted failed",
     "class_status": "active archived",

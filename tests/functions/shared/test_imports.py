@@ -25,6 +25,8 @@ LATE = {
     ("functions/headstart/__init__.py", "create_app"),
     # the library takes a second to import, and most processes never call a model
     ("functions/shared/llm/client.py", "library"),
+    # it takes seconds and much memory, and web processes never cut texts
+    ("functions/shared/chunks.py", "_loaded"),
     # prometheus_client decides at its import, by the environment, whether several processes share numbers
     ("functions/gunicorn.conf.py", "child_exit"),
 }

@@ -1,0 +1,3 @@
+-- The service's, which has read the source.
+
+grant execute on function public.svc_replace_chunks(text, uuid, jsonb) to service_role;

@@ -1,0 +1,116 @@
+-- The one writer of private.source_chunks. It is in plpgsql because content_sources is made in a later room.
+
+create function public.svc_replace_chunks(p_kind text, p_source_id uuid, p_chunks jsonb)
+returns table (kept int, inserted int, retired int)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_document constant uuid := case p_kind when 'document' then p_source_id end;
+    v_lecture constant uuid := case p_kind when 'lecture' then p_source_id end;
+    v_content_source constant uuid := case p_kind when 'content_source' then p_source_id end;
+begin
+    if p_kind is null or p_source_id is null or p_chunks is null then
+        raise exception 'p_kind, p_source_id and p_chunks must not be null' using errcode = '22004';
+    end if;
+    if p_kind not in ('document', 'lecture', 'content_source') then
+        raise exception 'p_kind must be document, lecture or content_source' using errcode = '22023';
+    end if;
+    if jsonb_typeof(p_chunks) <> 'array' or exists (
+        select from jsonb_array_elements(p_chunks) as c
+        where jsonb_typeof(c) <> 'object' or coalesce(jsonb_typeof(c -> 'content'), '') <> 'string'
+    ) then
+        raise exception 'p_chunks must be a JSON array of objects with a text in content' using errcode = '22023';
+    end if;
+    -- the lock makes two replacements of one source follow each other
+    if p_kind = 'document' then
+        perform from public.documents where id = p_source_id for no key update;
+    elsif p_kind = 'lecture' then
+        perform from public.lectures where id = p_source_id for no key update;
+    else
+        perform from public.content_sources where id = p_source_id for no key update;
+    end if;
+    if not found then
+        raise exception 'nothing of the kind in p_kind has the id in p_source_id' using errcode = 'PT404';
+    end if;
+
+    return query
+    with given as (
+        select
+            c.content, h.content_hash, c.heading, coalesce(c.language, 'und') as language, c.page_start, c.page_end,
+            c.start_second, c.end_second, c.ordinality::int - 1 as ordinal,
+            -- equal fragments of one source are told apart by their order
+            row_number() over (partition by h.content_hash order by c.ordinality) as copy
+        from rows from (
+            jsonb_to_recordset(p_chunks) as (
+                content text, content_hash text, heading text, language text, page_start int, page_end int,
+                start_second numeric, end_second numeric
+            )
+        ) with ordinality as c,
+            lateral (
+                select coalesce(
+                    c.content_hash,
+                    encode(sha256(convert_to(coalesce(c.heading, '') || e'\n' || c.content, 'UTF8')), 'hex')
+                ) as content_hash
+            ) as h
+    ),
+    present as (
+        select
+            s.id, s.content_hash, s.retired_at,
+            row_number() over (
+                partition by s.content_hash order by s.retired_at desc nulls first, s.ordinal, s.id
+            ) as copy
+        from private.source_chunks as s
+        where s.document_id = v_document or s.lecture_id = v_lecture or s.content_source_id = v_content_source
+    ),
+    same as (
+        select present.id, given.* from given join present using (content_hash, copy)
+    ),
+    updated as (
+        update private.source_chunks as s
+        set ordinal = g.ordinal, content = g.content, heading = g.heading, language = g.language,
+            page_start = g.page_start, page_end = g.page_end, start_second = g.start_second,
+            end_second = g.end_second, retired_at = null
+        from same as g
+        where s.id = g.id and (
+            s.ordinal, s.content, s.heading, s.language, s.page_start, s.page_end, s.start_second, s.end_second,
+            s.retired_at
+        ) is distinct from (
+            g.ordinal, g.content, g.heading, g.language, g.page_start, g.page_end, g.start_second::numeric(10, 3),
+            g.end_second::numeric(10, 3), null
+        )
+    ),
+    added as (
+        insert into private.source_chunks (
+            document_id, lecture_id, content_source_id, ordinal, content, content_hash, heading, language,
+            page_start, page_end, start_second, end_second
+        )
+        select
+            v_document, v_lecture, v_content_source, g.ordinal, g.content, g.content_hash, g.heading, g.language,
+            g.page_start, g.page_end, g.start_second, g.end_second
+        from given as g
+        where not exists (
+            select from present as p where (p.content_hash, p.copy) = (g.content_hash, g.copy)
+        )
+        returning 1
+    ),
+    gone as (
+        update private.source_chunks as s set retired_at = now()
+        from present as p
+        where s.id = p.id and p.retired_at is null and not exists (
+            select from given as g where (g.content_hash, g.copy) = (p.content_hash, p.copy)
+        )
+        returning 1
+    )
+    select
+        (select count(*)::int from same), (select count(*)::int from added), (select count(*)::int from gone);
+end
+$$;
+
+comment on function public.svc_replace_chunks(text, uuid, jsonb) is
+    'Makes p_chunks, in their order, the fragments of a document, lecture or content source (p_kind). Each is an '
+    'object with content and, where known, content_hash, heading, language, page_start, page_end, start_second and '
+    'end_second. A fragment with the same hash keeps its id; one that is no longer given is retired and comes back '
+    'when it is given again. Returns how many were kept, inserted and retired. PT404 when there is no such source.';
