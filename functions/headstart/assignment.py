@@ -14,7 +14,8 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from functions.shared.llm.cleaning import html_to_markdown, visible
+from functions.shared.llm.cleaning import html_to_markdown
+from functions.shared.markup.text import visible
 
 MAX_TASK_CHARACTERS = 30_000
 LABEL = re.compile(

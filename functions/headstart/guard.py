@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from functions.headstart.errors import AnswerLeak
+from functions.shared.markup.markdown import MAX_MARKDOWN_CHARACTERS, is_readable
 
 SHINGLE_WORDS = 8
 MIN_SOLUTION_WORDS = 4
@@ -27,14 +29,15 @@ NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"(?:^(?: {4}|\t)[^\n]*\n?(?:[ \t]*\n)*)+", re.MULTILINE)
 TOKEN = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|[A-Za-z_]\w*|\d+(?:\.\d+)?|[^\w\s]")
-EQUATION = re.compile(r"([\w^().*/+\-√π{}\\]+)=([\w^().*/+\-√π{},\\]+)")
+SIDE = re.compile(r"[\w^().*/+\-√π{},\\]+")
+MAX_SIDE_CHARACTERS = 100
 ANSWER_IS = re.compile(
-    r"(?:answer|result|solution|antwort|ergebnis|lösung|respuesta|réponse)\s*(?:is|ist|:|=|es|est|lautet)*\s*[*_`$ ]*"
+    r"(?:answer|result|solution|antwort|ergebnis|lösung|respuesta|réponse)\s{0,5}(?:is|ist|:|=|es|est|lautet)?[\s*_`$]{0,10}"
     r"(-?\d+(?:[.,]\d+)*)",
     re.IGNORECASE,
 )
 CLAIMED = re.compile(
-    r"^\W*(?:here(?:'s| is) (?:the|a|your) (?:complete |full |finished |model )?(?:solution|answer|essay)"
+    r"^[^\w\n]{0,20}(?:here(?:'s| is) (?:the|a|your) (?:complete |full |finished |model )?(?:solution|answer|essay)"
     r"|(?:model|full|complete|final|sample)[ -](?:solution|answer|essay)|answer key)\b",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -57,7 +60,7 @@ PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 COMMENT = re.compile(r"^\s*(?:#|//|/\*|\*|--|\"\"\"|''')")
-TABLE_ROW = re.compile(r"^\s*\|(.+)\|\s*$", re.MULTILINE)
+TABLE_ROW = re.compile(r"[ \t]*\|(.+)\|[ \t]*$")
 
 
 class LeakGuard:
@@ -68,6 +71,7 @@ class LeakGuard:
     """
 
     def __init__(self, solutions: Sequence[str], task: str) -> None:
+        task = task[:MAX_MARKDOWN_CHARACTERS]
         task_words = words(task)
         self._task_shingles = set(shingles(task_words, SHINGLE_WORDS))
         self._task_code = set(code_windows(task))
@@ -79,7 +83,7 @@ class LeakGuard:
         self._code: set[tuple[str, ...]] = set()
         self._equations: set[tuple[str, str]] = set()
         self._numbers: set[str] = set()
-        for solution in solutions:
+        for solution in (one[:MAX_MARKDOWN_CHARACTERS] for one in solutions):
             found = words(solution)
             size = min(SHINGLE_WORDS, len(found))
             if size >= MIN_SOLUTION_WORDS:
@@ -95,6 +99,8 @@ class LeakGuard:
 
         :raise AnswerLeak: the piece must not be shown
         """
+        if not is_readable(text):
+            raise AnswerLeak
         found = words(text)
         self._compare(self._carried + found)
         if set(code_windows(text)) & self._code or equations(text) & self._equations:
@@ -121,12 +127,11 @@ class LeakGuard:
     def _check_form(self, text: str) -> None:
         if CLAIMED.search(text):
             raise AnswerLeak
-        prose = text
         for block in code_blocks(text):
             if is_finished_code(block) and "".join(block.split()) not in self._task_text:
                 raise AnswerLeak
-            prose = prose.replace(block, "")
-        for paragraph in re.split(r"\n\s*\n", prose):
+        prose = INDENTED.sub("\n", FENCE.sub("\n", text))
+        for paragraph in re.split(r"\n[ \t]*\n", prose):
             if is_essay_paragraph(paragraph) and "".join(paragraph.split()) not in self._task_text:
                 raise AnswerLeak
         for table in tables(text):
@@ -167,7 +172,7 @@ def code_blocks(text: str) -> list[str]:
     fenced = [match.group(2) for match in FENCE.finditer(text)]
     rest = FENCE.sub("\n", text)
     # an indented line in a list is not code
-    listed = re.search(r"^\s*(?:[-*+]|\d+[.)])\s", rest, re.MULTILINE)
+    listed = re.search(r"^[ \t]*(?:[-*+]|\d+[.)])\s", rest, re.MULTILINE)
     return fenced + ([] if listed else INDENTED.findall(rest))
 
 
@@ -191,9 +196,19 @@ def equations(text: str) -> set[tuple[str, str]]:
     plain = re.sub(r"(?<=[\w)}])[ \t]*([=+*/^-])[ \t]*(?=[\w({\\-])", r"\1", re.sub(r"[$`*_]{1,2}", "", plain))
     return {
         (NUMBER.sub(lambda m: number(m.group()), left), NUMBER.sub(lambda m: number(m.group()), right.rstrip(".,")))
-        for left, right in EQUATION.findall(plain)
+        for left, right in sides(plain)
         if any(character.isdigit() for character in right)
     }
+
+
+def sides(plain: str) -> Iterator[tuple[str, str]]:
+    """What stands directly before and after each equals sign."""
+    parts = plain.split("=")
+    for before, after in pairwise(parts):
+        left = SIDE.findall(before[-MAX_SIDE_CHARACTERS:])
+        right = SIDE.match(after[:MAX_SIDE_CHARACTERS])
+        if left and right and before.endswith(left[-1]):
+            yield left[-1].rpartition(",")[2], right.group()
 
 
 def is_finished_code(block: str) -> bool:

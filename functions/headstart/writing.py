@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,18 @@ from functions.headstart.assignment import Task
 from functions.headstart.guard import LeakGuard
 from functions.headstart.schemas import Extra, Headstart
 from functions.headstart.timing import suggested_blocks
-from functions.shared.llm.cleaning import is_safe_url, markdown_to_html, safe_markdown, visible
 from functions.shared.llm.client import Message, ModelClient
 from functions.shared.llm.errors import InvalidResponse
 from functions.shared.llm.parsing import FieldStream
 from functions.shared.llm.prompts import DataBlocks, Prompt, load_prompt
 from functions.shared.llm.structured import Wanted, write
 from functions.shared.llm.usage import Budget
+from functions.shared.markup.markdown import ends_of_blocks, is_readable, is_safe_url, markdown_to_html, safe_markdown
+from functions.shared.markup.text import VisibleStream, visible
 
 MAX_CONTENT_CHARACTERS = 100_000
 MAX_LINE_CHARACTERS = 500
 MAX_ENTRIES = 12
-PARAGRAPH_END = re.compile(r"\n[ \t]*\n+")
-FENCE_LINE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 
 Release = Callable[[Sequence[str]], None]
 
@@ -44,38 +43,43 @@ class Paragraphs:
         self._guard = guard
         self._urls = urls
         self._release = release
+        self._visible = VisibleStream()
         self._waiting = ""
+        self._next_look = 0
+        self._length = 0
         self.released: list[str] = []
 
     def feed(self, text: str) -> None:
         """Adds a piece of text, and releases the paragraphs that are complete.
 
         :raise AnswerLeak: the next paragraph must not be shown
+        :raise InvalidResponse: the text is longer than a document
         """
-        self._waiting += visible(text)
-        finished: list[str] = []
-        while (end := self._end_of_paragraph()) is not None:
-            finished.append(self._waiting[:end])
-            self._waiting = self._waiting[end:]
-        self._give(finished)
+        text = self._visible.feed(text)
+        self._waiting += text
+        if "\n" in text and len(self._waiting) >= self._next_look:
+            self._look(ends_of_blocks(self._readable()))
 
     def finish(self) -> None:
         """Releases the rest.
 
         :raise AnswerLeak: it must not be shown
+        :raise InvalidResponse: the text is longer than a document
         """
-        rest, self._waiting = self._waiting, ""
-        self._give([rest] if rest else [])
+        rest = self._readable()
+        self._look([*ends_of_blocks(rest), len(rest)] if rest else [])
 
-    def _end_of_paragraph(self) -> int | None:
-        """The index after the first blank line outside a fence, once something follows it."""
-        for match in PARAGRAPH_END.finditer(self._waiting):
-            if match.end() == len(self._waiting):
-                # more blank lines may follow
-                return None
-            if len(FENCE_LINE.findall(self._waiting, 0, match.start())) % 2 == 0:
-                return match.end()
-        return None
+    def _readable(self) -> str:
+        if len(self._waiting) > MAX_CONTENT_CHARACTERS or not is_readable(self._waiting):
+            raise InvalidResponse("The model's answer is too long. Try again.")
+        return self._waiting
+
+    def _look(self, ends: Sequence[int]) -> None:
+        """Releases up to these indexes. Where nothing has ended, a long paragraph is not read again for each word."""
+        finished = [self._waiting[start:end] for start, end in pairwise([0, *ends])]
+        self._waiting = self._waiting[ends[-1] if ends else 0 :]
+        self._next_look = 0 if ends else len(self._waiting) * 5 // 4
+        self._give(finished)
 
     def _give(self, paragraphs: list[str]) -> None:
         safe: list[str] = []
@@ -83,7 +87,8 @@ class Paragraphs:
             for paragraph in paragraphs:
                 clean = safe_markdown(paragraph, self._urls)
                 self._guard.check(clean)
-                if len("".join([*self.released, *safe, clean])) > MAX_CONTENT_CHARACTERS:
+                self._length += len(clean)
+                if self._length > MAX_CONTENT_CHARACTERS:
                     raise InvalidResponse("The model's answer is too long. Try again.")
                 if clean:
                     safe.append(clean)

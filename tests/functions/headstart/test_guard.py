@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from functions.headstart.errors import AnswerLeak
@@ -122,8 +120,7 @@ def test_numbers_have_one_form(text: str, wanted: str) -> None:
     assert number(text) == wanted
 
 
-def test_a_long_text_is_looked_at_quickly() -> None:
+def test_a_text_that_is_no_document_is_not_released() -> None:
     guard = LeakGuard([SOLUTION * 50], TASK * 20)
-    began = time.monotonic()
-    guard.check("you " * 50_000 + "| " * 20_000 + "=" * 20_000 + "`" * 20_000)
-    assert time.monotonic() - began < 5
+    with pytest.raises(AnswerLeak):
+        guard.check("you " * 50_000)

@@ -1,10 +1,10 @@
-"""Cleaning of text from Canvas before a model reads it, and of a model's text before people read it."""
+"""Cleaning of text from Canvas before a model reads it."""
 
 from __future__ import annotations
 
 import pytest
 
-from functions.shared.llm.cleaning import html_to_markdown, markdown_to_html, safe_markdown, visible
+from functions.shared.llm.cleaning import html_to_markdown
 
 HIDDEN = [
     '<p style="display:none">SECRET</p>',
@@ -45,45 +45,3 @@ def test_depth_and_size_do_not_matter() -> None:
     assert "deep" in html_to_markdown("<div>" * 20_000 + "deep").markdown
     read = html_to_markdown("<p>word</p>" * 100_000)
     assert read.clipped
-
-
-def test_invisible_letters_go() -> None:
-    assert visible("a\u200bb\u202ec\U000e0041d\x00e\ud800f\tg\nh") == "abcdef\tg\nh"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<script>alert(1)</script>",
-        "<img src=x onerror=alert(1)>",
-        "![pixel](https://evil.test/p.png)",
-        "![pixel][ref]\n\n[ref]: https://evil.test/p.png",
-        "[click](javascript:alert(1))",
-        "[click](https://evil.test/?q=secret)",
-        "<https://evil.test/auto>",
-        "see https://evil.test/x now",
-        '<a href="https://evil.test" onclick="x()">go</a>',
-        "<svg onload=alert(1)><a xlink:href='javascript:alert(1)'>x</a></svg>",
-        "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
-        "<scr<script>ipt>alert(1)</scr</script>ipt>",
-        "[a](data:text/html;base64,PHNjcmlwdD4=)",
-        "[x]: javascript:alert(1)\n\n[x]",
-    ],
-)
-def test_a_models_markdown_carries_nothing_live(text: str) -> None:
-    safe = safe_markdown(f"before {text} after")
-    rendered = markdown_to_html(f"before {text} after") + markdown_to_html(safe)
-    assert "evil.test" not in safe
-    for live in ("<script", "<img", "<svg", "<iframe", "<a ", "src=", "javascript:"):
-        assert live not in safe.lower()
-    for live in ("<script", "<img", "<svg", "<iframe", "<a href"):
-        assert live not in rendered.lower()
-
-
-def test_addresses_that_we_gave_stay_and_code_is_untouched() -> None:
-    given = {"https://canvas.test/f/1"}
-    text = "Read [the file](https://canvas.test/f/1).\n\n```html\n<b>x</b>\n```\n\nand `a<b>c`"
-    assert safe_markdown(text, given) == text
-    html = markdown_to_html(text, given)
-    assert '<a href="https://canvas.test/f/1" rel="noopener noreferrer">the file</a>' in html
-    assert "&lt;b&gt;x&lt;/b&gt;" in html

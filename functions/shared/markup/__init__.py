@@ -1,0 +1,1 @@
+"""Foreign text on its way in and out: HTML of Canvas and of web pages, Markdown of models, and plain text."""
