@@ -31,30 +31,48 @@ TOTAL_SECONDS = 30.0
 MAX_RESPONSE_BYTES = 20 * 1024 * 1024
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=15.0)
 USER_AGENT = "Headstart/1"
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
 
 
 class OutboundError(Exception):
-    """An outside call brought no usable answer. Services turn it into an error of their own."""
+    """An outside call brought no usable answer. Services turn it into an error of their own.
+
+    ``code`` is stable, so that a service can store it.
+    """
+
+    code = "outbound_failed"
 
 
 class AddressRefused(OutboundError):
     """The URL may not be called: it is not https, has credentials in it, or leads to a private address."""
 
+    code = "address_refused"
+
 
 class Unreachable(OutboundError):
     """There was no connection, or it broke before the answer was complete."""
+
+    code = "unreachable"
 
 
 class DeadlineExceeded(OutboundError):
     """Connecting, the next bytes, or the whole answer took too long."""
 
+    code = "deadline_exceeded"
+
 
 class AnswerTooLarge(OutboundError):
     """The answer is larger than the call allows."""
 
+    code = "answer_too_large"
+
 
 class AnswerUnreadable(OutboundError):
-    """The answer is not the JSON that was expected."""
+    """The answer is not the JSON that was expected, or is encoded in a way that was not asked for."""
+
+    code = "answer_unreadable"
 
 
 @functools.cache
@@ -96,13 +114,14 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Whether an address is a public one. An IPv4 address inside an IPv6 address is judged itself."""
     if isinstance(address, ipaddress.IPv6Address):
         embedded = address.ipv4_mapped or address.sixtofour
-        if embedded is None and address in ipaddress.ip_network("64:ff9b::/96"):
+        if embedded is None and address in NAT64:
             embedded = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if embedded is not None:
             return is_public(embedded)
-        if address.teredo is not None:
+        # ``is_global`` alone takes site-local, IPv4-compatible and local NAT64 addresses for public ones
+        if address.teredo is not None or address not in GLOBAL_UNICAST or address in DOCUMENTATION:
             return False
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 class GuardedBackend(httpcore.SyncBackend):
@@ -135,16 +154,27 @@ class GuardedBackend(httpcore.SyncBackend):
         failure: httpcore.ConnectError | None = None
         for address in addresses:
             try:
-                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+                return self.connect_address(address, port, timeout, local_address, socket_options)
             except httpcore.ConnectError as error:
                 failure = error
         raise failure or httpcore.ConnectError("the name has no address")
 
+    def connect_address(
+        self,
+        address: str,
+        port: int,
+        timeout: float | None,
+        local_address: str | None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
+    ) -> httpcore.NetworkStream:
+        """Connects to one address that passed the check."""
+        return super().connect_tcp(address, port, timeout, local_address, socket_options)
+
 
 class GuardedTransport(httpx.HTTPTransport):
-    """The transport of httpx over the guarded backend, without proxies and .netrc."""
+    """The transport of httpx over a guarded backend, without proxies and .netrc."""
 
-    def __init__(self, *, local: bool) -> None:
+    def __init__(self, backend: GuardedBackend) -> None:
         super().__init__(verify=tls(), trust_env=False)
         self._pool.close()
         self._pool = httpcore.ConnectionPool(
@@ -152,17 +182,26 @@ class GuardedTransport(httpx.HTTPTransport):
             max_connections=LIMITS.max_connections,
             max_keepalive_connections=LIMITS.max_keepalive_connections,
             keepalive_expiry=LIMITS.keepalive_expiry,
-            network_backend=GuardedBackend(local=local),
+            network_backend=backend,
         )
 
 
-def guarded_client(*, local: bool, read_seconds: float = READ_SECONDS) -> httpx.Client:
-    """An httpx client for outside systems: guarded addresses, deadlines, no redirects, no cookies."""
+def guarded_client(
+    *,
+    local: bool,
+    read_seconds: float = READ_SECONDS,
+    backend: GuardedBackend | None = None,
+    user_agent: str = USER_AGENT,
+) -> httpx.Client:
+    """An httpx client for outside systems: guarded addresses, deadlines, no redirects, no cookies.
+
+    :param backend: instead of the usual one
+    """
     return httpx.Client(
-        transport=GuardedTransport(local=local),
+        transport=GuardedTransport(backend or GuardedBackend(local=local)),
         verify=tls(),
         timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
-        headers={"User-Agent": USER_AGENT},
+        headers={"User-Agent": user_agent},
         # a shared cookie jar would carry one person's session into another's call
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
