@@ -1,4 +1,8 @@
-"""Encryption of secrets in the database: AES-256-GCM, bound to the row and the field."""
+"""Encryption of secrets in the database: AES-256-GCM, bound to the row and the field.
+
+./scripts/rotate-keys finds everything that is encrypted by a convention. The column's name is the field and ``_enc``
+(``access_token_enc``), and the row's id stands in the same row, as its primary key or in a column ``..._id``.
+"""
 
 from __future__ import annotations
 

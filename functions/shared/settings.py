@@ -201,6 +201,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(DOTENV).items() if value is not None} | dict(os.environ)
+
+
+def load_encryption_keys() -> Mapping[int, bytes]:
+    """ENCRYPTION_KEYS alone, for a command that needs no other setting.
+
+    :raise MissingSetting: it is not set
+    :raise InvalidSetting: it cannot be used
+    """
+    return _Reader(_variables()).keys("ENCRYPTION_KEYS")
+
+
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """Reads and checks all settings.
 
@@ -208,9 +221,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     :raise MissingSetting: a required variable is not set
     :raise InvalidSetting: a variable cannot be used
     """
-    if env is None:
-        env = {name: value for name, value in dotenv_values(DOTENV).items() if value is not None} | dict(os.environ)
-    read = _Reader(env)
+    read = _Reader(_variables() if env is None else env)
     # production is the default because its rules are the strictest
     app_env = read.choice("APP_ENV", APP_ENVS, "production")
     read.is_production = app_env == "production"
