@@ -102,7 +102,7 @@ def unpacked(node: str) -> Path:
     libraries = PACKAGE / "bin" / "al2023.tar.br"
     if not libraries.exists():
         raise NoBrowser(f"There is no browser here. {HOW_TO_GET_ONE}")
-    version = json.loads((PACKAGE / "package.json").read_text())["version"]
+    version = str(json.loads((PACKAGE / "package.json").read_text())["version"])
     folder = UNPACKED / version
     with paths.locked(UNPACKED / "lock"):
         if not folder.exists():
