@@ -1702,7 +1702,7 @@ isOneToOne: false
 { Args: { "p_stripe_event_id": string }; Returns: string
                            },
 "svc_begin_answer":
-{ Args: { "p_content": string,"p_content_hash": string,"p_external_id": string,"p_teacher_id": string,"p_thread_id": string }; Returns: {
+{ Args: { "p_class_id"?: string,"p_content": string,"p_content_hash": string,"p_content_source_ids"?: (string)[],"p_external_id": string,"p_teacher_id": string,"p_thread_id": string }; Returns: {
               "assistant_message_id": string,"outcome": string,"user_message_id": string
             }[]
                            },
@@ -1793,7 +1793,7 @@ isOneToOne: false
 { Args: { "p_issuer": string,"p_kind": string,"p_subject": string }; Returns: string
                            },
 "svc_finish_answer":
-{ Args: { "p_citations"?: Json,"p_content": string,"p_error_code"?: string,"p_finish_reason"?: string,"p_message_id": string,"p_metrics"?: Json,"p_model"?: string,"p_prompt_version"?: string,"p_status": string }; Returns: undefined
+{ Args: { "p_citations"?: Json,"p_content": string,"p_error_code"?: string,"p_error_message"?: string,"p_finish_reason"?: string,"p_message_id": string,"p_metrics"?: Json,"p_model"?: string,"p_parts"?: (Json)[],"p_prompt_version"?: string,"p_seq"?: number,"p_status": string,"p_title"?: string }; Returns: boolean
                            },
 "svc_finish_assignments":
 { Args: { "p_course_id": string,"p_cursor": Json,"p_gone": (number)[] }; Returns: number
@@ -1841,6 +1841,9 @@ isOneToOne: false
               "assignment_id": string,"body_enc": string,"created_at": string,"id": string,"session_id": string,"updated_at": string
             }[]
                            },
+"svc_load_answer":
+{ Args: { "p_message_id": string }; Returns: Json
+                           },
 "svc_mark_course":
 { Args: { "p_course_id": string,"p_restricted"?: boolean,"p_workflow_state"?: string }; Returns: boolean
                            },
@@ -1880,6 +1883,9 @@ isOneToOne: false
 { Args: { "p_after_seq": number,"p_limit"?: number,"p_stream_id": string }; Returns: {
               "at": string,"part": Json,"seq": number
             }[]
+                           },
+"svc_read_generations":
+{ Args: { "p_streams": Json }; Returns: Json
                            },
 "svc_reap_expired_jobs":
 { Args: { "p_limit"?: number }; Returns: number
@@ -1925,6 +1931,9 @@ isOneToOne: false
 { Args: { "p_assignment_id": string,"p_prompt_version"?: string,"p_trigger": string,"p_user_id": string }; Returns: {
               "created": boolean,"job_id": string,"run_id": string
             }[]
+                           },
+"svc_stop_answer":
+{ Args: { "p_teacher_id": string,"p_thread_id": string }; Returns: string
                            },
 "svc_submit_lecture":
 { Args: { "p_catalog_course_id": string,"p_panopto_host": string,"p_panopto_session_id": string,"p_panopto_url": string,"p_stream_url": string,"p_title"?: string,"p_user_id": string }; Returns: {

@@ -14,20 +14,18 @@ import structlog
 
 from functions.headstart.assignment import Task, read_task
 from functions.headstart.writing import Writer, prompt
+from functions.shared.answers.writing import StreamWriter, Superseded
 from functions.shared.database import rpc, rpc_row, run
 from functions.shared.errors import AppError, Internal, NotFound, Unavailable
 from functions.shared.jobs import HandlerRegistry, JobCancelled, JobContext, JobFailure, LeaseLost
 from functions.shared.llm.client import ModelClient
 from functions.shared.llm.errors import DeadlineExceeded, Interrupted, ModelError
 from functions.shared.llm.usage import Budget, Tally, estimated_tokens
-from functions.shared.retries import Backoff, retried
 
 log = structlog.get_logger(__name__)
 
 MAX_CALLS = 3
 CHECK_SECONDS = 1.0
-MAX_ATTEMPTS = 3
-BACKOFF = Backoff(first_seconds=0.2, max_seconds=0.4)
 TASK_COLUMNS = (
     "title,description_html,due_at,points_possible,submission_types,canvas_url,status,"
     "course:courses(name),profile:profiles(timezone)"
@@ -51,10 +49,6 @@ def write_headstart(context: JobContext) -> Mapping[str, Any]:
         raise JobFailure("service_unavailable", error.message, retryable=True) from error
 
 
-class Superseded(Exception):
-    """The run was ended or taken over by another process."""
-
-
 class RunJob:
     """One attempt at one run."""
 
@@ -64,7 +58,7 @@ class RunJob:
         self._service = context.database.service()
         self._client = ModelClient(context.settings)
         self._began = self._looked = context.clock.monotonic()
-        self._seq = 0
+        self._writer = StreamWriter(self._service, context.clock, run_id)
         self._tally = Tally()
 
     def work(self) -> Mapping[str, Any]:
@@ -85,7 +79,7 @@ class RunJob:
         if row["status"] != "running":
             # another worker ended it but could not report that
             return {"run_id": self._run_id, "status": row["status"]}
-        self._seq = row["seq"]
+        self._writer.seq = row["seq"]
         self._tally.attempts = row["attempts"]
         return self._write(row["assignment_id"], bool(row["text_released"]))
 
@@ -134,7 +128,7 @@ class RunJob:
         return Budget(clock, MAX_CALLS, deadline, self._count, self._check, self._tally)
 
     def _count(self) -> None:
-        args = {"p_run_id": self._run_id, "p_seq": self._seq}
+        args = {"p_run_id": self._run_id, "p_seq": self._writer.seq}
         if rpc(self._service, "svc_count_headstart_call", args) is None:
             raise Superseded
 
@@ -155,33 +149,7 @@ class RunJob:
 
     def _release(self, paragraphs: Sequence[str]) -> None:
         """Stores paragraphs, so that they can be read."""
-        parts = [{"type": "text-delta", "delta": paragraph} for paragraph in paragraphs]
-        args = {"p_stream_id": self._run_id, "p_from_seq": self._seq + 1, "p_parts": parts}
-        last, called_again = self._call_until_answered("svc_append_generation", args)
-        if last is None and called_again and self._stored(parts):
-            # the answer was lost, the write was not
-            last = self._seq + len(parts)
-        if last is None:
-            raise Superseded
-        self._seq = last
-
-    def _call_until_answered(self, name: str, args: Mapping[str, Any]) -> tuple[Any, bool]:
-        """The answer of a function that takes effect once, and whether an earlier answer may have been lost."""
-        failed = 0
-
-        def pause(_: Unavailable, failures: int) -> float | None:
-            nonlocal failed
-            failed = failures
-            return None if failures == MAX_ATTEMPTS else BACKOFF.seconds(failures)
-
-        clock = self._context.clock
-        answer = retried(lambda: rpc(self._service, name, args), on=Unavailable, pause=pause, sleep=clock.sleep)
-        return answer, failed > 0
-
-    def _stored(self, parts: list[dict[str, str]]) -> bool:
-        args = {"p_stream_id": self._run_id, "p_after_seq": self._seq}
-        rows = rpc(self._service, "svc_read_generation", args, safe=True)
-        return [row["part"] for row in rows] == parts
+        self._writer.append([{"type": "text-delta", "delta": paragraph} for paragraph in paragraphs])
 
     def _end(
         self, status: str, path: str | None, *, document: Mapping[str, Any] | None = None, error: str | None = None
@@ -189,13 +157,13 @@ class RunJob:
         latency = int((self._context.clock.monotonic() - self._began) * 1000)
         args = {
             "p_run_id": self._run_id,
-            "p_seq": self._seq,
+            "p_seq": self._writer.seq,
             "p_status": status,
             "p_doc": document,
             "p_error": error,
             "p_metrics": self._tally.metrics(latency, path),
         }
-        done, called_again = self._call_until_answered("svc_end_headstart_run", args)
+        done, called_again = self._writer.call("svc_end_headstart_run", args)
         # after a lost answer the second call finds the work of the first
         if not done and not (called_again and self._status() == status):
             raise Superseded

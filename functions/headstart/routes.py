@@ -23,6 +23,7 @@ from functions.shared.web.context import context
 from functions.shared.web.idempotency import idempotent
 from functions.shared.web.operations import Outcome, operation
 from functions.shared.web.rate_limits import rate_limited
+from functions.shared.web.slots import TooManyStreams
 from functions.shared.web.streams import LAST_EVENT_ID, event_stream, last_seq
 from functions.shared.web.waiting import WaitQuery, wait_for_job
 
@@ -45,7 +46,7 @@ EVENTS_EXAMPLE = (
 
 def service() -> HeadstartService:
     """The service with this application's database."""
-    return HeadstartService(context().database)
+    return HeadstartService(context().database, context().reader)
 
 
 @blueprint.post("/runs")
@@ -88,6 +89,7 @@ def look(run_id: UUID) -> HeadstartRun:
 @operation(
     "Follow a run",
     {200: Outcome("The events, until the run ends.", media_type="text/event-stream", example=EVENTS_EXAMPLE)},
+    errors=(TooManyStreams,),
     headers=(LAST_EVENT_ID,),
 )
 def events(run_id: UUID) -> Response:
@@ -96,8 +98,8 @@ def events(run_id: UUID) -> Response:
     `Last-Event-ID` resumes after an event. The last event is `finish`, `error` or `abort`.
     """
     stream = str(run_id)
-    after, follow = service().follow(current_caller(), stream, last_seq(stream))
-    return event_stream(stream, follow, after=after)
+    follower = service().follow(current_caller(), stream)
+    return event_stream(stream, follower.look, after=follower.start(last_seq(stream)), idle_seconds=0)
 
 
 @blueprint.post("/runs/<uuid:run_id>/cancel")

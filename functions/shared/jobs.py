@@ -188,15 +188,19 @@ class HandlerRegistry:
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
+        self._answers: set[str] = set()
 
-    def add(self, type: str, handler: Handler) -> None:
+    def add(self, type: str, handler: Handler, *, is_answer: bool = False) -> None:
         """Registers a handler.
 
+        :param is_answer: somebody reads what it writes; such jobs mostly wait for a model and have a lane of their own
         :raise ValueError: the type has one already
         """
         if type in self._handlers:
             raise ValueError(f"two handlers for jobs of type {type}")
         self._handlers[type] = handler
+        if is_answer:
+            self._answers.add(type)
 
     def handler(self, type: str) -> Callable[[Handler], Handler]:
         """The same as a decorator."""
@@ -218,6 +222,10 @@ class HandlerRegistry:
     def types(self) -> tuple[str, ...]:
         """The types that can be run, sorted."""
         return tuple(sorted(self._handlers))
+
+    def is_answer(self, type: str) -> bool:
+        """Whether jobs of this type belong to the lane of answers."""
+        return type in self._answers
 
 
 def find_job(client: SyncPostgrestClient, job_id: str) -> dict[str, Any] | None:

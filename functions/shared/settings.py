@@ -72,7 +72,10 @@ class Settings:
     model_prices: Mapping[str, Mapping[str, Decimal]]
     job_lease_seconds: int
     worker_poll_seconds: float
+    model_context_tokens: int
     worker_concurrency: int
+    worker_answer_concurrency: int
+    worker_wake_url: tuple[str, ...]
     worker_grace_seconds: float
     canvas_give_up_seconds: float
     rate_limits: bool
@@ -82,6 +85,7 @@ class Settings:
     port: int
     web_concurrency: int
     web_threads: int
+    web_streams: int
 
     @property
     def is_local(self) -> bool:
@@ -138,6 +142,14 @@ class _Reader:
         if parts.path not in ("", "/") or parts.query:
             raise InvalidSetting(name, "must list origins: scheme, host and port alone")
         return f"{parts.scheme}://{parts.netloc}".lower()
+
+    def inner_urls(self, name: str) -> tuple[str, ...]:
+        """Addresses within the installation, comma separated: in production, too, they may be http and loopback."""
+        parts = [part.strip() for part in (self.optional(name) or "").split(",")]
+        for part in filter(None, parts):
+            if urlsplit(part).scheme not in ("http", "https") or not urlsplit(part).hostname:
+                raise InvalidSetting(name, "must list http(s) URLs")
+        return tuple(filter(None, parts))
 
     def number(self, name: str, kind: Callable[[str], T], default: T, least: float, most: float) -> T:
         value = self.optional(name)
@@ -250,7 +262,10 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         model_prices=read.prices("MODEL_PRICES"),
         job_lease_seconds=read.number("JOB_LEASE_SECONDS", int, 60, 1, 3600),
         worker_poll_seconds=read.number("WORKER_POLL_SECONDS", float, 5.0, 0.01, 60),
+        model_context_tokens=read.number("MODEL_CONTEXT_TOKENS", int, 32_000, 2_000, 2_000_000),
         worker_concurrency=read.number("WORKER_CONCURRENCY", int, 8, 1, 64),
+        worker_answer_concurrency=read.number("WORKER_ANSWER_CONCURRENCY", int, 64, 1, 1000),
+        worker_wake_url=read.inner_urls("WORKER_WAKE_URL"),
         worker_grace_seconds=read.number("WORKER_GRACE_SECONDS", float, 20.0, 0, 600),
         canvas_give_up_seconds=read.number("CANVAS_GIVE_UP_SECONDS", float, 10.0, 0.1, 600),
         rate_limits=read.switch("RATE_LIMITS", True),
@@ -259,5 +274,6 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         log_level=read.choice("LOG_LEVEL", LOG_LEVELS, "INFO"),
         port=read.number("PORT", int, 8000, 1, 65535),
         web_concurrency=read.number("WEB_CONCURRENCY", int, 2, 1, 64),
-        web_threads=read.number("WEB_THREADS", int, 8, 1, 128),
+        web_threads=read.number("WEB_THREADS", int, 64, 1, 1000),
+        web_streams=read.number("WEB_STREAMS", int, 50, 1, 1000),
     )

@@ -7,14 +7,16 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from types import FrameType
 
 import structlog
 
 from functions.shared.database import Database
+from functions.shared.jobs import HandlerRegistry
 from functions.shared.log import set_up_logs
 from functions.shared.readiness import note_at_start
-from functions.shared.settings import SettingError, load_settings
+from functions.shared.settings import SettingError, Settings, load_settings
 from functions.worker import numbers
 from functions.worker.handlers import all_handlers
 from functions.worker.runner import Worker
@@ -44,23 +46,48 @@ def main(argv: list[str]) -> int:
         return 2
     if note := note_at_start(Database(settings)):
         log.warning(note)
-    worker = Worker(settings, registry, types=types, concurrency=arguments.concurrency)
+    workers = lanes(settings, registry, types, arguments.concurrency)
 
     def leave(number: int, _frame: FrameType | None) -> None:
         if signals:
             os._exit(128 + number)
         signals.append(number)
         # not here: the main thread may hold the very lock that stopping takes
-        threading.Thread(target=worker.stop, daemon=True).start()
+        for worker in workers:
+            threading.Thread(target=worker.stop, daemon=True).start()
 
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
-    server = numbers.serve(arguments.health_port, types, worker.queue.waiting)
+
+    def wake() -> None:
+        for worker in workers:
+            worker.wake()
+
+    server = numbers.serve(arguments.health_port, types, workers[0].queue.waiting, wake)
     log.info("worker_listens", port=server.server_port)
-    worker.run()
+    others = [threading.Thread(target=worker.run, name="lane", daemon=True) for worker in workers[1:]]
+    for thread in others:
+        thread.start()
+    workers[0].run()
+    for thread in others:
+        thread.join()
     server.shutdown()
     return 0
+
+
+def lanes(settings: Settings, registry: HandlerRegistry, types: Sequence[str], concurrency: int | None) -> list[Worker]:
+    """One worker for answers, which people read while they are written, and one for all other jobs.
+
+    Answers mostly wait for a model, so many run at once, and none of them waits behind a long job.
+    """
+    answers = tuple(type for type in types if registry.is_answer(type))
+    others = tuple(type for type in types if not registry.is_answer(type))
+    made = [Worker(settings, registry, types=others, concurrency=concurrency)] if others else []
+    if answers:
+        most = settings.worker_answer_concurrency
+        made.append(Worker(settings, registry, types=answers, concurrency=most, sweeps=not made))
+    return made
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a worker counts, and the small server that shows it: /healthz and /metrics."""
+"""What a worker counts, and the small server that shows it: /healthz and /metrics. It also takes calls to /wake."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ def ended(type: str, outcome: str, seconds: float) -> None:
     SECONDS.labels(type).observe(seconds)
 
 
-def serve(port: int, types: Iterable[str], waiting: Waiting) -> ThreadingHTTPServer:
+def serve(port: int, types: Iterable[str], waiting: Waiting, wake: Callable[[], None]) -> ThreadingHTTPServer:
     """Listens on loopback in a thread of its own; port 0 takes a free one.
 
     :param types: the types that are shown even when none of their jobs waits
     :param waiting: asks the database how many jobs of each type wait and for how many seconds, at each scrape
+    :param wake: what a POST to /wake does
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -51,6 +52,14 @@ def serve(port: int, types: Iterable[str], waiting: Waiting) -> ThreadingHTTPSer
             elif self.path == "/metrics":
                 refresh(types, waiting)
                 self._answer(200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY))
+            else:
+                self._answer(404, "application/json", b'{"code":"not_found","message":"No such path."}')
+
+        def do_POST(self) -> None:
+            """/wake: somebody asked for work, so the next look for it is now."""
+            if self.path == "/wake":
+                wake()
+                self._answer(200, "application/json", b'{"status":"ok"}')
             else:
                 self._answer(404, "application/json", b'{"code":"not_found","message":"No such path."}')
 

@@ -86,12 +86,14 @@ class Worker:
         *,
         types: tuple[str, ...] | None = None,
         concurrency: int | None = None,
+        sweeps: bool = True,
         clock: Clock | None = None,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._types = types or registry.types
         self._concurrency = concurrency or settings.worker_concurrency
+        self._sweeps = sweeps
         self._clock = clock or SystemClock()
         self._database = Database(settings)
         self._http = Http.of(settings)
@@ -111,12 +113,17 @@ class Worker:
         log.info("worker_started", worker=self.queue.name, types=list(self._types), concurrency=self._concurrency)
         keeper = threading.Thread(target=self._keep_leases, name="keep_leases", daemon=True)
         keeper.start()
-        threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
+        if self._sweeps:
+            threading.Thread(target=self._sweep, name="sweep", daemon=True).start()
         self._work_until_left()
         self._give_back()
         self._left.set()
         keeper.join(5)
         log.info("worker_stopped", worker=self.queue.name)
+
+    def wake(self) -> None:
+        """Looks for work now."""
+        self._wake.set()
 
     def stop(self) -> None:
         """No more claims; running jobs get the grace period."""

@@ -1,4 +1,4 @@
--- Private: only the two svc functions read and write it.
+-- Private: only the svc functions read and write it.
 
 alter table private.generation_events enable row level security;
 
@@ -11,3 +11,5 @@ comment on policy nobody on private.generation_events is
 grant execute on function public.svc_append_generation(uuid, bigint, jsonb[]) to service_role;
 
 grant execute on function public.svc_read_generation(uuid, bigint, int) to service_role;
+
+grant execute on function public.svc_read_generations(jsonb) to service_role;

@@ -137,6 +137,7 @@ class Stack:
             "ENCRYPTION_KEYS": self.keys.encryption_keys,
             "RATE_LIMITS": "off",
             "WORKER_POLL_SECONDS": "0.5",
+            "WORKER_WAKE_URL": f"http://127.0.0.1:{self.worker_port}/wake",
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(paths.REPO),
         }
@@ -178,6 +179,7 @@ class Stack:
         self.auth_port, self.rest_port = postgres.free_port(), postgres.free_port()
         self.functions_port, self.storage_port = postgres.free_port(), postgres.free_port()
         self.smtp_port, self.mail_port = postgres.free_port(), postgres.free_port()
+        self.worker_port = postgres.free_port()
         parts = [self._postgrest(), self._mail(), self._auth(), self._gateway()]
         if "storage" not in self.options.without:
             parts.append(self._storage())
@@ -320,7 +322,7 @@ class Stack:
         return self._part("functions", command, self.service_environment(), ready)
 
     def _start_worker(self) -> None:
-        command = [sys.executable, "-m", "functions.worker"]
+        command = [sys.executable, "-m", "functions.worker", "--health-port", str(self.worker_port)]
         part = self._part("worker", command, self.service_environment(), None)
         part.grace_seconds = 8.0
 

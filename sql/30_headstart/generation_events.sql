@@ -66,3 +66,38 @@ $$;
 
 comment on function public.svc_read_generation(uuid, bigint, int) is
     'The parts of a stream after a number (0 or null: from the start), in order, at most p_limit of them (1 to 5000).';
+
+create function public.svc_read_generations(p_streams jsonb)
+returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    if p_streams is null then
+        raise exception 'p_streams must not be null' using errcode = '22004';
+    end if;
+    if jsonb_typeof(p_streams) <> 'object' then
+        raise exception 'p_streams must be an object of numbers by stream id' using errcode = '22023';
+    end if;
+    return (
+        select coalesce(jsonb_object_agg(s.key, e.parts), '{}')
+        from jsonb_each_text(p_streams) as s
+        cross join lateral (
+            select jsonb_agg(jsonb_build_array(g.seq, g.part) order by g.seq) as parts
+            from (
+                select seq, part from private.generation_events
+                where stream_id = s.key::uuid and seq > s.value::bigint
+                order by seq
+                limit 200
+            ) as g
+        ) as e
+        where e.parts is not null
+    );
+end
+$$;
+
+comment on function public.svc_read_generations(jsonb) is
+    'The parts of several streams in one call. p_streams is {stream id: the number after which to read}; the answer '
+    'is {stream id: [[number, part]]}, with at most 200 parts of each stream, and without those that have none.';

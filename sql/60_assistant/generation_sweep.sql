@@ -11,26 +11,20 @@ set search_path = ''
 as $$
 declare
     v_row record;
-    v_text text;
     v_count int := 0;
 begin
     for v_row in
-        select m.id, m.created_at from public.messages as m
+        select m.id from public.messages as m
         where m.status = 'streaming' and m.created_at < private.clock() - interval '1 minute'
-        for update skip locked
+            -- a part of the last minute shows that a worker is still writing
+            and not exists (
+                select from private.generation_events as e
+                where e.stream_id = m.id and e.at >= private.clock() - interval '1 minute'
+            )
+            and m.id::text <> all ((select private.live_job_keys('{chat_answer}', 'message_id'))::text[])
+        order by m.id
     loop
-        -- a part of the last minute shows that a worker is still writing
-        if exists (
-            select from private.generation_events as e
-            where e.stream_id = v_row.id and e.at >= private.clock() - interval '1 minute'
-        ) or v_row.id::text = any (private.live_job_keys('{chat_answer}', 'message_id')) then
-            continue;
-        end if;
-        select coalesce(string_agg(e.part ->> 'delta', '' order by e.seq), '') into v_text
-        from private.generation_events as e
-        where e.stream_id = v_row.id and e.part ->> 'type' = 'text-delta';
-        update public.messages set status = 'interrupted', content = left(v_text, 200000) where id = v_row.id;
-        v_count := v_count + 1;
+        v_count := v_count + private.close_answer(v_row.id, 'interrupted')::int;
     end loop;
 
     -- a failed or cancelled job is proof enough; where no job is found, an hour must have passed

@@ -9,6 +9,8 @@ from typing import cast
 
 from flask import current_app, g, request
 
+from functions.shared.answers.reading import EventReader
+from functions.shared.answers.waking import Waker
 from functions.shared.clock import Clock, SystemClock
 from functions.shared.crypto import Envelope
 from functions.shared.database import Database
@@ -17,6 +19,7 @@ from functions.shared.readiness import Readiness
 from functions.shared.settings import Settings
 from functions.shared.storage import Storage
 from functions.shared.tokens import TokenVerifier
+from functions.shared.web.slots import Slots
 
 EXTENSION = "headstart"
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
@@ -34,6 +37,9 @@ class Context:
     clock: Clock
     verifier: TokenVerifier
     readiness: Readiness
+    reader: EventReader
+    waker: Waker
+    slots: Slots
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock | None = None) -> Context:
@@ -49,6 +55,9 @@ class Context:
             clock=clock,
             verifier=TokenVerifier(settings, clock),
             readiness=Readiness(database, clock),
+            reader=EventReader(database, clock),
+            waker=Waker(settings.worker_wake_url),
+            slots=Slots(settings.web_streams),
         )
 
 

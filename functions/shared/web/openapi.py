@@ -177,7 +177,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
             name: {"description": text, "schema": {"type": "string"}} for name, text in outcome.headers.items()
         }
     if outcome.model is not None or outcome.example is not None:
-        answer["content"] = {outcome.media_type: _content(outcome.model, outcome.example)}
+        answer["content"] = {one.media_type: _content(one.model, one.example) for one in (outcome, *outcome.others)}
     return answer
 
 
@@ -234,6 +234,7 @@ def _schemas(listed: Iterable[tuple[Rule, View, Operation]]) -> dict[str, Any]:
         body = _body_model(view)
         if body is not None:
             wanted[body, "validation"] = None
-        wanted |= {(one.model, "serialization"): None for one in said.outcomes.values() if one.model is not None}
+        outcomes = [one for outcome in said.outcomes.values() for one in (outcome, *outcome.others)]
+        wanted |= {(one.model, "serialization"): None for one in outcomes if one.model is not None}
     _, schema = models_json_schema(list(wanted), ref_template="#/components/schemas/{model}", schema_generator=Untitled)
     return dict(sorted(schema["$defs"].items()))

@@ -41,6 +41,7 @@ class Outcome:
     :param model: the JSON body; its ``example`` is documented
     :param example: the body, when no model describes it
     :param headers: from name to description
+    :param others: the same status in other media types, for callers who ask for them
     """
 
     description: str
@@ -48,6 +49,7 @@ class Outcome:
     media_type: str = "application/json"
     example: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    others: Sequence[Outcome] = ()
 
 
 @dataclass(frozen=True)

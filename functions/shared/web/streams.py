@@ -15,6 +15,7 @@ from functions.shared.errors import Unavailable
 from functions.shared.events import Batch
 from functions.shared.web.context import context
 from functions.shared.web.operations import Header
+from functions.shared.web.slots import Slot
 
 log = structlog.get_logger(__name__)
 
@@ -43,18 +44,23 @@ def event_stream(
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
     idle_seconds: float = IDLE_SECONDS,
     headers: Mapping[str, str] | None = None,
+    slot: Slot | None = None,
 ) -> Response:
     """A response that sends what ``look(after_seq)`` finds until the stream has ended, and then ``[DONE]``.
 
     :param look: runs in this request's thread but outside its context, so bind what it needs beforehand
     :param after: the number after which to begin; by default that of the request's Last-Event-ID
+    :param slot: taken before the work began; by default it is taken here
+    :raise TooManyStreams: this process serves as many as it may
     """
+    slot = slot or context().slots.take()
     start = last_seq(stream_id) if after is None else after
     frames = tail(stream_id, look, start, context().clock, heartbeat_seconds, idle_seconds)
     response = Response(frames, content_type="text/event-stream; charset=utf-8")
     response.headers["Cache-Control"] = "no-cache, no-transform"
     response.headers["X-Accel-Buffering"] = "no"
     response.headers.update(dict(headers or {}))
+    response.call_on_close(slot.give_back)
     return response
 
 

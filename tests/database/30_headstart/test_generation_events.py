@@ -97,3 +97,15 @@ def test_only_the_service_reads_and_writes(db: Connection) -> None:
             refused(db, "42501", APPEND, (stream, 1, parts("a")))
             refused(db, "42501", READ, (stream, 0, 1))
             refused(db, "42501", "select from private.generation_events")
+
+
+def test_many_streams_are_read_in_one_call(db: Connection) -> None:
+    one_stream, other, unknown = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+    for stream in (one_stream, other):
+        parts = """array['{"delta": "a"}', '{"delta": "b"}', '{"delta": "c"}']::jsonb[]"""
+        db.execute(f"select public.svc_append_generation(%s, 1, {parts})", (stream,))
+    asked = json.dumps({str(one_stream): 1, str(other): 3, str(unknown): 0})
+    row = db.execute("select public.svc_read_generations(%s)", (asked,)).fetchone()
+    assert row == ({str(one_stream): [[2, {"delta": "b"}], [3, {"delta": "c"}]]},)
+    refused(db, "22023", "select public.svc_read_generations('[]')")
+    refused(db, "22004", "select public.svc_read_generations(null)")

@@ -158,28 +158,132 @@ def test_two_questions_at_once_get_one_answer(db_url: str) -> None:
         assert len(stored(race.owner, talk)) == 2
 
 
-def test_the_sweep_keeps_the_text_of_an_answer_whose_writer_died(db: Connection) -> None:
+def begun(db: Connection, **more: Any) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID]:
+    """A teacher, a thread of theirs, and an answer that is being written in it."""
     me = teacher(db)
     talk = thread(db, me)
-    _, answer, _ = first(db, BEGIN, (talk, me, "q1", "x", "h"))
-    parts = """array['{"type":"text-delta","delta":"Half "}', '{"type":"status"}',
-                     '{"type":"text-delta","delta":"a word"}']::jsonb[]"""
-    db.execute(f"select public.svc_append_generation(%s, 1, {parts})", (answer,))
+    _, answer, outcome = first(db, BEGIN, (talk, me, "q1", "x", "h"))
+    assert outcome == "new"
+    return me, talk, answer
+
+
+def write(db: Connection, answer: uuid.UUID) -> None:
+    """What a worker appends before it dies."""
+    parts = """array['{"type":"data-attempt"}', '{"type":"start-step"}', '{"type":"text-start","id":"t"}',
+                     '{"type":"text-delta","delta":"Half "}', '{"type":"text-delta","delta":"a word"}']::jsonb[]"""
+    assert one(db, f"select public.svc_append_generation(%s, 2, {parts})", (answer,)) == 6
+
+
+def kinds(db: Connection, answer: uuid.UUID) -> list[str]:
+    """The types of the stream's parts."""
+    statement = "select part ->> 'type' from private.generation_events where stream_id = %s order by seq"
+    return [kind for (kind,) in db.execute(statement, (answer,))]
+
+
+def jobs_of(db: Connection, answer: uuid.UUID) -> list[tuple[Any, ...]]:
+    """The answer's jobs: state, owner, payload."""
+    statement = """select j.status::text, j.user_id, r.payload from public.jobs as j
+                   join private.job_runtime as r on r.job_id = j.id where j.dedupe_key = %s"""
+    return db.execute(statement, (f"chat_answer:{answer}",)).fetchall()
+
+
+def test_an_answer_begins_with_its_stream_and_a_job_that_takes_no_slot(db: Connection) -> None:
+    me, _, answer = begun(db)
+    assert kinds(db, answer) == ["start"]
+    payload: dict[str, Any] = {"message_id": str(answer), "class_id": None, "content_source_ids": []}
+    assert jobs_of(db, answer) == [("queued", None, payload)]
+    loaded = one(db, "select public.svc_load_answer(%s)", (answer,))
+    assert (loaded["status"], loaded["seq"], loaded["attempts"], loaded["text"]) == ("streaming", 1, 0, "")
+    assert (loaded["user_id"], loaded["question"], loaded["history"]) == (str(me), "x", [])
+    write(db, answer)
+    loaded = one(db, "select public.svc_load_answer(%s)", (answer,))
+    assert (loaded["seq"], loaded["attempts"], loaded["text"]) == (6, 1, "Half a word")
+    refused(db, "PT404", "select public.svc_load_answer(%s)", (uuid.uuid4(),))
+    refused(db, "22004", "select public.svc_load_answer(null)")
+
+
+def test_foreign_classes_and_sources_store_nothing(db: Connection) -> None:
+    me, other = teacher(db), teacher(db)
+    talk = thread(db, me)
+    begin = "select * from public.svc_begin_answer(%s, %s, 'q1', 'x', 'h', %s, %s)"
+    source = {"kind": "text", "title": "Notes", "text_content": "x"}
+    group = insert(db, "public.classes", {"teacher_id": me, "name": "7b"})
+    mine = insert(db, "public.content_sources", {"teacher_id": me, **source})
+    foreign = insert(db, "public.classes", {"teacher_id": other, "name": "9a"})
+    theirs = insert(db, "public.content_sources", {"teacher_id": other, **source})
+    refused(db, "PT404", begin, (talk, me, foreign, []))
+    refused(db, "PT404", begin, (talk, me, None, [mine, theirs]))
+    refused(db, "PT404", begin, (talk, me, None, [uuid.uuid4()]))
+    assert stored(db, talk) == []
+    _, answer, _ = first(db, begin, (talk, me, group, [mine, mine]))
+    assert jobs_of(db, answer)[0][2]["content_source_ids"] == [str(mine)]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "code", "last"),
+    [
+        ("complete", "stop", None, {"type": "finish", "finishReason": "stop"}),
+        ("complete", "length", None, {"type": "finish", "finishReason": "length"}),
+        ("complete", "content_filter", None, {"type": "finish", "finishReason": "content-filter"}),
+        ("stopped", None, None, {"type": "abort"}),
+        ("failed", None, "refused", {"type": "error", "code": "refused", "errorText": "No."}),
+    ],
+)
+def test_every_end_is_the_end_of_the_stream(
+    db: Connection, status: str, reason: str | None, code: str | None, last: dict[str, str]
+) -> None:
+    _, talk, answer = begun(db)
+    write(db, answer)
+    finish = """select public.svc_finish_answer(%s, %s, 'Half a word', %s, p_error_code => %s, p_seq => %s,
+                    p_parts => array['{"type":"source-url"}']::jsonb[], p_error_message => 'No.', p_title => 'Words')"""
+    assert one(db, finish, (answer, status, reason, code, 5)) is False
+    assert stored(db, talk)[1][1] == "streaming"
+    assert one(db, finish, (answer, status, reason, code, 6)) is True
+    ends = ["text-end", "source-url", *(["finish-step"] if status == "complete" else []), last["type"]]
+    assert kinds(db, answer)[6:] == ends
+    newest = "select part from private.generation_events where stream_id = %s order by seq desc limit 1"
+    assert one(db, newest, (answer,)) == last
+    assert one(db, "select title from public.threads where id = %s", (talk,)) == "Words"
+    # a stopped answer still takes its worker's metrics
+    assert one(db, finish, (answer, status, reason, code, 6)) is (status == "stopped")
+    assert len(kinds(db, answer)) == 6 + len(ends)
+
+
+def test_stopping_keeps_the_text_ends_the_job_and_takes_the_cost_later(db: Connection) -> None:
+    me, talk, answer = begun(db)
+    write(db, answer)
+    stop = "select public.svc_stop_answer(%s, %s)"
+    refused(db, "PT404", stop, (talk, teacher(db)))
+    refused(db, "22004", stop, (talk, None))
+    assert one(db, stop, (talk, me)) == answer
+    assert stored(db, talk)[1] == ("assistant", "stopped", "Half a word")
+    assert kinds(db, answer)[6:] == ["text-end", "abort"]
+    assert jobs_of(db, answer)[0][0] == "cancelled"
+    assert one(db, stop, (talk, me)) is None
+    costs = """select public.svc_finish_answer(%s, 'stopped', 'other', p_metrics => '{"attempts": 1}', p_seq => 3)"""
+    assert one(db, costs, (answer,)) is True
+    assert one(db, costs, (answer,)) is False
+    assert stored(db, talk)[1][2] == "Half a word"
+    assert one(db, "select metrics from public.messages where id = %s", (answer,)) == {"attempts": 1}
+
+
+def test_the_sweep_keeps_the_text_of_an_answer_whose_writer_died(db: Connection) -> None:
+    _, talk, answer = begun(db)
+    write(db, answer)
     sweep = "select public.svc_sweep_generations()"
+    delete = "delete from public.jobs where dedupe_key = %s"
+    freeze(db, one(db, "select (now() + interval '5 minutes')::text"))
     db.execute(sweep)
-    assert stored(db, talk)[1][1] == "streaming"
-    later = one(db, "select (now() + interval '5 minutes')::text")
-    freeze(db, later)
-    made = one(
-        db,
-        "select job_id from public.svc_enqueue_job('chat_answer', jsonb_build_object('message_id', %s::text))",
-        (answer,),
-    )
+    assert stored(db, talk)[1][1] == "streaming", "its job lives"
+    db.execute(delete, (f"chat_answer:{answer}",))
+    freeze(db, one(db, "select now()::text"))
     db.execute(sweep)
-    assert stored(db, talk)[1][1] == "streaming"
-    db.execute("delete from public.jobs where id = %s", (made,))
+    assert stored(db, talk)[1][1] == "streaming", "it was written a moment ago"
+    freeze(db, one(db, "select (now() + interval '5 minutes')::text"))
     db.execute(sweep)
     assert stored(db, talk)[1] == ("assistant", "interrupted", "Half a word")
+    assert kinds(db, answer)[6:] == ["text-end", "error"]
+    assert one(db, "select error_code from public.messages where id = %s", (answer,)) == "interrupted"
 
 
 def test_states_of_classes_sources_and_content(db: Connection) -> None:

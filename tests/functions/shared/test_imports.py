@@ -22,6 +22,7 @@ LATE = {
     # a worker imports the package for its jobs and must not load Flask with it
     ("functions/canvas_oauth/__init__.py", "create_app"),
     ("functions/canvas_sync/__init__.py", "create_app"),
+    ("functions/chat/__init__.py", "create_app"),
     ("functions/headstart/__init__.py", "create_app"),
     # the library takes a second to import, and most processes never call a model
     ("functions/shared/llm/client.py", "library"),

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 # the blocks of untrusted text in our prompts: <<token name>> ... <<token end>>
-BLOCK = re.compile(r"<<([0-9a-f]{32}) ([a-z_]+)>>\n(.*?)\n<<\1 end>>", re.DOTALL)
+BLOCK = re.compile(r"<<([0-9a-f]{32}) ([a-z0-9_]+)>>\n(.*?)\n<<\1 end>>", re.DOTALL)
 WORD = re.compile(r"[A-Za-z][A-Za-z-]{5,}")
 DULL = frozenset({"should", "please", "submit", "assignment", "points", "canvas", "course", "which", "there", "before"})
 
@@ -119,12 +119,29 @@ def key_words(text: str, most: int = 5) -> list[str]:
 
 def chat(messages: list[dict[str, Any]]) -> str:
     """An answer in prose."""
-    question = next((plain(message) for message in reversed(messages) if message.get("role") == "user"), "")
+    request = next((plain(message) for message in reversed(messages) if message.get("role") == "user"), "")
+    question = BLOCK.sub("", request).partition("The teacher asks:")[2] or BLOCK.sub("", request)
+    question = question.partition("Write as the very last line")[0]
     words = ", ".join(key_words(question)) or "nothing in particular"
+    sources = {name: text for _, name, text in BLOCK.findall(request) if name.startswith("source_")}
+    quoted = "".join(f"- {cited(text, question, name.removeprefix('source_'))}\n" for name, text in sources.items())
+    title = " ".join(key_words(question, 4)).capitalize() or "A conversation"
     return (
         "I am the scripted stand-in for a language model. "
-        f"You asked about: {words}.\n\nWhat do you know about it already, and where do you get stuck?"
+        f"You asked about: {words}.\n\n"
+        + (f"Your material says:\n\n{quoted}\n" if quoted else "")
+        + "What do you know about it already, and where do you get stuck?"
+        + (f"\n\n[title: {title}]" if "[title:" in request else "")
     )
+
+
+def cited(source: str, question: str, number: str) -> str:
+    """The sentence of a source that has most of the question's words, cited with the beginning of its words."""
+    sentences = [part.strip() for part in re.split(r"(?<=[.!?])\s+", source.partition("\n\n")[2]) if part.strip()]
+    wanted = {word.lower() for word in re.findall(r"\w{4,}", question)}
+    best = max(sentences, key=lambda s: len(wanted & {w.lower() for w in re.findall(r"\w+", s)}), default="Nothing.")
+    words = " ".join(best.split()[:12]).rstrip(".")
+    return f'{best} [{number}: "{words}"]'
 
 
 def embedding(text: str, dimensions: int) -> list[float]:

@@ -1,0 +1,123 @@
+"""The routes of this service."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response, request
+
+from functions.chat.errors import AnswerInProgress, ExternalIdConflict
+from functions.chat.schemas import ANSWER_ID, Exchange, Message, Question, Stopped
+from functions.chat.service import ChatService
+from functions.shared.errors import NotAcceptable, NotFound
+from functions.shared.web.callers import current_caller
+from functions.shared.web.context import context
+from functions.shared.web.operations import Header, Outcome, operation
+from functions.shared.web.rate_limits import rate_limited
+from functions.shared.web.slots import Slot, TooManyStreams
+from functions.shared.web.streams import LAST_EVENT_ID, event_stream, last_seq
+
+blueprint = APIBlueprint(
+    "chat",
+    __name__,
+    tag={"name": "chat", "description": "The teachers' assistant: answers in threads, out of the teacher's material."},
+)
+# somewhat longer than the worker takes at most: a deadline of the model, and the time until it begins
+MAX_WAIT_SECONDS = 300.0
+MESSAGE_STREAM = {"x-vercel-ai-ui-message-stream": "v1"}
+ACCEPT = Header("Accept", "text/event-stream, the default, or application/json.", {"type": "string"})
+STREAM_EXAMPLE = (
+    "retry: 3000\n\n"
+    f'id: {ANSWER_ID}:1\ndata: {{"type":"start","messageId":"{ANSWER_ID}"}}\n\n'
+    f'id: {ANSWER_ID}:3\ndata: {{"type":"start-step"}}\n\n'
+    f'id: {ANSWER_ID}:4\ndata: {{"type":"text-start","id":"text"}}\n\n'
+    f'id: {ANSWER_ID}:5\ndata: {{"type":"text-delta","id":"text","delta":"It turns light"}}\n\n'
+    f'id: {ANSWER_ID}:6\ndata: {{"type":"text-end","id":"text"}}\n\n'
+    f'id: {ANSWER_ID}:7\ndata: {{"type":"finish","finishReason":"stop"}}\n\n'
+    "data: [DONE]\n\n"
+)
+
+
+def service() -> ChatService:
+    """The service with this application's parts."""
+    known = context()
+    return ChatService(known.database, known.reader, known.waker, known.clock)
+
+
+@blueprint.post("/threads/<uuid:thread_id>/messages")
+@operation(
+    "Ask",
+    {
+        200: Outcome(
+            "The answer as an AI SDK message stream; with `Accept: application/json`, both messages when it is done.",
+            media_type="text/event-stream",
+            example=STREAM_EXAMPLE,
+            others=(Outcome("", Exchange),),
+        )
+    },
+    errors=(NotFound, ExternalIdConflict, AnswerInProgress, TooManyStreams, NotAcceptable),
+    headers=(ACCEPT, LAST_EVENT_ID),
+)
+@rate_limited("chat-messages", limit=60)
+@blueprint.input(Question, arg_name="body")
+def ask(thread_id: UUID, body: Question) -> Any:
+    """Stores the question, then streams its answer while a worker writes it.
+
+    Asking again with the same `external_id` gives the stored answer, or the live one from its start. After a failed
+    answer it is a new attempt. When you hang up, the answer goes on.
+    """
+    accepted = request.accept_mimetypes.best_match(["text/event-stream", "application/json"])
+    if accepted is None:
+        raise NotAcceptable
+    # before anything is stored, so that a refusal changes nothing
+    slot = context().slots.take()
+    try:
+        asked = service().ask(current_caller(), str(thread_id), body)
+        if accepted == "application/json":
+            question, answer = service().wait(current_caller(), asked, MAX_WAIT_SECONDS)
+            slot.give_back()
+            return Exchange(user_message=Message(**question), assistant_message=Message(**answer))
+        return stream(asked.assistant_message_id, slot)
+    except BaseException:
+        slot.give_back()
+        raise
+
+
+@blueprint.get("/threads/<uuid:thread_id>/stream")
+@operation(
+    "Follow the answer of a thread",
+    {
+        200: Outcome("The answer, from its start.", media_type="text/event-stream", example=STREAM_EXAMPLE),
+        204: Outcome("No answer is being written."),
+    },
+    errors=(NotFound, TooManyStreams),
+    headers=(LAST_EVENT_ID,),
+)
+def follow(thread_id: UUID) -> Any:
+    """For another tab or device, and after a lost connection. `Last-Event-ID` resumes after an event."""
+    answer_id = service().live(current_caller(), str(thread_id))
+    if answer_id is None:
+        return Response(status=204, headers=MESSAGE_STREAM)
+    slot = context().slots.take()
+    try:
+        return stream(answer_id, slot)
+    except BaseException:
+        slot.give_back()
+        raise
+
+
+@blueprint.post("/threads/<uuid:thread_id>/stop")
+@operation("Stop the answer of a thread", {202: Outcome("No answer is being written.", Stopped)}, errors=(NotFound,))
+def stop(thread_id: UUID) -> Any:
+    """Ends the answer at once and keeps its text so far, with the status `stopped`."""
+    stopped = service().stop(current_caller(), str(thread_id))
+    return Stopped(thread_id=thread_id, assistant_message_id=None if stopped is None else UUID(stopped)), 202
+
+
+def stream(answer_id: str, slot: Slot) -> Response:
+    """The response that follows an answer."""
+    follower = service().follow(current_caller(), answer_id)
+    after = follower.start(last_seq(answer_id))
+    return event_stream(answer_id, follower.look, after=after, idle_seconds=0, headers=MESSAGE_STREAM, slot=slot)
