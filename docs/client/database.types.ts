@@ -80,14 +80,14 @@ isOneToOne: true
                   ]
                 },"assignments": {
                   Row: {
-                    "canvas_assignment_id": number,"canvas_id": string,"canvas_url": string | null,"content_hash": string | null,"course_id": string,"created_at": string,"description_html": string | null,"due_at": string | null,"html_hash": string | null,"id": string,"last_synced_at": string | null,"lock_at": string | null,"points_possible": number | null,"position": number | null,"published_at": string | null,"raw_payload": NonNullable<Json>,"status": Database["public"]['Enums']["assignment_status"],"submission": Json | null,"submission_types": (string)[],"title": string,"unlock_at": string | null,"updated_at": string,"user_id": string
+                    "canvas_assignment_id": number,"canvas_id": string,"canvas_url": string | null,"content_hash": string | null,"course_id": string,"created_at": string,"description_html": string | null,"due_at": string | null,"html_hash": string | null,"id": string,"is_description_cut": boolean,"last_synced_at": string | null,"lock_at": string | null,"points_possible": number | null,"position": number | null,"published_at": string | null,"raw_payload": NonNullable<Json>,"status": Database["public"]['Enums']["assignment_status"],"submission": Json | null,"submission_types": (string)[],"title": string,"unlock_at": string | null,"updated_at": string,"user_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "canvas_assignment_id": number,"canvas_id": string,"canvas_url"?: string | null,"content_hash"?: string | null,"course_id": string,"created_at"?: string,"description_html"?: string | null,"due_at"?: string | null,"html_hash"?: string | null,"id"?: string,"last_synced_at"?: string | null,"lock_at"?: string | null,"points_possible"?: number | null,"position"?: number | null,"published_at"?: string | null,"raw_payload"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["assignment_status"],"submission"?: Json | null,"submission_types"?: (string)[],"title": string,"unlock_at"?: string | null,"updated_at"?: string,"user_id": string
+                    "canvas_assignment_id": number,"canvas_id": string,"canvas_url"?: string | null,"content_hash"?: string | null,"course_id": string,"created_at"?: string,"description_html"?: string | null,"due_at"?: string | null,"html_hash"?: string | null,"id"?: string,"is_description_cut"?: boolean,"last_synced_at"?: string | null,"lock_at"?: string | null,"points_possible"?: number | null,"position"?: number | null,"published_at"?: string | null,"raw_payload"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["assignment_status"],"submission"?: Json | null,"submission_types"?: (string)[],"title": string,"unlock_at"?: string | null,"updated_at"?: string,"user_id": string
                   }
                   Update: {
-                    "canvas_assignment_id"?: number,"canvas_id"?: string,"canvas_url"?: string | null,"content_hash"?: string | null,"course_id"?: string,"created_at"?: string,"description_html"?: string | null,"due_at"?: string | null,"html_hash"?: string | null,"id"?: string,"last_synced_at"?: string | null,"lock_at"?: string | null,"points_possible"?: number | null,"position"?: number | null,"published_at"?: string | null,"raw_payload"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["assignment_status"],"submission"?: Json | null,"submission_types"?: (string)[],"title"?: string,"unlock_at"?: string | null,"updated_at"?: string,"user_id"?: string
+                    "canvas_assignment_id"?: number,"canvas_id"?: string,"canvas_url"?: string | null,"content_hash"?: string | null,"course_id"?: string,"created_at"?: string,"description_html"?: string | null,"due_at"?: string | null,"html_hash"?: string | null,"id"?: string,"is_description_cut"?: boolean,"last_synced_at"?: string | null,"lock_at"?: string | null,"points_possible"?: number | null,"position"?: number | null,"published_at"?: string | null,"raw_payload"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["assignment_status"],"submission"?: Json | null,"submission_types"?: (string)[],"title"?: string,"unlock_at"?: string | null,"updated_at"?: string,"user_id"?: string
                   }
                   Relationships: [
                     {
@@ -1809,6 +1809,9 @@ isOneToOne: false
                            },
 "svc_finish_storage_deletion":
 { Args: { "p_error"?: string,"p_id": number }; Returns: undefined
+                           },
+"svc_get_assignment_notes":
+{ Args: { "p_assignment_id": string }; Returns: string
                            },
 "svc_get_grant_revocation":
 { Args: { "p_id": string }; Returns: {

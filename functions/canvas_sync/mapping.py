@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import nh3
+from functions.shared.markup.html import Page, read_html
 
 Row = dict[str, Any]
 
 MAX_TEXT_CHARACTERS = 1000
-MAX_HTML_CHARACTERS = 1_000_000
+MAX_NOTES_CHARACTERS = 50_000
 MAX_POINTS = 10**9
 MAX_INT = 2**31 - 1
 
@@ -55,18 +55,6 @@ ASSIGNMENT_KEYS = (
 )
 SUBMISSION_STATES = {"graded": "graded", "submitted": "submitted", "pending_review": "submitted"}
 
-TAGS = nh3.ALLOWED_TAGS - {"area", "map", "data", "nav"} | {"tfoot"}
-ATTRIBUTES = {
-    "*": {"title", "lang", "dir"},
-    "a": {"href"},
-    "img": {"src", "alt", "width", "height"},
-    "ol": {"start", "type"},
-    "td": {"colspan", "rowspan"},
-    "th": {"colspan", "rowspan", "scope"},
-}
-DROPPED_WITH_CONTENT = {"script", "style", "iframe", "object", "template", "noscript", "svg", "math"}
-SECRET_QUERY = re.compile(r"([?&])(?:verifier|access_token|sf_verifier)=[^&#]*&?")
-
 
 def is_stub(course: Row) -> bool:
     """Whether Canvas shows only the id of a course, because it is closed at this date."""
@@ -90,7 +78,8 @@ def course_row(course: Row, canvas_id: int) -> Row:
 
 def assignment_row(assignment: Row, canvas_id: int) -> Row:
     """A row for ``svc_apply_assignments``."""
-    html = sanitised(assignment.get("description"))
+    page = page_of(assignment.get("description"))
+    html, is_cut = page.stored() if page else (None, False)
     submission = own_submission(assignment.get("submission"))
     state = submission.get("workflow_state") if submission else None
     row: Row = {
@@ -110,6 +99,10 @@ def assignment_row(assignment: Row, canvas_id: int) -> Row:
         "raw_payload": {key: clean(assignment[key]) for key in ASSIGNMENT_KEYS if key in assignment},
         "html_hash": hashlib.sha256(html.encode()).hexdigest() if html else None,
     }
+    if page and page.hidden:
+        row["hidden_notes"] = "\n\n".join(page.hidden)[:MAX_NOTES_CHARACTERS]
+    if is_cut:
+        row["is_description_cut"] = True
     return {**row, "content_hash": digest(row)}
 
 
@@ -132,25 +125,9 @@ def own_submission(submission: object) -> Row | None:
     }
 
 
-def sanitised(html: object) -> str | None:
-    """HTML that may be shown: without scripts, frames, handlers and styles, and without the secrets of file links."""
-    if not isinstance(html, str) or not html.strip():
-        return None
-    cleaned = nh3.clean(
-        clean_text(html)[:MAX_HTML_CHARACTERS],
-        tags=TAGS,
-        clean_content_tags=DROPPED_WITH_CONTENT,
-        attributes=ATTRIBUTES,
-        attribute_filter=_without_secrets,
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer",
-    ).strip()
-    return cleaned or None
-
-
-def _without_secrets(_tag: str, attribute: str, value: str) -> str:
-    # a verifier opens the file to everybody who has the link
-    return SECRET_QUERY.sub(r"\1", value).rstrip("?&") if attribute in ("href", "src") else value
+def page_of(html: object) -> Page | None:
+    """A description, read by the one cleaner of HTML; None when there is none."""
+    return read_html(clean_text(html)) if isinstance(html, str) and html.strip() else None
 
 
 def digest(row: Mapping[str, Any]) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from functions.shared.llm.cleaning import html_to_markdown
+from functions.shared.local_time import local_text, zone_of
+from functions.shared.markup.html import read_html
 from functions.shared.markup.text import visible
 
 MAX_TASK_CHARACTERS = 30_000
@@ -53,26 +54,30 @@ class Task:
     time_zone: str
 
 
-def read_task(row: Mapping[str, Any]) -> Task:
-    """A task from a row of assignments, with its ``course`` (name) and ``profile`` (timezone)."""
-    solutions: list[str] = []
-    read = html_to_markdown(row["description_html"], lambda tree: solutions.extend(take_solutions(tree)))
-    description, cut = plain_solutions(read.markdown)
+def read_task(row: Mapping[str, Any], notes: str | None = None) -> Task:
+    """A task from a row of assignments, with its ``course`` (name, zone) and ``profile`` (zone and its source).
+
+    :param notes: texts that the description hid, as sync found them
+    """
+    page = read_html(row["description_html"] or "")
+    solutions = [*page.hidden, *([notes] if notes else []), *take_solutions(page.tree)]
+    description, cut = plain_solutions(page.markdown())
     solutions += cut
-    if read.hidden:
-        solutions.append(read.hidden)
     title = visible(row["title"]).replace("\n", " ").strip()
+    course, profile = row["course"] or {}, row["profile"] or {}
+    due_at = datetime.fromisoformat(row["due_at"]) if row["due_at"] else None
+    place = zone_of(profile.get("timezone"), profile.get("timezone_source"), course.get("time_zone"))
     facts = [
         f"Title: {title}",
-        f"Course: {visible((row['course'] or {}).get('name') or '')}",
-        f"Due: {row['due_at'] or 'no date'}",
+        f"Course: {visible(course.get('name') or '')}",
+        f"Due: {local_text(due_at, place) if due_at else 'no date'}",
         f"Points: {row['points_possible'] if row['points_possible'] is not None else 'not graded'}",
         f"Handed in as: {', '.join(row['submission_types'] or []) or 'not said'}",
     ]
     body = description[:MAX_TASK_CHARACTERS] or "(The assignment has no description.)"
-    if len(description) > MAX_TASK_CHARACTERS or read.clipped:
+    if len(description) > MAX_TASK_CHARACTERS or page.is_cut or row.get("is_description_cut"):
         body += "\n(The description goes on.)"
-    urls = set(read.urls)
+    urls = set(page.urls())
     if (row["canvas_url"] or "").startswith("https://"):
         urls.add(row["canvas_url"])
     return Task(
@@ -80,8 +85,8 @@ def read_task(row: Mapping[str, Any]) -> Task:
         text="\n".join(facts) + "\n\n" + body,
         solutions=tuple(solutions),
         urls=frozenset(urls),
-        due_at=datetime.fromisoformat(row["due_at"]) if row["due_at"] else None,
-        time_zone=(row["profile"] or {}).get("timezone") or "UTC",
+        due_at=due_at,
+        time_zone=place,
     )
 
 

@@ -28,7 +28,7 @@ MAX_CALLS = 3
 CHECK_SECONDS = 1.0
 TASK_COLUMNS = (
     "title,description_html,due_at,points_possible,submission_types,canvas_url,status,"
-    "course:courses(name),profile:profiles(timezone)"
+    "is_description_cut,course:courses(name,time_zone),profile:profiles(timezone,timezone_source)"
 )
 
 
@@ -120,7 +120,8 @@ class RunJob:
     def _task(self, assignment_id: str) -> Task:
         query = self._service.from_("assignments").select(TASK_COLUMNS)
         row = run(query.eq("id", assignment_id).eq("user_id", self._context.job.user_id).single())
-        return read_task(row)
+        notes = rpc(self._service, "svc_get_assignment_notes", {"p_assignment_id": assignment_id}, safe=True)
+        return read_task(row, notes)
 
     def _budget(self) -> Budget:
         clock = self._context.clock

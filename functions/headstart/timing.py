@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from functions.shared.clock import utc
+from functions.shared.local_time import zone
 
 MAX_BLOCK_MINUTES = 50
 MAX_BLOCKS = 8
@@ -19,16 +19,13 @@ def suggested_blocks(minutes: int, due_at: datetime | None, now: datetime, time_
 
     :param time_zone: IANA name; an unknown one counts as UTC
     """
-    try:
-        zone = ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        zone = ZoneInfo("UTC")
+    place = zone(time_zone)
     end = min(due_at or now + timedelta(days=HORIZON_DAYS), now + timedelta(days=HORIZON_DAYS))
     wanted = min(MAX_BLOCKS, max(1, -(-minutes // MAX_BLOCK_MINUTES)))
     length = timedelta(minutes=min(MAX_BLOCK_MINUTES, max(10, -(-minutes // wanted))))
-    today = now.astimezone(zone).date()
+    today = now.astimezone(place).date()
     slots = [
-        datetime.combine(today + timedelta(days=day), time(hour), zone).astimezone(UTC)
+        datetime.combine(today + timedelta(days=day), time(hour), place).astimezone(UTC)
         for hour in HOURS
         for day in range(HORIZON_DAYS + 1)
     ]

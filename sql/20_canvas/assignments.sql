@@ -9,6 +9,7 @@ create table public.assignments (
     canvas_id text not null,
     title text not null,
     description_html text,
+    is_description_cut boolean not null default false,
     due_at timestamptz,
     unlock_at timestamptz,
     lock_at timestamptz,
@@ -56,6 +57,8 @@ comment on column public.assignments.canvas_id is
 comment on column public.assignments.title is 'Title.';
 comment on column public.assignments.description_html is
     'The task, sanitised; null while Canvas locks it for the person.';
+comment on column public.assignments.is_description_cut is
+    'Whether the description goes on in Canvas: it was too long to be stored.';
 comment on column public.assignments.due_at is 'When it is due for this person.';
 comment on column public.assignments.unlock_at is 'When it opens for this person.';
 comment on column public.assignments.lock_at is 'When it closes for this person.';

@@ -317,7 +317,7 @@ begin
             canvas_assignment_id bigint, title text, description_html text, due_at timestamptz, unlock_at timestamptz,
             lock_at timestamptz, points_possible numeric, submission_types text[], position int, canvas_url text,
             published_at timestamptz, status public.assignment_status, submission jsonb, raw_payload jsonb,
-            content_hash text, html_hash text
+            content_hash text, html_hash text, hidden_notes text, is_description_cut boolean
         )
     ),
     known as (
@@ -336,13 +336,14 @@ begin
         insert into public.assignments as a (
             user_id, course_id, canvas_assignment_id, title, description_html, due_at, unlock_at, lock_at,
             points_possible, submission_types, position, canvas_url, published_at, status, submission, raw_payload,
-            content_hash, html_hash, last_synced_at
+            content_hash, html_hash, is_description_cut, last_synced_at
         )
         select
             v_user_id, p_course_id, k.canvas_assignment_id, k.title, k.description_html,
             k.due_at, k.unlock_at, k.lock_at,
             k.points_possible, coalesce(k.submission_types, '{}'), k.position, k.canvas_url, k.published_at, k.status,
-            nullif(k.submission, 'null'), coalesce(k.raw_payload, '{}'), k.content_hash, k.html_hash, private.clock()
+            nullif(k.submission, 'null'), coalesce(k.raw_payload, '{}'), k.content_hash, k.html_hash,
+            coalesce(k.is_description_cut, false), private.clock()
         from known as k
         where k.outcome <> 'unchanged'
         order by k.canvas_assignment_id
@@ -362,8 +363,25 @@ begin
             raw_payload = excluded.raw_payload,
             content_hash = excluded.content_hash,
             html_hash = excluded.html_hash,
+            is_description_cut = excluded.is_description_cut,
             last_synced_at = excluded.last_synced_at
-        returning a.id
+        returning a.id, a.canvas_assignment_id
+    ),
+    noted as (
+        insert into private.assignment_notes as n (assignment_id, notes)
+        select w.id, k.hidden_notes
+        from written as w
+        join known as k on k.canvas_assignment_id = w.canvas_assignment_id
+        where k.hidden_notes is not null
+        on conflict on constraint assignment_notes_pkey do update set notes = excluded.notes
+        returning n.assignment_id
+    ),
+    forgotten as (
+        delete from private.assignment_notes as n
+        using written as w
+        join known as k on k.canvas_assignment_id = w.canvas_assignment_id
+        where n.assignment_id = w.id and k.hidden_notes is null
+        returning n.assignment_id
     ),
     cursor_kept as (
         insert into public.course_sync_state as s (user_id, course_id, cursor, last_polled_at)
@@ -383,9 +401,9 @@ end
 $$;
 
 comment on function public.svc_apply_assignments(uuid, jsonb, jsonb) is
-    'Stores the assignments of one page, each once, with the table''s columns as keys, and the cursor with them. Rows '
-    'with an unchanged hash are not touched. A removed one that reappears is restored with the same id. Returns the '
-    'counts. PT404 when the course does not exist.';
+    'Stores the assignments of one page, each once, with the table''s columns and hidden_notes as keys, and the '
+    'cursor with them. Rows with an unchanged hash are not touched. A removed one that reappears is restored with the '
+    'same id. Returns the counts. PT404 when the course does not exist.';
 
 create function public.svc_missing_assignments(p_course_id uuid, p_seen bigint[])
 returns bigint[]

@@ -113,3 +113,30 @@ def test_deleted_and_switched_off_are_told_apart(db: Connection, installation: u
     assert course_of(db, integration)[2:] == ("updated", True, "available")
     db.execute("update public.courses set is_active = false where id = %s", (course_id,))
     assert course_of(db, integration, content_hash="3")[2:] == ("updated", False, "available")
+
+
+def test_what_a_description_hides_is_kept_apart_and_follows_it(db: Connection, installation: uuid.UUID) -> None:
+    person = persona(db, "student")
+    integration = connect(db, person, installation, "77")[0]
+    row: dict[str, Any] = {"canvas_assignment_id": 8, "title": "T", "status": "open", "raw_payload": {}}
+
+    def apply(**fields: Any) -> tuple[Any, ...]:
+        with act_as(db, None, "service_role"):
+            course_id = course_of(db, integration)[0]
+            given = json.dumps([{**row, **fields}])
+            db.execute("select * from public.svc_apply_assignments(%s, %s, '{}')", (course_id, given))
+            found: tuple[Any, ...] | None = db.execute(
+                "select public.svc_get_assignment_notes(id), is_description_cut from public.assignments"
+                " where course_id = %s",
+                (course_id,),
+            ).fetchone()
+        assert found is not None
+        return found
+
+    assert apply(content_hash="1", hidden_notes="The key is 42.", is_description_cut=True) == ("The key is 42.", True)
+    assert apply(content_hash="1") == ("The key is 42.", True), "an unchanged row is not touched"
+    assert apply(content_hash="2", hidden_notes="The key is 43.") == ("The key is 43.", False)
+    assert apply(content_hash="3") == (None, False)
+    with act_as(db, person, "authenticated"):
+        refused(db, "42501", "select public.svc_get_assignment_notes(%s)", (uuid.uuid4(),))
+        refused(db, "42501", "select * from private.assignment_notes")

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
-from functions.canvas_sync.mapping import assignment_row, clean, course_row, moment, own_submission, sanitised
+from functions.canvas_sync.mapping import assignment_row, clean, course_row, moment, own_submission
 from tests.standins.canvas.world import hostile_description
+
+
+def sanitised(html: object) -> Any:
+    """A description as it is stored."""
+    return assignment_row({"id": 8, "description": html}, 8)["description_html"]
 
 
 def test_html_is_harmless_and_keeps_its_meaning() -> None:
@@ -31,6 +36,24 @@ def test_file_links_lose_what_opens_them_without_login() -> None:
         assert html is not None
         assert f'href="{base}{left}"' in html
         assert f'src="{base}{left}"' in html
+
+
+def test_what_a_teacher_hid_is_kept_apart() -> None:
+    row = assignment_row({"id": 8, "description": "<p>Do it.</p><p style='display:none'>The key is 42.</p>"}, 8)
+    assert row["description_html"] == "<p>Do it.</p>"
+    assert row["hidden_notes"] == "The key is 42."
+    assert row["content_hash"] != assignment_row({"id": 8, "description": "<p>Do it.</p>"}, 8)["content_hash"]
+    assert "hidden_notes" not in assignment_row({"id": 8, "description": "<p>Do it.</p>"}, 8)
+
+
+def test_a_picture_of_megabytes_does_not_crowd_out_the_task() -> None:
+    picture = '<img src="data:image/png;base64,' + "A" * 3_000_000 + '">'
+    row = assignment_row({"id": 8, "description": f"{picture}<p>The task.</p>"}, 8)
+    assert "The task." in row["description_html"]
+    assert "is_description_cut" not in row
+    long = assignment_row({"id": 8, "description": "<p>word word</p>" * 100_000}, 8)
+    assert long["is_description_cut"] is True
+    assert len(long["description_html"]) <= 1_000_010
 
 
 @pytest.mark.parametrize("html", [None, "", "  \n", "<script>x</script>", 7, ["<p>x</p>"], "<iframe src='x'></iframe>"])

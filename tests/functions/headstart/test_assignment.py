@@ -20,7 +20,7 @@ def row(html: str | None, **changes: Any) -> dict[str, Any]:
         "submission_types": ["online_upload"],
         "canvas_url": "https://canvas.test/a/1",
         "course": {"name": "Biology"},
-        "profile": {"timezone": "Europe/Berlin"},
+        "profile": {"timezone": "Europe/Berlin", "timezone_source": "person"},
         **changes,
     }
 
@@ -69,9 +69,31 @@ def test_facts_and_links_are_there() -> None:
         row('<p>See <a href="https://canvas.test/f/7">the sheet</a> and <a href="http://x.test">this</a></p>')
     )
     assert task.title == "Light reaction now"
-    for fact in ("Title: Light reaction now", "Course: Biology", "Points: 10", "online_upload", "2031-05-09"):
+    for fact in (
+        "Title: Light reaction now",
+        "Course: Biology",
+        "Points: 10",
+        "online_upload",
+        "Due: Friday 9 May 2031, 23:59 (Europe/Berlin)",
+    ):
         assert fact in task.text
     assert task.urls == {"https://canvas.test/a/1", "https://canvas.test/f/7"}
+
+
+def test_the_due_date_is_told_in_the_courses_zone_when_the_person_has_none() -> None:
+    changes = {
+        "profile": {"timezone": "UTC", "timezone_source": "default"},
+        "course": {"name": "Biology", "time_zone": "Pacific/Auckland"},
+    }
+    task = read_task(row("<p>Do it.</p>", **changes))
+    assert "Due: Saturday 10 May 2031, 09:59 (Pacific/Auckland)" in task.text
+    assert task.time_zone == "Pacific/Auckland"
+
+
+def test_hidden_notes_are_known_to_the_guard_and_to_nobody_else() -> None:
+    task = read_task(row("<p>Do it.</p>"), SECRET)
+    assert task.solutions == (SECRET,)
+    assert SECRET not in task.text
 
 
 def test_an_assignment_without_anything_can_be_read() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from functions.headstart.guard import LeakGuard
 from functions.shared.errors import AppError
+from functions.shared.markup.html import read_html
 from functions.shared.markup.markdown import ends_of_blocks, is_readable, markdown_to_html, safe_markdown
 from functions.shared.markup.text import visible
 from tests.support.hostile import HOSTILE
@@ -38,6 +39,9 @@ READERS: dict[str, Callable[[str], object]] = {
     "safe_markdown": safe_markdown,
     "markdown_to_html": markdown_to_html,
     "ends_of_blocks": cut,
+    "read_html": lambda text: read_html(text).hidden,
+    "stored": lambda text: read_html(text).stored(),
+    "markdown": lambda text: read_html(text).markdown(),
     "guard": guarded,
 }
 
@@ -64,7 +68,7 @@ def test_a_heartbeat_has_its_turn_meanwhile() -> None:
     heart = threading.Thread(target=beat)
     heart.start()
     try:
-        for name in ("blank lines", "images that do not end", "comments", "numbers", "equals signs"):
+        for name in ("blank lines", "images that do not end", "open formatting", "nested elements", "equals signs"):
             for reader in READERS.values():
                 reader(HOSTILE[name](200_000))
     finally:
