@@ -606,14 +606,14 @@ isOneToOne: false
                   ]
                 },"lectures": {
                   Row: {
-                    "audio_storage_key": string | null,"catalog_course_id": string,"created_at": string,"duration_seconds": number | null,"error_message": string | null,"id": string,"ingest_status": Database["public"]['Enums']["ingest_status"],"language": string | null,"panopto_host": string,"panopto_session_id": string | null,"panopto_url": string,"progress": NonNullable<Json>,"status": Database["public"]['Enums']["lecture_status"],"stream_url": string,"title": string | null,"transcript_storage_key": string | null,"updated_at": string
+                    "audio_storage_key": string | null,"captions_storage_key": string | null,"catalog_course_id": string,"created_at": string,"duration_seconds": number | null,"error_message": string | null,"id": string,"ingest_status": Database["public"]['Enums']["ingest_status"],"language": string | null,"panopto_host": string,"panopto_session_id": string | null,"panopto_url": string,"progress": NonNullable<Json>,"status": Database["public"]['Enums']["lecture_status"],"stream_url": string,"title": string | null,"transcript_storage_key": string | null,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "audio_storage_key"?: string | null,"catalog_course_id": string,"created_at"?: string,"duration_seconds"?: number | null,"error_message"?: string | null,"id"?: string,"ingest_status"?: Database["public"]['Enums']["ingest_status"],"language"?: string | null,"panopto_host": string,"panopto_session_id"?: string | null,"panopto_url": string,"progress"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["lecture_status"],"stream_url": string,"title"?: string | null,"transcript_storage_key"?: string | null,"updated_at"?: string
+                    "audio_storage_key"?: string | null,"captions_storage_key"?: string | null,"catalog_course_id": string,"created_at"?: string,"duration_seconds"?: number | null,"error_message"?: string | null,"id"?: string,"ingest_status"?: Database["public"]['Enums']["ingest_status"],"language"?: string | null,"panopto_host": string,"panopto_session_id"?: string | null,"panopto_url": string,"progress"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["lecture_status"],"stream_url": string,"title"?: string | null,"transcript_storage_key"?: string | null,"updated_at"?: string
                   }
                   Update: {
-                    "audio_storage_key"?: string | null,"catalog_course_id"?: string,"created_at"?: string,"duration_seconds"?: number | null,"error_message"?: string | null,"id"?: string,"ingest_status"?: Database["public"]['Enums']["ingest_status"],"language"?: string | null,"panopto_host"?: string,"panopto_session_id"?: string | null,"panopto_url"?: string,"progress"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["lecture_status"],"stream_url"?: string,"title"?: string | null,"transcript_storage_key"?: string | null,"updated_at"?: string
+                    "audio_storage_key"?: string | null,"captions_storage_key"?: string | null,"catalog_course_id"?: string,"created_at"?: string,"duration_seconds"?: number | null,"error_message"?: string | null,"id"?: string,"ingest_status"?: Database["public"]['Enums']["ingest_status"],"language"?: string | null,"panopto_host"?: string,"panopto_session_id"?: string | null,"panopto_url"?: string,"progress"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["lecture_status"],"stream_url"?: string,"title"?: string | null,"transcript_storage_key"?: string | null,"updated_at"?: string
                   }
                   Relationships: [
                     {
@@ -1716,6 +1716,11 @@ isOneToOne: false
               "outcome": string,"response": Json,"status": number
             }[]
                            },
+"svc_begin_lecture":
+{ Args: { "p_job_id": string,"p_lease_token": string,"p_lecture_id": string }; Returns: {
+              "audio_storage_key": string,"duration_seconds": number,"panopto_host": string,"panopto_session_id": string,"stage": string,"stream_url": string,"title": string,"transcript_storage_key": string,"wait_s": number
+            }[]
+                           },
 "svc_begin_token_refresh":
 { Args: { "p_holder": string,"p_integration_id": string,"p_ttl_s"?: number }; Returns: boolean
                            },
@@ -1772,6 +1777,9 @@ isOneToOne: false
                            },
 "svc_end_headstart_run":
 { Args: { "p_doc"?: Json,"p_error"?: string,"p_metrics"?: Json,"p_run_id": string,"p_seq": number,"p_status": string }; Returns: boolean
+                           },
+"svc_end_lecture":
+{ Args: { "p_error"?: string,"p_ingest_status"?: string,"p_job_id": string,"p_language"?: string,"p_lease_token": string,"p_lecture_id": string }; Returns: boolean
                            },
 "svc_end_token_refresh":
 { Args: { "p_holder": string,"p_integration_id": string }; Returns: boolean
@@ -1839,6 +1847,11 @@ isOneToOne: false
 "svc_link_external_identity":
 { Args: { "p_issuer": string,"p_kind": string,"p_subject": string,"p_user_id": string }; Returns: string
                            },
+"svc_list_lecture_pieces":
+{ Args: { "p_lecture_id": string,"p_model": string }; Returns: {
+              "end_ms": number,"result": Json,"start_ms": number
+            }[]
+                           },
 "svc_list_tutor_notes":
 { Args: { "p_student_id": string,"p_tutor_id": string }; Returns: {
               "assignment_id": string,"body_enc": string,"created_at": string,"id": string,"session_id": string,"updated_at": string
@@ -1858,6 +1871,9 @@ isOneToOne: false
                            },
 "svc_missing_courses":
 { Args: { "p_integration_id": string,"p_seen": (number)[] }; Returns: Json
+                           },
+"svc_note_lecture_progress":
+{ Args: { "p_done": number,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_stage": string,"p_total"?: number }; Returns: boolean
                            },
 "svc_pause_provider":
 { Args: { "p_provider": string,"p_seconds": number }; Returns: undefined
@@ -1916,6 +1932,9 @@ isOneToOne: false
               "inserted": number,"kept": number,"retired": number
             }[]
                            },
+"svc_retry_lecture":
+{ Args: { "p_lecture_id": string,"p_user_id": string }; Returns: undefined
+                           },
 "svc_return_usage":
 { Args: { "p_amount"?: number,"p_meter": string,"p_period_start"?: string,"p_user_id": string }; Returns: undefined
                            },
@@ -1937,6 +1956,15 @@ isOneToOne: false
                            },
 "svc_stop_answer":
 { Args: { "p_teacher_id": string,"p_thread_id": string }; Returns: string
+                           },
+"svc_store_lecture_audio":
+{ Args: { "p_duration_seconds": number,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_storage_key": string,"p_title"?: string }; Returns: string
+                           },
+"svc_store_lecture_piece":
+{ Args: { "p_end_ms": number,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_model": string,"p_result": Json,"p_start_ms": number }; Returns: boolean
+                           },
+"svc_store_lecture_transcript":
+{ Args: { "p_captions_key": string,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_title"?: string,"p_transcript_key": string }; Returns: string
                            },
 "svc_submit_lecture":
 { Args: { "p_catalog_course_id": string,"p_panopto_host": string,"p_panopto_session_id": string,"p_panopto_url": string,"p_stream_url": string,"p_title"?: string,"p_user_id": string }; Returns: {

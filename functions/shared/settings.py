@@ -10,6 +10,7 @@ import binascii
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -27,6 +28,10 @@ APP_ENVS = ("local", "test", "production")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 PRICE_KINDS = frozenset({"input", "cached_input", "output"})
 KEY_BYTES = 32
+# a wildcard stands for the subdomains of a domain, never for a whole top level
+HOST_PATTERN = re.compile(
+    r"(?:\*\.[a-z0-9-]+\.[a-z0-9.-]*[a-z0-9]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
+)
 
 
 class SettingError(Exception):
@@ -66,6 +71,7 @@ class Settings:
     openai_base_url: str | None
     openai_api_key: str | None = field(repr=False)
     openai_model: str
+    openai_transcription_model: str | None
     model_connect_timeout_seconds: float
     model_read_timeout_seconds: float
     model_deadline_seconds: float
@@ -78,6 +84,12 @@ class Settings:
     worker_wake_url: tuple[str, ...]
     worker_grace_seconds: float
     canvas_give_up_seconds: float
+    panopto_hosts: tuple[str, ...]
+    panopto_captions: bool
+    lecture_max_bytes: int
+    lecture_max_seconds: int
+    lecture_download_timeout_seconds: float
+    transcription_piece_seconds: float
     rate_limits: bool
     trusted_proxies: int
     metrics_token: str | None = field(repr=False)
@@ -150,6 +162,14 @@ class _Reader:
             if urlsplit(part).scheme not in ("http", "https") or not urlsplit(part).hostname:
                 raise InvalidSetting(name, "must list http(s) URLs")
         return tuple(filter(None, parts))
+
+    def hosts(self, name: str) -> tuple[str, ...]:
+        """Hosts with or without a port, comma separated; ``*.`` in front stands for all subdomains."""
+        hosts = tuple(part.strip().lower() for part in (self.optional(name) or "").split(",") if part.strip())
+        for host in hosts:
+            if not HOST_PATTERN.fullmatch(host):
+                raise InvalidSetting(name, "must list hosts, with a port where they have one, or *.domain")
+        return hosts
 
     def number(self, name: str, kind: Callable[[str], T], default: T, least: float, most: float) -> T:
         value = self.optional(name)
@@ -256,6 +276,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         openai_base_url=None if base_url is None else read.url("OPENAI_BASE_URL"),
         openai_api_key=api_key,
         openai_model=read.text("OPENAI_MODEL", None if read.is_production and (api_key or base_url) else "default"),
+        openai_transcription_model=read.optional("OPENAI_TRANSCRIPTION_MODEL"),
         model_connect_timeout_seconds=read.number("MODEL_CONNECT_TIMEOUT_SECONDS", float, 5.0, 0.05, 60),
         model_read_timeout_seconds=read.number("MODEL_READ_TIMEOUT_SECONDS", float, 60.0, 0.05, 600),
         model_deadline_seconds=read.number("MODEL_DEADLINE_SECONDS", float, 120.0, 0.1, 1800),
@@ -268,6 +289,12 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         worker_wake_url=read.inner_urls("WORKER_WAKE_URL"),
         worker_grace_seconds=read.number("WORKER_GRACE_SECONDS", float, 20.0, 0, 600),
         canvas_give_up_seconds=read.number("CANVAS_GIVE_UP_SECONDS", float, 10.0, 0.1, 600),
+        panopto_hosts=read.hosts("PANOPTO_HOSTS"),
+        panopto_captions=read.switch("PANOPTO_CAPTIONS", True),
+        lecture_max_bytes=read.number("LECTURE_MAX_BYTES", int, 2 * 1024**3, 1, 64 * 1024**3),
+        lecture_max_seconds=read.number("LECTURE_MAX_SECONDS", int, 3 * 3600, 1, 24 * 3600),
+        lecture_download_timeout_seconds=read.number("LECTURE_DOWNLOAD_TIMEOUT_SECONDS", float, 1800.0, 0.1, 7200),
+        transcription_piece_seconds=read.number("TRANSCRIPTION_PIECE_SECONDS", float, 600.0, 5, 3600),
         rate_limits=read.switch("RATE_LIMITS", True),
         trusted_proxies=read.number("TRUSTED_PROXIES", int, 1, 0, 10),
         metrics_token=read.optional("METRICS_TOKEN"),

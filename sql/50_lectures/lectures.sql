@@ -33,6 +33,7 @@ create table public.lectures (
     error_message text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    captions_storage_key text,
     constraint lectures_catalog_course_id_panopto_host_panopto_session_id_key
         unique (catalog_course_id, panopto_host, panopto_session_id),
     constraint lectures_catalog_course_id_fkey
@@ -68,19 +69,20 @@ comment on column public.lectures.panopto_host is
     'lectures.';
 comment on column public.lectures.panopto_session_id is
     'Id of the session at that host, lower case, where the address has one.';
-comment on column public.lectures.panopto_url is 'Page of the recording, as submitted.';
+comment on column public.lectures.panopto_url is 'Page of the recording: its viewer, where the session is known.';
 comment on column public.lectures.stream_url is
     'Address of the media, which the server determines; never taken from a client.';
 comment on column public.lectures.title is 'Title.';
 comment on column public.lectures.audio_storage_key is 'audio/{id}.m4a, once stored.';
 comment on column public.lectures.transcript_storage_key is 'transcripts/{id}.json, once stored.';
+comment on column public.lectures.captions_storage_key is 'transcripts/{id}.vtt, the same as WebVTT, once stored.';
 comment on column public.lectures.duration_seconds is 'Its length in seconds.';
 comment on column public.lectures.language is 'Language spoken in it, as a code of two or three letters (en, de).';
 comment on column public.lectures.status is 'Its state.';
 comment on column public.lectures.ingest_status is 'How far its transcript is for the search.';
 comment on column public.lectures.progress is
     'How far the work is: {stage, done, total}. Everybody with a link reads it.';
-comment on column public.lectures.error_message is 'A safe sentence about why it failed.';
+comment on column public.lectures.error_message is 'Why it failed: a code, a colon and a safe sentence.';
 comment on column public.lectures.created_at is 'When it was first submitted.';
 comment on column public.lectures.updated_at is 'When the row last changed.';
 
@@ -94,16 +96,19 @@ begin
         -- half a lecture is none; trg_lectures_storage_update queues the files
         new.audio_storage_key := null;
         new.transcript_storage_key := null;
+        new.captions_storage_key := null;
     elsif new.status = 'pending' then
         new.error_message := null;
+        new.progress := '{}';
+        new.ingest_status := 'pending';
     end if;
     return new;
 end
 $$;
 
 comment on function private.clear_lecture() is
-    'BEFORE UPDATE on lectures when status changes: clears the files of a failed one, and the error of one that is '
-    'tried again.';
+    'BEFORE UPDATE on lectures when status changes: clears the files of a failed one, and the error and progress of '
+    'one that is tried again.';
 
 create trigger trg_lectures_clear before update of status on public.lectures
 for each row when (old.status is distinct from new.status)
@@ -119,12 +124,17 @@ create trigger trg_lectures_updated_at before update on public.lectures
 for each row execute function public.set_updated_at();
 
 create trigger trg_lectures_storage_delete after delete on public.lectures
-for each row execute function private.enqueue_storage_deletion('audio_storage_key', 'transcript_storage_key');
+for each row execute function private.enqueue_storage_deletion(
+    'audio_storage_key', 'transcript_storage_key', 'captions_storage_key'
+);
 
 -- a condition and not "update of": another trigger clears the keys, and "update of" sees only columns that are set
 create trigger trg_lectures_storage_update after update on public.lectures
 for each row when (
     old.audio_storage_key is distinct from new.audio_storage_key
     or old.transcript_storage_key is distinct from new.transcript_storage_key
+    or old.captions_storage_key is distinct from new.captions_storage_key
 )
-execute function private.enqueue_storage_deletion('audio_storage_key', 'transcript_storage_key');
+execute function private.enqueue_storage_deletion(
+    'audio_storage_key', 'transcript_storage_key', 'captions_storage_key'
+);

@@ -61,21 +61,14 @@ begin
         where id = v_lecture.id returning * into v_lecture;
     end if;
     insert into public.user_lectures (user_id, lecture_id) values (p_user_id, v_lecture.id) on conflict do nothing;
-    if v_lecture.status <> 'completed' then
-        perform public.svc_enqueue_job(
-            p_type => 'lecture_download',
-            p_payload => jsonb_build_object('lecture_id', v_lecture.id),
-            -- nobody's: many people wait for one lecture, and none of them may take the work along when they go
-            p_dedupe_key => 'lecture:' || v_lecture.id
-        );
-    end if;
+    perform private.continue_lecture(v_lecture);
     lecture_id := v_lecture.id;
     return next;
 end
 $$;
 
 comment on function public.svc_submit_lecture(uuid, uuid, text, text, text, text, text) is
-    'Links a person to the lecture at an address, making it if it is new. Enqueues its download (payload '
-    '{lecture_id}) unless it is stored; a failed one is tried again. The same course, host and session id, or the '
-    'same address where there is no id, is the same lecture; case and port 443 do not count. PT404 when the person or '
-    'the course does not exist, 22023 for addresses that are not https.';
+    'Links a person to the lecture at an address, making it if it is new. Enqueues its next stage unless it is '
+    'completed; a failed one is tried again. The same course, host and session id, or the same address where there is '
+    'no id, is the same lecture; case and port 443 do not count. PT404 when the person or the course does not exist, '
+    '22023 for addresses that are not https.';

@@ -73,7 +73,7 @@ security definer
 set search_path = ''
 as $$
     select private.fail_stuck(
-        'public.lectures', 'downloading', 'The work on this lecture stopped before it was done.',
+        'public.lectures', 'downloading', 'interrupted: The work on this lecture stopped before it was done.',
         '{lecture_download, lecture_transcription, lecture_ingest}', 'lecture_id'
     ) + private.fail_stuck(
         'public.reviews', 'running', 'The review stopped before it was done.', '{code_review}', 'review_id'

@@ -123,12 +123,13 @@ class Ended:
 class Runner:
     """Claims one given job and runs its handler in this process, with the settings that functions and worker have."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *services: Any) -> None:
+        """For the jobs of these modules; without any, those of Canvas."""
         self.settings = load_settings(environment)
         self.database = Database(self.settings)
         self.http = Http.of(self.settings)
         self._registry = HandlerRegistry()
-        for service in (canvas_oauth_jobs, canvas_sync_jobs):
+        for service in services or (canvas_oauth_jobs, canvas_sync_jobs):
             service.register(self._registry)
 
     def close(self) -> None:

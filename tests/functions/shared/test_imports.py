@@ -24,10 +24,13 @@ LATE = {
     ("functions/canvas_sync/__init__.py", "create_app"),
     ("functions/chat/__init__.py", "create_app"),
     ("functions/headstart/__init__.py", "create_app"),
+    ("functions/lectures/__init__.py", "create_app"),
     # the library takes a second to import, and most processes never call a model
     ("functions/shared/llm/client.py", "library"),
     # it takes seconds and much memory, and web processes never cut texts
     ("functions/shared/chunks.py", "_loaded"),
+    # FFmpeg reads files of strangers; it is loaded in a child process and never in the worker
+    ("functions/lectures/audio.py", "library"),
     # prometheus_client decides at its import, by the environment, whether several processes share numbers
     ("functions/gunicorn.conf.py", "child_exit"),
 }

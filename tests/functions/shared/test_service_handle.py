@@ -9,6 +9,7 @@ REPO = Path(__file__).parents[3]
 
 # each checks the caller's ownership before it asks, or works for no caller at all
 ALLOWED = {
+    "functions/canvas_oauth/jobs.py",
     "functions/canvas_oauth/routes.py",
     "functions/canvas_oauth/service.py",
     "functions/canvas_sync/jobs.py",
@@ -20,6 +21,9 @@ ALLOWED = {
     # the owner of a stream is checked before it is followed, and by the answer before it is written
     "functions/shared/answers/reading.py",
     "functions/shared/answers/run.py",
+    "functions/lectures/jobs.py",
+    "functions/lectures/service.py",
+    "functions/lectures/work.py",
     "functions/shared/web/idempotency.py",
     "functions/shared/web/rate_limits.py",
     "functions/worker/queue.py",

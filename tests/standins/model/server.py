@@ -11,9 +11,9 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, BinaryIO, cast
 
-from tests.standins.model import writing
+from tests.standins.model import hearing, writing
 from tests.standins.model.behaviours import BEHAVIOURS, SEQUENCES, Behaviour, problem
 
 PREFIX = "standin-"
@@ -115,7 +115,10 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {})
 
     def do_POST(self) -> None:
-        """Completions, embeddings, control."""
+        """Completions, embeddings, transcriptions, control."""
+        if self.path == "/v1/audio/transcriptions":
+            self.transcribe()
+            return
         try:
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         except ValueError:
@@ -137,11 +140,11 @@ class Handler(BaseHTTPRequestHandler):
         signed = self.headers.get("Authorization", "").startswith("Bearer ")
         self.model.requests.append({"path": self.path, "body": body, "signed": signed, "at": time.time()})
 
-    def answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+    def answer(self, status: int, body: Any, headers: dict[str, str] | None = None, *, kind: str | None = None) -> None:
         """A whole answer: JSON, or HTML for a string."""
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "text/html" if isinstance(body, str) else "application/json")
+        self.send_header("Content-Type", kind or ("text/html" if isinstance(body, str) else "application/json"))
         self.send_header("Content-Length", str(len(data)))
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -192,6 +195,31 @@ class Handler(BaseHTTPRequestHandler):
                 # the client hung up, as one does who was told to stop
                 self.close_connection = True
                 self.model.hung_up += 1
+
+    def transcribe(self) -> None:
+        """What is said in a sound file of the Panopto stand-in, or what was scripted in its place."""
+        form = hearing.read_form(self.headers, cast(BinaryIO, self.rfile))
+        sound = form.pop("file", b"")
+        body = {**form, "bytes": len(sound)}
+        self.record(body)
+        behaviour = self.model.next(str(form.get("model") or ""))
+        wanted = str(form.get("response_format") or "json")
+        if wanted in behaviour.unsupported:
+            self.answer(400, problem(f"response_format {wanted} is not supported", None, param="response_format"))
+        elif behaviour.hang_first or behaviour.comments:
+            self.hang()
+        elif behaviour.body is not None:
+            self.answer(behaviour.status, behaviour.body, behaviour.headers)
+        elif not sound:
+            self.answer(400, problem("file must not be empty", "invalid_input", param="file"))
+        else:
+            time.sleep(behaviour.pause_seconds)
+            seconds, heard = hearing.hear(sound)
+            body |= {"seconds": seconds, "numbers": [burst.number for burst in heard]}
+            if behaviour.end == "reset":
+                self.reset()
+                return
+            self.answer(200, hearing.answer(wanted, seconds, heard, named(form)), kind=hearing.KINDS.get(wanted))
 
     def text(self, body: dict[str, Any], behaviour: Behaviour) -> str:
         """The text of the answer."""
