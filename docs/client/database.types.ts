@@ -1909,6 +1909,9 @@ isOneToOne: false
 "svc_reap_expired_jobs":
 { Args: { "p_limit"?: number }; Returns: number
                            },
+"svc_record_model_usage":
+{ Args: { "p_audio_seconds"?: number,"p_cached_tokens"?: number,"p_completion_tokens"?: number,"p_cost_usd"?: number,"p_is_estimated"?: boolean,"p_job_id": string,"p_model": string,"p_prompt_tokens"?: number,"p_purpose": string,"p_usage_id"?: number,"p_user_id": string }; Returns: number
+                           },
 "svc_record_payment_event":
 { Args: { "p_api_version": string,"p_event_created": string,"p_event_type": string,"p_livemode": boolean,"p_payload": Json,"p_stripe_event_id": string }; Returns: boolean
                            },
@@ -1969,6 +1972,11 @@ isOneToOne: false
 "svc_submit_lecture":
 { Args: { "p_catalog_course_id": string,"p_panopto_host": string,"p_panopto_session_id": string,"p_panopto_url": string,"p_stream_url": string,"p_title"?: string,"p_user_id": string }; Returns: {
               "created": boolean,"lecture_id": string
+            }[]
+                           },
+"svc_sum_model_usage":
+{ Args: { "p_job_id": string,"p_purpose"?: string }; Returns: {
+              "attempts": number,"audio_seconds": number,"cached_tokens": number,"completion_tokens": number,"cost_usd": string,"is_estimated": boolean,"prompt_tokens": number
             }[]
                            },
 "svc_sweep_generations":

@@ -18,9 +18,10 @@ from functions.shared.answers.writing import StreamWriter, Superseded
 from functions.shared.database import rpc, rpc_row, run
 from functions.shared.errors import AppError, Internal, NotFound, Unavailable
 from functions.shared.jobs import HandlerRegistry, JobCancelled, JobContext, JobFailure, LeaseLost
+from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import ModelClient
 from functions.shared.llm.errors import DeadlineExceeded, Interrupted, ModelError
-from functions.shared.llm.usage import Budget, Tally, estimated_tokens
+from functions.shared.llm.ledger import Ledger
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +60,7 @@ class RunJob:
         self._client = ModelClient(context.settings)
         self._began = self._looked = context.clock.monotonic()
         self._writer = StreamWriter(self._service, context.clock, run_id)
-        self._tally = Tally()
+        self._ledger = Ledger.of_job(context, "headstart")
 
     def work(self) -> Mapping[str, Any]:
         """Takes the run, writes its document and ends it."""
@@ -80,17 +81,18 @@ class RunJob:
             # another worker ended it but could not report that
             return {"run_id": self._run_id, "status": row["status"]}
         self._writer.seq = row["seq"]
-        self._tally.attempts = row["attempts"]
+        if row["attempts"]:
+            self._ledger.resume()
+            # a call may have been counted and not recorded
+            self._ledger.tally.attempts = max(self._ledger.tally.attempts, row["attempts"])
         return self._write(row["assignment_id"], bool(row["text_released"]))
 
     def _write(self, assignment_id: str, text_released: bool) -> Mapping[str, Any]:
         path: str | None = None
         try:
-            task = self._task(assignment_id)
-            if self._tally.attempts:
-                self._estimate_lost(task)
-            if text_released or self._tally.attempts >= MAX_CALLS:
+            if text_released or self._ledger.tally.attempts >= MAX_CALLS:
                 raise Interrupted
+            task = self._task(assignment_id)
             self._client.prepare()
             writer = Writer(self._client, task, self._budget(), self._release)
             document, path = writer.write(self._context.clock.now())
@@ -108,15 +110,6 @@ class RunJob:
             self._fail(Internal(), path)
         return {"run_id": self._run_id, "status": "succeeded"}
 
-    def _estimate_lost(self, task: Task) -> None:
-        """Estimates what the calls of earlier workers used, from what was sent and what was released."""
-        args = {"p_stream_id": self._run_id, "p_after_seq": 0, "p_limit": 5000}
-        events = rpc(self._service, "svc_read_generation", args, safe=True)
-        written = "".join(row["part"].get("delta", "") for row in events)
-        sent = self._tally.attempts * estimated_tokens(prompt().parts["system"] + task.text)
-        self._tally.add(self._context.settings.model_prices, self._client.model, sent, 0, estimated_tokens(written))
-        self._tally.usage_estimated = True
-
     def _task(self, assignment_id: str) -> Task:
         query = self._service.from_("assignments").select(TASK_COLUMNS)
         row = run(query.eq("id", assignment_id).eq("user_id", self._context.job.user_id).single())
@@ -126,7 +119,7 @@ class RunJob:
     def _budget(self) -> Budget:
         clock = self._context.clock
         deadline = min(clock.monotonic() + self._context.settings.model_deadline_seconds, self._context.deadline)
-        return Budget(clock, MAX_CALLS, deadline, self._count, self._check, self._tally)
+        return Budget(self._ledger, MAX_CALLS, deadline, self._count, self._check)
 
     def _count(self) -> None:
         args = {"p_run_id": self._run_id, "p_seq": self._writer.seq}
@@ -162,7 +155,7 @@ class RunJob:
             "p_status": status,
             "p_doc": document,
             "p_error": error,
-            "p_metrics": self._tally.metrics(latency, path),
+            "p_metrics": self._ledger.tally.metrics(latency, path),
         }
         done, called_again = self._writer.call("svc_end_headstart_run", args)
         # after a lost answer the second call finds the work of the first

@@ -12,12 +12,12 @@ from functions.headstart.assignment import Task
 from functions.headstart.guard import LeakGuard
 from functions.headstart.schemas import Extra, Headstart
 from functions.headstart.timing import suggested_blocks
+from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import Message, ModelClient
 from functions.shared.llm.errors import InvalidResponse
 from functions.shared.llm.parsing import FieldStream
 from functions.shared.llm.prompts import DataBlocks, Prompt, load_prompt
 from functions.shared.llm.structured import Wanted, write
-from functions.shared.llm.usage import Budget
 from functions.shared.markup.markdown import ends_of_blocks, is_readable, is_safe_url, markdown_to_html, safe_markdown
 from functions.shared.markup.text import VisibleStream, visible
 

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -21,12 +21,13 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from functions.shared.llm.prices import PriceTable, read_prices
+
 T = TypeVar("T")
 
 DOTENV = Path(__file__).parents[2] / ".env"
 APP_ENVS = ("local", "test", "production")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-PRICE_KINDS = frozenset({"input", "cached_input", "output"})
 KEY_BYTES = 32
 # a wildcard stands for the subdomains of a domain, never for a whole top level
 HOST_PATTERN = re.compile(
@@ -75,7 +76,7 @@ class Settings:
     model_connect_timeout_seconds: float
     model_read_timeout_seconds: float
     model_deadline_seconds: float
-    model_prices: Mapping[str, Mapping[str, Decimal]]
+    model_prices: PriceTable
     job_lease_seconds: int
     worker_poll_seconds: float
     model_context_tokens: int
@@ -203,23 +204,14 @@ class _Reader:
             keys[int(number)] = key
         return MappingProxyType(keys)
 
-    def prices(self, name: str) -> Mapping[str, Mapping[str, Decimal]]:
-        """USD per million tokens: ``{"<model>": {"input": 1, "cached_input": 0.1, "output": 4}}``."""
-        value = self.optional(name)
-        if value is None:
-            return MappingProxyType({})
+    def prices(self, name: str) -> PriceTable:
+        """What models cost, see ``llm/prices.py``."""
         try:
-            parsed = json.loads(value, parse_float=Decimal, parse_int=Decimal)
-            prices = {
-                str(model): MappingProxyType({str(kind): Decimal(price) for kind, price in kinds.items()})
-                for model, kinds in parsed.items()
-            }
-        except (ValueError, TypeError, AttributeError, InvalidOperation, RecursionError) as error:
+            return read_prices(json.loads(self.optional(name) or "{}", parse_float=Decimal))
+        except json.JSONDecodeError as error:
             raise InvalidSetting(name, "is not a JSON object of prices") from error
-        for kinds in prices.values():
-            if not kinds.keys() <= PRICE_KINDS or any(not price.is_finite() or price < 0 for price in kinds.values()):
-                raise InvalidSetting(name, f"must hold prices of {', '.join(sorted(PRICE_KINDS))}, none negative")
-        return MappingProxyType(prices)
+        except (ValueError, RecursionError) as error:
+            raise InvalidSetting(name, str(error)) from error
 
 
 def is_loopback(host: str) -> bool:

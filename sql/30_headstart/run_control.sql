@@ -148,6 +148,7 @@ set search_path = ''
 as $$
 declare
     v_run public.headstart_runs;
+    v_used record;
 begin
     if p_run_id is null or p_user_id is null then
         raise exception 'p_run_id and p_user_id must not be null' using errcode = '22004';
@@ -160,12 +161,21 @@ begin
     if v_run.status not in ('queued', 'running') then
         raise exception 'the run has ended and cannot be cancelled' using errcode = 'PT409', hint = 'Read its result.';
     end if;
+    select
+        coalesce(sum(u.prompt_tokens), 0) as prompt_tokens, coalesce(sum(u.completion_tokens), 0) as completion_tokens,
+        coalesce(sum(u.cached_tokens), 0) as cached_tokens, coalesce(bool_or(u.is_estimated), false) as is_estimated,
+        case when count(*) = count(u.cost_usd) then coalesce(sum(u.cost_usd), 0)::text end as cost_usd
+    into v_used
+    from private.model_usage as u
+    join public.jobs as j on j.id = u.job_id
+    where j.dedupe_key = 'headstart:' || p_run_id;
+    -- a worker that still writes adds the last numbers
     perform public.svc_end_headstart_run(
         p_run_id, v_run.seq, 'cancelled', null, 'cancelled: the owner ended it',
         jsonb_build_object(
-            'attempts', coalesce((v_run.metrics ->> 'attempts')::int, 0), 'prompt_tokens', 0, 'completion_tokens', 0,
-            'cached_tokens', 0, 'cost_usd', null, 'latency_ms', 0, 'usage_estimated', v_run.status = 'running',
-            'parse_path', null
+            'attempts', coalesce((v_run.metrics ->> 'attempts')::int, 0), 'prompt_tokens', v_used.prompt_tokens,
+            'completion_tokens', v_used.completion_tokens, 'cached_tokens', v_used.cached_tokens,
+            'cost_usd', v_used.cost_usd, 'latency_ms', 0, 'usage_estimated', v_used.is_estimated, 'parse_path', null
         )
     );
     perform private.end_live_job(j.id) from public.jobs as j

@@ -132,6 +132,7 @@ begin
         'storage_deletions', private.purge('private.storage_deletions', 'done_at', '30 days'),
         'idempotency_keys', private.purge('private.idempotency_keys', 'expires_at', '0'),
         'rate_buckets', private.purge('private.rate_buckets', 'window_end', '0'),
+        'model_usage', private.purge('private.model_usage', 'at', '400 days'),
         'audit_log', private.purge('private.audit_log', 'occurred_at', '7 years')
     );
     perform set_config('app.purging_audit_log', '', true);

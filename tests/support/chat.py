@@ -24,6 +24,7 @@ from scripts.native.stack import Stack
 from tests.support import rows
 from tests.support.canvas import Student, sign_in, student
 from tests.support.clocks import SkippingClock
+from tests.support.headstart import job_id
 
 LONG_AGO = "2026-01-01T00:00:00+00:00"
 
@@ -130,7 +131,19 @@ def handle(environment: Mapping[str, str], payload: Mapping[str, Any]) -> str:
     """Runs the handler of an answer's job once; the status, the failure's code, ``cancelled`` or ``lost``."""
     settings, clock = load_settings(environment), SkippingClock()
     database, http = Database(settings), Http.of(settings)
-    job = Job(str(uuid.uuid4()), "chat_answer", None, None, payload, 0, 3, 600, "", LONG_AGO, 0)
+    job = Job(
+        job_id(database, f"chat_answer:{payload['message_id']}"),
+        "chat_answer",
+        None,
+        None,
+        payload,
+        0,
+        3,
+        600,
+        "",
+        LONG_AGO,
+        0,
+    )
     context = JobContext(
         job=job,
         settings=settings,

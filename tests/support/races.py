@@ -23,14 +23,14 @@ class Ring:
         self.owner = owner
         self._pool = pool
         self._sessions: list[Connection] = []
-        self.leftovers: list[tuple[str, uuid.UUID]] = []
+        self.leftovers: list[tuple[str, uuid.UUID | int]] = []
 
     def session(self) -> Connection:
         """A further session, in a transaction of its own."""
         self._sessions.append(psycopg.connect(self.db_url))
         return self._sessions[-1]
 
-    def clean_up(self, table: str, key: uuid.UUID) -> None:
+    def clean_up(self, table: str, key: uuid.UUID | int) -> None:
         """Deletes ``table``'s row of this id at the end; what was named last goes first."""
         self.leftovers.append((table, key))
 

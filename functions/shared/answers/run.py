@@ -18,6 +18,7 @@ import structlog
 from functions.shared.answers.writing import StreamWriter, Superseded
 from functions.shared.errors import AppError, Internal, NotFound, Unavailable
 from functions.shared.jobs import JobCancelled, JobContext, JobFailure, LeaseLost
+from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import Message, ModelClient
 from functions.shared.llm.errors import (
     ContentFiltered,
@@ -28,7 +29,7 @@ from functions.shared.llm.errors import (
     Refused,
     Truncated,
 )
-from functions.shared.llm.usage import Budget, Tally, estimated_tokens
+from functions.shared.llm.ledger import Ledger
 from functions.shared.retries import Backoff, retried
 
 log = structlog.get_logger(__name__)
@@ -140,7 +141,7 @@ class AnswerRun:
         self._clock = context.clock
         self._client = ModelClient(context.settings)
         self._writer = StreamWriter(context.database.service(), context.clock, answer.stream_id)
-        self._tally = Tally()
+        self._ledger = Ledger.of_job(context, context.job.type)
         self._filter = TextFilter()
         self._began = self._flushed = self._looked = context.clock.monotonic()
         self._first_text_at: float | None = None
@@ -169,7 +170,11 @@ class AnswerRun:
         if state.status != "streaming":
             # another worker ended it but could not report that, or its reader stopped it
             return {"status": state.status}
-        self._writer.seq, self._tally.attempts = state.seq, state.attempts
+        self._writer.seq, self._ledger.user_id = state.seq, state.user_id
+        if state.attempts:
+            self._ledger.resume()
+            # a call may have been counted and not recorded
+            self._ledger.tally.attempts = max(self._ledger.tally.attempts, state.attempts)
         self._released, self._size = ([state.text], len(state.text)) if state.text else ([], 0)
         try:
             return {"status": self._write()}
@@ -189,13 +194,11 @@ class AnswerRun:
     def _write(self) -> str:
         state = self._state
         messages, self._filter = self._answer.prepare(state)
-        if state.attempts:
-            self._estimate_lost(messages)
         if state.text or state.attempts >= MAX_CALLS:
             raise Interrupted
         self._client.prepare()
         deadline = min(self._clock.monotonic() + self._context.settings.model_deadline_seconds, self._context.deadline)
-        budget = Budget(self._clock, MAX_CALLS, deadline, self._count, self._check, self._tally)
+        budget = Budget(self._ledger, MAX_CALLS, deadline, self._count, self._check)
         finish_reason = "stop"
         try:
             retried(lambda: self._ask(messages, budget), on=ModelError, pause=self._pause(budget), sleep=budget.wait)
@@ -227,18 +230,11 @@ class AnswerRun:
 
         return pause
 
-    def _estimate_lost(self, messages: Sequence[Message]) -> None:
-        """Estimates what the calls of earlier workers used, from what is sent and what was released."""
-        sent = self._tally.attempts * sum(estimated_tokens(message["content"]) for message in messages)
-        prices, model = self._context.settings.model_prices, self._client.model
-        self._tally.add(prices, model, sent, 0, estimated_tokens(self._state.text))
-        self._tally.usage_estimated = True
-
     # ---- the stream -------------------------------------------------------------------------------------------
 
     def _count(self) -> None:
         """Counts a call before it is sent, which also stops a worker that held the answer before."""
-        number = self._tally.attempts + 1
+        number = self._ledger.tally.attempts + 1
         parts: list[Mapping[str, Any]] = [{"type": "data-attempt", "data": {"number": number}, "transient": True}]
         if number == 1:
             parts += [{"type": "start-step"}, {"type": "text-start", "id": TEXT_ID}]
@@ -305,7 +301,7 @@ class AnswerRun:
     def _metrics(self) -> dict[str, Any]:
         now = self._clock.monotonic()
         first = None if self._first_text_at is None else int((self._first_text_at - self._began) * 1000)
-        metrics = self._tally.metrics(int((now - self._began) * 1000), None)
+        metrics = self._ledger.tally.metrics(int((now - self._began) * 1000), None)
         return {**metrics, "first_text_ms": first, **self._filter.metrics()}
 
     def _failed(self, error: AppError) -> Exception:

@@ -7,6 +7,7 @@ comment lines, cannot hold the caller beyond the deadline, and cancelling takes 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 import queue
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from functions.shared.llm import errors
-from functions.shared.llm.usage import Budget, estimated_tokens
+from functions.shared.llm.budget import Budget
+from functions.shared.llm.ledger import Entry
+from functions.shared.llm.usage import Used, estimated_tokens
 from functions.shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,31 +77,26 @@ class ModelClient:
             raise errors.ProviderAuth("No model is configured. An operator must set OPENAI_API_KEY or OPENAI_BASE_URL.")
         client = connections(self._settings.openai_base_url, self._settings.openai_api_key)
         budget.begin_call()
-        budget.tally.add(self._settings.model_prices, self.model, 0, 0, 0)
-        call = _Call(client, self._settings, messages, response_format, stream, budget)
-        call.start()
-        finished = False
-        try:
-            yield from call.text()
-            finished = True
-        finally:
-            call.end()
-            self._account(call, budget, finished)
+        sent = sum(estimated_tokens(message["content"]) for message in messages)
+        with budget.ledger.call(self.model, Used(prompt_tokens=sent)) as entry:
+            call = _Call(client, self._settings, messages, response_format, stream, budget)
+            call.start()
+            try:
+                yield from call.text()
+            finally:
+                call.end()
+                self._account(call, entry)
 
-    def _account(self, call: _Call, budget: Budget, finished: bool) -> None:
-        """Adds the call's usage, estimated when an answer began and the provider did not report it."""
-        prices, model = self._settings.model_prices, self.model
+    def _account(self, call: _Call, entry: Entry) -> None:
+        """What the call used, estimated when the provider did not report it."""
         if call.usage is not None:
-            budget.tally.add(prices, model, *call.usage)
-        elif finished or call.received:
-            prompt = sum(estimated_tokens(message["content"]) for message in call.messages)
-            budget.tally.add(prices, model, prompt, 0, estimated_tokens("".join(call.received)))
-            budget.tally.usage_estimated = True
-        elif not call.is_refused:
-            # it was cancelled or timed out, and the provider may have worked on it
-            prompt = sum(estimated_tokens(message["content"]) for message in call.messages)
-            budget.tally.add(prices, model, prompt, 0, 0)
-            budget.tally.usage_estimated = True
+            entry.used = call.usage
+        elif call.is_refused and not call.received:
+            entry.refuse()
+        else:
+            # it ended without a report, was cancelled or timed out, and the provider may have worked on it
+            written = estimated_tokens("".join(call.received))
+            entry.estimate = dataclasses.replace(entry.estimate, completion_tokens=written)
 
 
 def library() -> ModuleType:
@@ -132,7 +130,7 @@ class _Call:
     ) -> None:
         self.messages = messages
         self.received: list[str] = []
-        self.usage: tuple[int, int, int] | None = None
+        self.usage: Used | None = None
         self.is_accepted = False  # the provider began to answer
         self.is_refused = False  # the provider answered with an error or was never reached, so nothing was used
         self._client = client
@@ -239,7 +237,7 @@ class _Call:
         usage = getattr(part, "usage", None)
         if usage is not None:
             # some servers send it with every chunk, and the last one counts
-            self.usage = counts(usage)
+            self.usage = Used.reported(usage)
         choices = getattr(part, "choices", None)
         if not isinstance(choices, list):
             if kind == "message":
@@ -255,15 +253,6 @@ class _Call:
                 self._queue.put(("text", text))
             if getattr(choice, "finish_reason", None):
                 self._queue.put(("finish", str(choice.finish_reason)))
-
-
-def counts(usage: Any) -> tuple[int, int, int] | None:
-    """Prompt, cached and completion tokens. None when the server reports none."""
-    prompt, completion = getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
-    if not isinstance(prompt, int) or not isinstance(completion, int):
-        return None
-    cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
-    return max(0, prompt), min(max(0, cached), prompt) if isinstance(cached, int) else 0, max(0, completion)
 
 
 def mapped(error: Exception, *, began: bool) -> errors.ModelError:

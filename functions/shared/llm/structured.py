@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import Message, ModelClient
 from functions.shared.llm.errors import FormatUnsupported, InvalidResponse, ModelError
 from functions.shared.llm.parsing import parse
-from functions.shared.llm.usage import Budget
 from functions.shared.retries import Backoff, retried
 
 log = structlog.get_logger(__name__)

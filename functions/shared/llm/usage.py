@@ -1,53 +1,85 @@
-"""What calls of a model used and cost, added up over the calls of a run."""
+"""What calls of a model used: one call, and the sum over a piece of work."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from functions.shared.clock import Clock
-from functions.shared.llm.errors import DeadlineExceeded, ProviderUnavailable
-
-MILLION = Decimal(1_000_000)
 PIECE = re.compile(r"([^\W\d_]+)|(\d+)|(\S)")
+# what the database's integers hold
+MAX_TOKENS = 2_000_000_000
 
 
 def estimated_tokens(text: str) -> int:
     """An estimate of a text's tokens without a tokenizer. For most kinds of text it is too high rather than too low."""
     count = 0
-    for word, digits, other in PIECE.findall(text):
+    for match in PIECE.finditer(text):
+        word, digits, other = match.groups()
         if word:
             count += math.ceil(len(word) / 6) if word.isascii() else math.ceil(len(word.encode()) / 3)
         elif digits:
             count += math.ceil(len(digits) / 3)
         else:
-            count += math.ceil(len(other.encode()) / 3)
+            # half of a surrogate pair has no encoding of its own
+            count += math.ceil(len(other.encode("utf-8", "replace")) / 3)
     return count
 
 
-def cost_usd(
-    prices: Mapping[str, Mapping[str, Decimal]], model: str, prompt: int, cached: int, completion: int
-) -> Decimal | None:
-    """USD for one call. None when the model has no complete price. Cached tokens are part of the prompt's tokens.
+@dataclass(frozen=True)
+class Used:
+    """What one call used.
 
-    :param prices: USD per million tokens (MODEL_PRICES)
+    :param prompt_tokens: tokens sent, the cached and newly cached ones included
+    :param completion_tokens: tokens written, thoughts included
+    :param audio_seconds: None for text
+    :param is_estimated: the provider did not report it
     """
-    price = prices.get(model, {})
-    if "input" not in price or "output" not in price:
-        return None
-    fresh = max(0, prompt - cached)
-    return (
-        fresh * price["input"] + cached * price.get("cached_input", price["input"]) + completion * price["output"]
-    ) / MILLION
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    audio_seconds: Decimal | None = None
+    is_estimated: bool = False
+
+    @classmethod
+    def reported(cls, usage: Any, audio_seconds: Decimal | None = None) -> Used | None:
+        """The ``usage`` of any answer: chat, responses, embeddings or transcription; an object or a dictionary.
+
+        :param audio_seconds: the length of the audio that was sent, which wins over the provider's number
+        :return: None when it reports nothing usable
+        """
+        prompt = _number(usage, "prompt_tokens", "input_tokens")
+        completion = _number(usage, "completion_tokens", "output_tokens")
+        if prompt is None and completion is None and _number(usage, "seconds") is None:
+            return None
+        seconds = _field(usage, "seconds")
+        if audio_seconds is None and isinstance(seconds, (int, float)) and 0 <= seconds < 1e9:
+            audio_seconds = Decimal(str(seconds))
+        details = _field(usage, "prompt_tokens_details") or _field(usage, "input_tokens_details")
+        cached = min(_number(details, "cached_tokens") or 0, prompt or 0)
+        written = min(_number(details, "cache_write_tokens") or 0, (prompt or 0) - cached)
+        return cls(prompt or 0, completion or 0, cached, written, audio_seconds)
+
+
+def _field(source: Any, name: str) -> Any:
+    return source.get(name) if isinstance(source, dict) else getattr(source, name, None)
+
+
+def _number(source: Any, *names: str) -> int | None:
+    for name in names:
+        value = _field(source, name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            return min(max(0, int(value)), MAX_TOKENS)
+    return None
 
 
 @dataclass
 class Tally:
-    """The sum over the calls of one run."""
+    """The sum over the calls of a piece of work."""
 
     attempts: int = 0
     prompt_tokens: int = 0
@@ -56,15 +88,13 @@ class Tally:
     cost: Decimal | None = Decimal(0)
     usage_estimated: bool = False
 
-    def add(
-        self, prices: Mapping[str, Mapping[str, Decimal]], model: str, prompt: int, cached: int, completion: int
-    ) -> None:
-        """Adds the usage of one call."""
-        self.prompt_tokens += prompt
-        self.completion_tokens += completion
-        self.cached_tokens += cached
-        price = cost_usd(prices, model, prompt, cached, completion)
-        self.cost = None if price is None or self.cost is None else self.cost + price
+    def add(self, used: Used, cost: Decimal | None) -> None:
+        """Adds what one call used. An unknown cost makes the sum unknown."""
+        self.prompt_tokens += used.prompt_tokens
+        self.completion_tokens += used.completion_tokens
+        self.cached_tokens += used.cached_tokens
+        self.cost = None if cost is None or self.cost is None else self.cost + cost
+        self.usage_estimated = self.usage_estimated or used.is_estimated
 
     def metrics(self, latency_ms: int, parse_path: str | None) -> dict[str, Any]:
         """The ``metrics`` of a run. The cost is a decimal string, or null when a price is missing."""
@@ -78,55 +108,3 @@ class Tally:
             "usage_estimated": self.usage_estimated,
             "parse_path": parse_path,
         }
-
-
-def _nothing() -> None:
-    """Does nothing."""
-
-
-@dataclass
-class Budget:
-    """How much one run may use, over all its calls.
-
-    :param max_calls: HTTP calls, with retries and repairs
-    :param deadline: a time of the monotonic clock
-    :param on_call: called before each HTTP call; an exception stops the run
-    :param check: called several times a second while an answer arrives; an exception stops the run
-    """
-
-    clock: Clock
-    max_calls: int
-    deadline: float
-    on_call: Callable[[], None] = _nothing
-    check: Callable[[], None] = _nothing
-    tally: Tally = field(default_factory=Tally)
-
-    @property
-    def calls_left(self) -> int:
-        """How many calls may still be made."""
-        return max(0, self.max_calls - self.tally.attempts)
-
-    def remaining_seconds(self) -> float:
-        """Seconds until the deadline, never negative."""
-        return max(0.0, self.deadline - self.clock.monotonic())
-
-    def begin_call(self) -> None:
-        """Counts a call before it is sent.
-
-        :raise DeadlineExceeded: no time is left
-        :raise ProviderUnavailable: no call is left
-        """
-        self.check()
-        if not self.remaining_seconds():
-            raise DeadlineExceeded()
-        if not self.calls_left:
-            raise ProviderUnavailable()
-        self.on_call()
-        self.tally.attempts += 1
-
-    def wait(self, seconds: float) -> None:
-        """Waits before a repeat. ``check`` may end the wait by an exception."""
-        until = self.clock.monotonic() + seconds
-        while (left := until - self.clock.monotonic()) > 0:
-            self.check()
-            self.clock.sleep(min(left, 0.2))

@@ -90,6 +90,13 @@ def test_a_worker_killed_before_any_text_is_followed_by_another(desk: Desk) -> N
     row = desk.message(answer_id)
     assert row["metrics"]["attempts"] == 2, "the call of the dead worker counts"
     assert row["metrics"]["usage_estimated"] is True
+    calls = (
+        "select u.user_id::text, u.prompt_tokens, u.is_estimated from private.model_usage as u"
+        " join public.jobs as j on j.id = u.job_id where j.dedupe_key = %s order by u.attempt"
+    )
+    (lost, used) = desk.sql(calls, f"chat_answer:{answer_id}")
+    assert (lost[0], lost[2], used[2]) == (desk.person.user_id, True, False)
+    assert row["metrics"]["prompt_tokens"] == lost[1] + used[1]
     assert [part["type"] for part in desk.events(answer_id)].count("text-start") == 1
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from scripts.native.stack import Stack
 from tests.standins.model import ModelStandIn
@@ -79,6 +80,16 @@ class Desk:
         """The stored events."""
         rows = self.sql("select part from private.generation_events where stream_id = %s order by seq", run_id)
         return [part for (part,) in rows]
+
+    def calls(self, run_id: str) -> list[dict[str, Any]]:
+        """What is on record about the run's calls of the model, in order."""
+        statement = (
+            "select u.purpose, u.model, u.attempt, u.user_id::text, u.prompt_tokens, u.completion_tokens,"
+            " u.cached_tokens, u.cost_usd, u.is_estimated from private.model_usage as u"
+            " join public.jobs as j on j.id = u.job_id where j.dedupe_key = %s order by u.id"
+        )
+        with psycopg.connect(self.stack.db_url, row_factory=dict_row) as db:
+            return db.execute(statement, (f"headstart:{run_id}",)).fetchall()
 
     def notifications(self) -> list[str]:
         """Types of the person's notifications."""

@@ -63,6 +63,12 @@ def test_a_headstart_is_written(desk: Desk) -> None:
     cost = fresh * Decimal("1.25") + used["cached_tokens"] * Decimal("0.125") + used["completion_tokens"] * Decimal(10)
     assert Decimal(used["cost_usd"]) == cost / 1_000_000
     assert (used["attempts"], used["usage_estimated"], used["parse_path"]) == (1, False, "json_schema/strict")
+    (call,) = desk.calls(run_id)
+    assert call == {
+        "purpose": "headstart", "model": MODEL, "attempt": 1, "user_id": desk.person.user_id, "is_estimated": False,
+        **{name: used[name] for name in ("prompt_tokens", "completion_tokens", "cached_tokens")},
+        "cost_usd": Decimal(used["cost_usd"]),
+    }  # fmt: skip
     assert doc["status"] == "ready"
     assert doc["content_html"].startswith("<h1>Getting started")
     assert desk.notifications() == ["headstart_ready"]
@@ -103,6 +109,11 @@ def test_each_fault_ends_the_run_with_its_code(desk: Desk, behaviour: str, expec
     assert (outcome, run["status"], run["error"].partition(":")[0]) == (code, "failed", code)
     assert (run["metrics"]["attempts"], len(desk.model.requests)) == (calls, calls)
     assert run["metrics"].keys() == METRICS
+    rows = desk.calls(run_id)
+    assert [row["attempt"] for row in rows] == list(range(1, calls + 1)), "every call is a row"
+    for name in ("prompt_tokens", "completion_tokens", "cached_tokens"):
+        assert run["metrics"][name] == sum(row[name] for row in rows)
+    assert run["metrics"]["usage_estimated"] == any(row["is_estimated"] for row in rows)
     assert run["docs"] == []
     last = desk.events(run_id)[-1]
     assert (last["type"], last["code"]) == ("error", code)

@@ -6,6 +6,7 @@ import base64
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.shared.llm.usage import Used
 from functions.shared.settings import InvalidSetting, MissingSetting, SettingError, load_settings
 from tests.support.processes import bare_environment
 
@@ -95,6 +97,15 @@ def test_a_model_server_in_production_needs_a_model_name() -> None:
         ("MODEL_PRICES", '{"m": {"input": -1}}'),
         ("MODEL_PRICES", '{"m": {"inputs": 1}}'),
         ("MODEL_PRICES", '{"m": {"input": NaN}}'),
+        ("MODEL_PRICES", '{"m": []}'),
+        ("MODEL_PRICES", '{"m": {"input": 1e999999999}}'),
+        ("MODEL_PRICES", '{"m": {"input": 1e-999999999}}'),
+        ("MODEL_PRICES", '{"m": {"input": true}}'),
+        ("MODEL_PRICES", '{"m": {"input": 1, "from": "soon"}}'),
+        ("MODEL_PRICES", '{"m": {"input": 1, "until": 2026}}'),
+        ("MODEL_PRICES", '{"m": {"input": 1, "tiers": {}}}'),
+        ("MODEL_PRICES", '{"m": {"input": 1, "tiers": [{"input": 2}]}}'),
+        ("MODEL_PRICES", '{"m": {"input": 1, "tiers": [{"above": 1e999999999, "input": 2}]}}'),
         ("RATE_LIMITS", "yes"),
         ("LOG_LEVEL", "loud"),
         ("PORT", "0"),
@@ -125,7 +136,9 @@ def test_without_app_env_the_rules_of_production_hold() -> None:
 
 def test_prices_are_exact_decimals() -> None:
     settings = load_settings(LOCAL | {"MODEL_PRICES": '{"m": {"input": 0.1, "cached_input": "0.01", "output": 4}}'})
-    assert settings.model_prices["m"] == {"input": Decimal("0.1"), "cached_input": Decimal("0.01"), "output": 4}
+    used = Used(prompt_tokens=3, cached_tokens=1, completion_tokens=7)
+    cost = settings.model_prices.cost("m", used, datetime(2026, 1, 1, tzinfo=UTC))
+    assert cost == (2 * Decimal("0.1") + Decimal("0.01") + 28) / 1_000_000
 
 
 def test_settings_neither_change_nor_show_their_secrets() -> None:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from functions.shared.clock import Clock
+from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import ModelClient
-from functions.shared.llm.usage import Budget
+from functions.shared.llm.ledger import Ledger
 from functions.shared.settings import Settings, load_settings
 from tests.standins.model import ModelStandIn
 from tests.support.clocks import SkippingClock
@@ -48,5 +50,10 @@ def client(settings: MakeSettings) -> ModelClient:
 @pytest.fixture
 def budget() -> Budget:
     """Three calls within five seconds."""
-    clock = SkippingClock()
-    return Budget(clock, 3, clock.monotonic() + 5)
+    return make_budget(SkippingClock(), 3, 5)
+
+
+def make_budget(clock: Clock, calls: int, seconds: float, check: Callable[[], None] = lambda: None) -> Budget:
+    """So many calls within so many seconds. Calls are summed and not stored."""
+    ledger = Ledger(clock, load_settings(BASE).model_prices, "test")
+    return Budget(ledger, calls, clock.monotonic() + seconds, check=check)

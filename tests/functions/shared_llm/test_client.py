@@ -8,12 +8,12 @@ from decimal import Decimal
 import pytest
 
 from functions.shared.clock import SystemClock
+from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import ModelClient
 from functions.shared.llm.errors import ModelError, ProviderAuth
-from functions.shared.llm.usage import Budget
 from functions.shared.settings import load_settings
 from scripts.native.postgres import free_port
-from tests.functions.shared_llm.conftest import BASE, MakeSettings
+from tests.functions.shared_llm.conftest import BASE, MakeSettings, make_budget
 from tests.standins.model import ModelStandIn
 from tests.support.waiting import wait_until
 
@@ -119,7 +119,7 @@ def test_no_provider_holds_a_caller_past_the_deadline(
     client = ModelClient(settings(behaviour, MODEL_READ_TIMEOUT_SECONDS="30"))
     client.prepare()
     clock = SystemClock()
-    budget = Budget(clock, 3, clock.monotonic() + 0.4)
+    budget = make_budget(clock, 3, 0.4)
     began = time.monotonic()
     with pytest.raises(ModelError) as caught:
         read(client, budget)
@@ -143,7 +143,7 @@ def test_a_check_that_raises_ends_a_silent_call_at_once(settings: MakeSettings) 
             raise Stop
 
     with pytest.raises(Stop):
-        read(client, Budget(clock, 3, began + 30, check=check))
+        read(client, make_budget(clock, 3, 30, check))
     assert clock.monotonic() - began < 2
 
 
@@ -167,8 +167,8 @@ def test_a_provider_that_tells_no_usage_is_estimated(settings: MakeSettings, bud
 def test_the_budget_is_kept_before_anything_goes_out(client: ModelClient, model: ModelStandIn) -> None:
     clock = SystemClock()
     with pytest.raises(ModelError) as late:
-        read(client, Budget(clock, 3, clock.monotonic() - 1))
+        read(client, make_budget(clock, 3, -1))
     with pytest.raises(ModelError):
-        read(client, Budget(clock, 0, clock.monotonic() + 5))
+        read(client, make_budget(clock, 0, 5))
     assert late.value.code == "deadline_exceeded"
     assert model.requests == []

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import ModelClient
 from functions.shared.llm.errors import ModelError
 from functions.shared.llm.structured import Wanted, strict_schema, write
-from functions.shared.llm.usage import Budget
-from tests.functions.shared_llm.conftest import MakeSettings
+from tests.functions.shared_llm.conftest import MakeSettings, make_budget
 from tests.standins.model import ModelStandIn
+from tests.support.clocks import SkippingClock
 
 
 class Part(BaseModel):
@@ -71,7 +72,7 @@ def test_the_ladder_goes_down_and_remembers(
     assert (answer.time_estimate_minutes, path) == (90, f"{asked[-1]}/strict")
     assert formats(model) == asked
     model.requests.clear()
-    write(client, WANTED, Budget(budget.clock, 1, budget.deadline))
+    write(client, WANTED, make_budget(SkippingClock(), 1, 5))
     assert formats(model) == asked[-1:]
 
 
