@@ -1706,6 +1706,11 @@ isOneToOne: false
               "assistant_message_id": string,"outcome": string,"user_message_id": string
             }[]
                            },
+"svc_begin_document":
+{ Args: { "p_catalog_course_id": string,"p_checksum": string,"p_owner_id": string }; Returns: {
+              "document": Json,"outcome": string
+            }[]
+                           },
 "svc_begin_headstart_run":
 { Args: { "p_model": string,"p_prompt_hash": string,"p_prompt_version": string,"p_run_id": string }; Returns: {
               "assignment_id": string,"attempts": number,"seq": number,"status": string,"text_released": boolean,"user_id": string
@@ -1795,6 +1800,11 @@ isOneToOne: false
 "svc_fail_job":
 { Args: { "p_error_code": string,"p_error_detail"?: string,"p_error_message": string,"p_job_id": string,"p_lease_token": string,"p_retry_after_s"?: number,"p_retryable"?: boolean }; Returns: {
               "scheduled_at": string,"status": string
+            }[]
+                           },
+"svc_fail_lost_files":
+{ Args: Record<PropertyKey, never>; Returns: {
+              "documents": number,"lectures": number
             }[]
                            },
 "svc_find_external_identity":
@@ -1960,6 +1970,11 @@ isOneToOne: false
 "svc_stop_answer":
 { Args: { "p_teacher_id": string,"p_thread_id": string }; Returns: string
                            },
+"svc_store_document":
+{ Args: { "p_catalog_course_id": string,"p_checksum": string,"p_document_id": string,"p_filename": string,"p_mime_type": string,"p_owner_id": string,"p_size_bytes": number,"p_storage_key": string }; Returns: {
+              "document": Json,"outcome": string
+            }[]
+                           },
 "svc_store_lecture_audio":
 { Args: { "p_duration_seconds": number,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_storage_key": string,"p_title"?: string }; Returns: string
                            },
@@ -1977,6 +1992,11 @@ isOneToOne: false
 "svc_sum_model_usage":
 { Args: { "p_job_id": string,"p_purpose"?: string }; Returns: {
               "attempts": number,"audio_seconds": number,"cached_tokens": number,"completion_tokens": number,"cost_usd": string,"is_estimated": boolean,"prompt_tokens": number
+            }[]
+                           },
+"svc_sweep_files":
+{ Args: { "p_after"?: string,"p_limit"?: number }; Returns: {
+              "checked": number,"last_key": string,"orphaned": number
             }[]
                            },
 "svc_sweep_generations":

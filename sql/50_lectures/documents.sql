@@ -41,6 +41,8 @@ create table public.documents (
 
 create index idx_documents_catalog_course_id on public.documents (catalog_course_id);
 create index idx_documents_checksum on public.documents (checksum);
+-- for the sweep of documents whose job is gone
+create index idx_documents_updated_at on public.documents (updated_at) where ingest_status = 'pending';
 
 comment on table public.documents is 'A person''s file for a course.';
 comment on column public.documents.id is 'Key; also the name of the file.';
@@ -59,7 +61,7 @@ comment on column public.documents.text_chars is 'Length of its text in characte
 comment on column public.documents.status is 'Whether the file is stored.';
 comment on column public.documents.ingest_status is 'How far its text is.';
 comment on column public.documents.ingest_error is
-    'Why its text could not be read: a code, a colon, and a sentence that the owner may read.';
+    'Why its text could not be read: document_encrypted, document_unreadable, document_too_long or ingest_interrupted.';
 comment on column public.documents.created_at is 'When it was uploaded.';
 comment on column public.documents.updated_at is 'When the row last changed.';
 

@@ -117,7 +117,7 @@ execute function private.clear_lecture();
 create trigger trg_lectures_status before insert or update of status on public.lectures
 for each row execute function private.enforce_transition(
     'status', '>pending', 'pending>downloading', 'pending>failed', 'downloading>completed', 'downloading>failed',
-    'failed>pending'
+    'completed>failed', 'failed>pending'
 );
 
 create trigger trg_lectures_updated_at before update on public.lectures

@@ -80,10 +80,11 @@ as $$
     ) + private.fail_stuck(
         'public.content_sources', 'processing', 'The material could not be read in time.',
         '{content_generation, document_ingest}', 'content_source_id'
-    );
+    ) + private.fail_stuck_documents();
 $$;
 
-comment on function private.fail_stuck_rows() is 'Fails lectures, reviews and content sources that no job will finish.';
+comment on function private.fail_stuck_rows() is
+    'Fails lectures, reviews, content sources and the reading of documents that no job will finish.';
 
 create function private.purge_jobs()
 returns int

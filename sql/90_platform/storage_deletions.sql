@@ -50,25 +50,35 @@ begin
     end if;
     return query
     with due as (
-        select d.id from private.storage_deletions as d
+        select
+            d.id,
+            -- the row came back, such as a lecture that is tried again: its file stays, or is written anew
+            coalesce(private.has_row(
+                split_part(d.storage_key, '/', 1), substring(d.storage_key from position('/' in d.storage_key) + 1)
+            ), false) as is_used
+        from private.storage_deletions as d
         where d.done_at is null and d.next_attempt_at <= private.clock()
         order by d.enqueued_at
         limit least(p_limit, 500)
         for update skip locked
+    ),
+    claimed as (
+        update private.storage_deletions as d set
+            attempts = d.attempts + 1,
+            -- this time is lease and back-off at once: no other worker gets the file before, and any may afterwards
+            next_attempt_at = private.clock() + make_interval(secs => least(3600, 30 * 2 ^ least(d.attempts, 10))),
+            done_at = case when due.is_used then private.clock() end
+        from due
+        where d.id = due.id
+        returning d.id, d.storage_key, d.reason, d.attempts, due.is_used
     )
-    update private.storage_deletions as d set
-        attempts = d.attempts + 1,
-        -- this time is lease and back-off at once: no other worker gets the file before, and any worker may afterwards
-        next_attempt_at = private.clock() + make_interval(secs => least(3600, 30 * 2 ^ least(d.attempts, 10)))
-    from due
-    where d.id = due.id
-    returning d.id, d.storage_key, d.reason, d.attempts;
+    select c.id, c.storage_key, c.reason, c.attempts from claimed as c where not c.is_used;
 end
 $$;
 
 comment on function public.svc_claim_storage_deletions(int) is
     'Files to delete now, oldest first, at most 500. Each is handed out again after 30 s, doubling up to an hour, '
-    'until it is finished.';
+    'until it is finished. A file for which a row answers again is not deleted.';
 
 create function public.svc_finish_storage_deletion(p_id bigint, p_error text default null)
 returns void

@@ -35,7 +35,9 @@ CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 CORS_HEADERS = (
     "authorization, apikey, content-type, accept, idempotency-key, last-event-id, x-client-info, x-request-id"
 )
-CORS_EXPOSED = "X-Request-Id, Retry-After, Idempotent-Replayed, WWW-Authenticate, x-vercel-ai-ui-message-stream"
+CORS_EXPOSED = (
+    "X-Request-Id, Retry-After, Idempotent-Replayed, Deduplicated, WWW-Authenticate, x-vercel-ai-ui-message-stream"
+)
 PREFLIGHT_SECONDS = 600
 
 
@@ -95,12 +97,15 @@ def _begin() -> Response | None:
     if request.method == "OPTIONS":
         # before credentials are checked: a browser sends its preflight without them
         return Response(status=204)
+    # an unknown path or method is a 404 or 405 for everybody
+    said = operation_of(current_app.view_functions[request.endpoint]) if request.endpoint is not None else None
+    if said is not None and said.max_body_bytes is not None:
+        request.max_content_length = said.max_body_bytes
     length = request.content_length
     if length is not None and request.max_content_length is not None and length > request.max_content_length:
         raise PayloadTooLarge()
-    if request.endpoint is not None:
-        # an unknown path or method is a 404 or 405 for everybody
-        admit(operation_of(current_app.view_functions[request.endpoint]).access)
+    if said is not None:
+        admit(said.access)
     return None
 
 

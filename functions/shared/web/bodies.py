@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from functions.shared.errors import BadRequest, MalformedJson, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 
@@ -37,7 +39,7 @@ class StrictRequest(Request):
 
     def _raw(self) -> bytes:
         limit = self.max_content_length
-        try:
+        with body_faults():
             if self.content_length is None and limit is not None and self.environ.get("wsgi.input_terminated"):
                 # chunked: the length is not known beforehand, and werkzeug would cut silently at the limit
                 raw: bytes = self.environ["wsgi.input"].read(limit + 1)
@@ -45,11 +47,21 @@ class StrictRequest(Request):
                     raise PayloadTooLarge()
                 return raw
             return self.get_data(cache=True)
-        except RequestEntityTooLarge as error:
-            raise PayloadTooLarge() from error
-        except (OSError, ParseException) as error:
-            # the body was cut short, or a chunk is malformed
-            raise BadRequest() from error
+
+
+@contextmanager
+def body_faults() -> Iterator[None]:
+    """Around every read of a body: turns what can go wrong there into our errors.
+
+    :raise PayloadTooLarge: the body has more bytes than the path accepts
+    :raise BadRequest: the body was cut short, or a chunk is malformed
+    """
+    try:
+        yield
+    except RequestEntityTooLarge as error:
+        raise PayloadTooLarge() from error
+    except (OSError, ParseException, ClientDisconnected) as error:
+        raise BadRequest() from error
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
@@ -98,12 +110,12 @@ def _check(value: Any, path: tuple[str, ...], problems: list[dict[str, str]]) ->
     if len(path) > MAX_NESTING:
         raise MalformedJson()
     if isinstance(value, str):
-        problem = _text_problem(value)
+        problem = text_problem(value)
         if problem:
             problems.append({"path": ".".join(path), "code": problem})
     elif isinstance(value, dict):
         for key, inner in value.items():
-            if _text_problem(key):
+            if text_problem(key):
                 problems.append({"path": ".".join((*path, "?")), "code": "extra_forbidden"})
             else:
                 _check(inner, (*path, key[:100]), problems)
@@ -112,7 +124,8 @@ def _check(value: Any, path: tuple[str, ...], problems: list[dict[str, str]]) ->
             _check(inner, (*path, str(index)), problems)
 
 
-def _text_problem(text: str) -> str | None:
+def text_problem(text: str) -> str | None:
+    """The code of what keeps a text from being stored, or None."""
     if "\0" in text:
         return "string_nul"
     try:

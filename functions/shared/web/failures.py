@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import structlog
 from apiflask import APIFlask
@@ -72,14 +72,14 @@ def _from_apiflask(error: HTTPError) -> Response:
     """APIFlask raises an HTTPError whose cause is pydantic's error."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
-        return error_response(ValidationFailed(details=_findings(cause, error.detail)))
+        location = next(iter(error.detail), "json") if isinstance(error.detail, dict) else "json"
+        prefix = () if location == "json" else (str(location),)
+        return error_response(ValidationFailed(details=findings(cause, *prefix)))
     return error_response(HTTP_ERRORS.get(error.status_code, Internal)())
 
 
-def _findings(error: ValidationError, located: Any) -> list[dict[str, str]]:
+def findings(error: ValidationError, *prefix: str) -> list[dict[str, str]]:
     """The paths and codes of a failed validation, never the input."""
-    location = next(iter(located), "json") if isinstance(located, dict) else "json"
-    prefix = () if location == "json" else (str(location),)
     return [
         {"path": ".".join((*prefix, *(str(part)[:100] for part in found["loc"]))), "code": found["type"]}
         for found in error.errors(include_url=False, include_context=False, include_input=False)

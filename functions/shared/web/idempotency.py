@@ -46,36 +46,49 @@ def idempotent(view: Callable[P, Any]) -> Callable[P, Response]:
 
     @functools.wraps(view)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Response:
-        key = request.headers.get("Idempotency-Key")
-        if key is None:
-            return current_app.make_response(view(*args, **kwargs))
-        if not MIN_KEY_CHARACTERS <= len(key) <= MAX_KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
-            raise ValidationFailed.at("header.Idempotency-Key", "invalid_key")
-        names = {
-            "p_user_id": current_caller().user_id,
-            "p_route": f"{request.method} {request.path}",
-            "p_key": key,
-        }
-        stored = _begin(names)
-        if stored is not None:
-            return stored
-        try:
-            response = current_app.make_response(view(*args, **kwargs))
-        except AppError as error:
-            response = error_response(error)
-        except BaseException:
-            _finish(names, None)
-            raise
-        _finish(names, response)
-        return response
+        return answer_once(request.get_json, lambda: view(*args, **kwargs))
 
-    may_also(wrapper, IdempotencyInFlight, IdempotencyMismatch, ValidationFailed, Unavailable, header=HEADER)
-    return wrapper
+    return may_answer_once(wrapper)
 
 
-def _begin(names: dict[str, str]) -> Response | None:
+def may_answer_once(view: Callable[P, Response]) -> Callable[P, Response]:
+    """For views that call :func:`answer_once` themselves: declares its errors and the header."""
+    may_also(view, IdempotencyInFlight, IdempotencyMismatch, ValidationFailed, Unavailable, header=HEADER)
+    return view
+
+
+def answer_once(body: Callable[[], Any], answer: Callable[[], Any]) -> Response:
+    """The answer of ``answer()``, or the one that is stored for the request's Idempotency-Key. See :func:`idempotent`.
+
+    :param body: what the key stands for, as JSON; asked only when there is a key
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return current_app.make_response(answer())
+    if not MIN_KEY_CHARACTERS <= len(key) <= MAX_KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
+        raise ValidationFailed.at("header.Idempotency-Key", "invalid_key")
+    names = {
+        "p_user_id": current_caller().user_id,
+        "p_route": f"{request.method} {request.path}",
+        "p_key": key,
+    }
+    stored = _begin(names, body())
+    if stored is not None:
+        return stored
+    try:
+        response = current_app.make_response(answer())
+    except AppError as error:
+        response = error_response(error)
+    except BaseException:
+        _finish(names, None)
+        raise
+    _finish(names, response)
+    return response
+
+
+def _begin(names: dict[str, str], body: Any) -> Response | None:
     """Claims the key, or returns the answer that is stored for it."""
-    canonical = json.dumps(request.get_json(), sort_keys=True)
+    canonical = json.dumps(body, sort_keys=True)
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     row = rpc_row(context().database.service(), "svc_begin_idempotent", {**names, "p_request_hash": digest})
     match row["outcome"]:

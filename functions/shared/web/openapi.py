@@ -29,6 +29,7 @@ from functions.shared.errors import (
 from functions.shared.settings import Settings
 from functions.shared.web.operations import Access, Operation, Outcome, added_errors, headers_of, operation_of
 from functions.shared.web.schemas import ErrorBody
+from functions.shared.web.uploads import NotMultipart
 
 BASE = "/functions/v1"
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -68,6 +69,7 @@ ERRORS_OF_ACCESS: dict[Access, tuple[type[AppError], ...]] = {
     Access.ADMINISTRATION: (Unauthorized, AnonymousForbidden, Forbidden, Unavailable),
 }
 ERRORS_OF_BODIES = (BadRequest, MalformedJson, UnsupportedMediaType, ValidationFailed)
+ERRORS_OF_UPLOADS = (BadRequest, NotMultipart, ValidationFailed)
 
 View = Callable[..., Any]
 Mode = Literal["validation", "serialization"]
@@ -102,6 +104,8 @@ def errors_of(rule: Rule, view: View, said: Operation) -> list[type[AppError]]:
     ]
     if _body_model(view) is not None:
         found += ERRORS_OF_BODIES
+    if said.form is not None:
+        found += ERRORS_OF_UPLOADS
     if _query_models(view):
         found.append(ValidationFailed)
     if rule.arguments:
@@ -153,7 +157,22 @@ def _operation(rule: Rule, view: View, said: Operation) -> dict[str, Any]:
     if body is not None:
         is_required = any(field.is_required() for field in body.model_fields.values())
         operation["requestBody"] = {"required": is_required, "content": {"application/json": _content(body, None)}}
+    if said.form is not None:
+        operation["requestBody"] = {"required": True, "content": {"multipart/form-data": _upload(said.form)}}
     return operation
+
+
+def _upload(form: type[BaseModel]) -> dict[str, Any]:
+    schema = form.model_json_schema(schema_generator=Untitled)
+    file = {"type": "string", "contentMediaType": "application/octet-stream", "description": "The file."}
+    return {
+        "schema": {
+            **{key: value for key, value in schema.items() if key != "description"},
+            "properties": {"file": file, **schema["properties"]},
+            "required": ["file", *schema.get("required", ())],
+        },
+        "example": {"file": "(the bytes of the file)", **(getattr(form, "example", None) or {})},
+    }
 
 
 def _parameters(rule: Rule, view: View) -> Iterator[dict[str, Any]]:

@@ -62,6 +62,8 @@ class Operation:
     errors: Sequence[type[AppError]] = ()
     headers: Sequence[Header] = ()
     is_listed: bool = True
+    max_body_bytes: int | None = None
+    form: type[BaseModel] | None = None
 
 
 # a route without a declaration is closed and not documented
@@ -76,14 +78,20 @@ def operation(
     errors: Sequence[type[AppError]] = (),
     headers: Sequence[Header] = (),
     is_listed: bool = True,
+    max_body_bytes: int | None = None,
+    form: type[BaseModel] | None = None,
 ) -> Callable[[View], View]:
     """For views, directly below the route. The view's docstring becomes the description.
 
     :param outcomes: from status to outcome
     :param errors: the errors that the view itself raises; those of input, credentials and decorators are added
     :param headers: the request headers that the view itself reads
+    :param max_body_bytes: the largest body of this route; 1 MiB unless it says otherwise
+    :param form: the fields beside the file, when the view reads an upload (uploads.py)
     """
-    said = Operation(summary, access, outcomes or {200: Outcome("Done.")}, errors, headers, is_listed)
+    said = Operation(
+        summary, access, outcomes or {200: Outcome("Done.")}, errors, headers, is_listed, max_body_bytes, form
+    )
 
     def describe(view: View) -> View:
         view.__dict__["_operation"] = said

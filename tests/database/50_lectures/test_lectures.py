@@ -59,6 +59,7 @@ def test_states_of_a_lecture(db: Connection) -> None:
         "pending>failed",
         "downloading>completed",
         "downloading>failed",
+        "completed>failed",
         "failed>pending",
     }
 

@@ -16,6 +16,10 @@ ALLOWED = {
     "functions/canvas_sync/service.py",
     "functions/chat/jobs.py",
     "functions/chat/service.py",
+    "functions/documents/cleanup.py",
+    "functions/documents/ingest.py",
+    "functions/documents/routes.py",
+    "functions/documents/service.py",
     "functions/headstart/jobs.py",
     "functions/headstart/service.py",
     # the owner of a stream is checked before it is followed, and by the answer before it is written
