@@ -290,7 +290,8 @@ begin
     select count(*) into v_stored from storage.objects where bucket_id in ('documents', 'audio', 'transcripts');
     v_lost := cardinality(v_documents) + cardinality(v_lectures);
     if v_lost > greatest(20, v_stored / 4) then
-        raise exception '% rows have no file, and % files are stored', v_lost, v_stored using errcode = '23514', hint = 'Restore Storage first; see docs/materials.md.';
+        raise exception '% rows lack their files, % files are stored', v_lost, v_stored
+            using errcode = '23514', hint = 'Restore Storage first; see docs/materials.md.';
     end if;
     update public.documents set status = 'failed' where id = any (v_documents);
     update public.lectures
