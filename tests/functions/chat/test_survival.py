@@ -176,12 +176,12 @@ def cuts() -> Iterator[tuple[str, int]]:
     """Who is cut, and after how many characters of the text: the same ones every time."""
     chosen = random.Random(13)
     for number in range(CUTS):
-        yield ("client", "worker", "model")[number % 3], chosen.randrange(1, len(LONG) - 200)
+        yield ("client", "worker", "model")[number % 3], chosen.randrange(1, len(LONG) - 800)
 
 
 @pytest.mark.parametrize(("who", "place"), list(cuts()))
 def test_a_cut_anywhere_loses_nothing(desk: Desk, who: str, place: int) -> None:
-    end = {"cut": place / len(LONG), "end": "reset"} if who == "model" else {}
+    end = {"cut": (place + 0.5) / len(LONG), "end": "reset"} if who == "model" else {}
     desk.model.say(default="slow", pause_seconds=0.01, text=LONG, **end)
     answer_id = desk.begin()
     if who == "worker":
