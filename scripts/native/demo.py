@@ -174,6 +174,72 @@ def headstart(student: Student, assignment_id: str) -> None:
     line(f"model: {done.get('model')}; metrics: {json.dumps(done.get('metrics'))}")
 
 
+MATERIAL = (
+    "Photosynthesis takes place in the chloroplasts. The light reaction splits water and sets oxygen free.\n\n"
+    "The Calvin cycle needs no light of its own. It builds sugar from carbon dioxide with energy from light."
+)
+QUESTION = "How do I explain the light reaction of photosynthesis in one lesson?"
+
+
+def become_teacher(stack: Stack, person: Student, connection: str) -> None:
+    """What an LTI launch does: the account becomes that of a teacher at this installation."""
+    headers = {"apikey": stack.keys.secret_key}
+    profile = f"{stack.url}/rest/v1/profiles?user_id=eq.{person.user_id}"
+    teacher = {"id": person.user_id, "lms_connection_id": connection, "canvas_user_id": "demo-teacher"}
+    for answer in (
+        httpx.patch(profile, headers=headers, json={"role": "teacher"}, timeout=10, trust_env=False),
+        httpx.post(f"{stack.url}/rest/v1/teachers", headers=headers, json=teacher, timeout=10, trust_env=False),
+    ):
+        if not answer.is_success:
+            raise DemoFailed(f"making a teacher answered {answer.status_code}: {answer.text[:500]}")
+
+
+def ready_source(stack: Stack, teacher: Student, source: str) -> None:
+    """Waits until the text of a source is read; where nothing reads it, marks it as read."""
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        if teacher.select("content_sources", "status", id=source)[0]["status"] == "ready":
+            return
+        time.sleep(0.25)
+    url = f"{stack.url}/rest/v1/content_sources?id=eq.{source}"
+    for status in ("processing", "ready"):
+        httpx.patch(
+            url, headers={"apikey": stack.keys.secret_key}, json={"status": status}, timeout=10, trust_env=False
+        )
+
+
+def teach(stack: Stack, connection: str) -> None:
+    """A teacher asks the assistant, which answers out of the teacher's own text."""
+    with signed_up(stack) as teacher:
+        headline("A teacher asks the assistant")
+        become_teacher(stack, teacher, connection)
+        source: Any = (
+            teacher.rows.table("content_sources")
+            .insert({"kind": "text", "title": "Photosynthesis, my notes", "text_content": MATERIAL})
+            .execute()
+            .data
+        )
+        ready_source(stack, teacher, source[0]["id"])
+        thread: Any = teacher.rows.table("threads").insert({}).execute().data
+        line(f"{QUESTION}\n")
+        question = {"content": QUESTION, "external_id": "demo", "content_source_ids": [source[0]["id"]]}
+        path = f"chat/threads/{thread[0]['id']}/messages"
+        with teacher.functions.stream("POST", path, json=question) as answer:
+            for event in answer.iter_lines():
+                if not event.startswith("data: {"):
+                    continue
+                part = json.loads(event.removeprefix("data: "))
+                if part["type"] == "text-delta":
+                    print(part["delta"], end="", flush=True)
+                elif part["type"] in ("error", "abort"):
+                    raise DemoFailed(f"the answer ended with {part}")
+        print()
+        row = teacher.select("messages", role="assistant")[0]
+        headline(f"The answer is {row['status']}; the conversation is called {teacher.select('threads')[0]['title']!r}")
+        for citation in row["citations"]:
+            line(f'[{citation["number"]}] {citation["title"]}: "{citation["quote"]}"')
+
+
 def tell(stack: Stack) -> None:
     """The story, chapter by chapter."""
     headline("A school's Canvas is registered")
@@ -209,6 +275,7 @@ def tell(stack: Stack) -> None:
             ):
                 line(f"{table:16} {len(student.select(table, 'id'))} rows")
             look_around(stack, student)
+        teach(stack, connection)
 
 
 def look_around(stack: Stack, student: Student) -> None:

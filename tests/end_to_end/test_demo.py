@@ -17,6 +17,8 @@ def test_the_demo_ends_with_a_headstart_from_an_assignment_of_canvas() -> None:
     assert asked, "an assignment that came out of Canvas is named"
     assert f"# Getting started: {asked[1]}" in done.stdout, "its headstart is printed"
     assert "The headstart is ready" in done.stdout
+    assert "The answer is complete" in done.stdout
+    assert '[1] Photosynthesis, my notes: "' in done.stdout, "the teacher's own text is cited"
     assert "the scripted model stand-in answers" in done.stderr
     assert re.search(r"Auth: (the real server|our stand-in)", done.stderr)
     assert "no Canvas is configured" in done.stdout

@@ -109,8 +109,8 @@ class Desk:
         return "".join(part["delta"] for part in self.events(answer_id) if part["type"] == "text-delta")
 
     def wait_for_text(self, answer_id: str) -> None:
-        """Returns when the first text is stored."""
-        wait_until(lambda: self.stored_text(answer_id))
+        """Returns when the first text is stored; a worker process may take long to start."""
+        wait_until(lambda: self.stored_text(answer_id), 30)
 
 
 @pytest.fixture

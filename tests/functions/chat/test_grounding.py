@@ -116,7 +116,8 @@ def test_courses_of_canvas_are_known(desk: Desk, other_teacher: Student) -> None
 def test_what_belongs_to_others_is_not_found_and_nothing_is_stored(
     desk: Desk, other_teacher: Student, kind: str
 ) -> None:
-    thread_id, more = desk.thread_id, {}
+    thread_id = desk.thread_id
+    more: dict[str, Any] = {}
     if kind == "thread":
         thread_id = chat.thread(other_teacher)
     elif kind == "class":
@@ -174,7 +175,7 @@ def test_when_not_all_fits_rare_words_of_the_question_decide() -> None:
 
 
 def test_turns_are_left_out_whole() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "1", "role": "user", "content": "one " * 50, "status": "complete", "parent_id": None},
         {"id": "2", "role": "assistant", "content": "ONE", "status": "complete", "parent_id": "1"},
         {"id": "3", "role": "user", "content": "two", "status": "complete", "parent_id": None},
