@@ -1685,6 +1685,11 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"search_material":
+{ Args: { "p_catalog_course_ids"?: (string)[],"p_kinds"?: (string)[],"p_limit"?: number,"p_query": string }; Returns: {
+              "chunk_id": string,"content": string,"end_second": number,"highlight": string,"kind": string,"page_end": number,"page_start": number,"score": number,"source_id": string,"start_second": number,"title": string
+            }[]
+                           },
 "svc_append_generation":
 { Args: { "p_from_seq": number,"p_parts": (Json)[],"p_stream_id": string }; Returns: number
                            },
@@ -1953,6 +1958,11 @@ isOneToOne: false
                            },
 "svc_schema_version":
 { Args: Record<PropertyKey, never>; Returns: string
+                           },
+"svc_search_material":
+{ Args: { "p_catalog_course_ids"?: (string)[],"p_kinds"?: (string)[],"p_limit"?: number,"p_query": string,"p_user_id": string }; Returns: {
+              "chunk_id": string,"content": string,"end_second": number,"highlight": string,"kind": string,"page_end": number,"page_start": number,"score": number,"source_id": string,"start_second": number,"title": string
+            }[]
                            },
 "svc_set_lti_status":
 { Args: { "p_id": string,"p_kind": string,"p_status": string }; Returns: undefined

@@ -18,6 +18,8 @@ create table private.source_chunks (
     end_second numeric(10, 3),
     retired_at timestamptz,
     created_at timestamptz not null default now(),
+    search tsvector not null,
+    term_count int not null,
     constraint source_chunks_document_id_fkey
         foreign key (document_id)
         references public.documents(id) on delete cascade,
@@ -32,7 +34,9 @@ create table private.source_chunks (
     constraint source_chunks_language_check check (language ~ '^[a-z]{2,3}$'),
     constraint source_chunks_pages_check check (page_start >= 1 and page_end >= page_start),
     constraint source_chunks_seconds_check check (start_second >= 0 and end_second >= start_second)
-);
+)
+-- a fragment stays in its row, uncompressed: a search takes every visible one's vector, and unpacking doubles its time
+with (toast_tuple_target = 8160);
 
 create index idx_source_chunks_document_id on private.source_chunks (document_id, ordinal)
 where document_id is not null;
@@ -61,3 +65,8 @@ comment on column private.source_chunks.start_second is 'The second of the recor
 comment on column private.source_chunks.end_second is 'The second of the recording at which it ends.';
 comment on column private.source_chunks.retired_at is 'Since when its source no longer contains it.';
 comment on column private.source_chunks.created_at is 'When it was first read.';
+comment on column private.source_chunks.search is 'What it is found by.';
+comment on column private.source_chunks.term_count is 'The length of its text in terms, for BM25.';
+
+create trigger trg_source_chunks_index before insert or update of language, heading, content on private.source_chunks
+for each row execute function private.index_chunk();
