@@ -1,8 +1,8 @@
-"""``./scripts/demo``: the story from nothing. A student signs up, connects Canvas, syncs, and gets a headstart.
+"""``./scripts/demo``: the story from nothing, told by one student.
 
-Everything is real except what is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas is a
-stand-in with generated courses. Both are announced. The browser's part (pressing "Authorize" in Canvas) is played over
-HTTP.
+They sign up, connect Canvas, sync, get a headstart and submit a lecture. Everything is real except what is not at hand:
+without OPENAI_API_KEY a scripted model answers, and Canvas and Panopto are stand-ins. All are announced. The browser's
+part (pressing "Authorize" in Canvas) is played over HTTP.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from scripts.native.keys import Keys
 from scripts.native.school import put_secret
 from scripts.native.stack import Options, Stack
 from tests.standins.canvas import CLIENT_ID, CLIENT_SECRET, CanvasStandIn
+from tests.standins.panopto import OPEN_SESSION
 
 PASSWORD = "correct-horse-7"  # noqa: S105  of an account that lives as long as the demo
 CANVAS_SEED = 2026
@@ -240,6 +241,37 @@ def teach(stack: Stack, connection: str) -> None:
             line(f'[{citation["number"]}] {citation["title"]}: "{citation["quote"]}"')
 
 
+def lecture(stack: Stack, student: Student) -> None:
+    """Submits a recorded lecture and watches its row until the transcript is there."""
+    headline("They submit a recorded lecture")
+    if stack.panopto_url is None:
+        line("PANOPTO_HOSTS names real sites, so there is no recording to submit")
+        return
+    course: Any = (
+        student.rows.rpc("ensure_catalog_course", {"p_code": "CSC 172", "p_title": "Algorithms"}).execute().data
+    )
+    viewer = f"{stack.panopto_url}/Panopto/Pages/Viewer.aspx?id={OPEN_SESSION}"
+    body = {"catalog_course_id": course["id"], "panopto_url": viewer}
+    submitted = student.call("POST", "lectures", 202, json=body)
+    deadline, shown = time.monotonic() + MAX_WAIT_SECONDS, None
+    while (row := student.select("lectures", id=submitted["lecture_id"])[0])["status"] in ("pending", "downloading"):
+        if time.monotonic() > deadline:
+            raise DemoFailed("the lecture takes too long; is a worker running?")
+        stage = row["progress"].get("stage")
+        if stage and stage != shown:
+            shown = stage
+            line(f"{stage} ...")
+        time.sleep(0.3)
+    if row["status"] == "failed":
+        line(f"it failed: {row['error_message']}")
+        return
+    media = student.call("GET", f"lectures/{submitted['lecture_id']}/media", 200)
+    segments = httpx.get(media["transcript_url"], timeout=30, trust_env=False).json()["segments"]
+    line(f"{row['title']}: {row['duration_seconds']} seconds, {len(segments)} segments")
+    for segment in segments[:3]:
+        line(f"{segment['text']} {viewer}&start={int(segment['start'])}")
+
+
 def tell(stack: Stack) -> None:
     """The story, chapter by chapter."""
     headline("A school's Canvas is registered")
@@ -264,6 +296,7 @@ def tell(stack: Stack) -> None:
             headline(f"They ask for a headstart: {assignment['title']} ({assignment['course']['name']})")
             line(f"due {assignment['due_at']}, {assignment['points_possible']} points")
             headstart(student, assignment["id"])
+            lecture(stack, student)
             headline("What is in the database now (as the student sees it)")
             for table in (
                 "integrations",
@@ -271,6 +304,7 @@ def tell(stack: Stack) -> None:
                 "assignments",
                 "headstart_runs",
                 "headstart_docs",
+                "lectures",
                 "notifications",
             ):
                 line(f"{table:16} {len(student.select(table, 'id'))} rows")

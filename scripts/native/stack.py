@@ -33,7 +33,7 @@ LOCAL_FRONT_ENDS = "http://127.0.0.1:3000,http://localhost:3000"
 class Options:
     """What a caller of the stack may choose."""
 
-    without: frozenset[str] = frozenset()  # of: functions, worker, model, storage
+    without: frozenset[str] = frozenset()  # of: functions, worker, model, storage, panopto
     settings: Mapping[str, str] = field(default_factory=dict)  # for functions and worker
     auth: Mapping[str, str] = field(default_factory=dict)  # GOTRUE_*: for Auth, over what auth_environment says
     postgres: Mapping[str, str] = field(default_factory=dict)  # server settings
@@ -81,6 +81,12 @@ class Stack:
     def storage_url(self) -> str:
         """Storage itself, past the gateway."""
         return f"http://127.0.0.1:{self.storage_port}"
+
+    @property
+    def panopto_url(self) -> str | None:
+        """The Panopto stand-in, where it runs."""
+        host = self._panopto.get("PANOPTO_HOSTS")
+        return host and f"http://{host}"
 
     @property
     def rest_url(self) -> str:
@@ -142,7 +148,7 @@ class Stack:
             "PYTHONPATH": str(paths.REPO),
         }
         counting = environment.from_outside(self.options.dotenv)
-        chosen = {**defaults, **counting, **exported, **self._model, **self.options.settings}
+        chosen = {**defaults, **counting, **exported, **self._model, **self._panopto, **self.options.settings}
         if environment.is_local(chosen.get("OPENAI_BASE_URL", "")):
             chosen |= environment.NO_PROXIES
         return environment.silenced(chosen)
@@ -174,6 +180,7 @@ class Stack:
         self._drop_old_logs()
         self._anon_token, self._service_token = self.keys.mint("anon"), self.keys.mint("service_role")
         self._model: dict[str, str] = {}
+        self._panopto: dict[str, str] = {}
         self._start_postgres()
         self.gateway_port = self.options.gateway_port or postgres.free_port()
         self.auth_port, self.rest_port = postgres.free_port(), postgres.free_port()
@@ -185,6 +192,8 @@ class Stack:
             parts.append(self._storage())
         if "model" not in self.options.without:
             parts += self._model_parts()
+        if not self.options.without & {"functions", "worker", "panopto"}:
+            parts += self._panopto_parts()
         if "functions" not in self.options.without:
             parts.append(self._functions())
         for part in parts:
@@ -309,10 +318,22 @@ class Stack:
             "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
             "OPENAI_API_KEY": "standin",
             "OPENAI_MODEL": "standin-scripted",
+            "OPENAI_TRANSCRIPTION_MODEL": "standin-scripted",
         }
         self.say("model: no OPENAI_API_KEY is set, so the scripted model stand-in answers (tests/standins/model)")
         command = [sys.executable, "-m", "tests.standins.model", "--port", str(port)]
         return [self._part("model", command, os.environ, f"http://127.0.0.1:{port}/v1/models")]
+
+    def _panopto_parts(self) -> list[Part]:
+        """The Panopto stand-in when no site is configured, so that a lecture can be submitted."""
+        chosen = {**environment.from_outside(self.options.dotenv), **self.options.settings}
+        if chosen.get("PANOPTO_HOSTS"):
+            return []
+        port = postgres.free_port()
+        self._panopto = {"PANOPTO_HOSTS": f"127.0.0.1:{port}"}
+        self.say(f"Panopto: our stand-in, tests/standins/panopto; http://127.0.0.1:{port}/ lists a recording")
+        command = [sys.executable, "-m", "tests.standins.panopto", "--port", str(port)]
+        return [self._part("panopto", command, os.environ, f"http://127.0.0.1:{port}/")]
 
     def _functions(self) -> Part:
         command = [sys.executable, "-m", "gunicorn", "--config", "functions/gunicorn.conf.py"]

@@ -22,3 +22,6 @@ def test_the_demo_ends_with_a_headstart_from_an_assignment_of_canvas() -> None:
     assert "the scripted model stand-in answers" in done.stderr
     assert re.search(r"Auth: (the real server|our stand-in)", done.stderr)
     assert "no Canvas is configured" in done.stdout
+    assert "Panopto: our stand-in" in done.stderr
+    assert re.search(r"Hash tables: 6\d seconds, 19 segments", done.stdout), done.stdout
+    assert re.search(r"Point 2: .* http://127.0.0.1:\d+/Panopto/Pages/Viewer.aspx\?id=\S+&start=4\n", done.stdout)

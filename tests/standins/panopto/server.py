@@ -169,10 +169,13 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = {name.lower(): values[0] for name, values in parse_qs(parts.query).items()}
         asked = Asked("GET", self.path, self.headers.get("Range"), self.headers.get("Cookie"))
-        if not parts.path.startswith("/control"):
+        if parts.path != "/" and not parts.path.startswith("/control"):
             self.panopto.note(asked)
         podcast = PODCAST.fullmatch(parts.path)
         match parts.path:
+            case "/":
+                links = [f'<li><a href="{self.panopto.viewer(key)}">{key}</a></li>' for key in self.panopto.sessions]
+                self.answer(200, f"<!DOCTYPE html><html><body><ul>{''.join(links)}</ul></body></html>")
             case "/control/requests":
                 self.answer(200, {"requests": [vars(one) for one in self.panopto.requests]})
             case "/Panopto/Pages/Viewer.aspx" | "/Panopto/Pages/Embed.aspx":
