@@ -15,6 +15,7 @@ from functions.lectures.work import Work
 from functions.shared.captions import Segment, tidy
 from functions.shared.children import ChildError, run_in_child
 from functions.shared.llm.errors import DeadlineExceeded, InvalidResponse, ModelError, QuotaExceeded
+from functions.shared.llm.ledger import Ledger
 from functions.shared.llm.transcription import MAX_WINDOW_SECONDS, Heard, TimesUnknown, Transcriber
 from functions.shared.retries import Backoff, retried
 
@@ -48,7 +49,8 @@ def transcribe(work: Work, sound: Path, folder: Path) -> Transcript:
         title, segments = _panopto_captions(work)
         if segments:
             return Transcript(segments, None, title)
-    transcriber = Transcriber(work.context.settings, work.context.clock, work.check)
+    ledger = Ledger.of_job(work.context, "transcription")
+    transcriber = Transcriber(work.context.settings, ledger, work.check)
     try:
         heard = _hear_all(work, transcriber, sound, folder)
     except TimesUnknown:

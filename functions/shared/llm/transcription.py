@@ -10,15 +10,17 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
 
 from functions.shared.captions import CaptionsUnreadable, Segment, read_captions, tidy
-from functions.shared.clock import Clock
 from functions.shared.llm import errors
 from functions.shared.llm.client import connections, library, mapped
+from functions.shared.llm.ledger import Ledger
+from functions.shared.llm.usage import Used
 from functions.shared.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -50,11 +52,12 @@ class TimesUnknown(Exception):
 class Transcriber:
     """Calls a transcription model.
 
+    :param ledger: where the calls are recorded
     :param check: called several times a second while an answer is awaited; an exception ends the call
     """
 
     settings: Settings
-    clock: Clock
+    ledger: Ledger
     check: Callable[[], None]
 
     @property
@@ -89,7 +92,7 @@ class Transcriber:
             if form == TEXT_ONLY and seconds > MAX_WINDOW_SECONDS + 1:
                 raise TimesUnknown
             try:
-                heard = self._read(self._call(sound, FORMS[form], seconds), FORMS[form], seconds, span)
+                heard = self._read(self._recorded(sound, FORMS[form], seconds), FORMS[form], seconds, span)
             except errors.FormatUnsupported:
                 heard = None
             if heard is not None:
@@ -128,10 +131,24 @@ class Transcriber:
             return Heard(tidy([Segment(start, end, text)], until=seconds), language)
         return None
 
-    def _call(self, sound: Path, form: str, seconds: float) -> Any:
+    def _recorded(self, sound: Path, form: str, seconds: float) -> Any:
+        """One call, on record before it is sent."""
+        audio = Decimal(str(round(seconds, 3)))
+        with self.ledger.call(self.model, Used(audio_seconds=audio)) as entry:
+            try:
+                answer = self._call(sound, form)
+            except errors.ModelError as error:
+                if not isinstance(error, errors.DeadlineExceeded | errors.Interrupted):
+                    entry.refuse()
+                raise
+            entry.used = Used.reported(getattr(answer, "usage", None), audio)
+        return answer
+
+    def _call(self, sound: Path, form: str) -> Any:
         """One HTTP call in a thread of its own, so that neither a silent nor a slow answer holds the caller."""
         answers: queue.Queue[tuple[bool, Any]] = queue.Queue()
-        deadline = self.clock.monotonic() + self.settings.model_deadline_seconds
+        clock = self.ledger.clock
+        deadline = clock.monotonic() + self.settings.model_deadline_seconds
 
         def work() -> None:
             try:
@@ -147,7 +164,7 @@ class Transcriber:
                 break
             except queue.Empty:
                 self.check()
-                if self.clock.monotonic() > deadline:
+                if clock.monotonic() > deadline:
                     raise errors.DeadlineExceeded() from None
         if not good:
             raise value

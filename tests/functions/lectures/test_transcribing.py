@@ -127,6 +127,22 @@ def test_an_attempt_after_a_failure_sends_only_what_is_missing(hall: Hall) -> No
     compare(hall.transcript(lecture)["segments"], hall.panopto.said())
 
 
+def test_every_call_is_on_record_with_its_seconds(hall: Hall) -> None:
+    hall.model.say("500", default="normal")
+    prices = '{"standin-normal": {"minute": 0.006}}'
+    transcribed(hall, TRANSCRIPTION_PIECE_SECONDS="600", MODEL_PRICES=prices)
+    calls = hall.sql(
+        "select u.purpose, u.audio_seconds::float, u.cost_usd::float, u.is_estimated from private.model_usage as u"
+        " join public.jobs as j on j.id = u.job_id where j.type = 'lecture_transcription' order by u.id"
+    )
+    assert [purpose for purpose, *_ in calls] == ["transcription"] * 2
+    (_, refused, nothing, _), (_, seconds, cost, estimated) = calls
+    assert (refused or 0, nothing) == (0, 0), "a call that was refused costs nothing"
+    assert abs(seconds - 31) < 0.1
+    assert abs(cost - 31 / 60 * 0.006) < 0.0001
+    assert estimated is False
+
+
 def test_a_fault_of_a_moment_is_repeated_at_once(hall: Hall) -> None:
     hall.model.say("500", "429", default="normal")
     compare(transcribed(hall), hall.panopto.said())

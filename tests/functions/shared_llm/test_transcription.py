@@ -11,6 +11,7 @@ import pytest
 
 from functions.shared.clock import SystemClock
 from functions.shared.llm import errors
+from functions.shared.llm.ledger import Ledger
 from functions.shared.llm.transcription import Heard, TimesUnknown, Transcriber, _forms
 from functions.shared.settings import Settings, load_settings
 from scripts.native.keys import Keys
@@ -53,7 +54,8 @@ def settings(model: ModelStandIn, name: str = "standin-normal", **changes: str) 
 
 def transcriber(model: ModelStandIn, name: str = "standin-normal", **changes: Any) -> Transcriber:
     check = changes.pop("check", lambda: None)
-    return Transcriber(settings(model, name, **changes), SystemClock(), check)
+    told = settings(model, name, **changes)
+    return Transcriber(told, Ledger(SystemClock(), told.model_prices, "transcription"), check)
 
 
 def hear(model: ModelStandIn, sound: Path, name: str = "standin-normal", seconds: float = SECONDS) -> Heard:
