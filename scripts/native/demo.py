@@ -1,8 +1,8 @@
-"""``./scripts/demo``: the story from nothing, told by one student.
+"""``./scripts/demo``: the story from nothing.
 
-They sign up, connect Canvas, sync, get a headstart and submit a lecture. Everything is real except what is not at hand:
-without OPENAI_API_KEY a scripted model answers, and Canvas and Panopto are stand-ins. All are announced. The browser's
-part (pressing "Authorize" in Canvas) is played over HTTP.
+A student signs up, connects Canvas, syncs, gets a headstart and submits a lecture. Then a teacher asks the assistant.
+Everything is real except what is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas and Panopto
+are stand-ins. All are announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
 """
 
 from __future__ import annotations

@@ -39,6 +39,15 @@ def test_a_broken_download_goes_on_where_it_broke(hall: Hall) -> None:
     assert hall.row(lecture)["duration_seconds"] == 32
 
 
+def test_a_server_that_gives_less_than_was_asked_for_is_asked_for_the_rest(hall: Hall) -> None:
+    hall.panopto.faults = ["short", "short"]
+    lecture = hall.submit()
+    hall.step(lecture)
+    size = hall.panopto.media(hall.panopto.sessions[OPEN_SESSION]).stat().st_size
+    assert sum(count for _, count in sent(hall)) == size
+    assert hall.row(lecture)["duration_seconds"] == 32
+
+
 @pytest.mark.parametrize("fault", ["no-range", "changed"])
 def test_another_version_is_fetched_from_its_beginning(hall: Hall, fault: str) -> None:
     hall.panopto.faults = ["cut", fault]

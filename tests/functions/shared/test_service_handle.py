@@ -28,6 +28,8 @@ ALLOWED = {
     "functions/lectures/jobs.py",
     "functions/lectures/service.py",
     "functions/lectures/work.py",
+    # records the calls of a job or request, whoever they are for
+    "functions/shared/llm/ledger.py",
     "functions/shared/web/idempotency.py",
     "functions/shared/web/rate_limits.py",
     "functions/worker/queue.py",

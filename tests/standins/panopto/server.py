@@ -270,7 +270,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"SessionId": session.id, "Delivery": delivery})
 
     def send_media(self, token: str, asked: Asked) -> None:
-        """The bytes, from a Range on. Faults: 500, hang, slow, cut (half of the rest), no-range, changed (ETag)."""
+        """The bytes, from a Range on. Faults: 500, hang, slow, cut (half of the rest), short, no-range, changed."""
         link = self.panopto.links.get(token)
         if link is None or time.monotonic() > link.until:
             self.answer(403, "<Error><Code>AccessDenied</Code></Error>")
@@ -289,14 +289,17 @@ class Handler(BaseHTTPRequestHandler):
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         if found and fault != "no-range":
             first = int(found[1])
-        self.send_response(206 if first else 200)
+        # a server may answer with less than the range that was asked for
+        end = (first + size) // 2 if fault == "short" else size
+        partial = first > 0 or fault == "short"
+        self.send_response(206 if partial else 200)
         self.send_header("Content-Type", "video/mp4")
         self.send_header("ETag", f'"{size}{"-new" if fault == "changed" else ""}"')
-        self.send_header("Content-Length", str(size - first))
-        if first:
-            self.send_header("Content-Range", f"bytes {first}-{size - 1}/{size}")
+        self.send_header("Content-Length", str(end - first))
+        if partial:
+            self.send_header("Content-Range", f"bytes {first}-{end - 1}/{size}")
         self.end_headers()
-        left = (size - first) // 2 if fault == "cut" else size - first
+        left = (end - first) // 2 if fault == "cut" else end - first
         with path.open("rb") as file:
             file.seek(first)
             while left > 0 and not self.panopto.over.is_set():
