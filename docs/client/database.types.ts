@@ -1887,6 +1887,9 @@ isOneToOne: false
 "svc_missing_courses":
 { Args: { "p_integration_id": string,"p_seen": (number)[] }; Returns: Json
                            },
+"svc_normalize_course_codes":
+{ Args: { "p_codes": (string)[] }; Returns: (string)[]
+                           },
 "svc_note_lecture_progress":
 { Args: { "p_done": number,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_stage": string,"p_total"?: number }; Returns: boolean
                            },
@@ -1944,6 +1947,9 @@ isOneToOne: false
                            },
 "svc_release_oauth_state":
 { Args: { "p_state_hash": string,"p_user_id": string }; Returns: boolean
+                           },
+"svc_replace_catalog":
+{ Args: { "p_confirm_removals"?: boolean,"p_courses": Json,"p_dry_run"?: boolean }; Returns: Json
                            },
 "svc_replace_chunks":
 { Args: { "p_chunks": Json,"p_kind": string,"p_source_id": string }; Returns: {

@@ -33,6 +33,8 @@ KEY_BYTES = 32
 HOST_PATTERN = re.compile(
     r"(?:\*\.[a-z0-9-]+\.[a-z0-9.-]*[a-z0-9]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
 )
+MAX_CATALOG_TERMS = 20
+MAX_TERM_CHARACTERS = 100
 
 
 class SettingError(Exception):
@@ -91,6 +93,8 @@ class Settings:
     lecture_max_seconds: int
     lecture_download_timeout_seconds: float
     transcription_piece_seconds: float
+    catalog_url: str | None
+    catalog_terms: tuple[str, ...]
     rate_limits: bool
     trusted_proxies: int
     metrics_token: str | None = field(repr=False)
@@ -137,6 +141,24 @@ class _Reader:
     def urls(self, name: str, default: str, check: Callable[[str, str], str] | None = None) -> tuple[str, ...]:
         parts = [part.strip() for part in (self.optional(name) or default).split(",")]
         return tuple((check or self._checked_url)(name, part) for part in parts if part)
+
+    def template(self, name: str, mark: str) -> str | None:
+        """An optional URL with a mark in it that is replaced later."""
+        if self.optional(name) is None:
+            return None
+        value = self.url(name)
+        if mark not in value:
+            raise InvalidSetting(name, f"must have {mark} in it")
+        return value
+
+    def terms(self, name: str) -> tuple[str, ...]:
+        """Names of terms between semicolons, each once."""
+        terms = tuple(dict.fromkeys(term.strip() for term in (self.optional(name) or "").split(";") if term.strip()))
+        if len(terms) > MAX_CATALOG_TERMS or any(len(term) > MAX_TERM_CHARACTERS for term in terms):
+            raise InvalidSetting(
+                name, f"must hold at most {MAX_CATALOG_TERMS} terms of {MAX_TERM_CHARACTERS} characters"
+            )
+        return terms
 
     def _checked_url(self, name: str, value: str) -> str:
         try:
@@ -287,6 +309,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         lecture_max_seconds=read.number("LECTURE_MAX_SECONDS", int, 3 * 3600, 1, 24 * 3600),
         lecture_download_timeout_seconds=read.number("LECTURE_DOWNLOAD_TIMEOUT_SECONDS", float, 1800.0, 0.1, 7200),
         transcription_piece_seconds=read.number("TRANSCRIPTION_PIECE_SECONDS", float, 600.0, 5, 3600),
+        catalog_url=read.template("CATALOG_URL", "{term}"),
+        catalog_terms=read.terms("CATALOG_TERMS"),
         rate_limits=read.switch("RATE_LIMITS", True),
         trusted_proxies=read.number("TRUSTED_PROXIES", int, 1, 0, 10),
         metrics_token=read.optional("METRICS_TOKEN"),

@@ -285,3 +285,99 @@ def test_only_the_service_syncs(db: Connection) -> None:
     for role in ("anon", "authenticated", "app_admin"):
         with act_as(db, persona(db), role):
             refused(db, "42501", SYNC, (listed(["ZZQ 1"]),))
+
+
+# ---- the guarded sync of the service ------------------------------------------------------------------------------
+
+REPLACE = "select public.svc_replace_catalog(%s, %s, %s)"
+
+
+@pytest.fixture
+def departments(db: Connection, official: list[str]) -> list[str]:
+    """Ten courses of one department, and four of another."""
+    all_codes = [*official, *(f"ZZR {number}" for number in range(4))]
+    one(db, SYNC, (listed(all_codes),))
+    return all_codes
+
+
+def without(codes: list[str], *gone: str) -> str:
+    """The list that lacks some."""
+    return listed([code for code in codes if code not in gone])
+
+
+def test_the_guards_refuse_and_a_word_overrides_them(db: Connection, departments: list[str]) -> None:
+    gone = ("ZZQ 0", "ZZQ 1", "ZZR 0")
+    answer = one(db, REPLACE, (without(departments, *gone), False, False))
+    assert answer == {"refused": True, "live": 14, "missing": 3, "departments": []}
+    assert courses(db) == dict.fromkeys(departments, True)
+    answer = one(db, REPLACE, (without(departments, *gone), True, False))
+    assert answer == {"refused": False, **counts(unchanged=11, retired=3)}
+
+
+def test_a_small_loss_passes(db: Connection, departments: list[str]) -> None:
+    answer = one(db, REPLACE, (without(departments, "ZZR 0", "ZZR 1"), False, False))
+    assert answer == {"refused": False, **counts(unchanged=12, retired=2)}
+    # what is retired is neither expected nor counted in its department, which is now too small to guard
+    answer = one(db, REPLACE, (without(departments, "ZZR 0", "ZZR 1", "ZZR 2", "ZZR 3"), False, False))
+    assert answer == {"refused": False, **counts(unchanged=10, retired=2)}
+
+
+def test_a_department_that_loses_more_than_half_is_named(db: Connection, departments: list[str]) -> None:
+    more = [*departments, *(f"ZZS {number}" for number in range(10))]
+    one(db, SYNC, (listed(more),))
+    answer = one(db, REPLACE, (without(more, "ZZR 0", "ZZR 1", "ZZR 2"), False, False))
+    lost = {"department": "ZZR", "live": 4, "missing": 3}
+    assert answer == {"refused": True, "live": 24, "missing": 3, "departments": [lost]}
+
+
+def test_a_dry_run_counts_and_takes_everything_back(db: Connection, departments: list[str]) -> None:
+    given_list = json.dumps([*json.loads(without(departments, "ZZQ 0")), {"code": "ZZN 1", "title": "N"}])
+    dry = one(db, REPLACE, (given_list, False, True))
+    assert courses(db) == dict.fromkeys(departments, True)
+    assert (
+        dry
+        == one(db, REPLACE, (given_list, False, False))
+        == {
+            "refused": False,
+            **counts(inserted=1, unchanged=13, retired=1),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sqlstate"),
+    [
+        ((None, False, False), "22004"),
+        (("[]", None, False), "22004"),
+        (("[]", False, None), "22004"),
+        (("[]", True, False), "22023"),
+        (("{}", True, False), "22023"),
+        (('"x"', True, False), "22023"),
+        (("[1]", True, False), "22023"),
+        (('[{"code": "", "title": "T"}]', True, True), "22023"),
+    ],
+)
+def test_a_list_that_makes_no_sense_replaces_nothing(
+    db: Connection, departments: list[str], arguments: tuple[object, ...], sqlstate: str
+) -> None:
+    refused(db, sqlstate, REPLACE, arguments)
+    assert courses(db) == dict.fromkeys(departments, True)
+
+
+def test_two_guarded_syncs_come_one_after_the_other(db_url: str, db: Connection, departments: list[str]) -> None:
+    """The second waits for the lock before it looks, so that it judges what the first one left."""
+    one(db, REPLACE, (listed(departments), False, False))
+    with psycopg.connect(db_url) as other:
+        other.execute("set lock_timeout = '100ms'")
+        refused(other, "55P03", REPLACE, (listed(departments), False, False))
+
+
+NORMALIZE = "select public.svc_normalize_course_codes(%s)"
+
+
+def test_codes_are_normalised_in_their_order(db: Connection) -> None:
+    given_codes = ["csc173-01", "", "MTH 1-2", "csc173-01"]
+    assert one(db, NORMALIZE, (given_codes,)) == ["CSC 173", "", "MTH 1", "CSC 173"]
+    assert one(db, NORMALIZE, ([],)) == []
+    for nothing in (None, ["A 1", None]):
+        refused(db, "22004", NORMALIZE, (nothing,))

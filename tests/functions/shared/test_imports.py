@@ -24,6 +24,7 @@ LATE = {
     ("functions/canvas_sync/__init__.py", "create_app"),
     ("functions/chat/__init__.py", "create_app"),
     ("functions/documents/__init__.py", "create_app"),
+    ("functions/catalog_sync/__init__.py", "create_app"),
     ("functions/headstart/__init__.py", "create_app"),
     ("functions/lectures/__init__.py", "create_app"),
     # the library takes a second to import, and most processes never call a model

@@ -20,6 +20,8 @@ ALLOWED = {
     "functions/documents/ingest.py",
     "functions/documents/routes.py",
     "functions/documents/service.py",
+    "functions/catalog_sync/jobs.py",
+    "functions/catalog_sync/service.py",
     "functions/headstart/jobs.py",
     "functions/headstart/service.py",
     # the owner of a stream is checked before it is followed, and by the answer before it is written

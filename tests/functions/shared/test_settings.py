@@ -171,3 +171,21 @@ def test_importing_needs_no_environment_and_no_network() -> None:
     command, environment = [sys.executable, "-c", script], bare_environment()
     done = subprocess.run(command, cwd=Path(__file__).parents[3], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_catalogue_is_a_template_and_its_terms_have_names(env: dict[str, str]) -> None:
+    url = "https://courses.example.edu/list?term={term}&type=Lecture"
+    found = load_settings(env | {"CATALOG_URL": url, "CATALOG_TERMS": " Fall 2026; Spring 2027;; Fall 2026 ;"})
+    assert (found.catalog_url, found.catalog_terms) == (url, ("Fall 2026", "Spring 2027"))
+    nothing = load_settings(env)
+    assert (nothing.catalog_url, nothing.catalog_terms) == (None, ())
+    for bad in (
+        "https://courses.example.edu/list",
+        "file:///list/{term}",
+        "https://me:secret@courses.example.edu/{term}",
+    ):
+        with pytest.raises(InvalidSetting, match="CATALOG_URL"):
+            load_settings(env | {"CATALOG_URL": bad})
+    for bad in ("x" * 101, ";".join(map(str, range(21)))):
+        with pytest.raises(InvalidSetting, match="CATALOG_TERMS"):
+            load_settings(env | {"CATALOG_TERMS": bad})

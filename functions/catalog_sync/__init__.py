@@ -1,0 +1,21 @@
+"""Brings the school's list of courses here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.shared.settings import Settings
+
+if TYPE_CHECKING:
+    from apiflask import APIFlask
+
+
+def create_app(settings: Settings | None = None) -> APIFlask:
+    """This service alone.
+
+    :raise SettingError: a setting is missing or unusable
+    """
+    from functions.catalog_sync.routes import blueprint
+    from functions.shared.web.application import create_service
+
+    return create_service("catalog-sync", blueprint, settings)
