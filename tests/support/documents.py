@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -29,7 +29,13 @@ from tests.support.clocks import SkippingClock
 LONG_AGO = "2026-01-01T00:00:00+00:00"
 
 
-def pdf(pages: Sequence[str], password: str | None = None) -> bytes:
+def shown(line: str) -> str:
+    """The operator that shows a line of text."""
+    escaped = line.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
+    return f"({escaped}) Tj"
+
+
+def pdf(pages: Sequence[str], password: str | None = None, show: Callable[[str], str] = shown) -> bytes:
     """A PDF with a text on each page; lines are separated by line feeds."""
     writer = pypdf.PdfWriter()
     font = DictionaryObject(
@@ -46,9 +52,8 @@ def pdf(pages: Sequence[str], password: str | None = None) -> bytes:
             {NameObject("/Font"): DictionaryObject({NameObject("/F1"): reference})}
         )
         stream = DecodedStreamObject()
-        lines = [line.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)") for line in text.split("\n")]
-        shown = " T* ".join(f"({line}) Tj" for line in lines)
-        stream.set_data(f"BT /F1 11 Tf 14 TL 50 790 Td {shown} ET".encode("latin-1") if text else b"")
+        lines = " T* ".join(show(line) for line in text.split("\n"))
+        stream.set_data(f"BT /F1 11 Tf 14 TL 50 790 Td {lines} ET".encode("latin-1") if text else b"")
         page[NameObject("/Contents")] = writer._add_object(stream)
     if password is not None:
         writer.encrypt(password, algorithm="RC4-128")
