@@ -12,7 +12,7 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,11 +22,11 @@ from supabase import Client, ClientOptions, create_client
 
 from scripts.native import arguments, paths
 from scripts.native.cli import FAILURES, ending_in_good_order, watch
+from scripts.native.demo_materials import MaterialsFailed, materials
 from scripts.native.keys import Keys
 from scripts.native.school import put_secret
 from scripts.native.stack import Options, Stack
 from tests.standins.canvas import CLIENT_ID, CLIENT_SECRET, CanvasStandIn
-from tests.standins.panopto import OPEN_SESSION
 
 PASSWORD = "correct-horse-7"  # noqa: S105  of an account that lives as long as the demo
 CANVAS_SEED = 2026
@@ -73,6 +73,10 @@ class Student:
         for column, value in equals.items():
             query = query.eq(column, value)
         return [dict(row) for row in query.execute().data]  # type: ignore[arg-type]
+
+    def rpc(self, name: str, args: Mapping[str, Any]) -> Any:
+        """Calls a database function through REST."""
+        return self.rows.rpc(name, dict(args)).execute().data
 
 
 def register_installation(stack: Stack, host: str) -> str:
@@ -241,37 +245,6 @@ def teach(stack: Stack, connection: str) -> None:
             line(f'[{citation["number"]}] {citation["title"]}: "{citation["quote"]}"')
 
 
-def lecture(stack: Stack, student: Student) -> None:
-    """Submits a recorded lecture and watches its row until the transcript is there."""
-    headline("They submit a recorded lecture")
-    if stack.panopto_url is None:
-        line("PANOPTO_HOSTS names real sites, so there is no recording to submit")
-        return
-    course: Any = (
-        student.rows.rpc("ensure_catalog_course", {"p_code": "CSC 172", "p_title": "Algorithms"}).execute().data
-    )
-    viewer = f"{stack.panopto_url}/Panopto/Pages/Viewer.aspx?id={OPEN_SESSION}"
-    body = {"catalog_course_id": course["id"], "panopto_url": viewer}
-    submitted = student.call("POST", "lectures", 202, json=body)
-    deadline, shown = time.monotonic() + MAX_WAIT_SECONDS, None
-    while (row := student.select("lectures", id=submitted["lecture_id"])[0])["status"] in ("pending", "downloading"):
-        if time.monotonic() > deadline:
-            raise DemoFailed("the lecture takes too long; is a worker running?")
-        stage = row["progress"].get("stage")
-        if stage and stage != shown:
-            shown = stage
-            line(f"{stage} ...")
-        time.sleep(0.3)
-    if row["status"] == "failed":
-        line(f"it failed: {row['error_message']}")
-        return
-    media = student.call("GET", f"lectures/{submitted['lecture_id']}/media", 200)
-    segments = httpx.get(media["transcript_url"], timeout=30, trust_env=False).json()["segments"]
-    line(f"{row['title']}: {row['duration_seconds']} seconds, {len(segments)} segments")
-    for segment in segments[:3]:
-        line(f"{segment['text']} {viewer}&start={int(segment['start'])}")
-
-
 def tell(stack: Stack) -> None:
     """The story, chapter by chapter."""
     headline("A school's Canvas is registered")
@@ -296,7 +269,7 @@ def tell(stack: Stack) -> None:
             headline(f"They ask for a headstart: {assignment['title']} ({assignment['course']['name']})")
             line(f"due {assignment['due_at']}, {assignment['points_possible']} points")
             headstart(student, assignment["id"])
-            lecture(stack, student)
+            materials(stack, student, headline, line)
             headline("What is in the database now (as the student sees it)")
             for table in (
                 "integrations",
@@ -305,6 +278,7 @@ def tell(stack: Stack) -> None:
                 "headstart_runs",
                 "headstart_docs",
                 "lectures",
+                "documents",
                 "notifications",
             ):
                 line(f"{table:16} {len(student.select(table, 'id'))} rows")
@@ -341,7 +315,7 @@ def main(argv: list[str]) -> int:
             if given.keep:
                 headline("The stack keeps running; Ctrl-C stops everything")
                 return watch(stack)
-    except (DemoFailed, httpx.HTTPError) as failure:
+    except (DemoFailed, MaterialsFailed, httpx.HTTPError) as failure:
         print(f"\nThe demo broke off: {failure}\nLogs: {paths.STATE / 'logs'}", file=sys.stderr)
         return 1
     except FAILURES as failure:

@@ -83,6 +83,11 @@ class Stack:
         return f"http://127.0.0.1:{self.storage_port}"
 
     @property
+    def is_scripted(self) -> bool:
+        """Whether the model stand-in answers, because no model is configured."""
+        return bool(self._model)
+
+    @property
     def panopto_url(self) -> str | None:
         """The Panopto stand-in, where it runs."""
         host = self._panopto.get("PANOPTO_HOSTS")

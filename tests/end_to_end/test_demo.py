@@ -9,7 +9,7 @@ import sys
 from scripts.native.paths import REPO
 
 
-def test_the_demo_ends_with_a_headstart_from_an_assignment_of_canvas() -> None:
+def test_the_demo_writes_a_headstart_cites_a_source_and_finds_the_page_and_the_second() -> None:
     command = [sys.executable, "-m", "scripts.native.demo"]
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -23,5 +23,6 @@ def test_the_demo_ends_with_a_headstart_from_an_assignment_of_canvas() -> None:
     assert re.search(r"Auth: (the real server|our stand-in)", done.stderr)
     assert "no Canvas is configured" in done.stdout
     assert "Panopto: our stand-in" in done.stderr
-    assert re.search(r"Hash tables: 6\d seconds, 19 segments", done.stdout), done.stdout
-    assert re.search(r"Point 2: .* http://127.0.0.1:\d+/Panopto/Pages/Viewer.aspx\?id=\S+&start=4\n", done.stdout)
+    assert re.search(r"Hash tables.pdf, page \d+: http\S+/documents/[0-9a-f-]{36}#page=\d+\n", done.stdout), done.stdout
+    assert re.search(r"week 3, second \d+: http\S+/Viewer.aspx\?id=[0-9a-f-]{36}&start=\d+\n", done.stdout)
+    assert "<mark>collisions</mark>" in done.stdout.lower()

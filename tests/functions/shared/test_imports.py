@@ -27,6 +27,7 @@ LATE = {
     ("functions/catalog_sync/__init__.py", "create_app"),
     ("functions/headstart/__init__.py", "create_app"),
     ("functions/lectures/__init__.py", "create_app"),
+    ("functions/search/__init__.py", "create_app"),
     # the library takes a second to import, and most processes never call a model
     ("functions/shared/llm/client.py", "library"),
     # it takes seconds and much memory, and web processes never cut texts

@@ -63,6 +63,11 @@ def answer(form: str, seconds: float, heard: Sequence[Burst], model: str) -> Any
         }
     if form == "json":
         return {"text": text, "usage": {"type": "duration", "seconds": round(seconds)}}
+    return subtitles(form, heard)
+
+
+def subtitles(form: str, heard: Sequence[Burst]) -> str:
+    """SRT or WebVTT."""
     point = "," if form == "srt" else "."
     cues = [
         (f"{number}\n" if form == "srt" else "")
