@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
 
 from functions.shared.web.schemas import Answer, Request, UtcTime
 
@@ -111,13 +113,24 @@ class HeadstartCancelled(Answer):
 # ---- what a model answers; writing.py checks its length and content -----------------------------------------------
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+DURATION = re.compile(r"(\d{1,4}(?:[.,]\d{1,3})?)\s*(?:m|min|mins|minutes?|(h|hours?))?\.?", re.IGNORECASE)
+
+
+def whole_minutes(value: Any) -> Any:
+    """Whole minutes of what models write: 12.5, "15 min", "1.5 hours". Anything else stays for the schema to refuse."""
+    if isinstance(value, str) and (match := DURATION.fullmatch(value.strip())):
+        value = float(match.group(1).replace(",", ".")) * (60 if match.group(2) else 1)
+    return round(value) if isinstance(value, float) and math.isfinite(value) else value
+
+
+Minutes = Annotated[int, BeforeValidator(whole_minutes), Field(ge=0, le=100_000)]
 
 
 class Step(BaseModel):
     """One step of the plan."""
 
     step: Text
-    minutes: int = Field(ge=0, le=100_000)
+    minutes: Minutes
 
 
 class Resource(BaseModel):
@@ -130,23 +143,23 @@ class Resource(BaseModel):
 class Extra(BaseModel):
     """Everything but the text. A truncated answer is noticed, because it lacks the last field."""
 
-    title: Text
-    summary: Text
+    title: str
+    summary: str
     plan: list[Step]
     key_concepts: list[str]
     questions: list[str]
     resources: list[Resource]
-    time_estimate_minutes: int = Field(ge=0, le=100_000)
+    time_estimate_minutes: Minutes
 
 
 class Headstart(BaseModel):
     """The whole answer. The text comes early, so that it can be read while the rest is written."""
 
-    title: Text
+    title: str
     content_md: Annotated[str, StringConstraints(min_length=1)]
-    summary: Text
+    summary: str
     plan: list[Step]
     key_concepts: list[str]
     questions: list[str]
     resources: list[Resource]
-    time_estimate_minutes: int = Field(ge=0, le=100_000)
+    time_estimate_minutes: Minutes

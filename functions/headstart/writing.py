@@ -15,7 +15,7 @@ from functions.headstart.timing import suggested_blocks
 from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import Message, ModelClient
 from functions.shared.llm.errors import InvalidResponse
-from functions.shared.llm.parsing import FieldStream
+from functions.shared.llm.field import FieldStream
 from functions.shared.llm.prompts import DataBlocks, Prompt, load_prompt
 from functions.shared.llm.structured import Wanted, write
 from functions.shared.markup.markdown import ends_of_blocks, is_readable, is_safe_url, markdown_to_html, safe_markdown
@@ -132,8 +132,8 @@ class Writer:
             if not (self._field.complete and self._paragraphs.released and self._budget.calls_left):
                 raise
             return self._document(*self._rest(), now)
-        if not self._field.complete:
-            # the object was found in another place than the stream was followed, so nothing was released yet
+        if self._field.text != answer.content_md:
+            # another object counts than the one that was followed, which was a draft or a thought
             if self._paragraphs.released:
                 raise InvalidResponse
             self._fresh()

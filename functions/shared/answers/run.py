@@ -213,7 +213,7 @@ class AnswerRun:
 
     def _ask(self, messages: Sequence[Message], budget: Budget) -> None:
         """Makes one call of the model."""
-        for text in self._client.text(messages, budget):
+        for text in self._client.prose(messages, budget):
             self._take(self._filter.feed(text))
             if self._size >= MAX_TEXT_CHARACTERS:
                 raise Truncated

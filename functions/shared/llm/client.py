@@ -9,34 +9,34 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
 import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from functions.shared.llm import errors
+from functions.shared.llm import breaker, errors
 from functions.shared.llm.budget import Budget
 from functions.shared.llm.ledger import Entry
+from functions.shared.llm.reading import Answer, finish_error
+from functions.shared.llm.refusals import OptionRefused, mapped
+from functions.shared.llm.thoughts import ThoughtFilter
 from functions.shared.llm.usage import Used, estimated_tokens
 from functions.shared.settings import Settings
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-log = structlog.get_logger(__name__)
-
 Message = Mapping[str, str]
 
 LOOK_SECONDS = 0.1
 MAX_ANSWER_CHARACTERS = 300_000
-# finish reasons of a complete answer, as different servers name them
-COMPLETE = frozenset({"stop", "eos", "end_turn", "stop_sequence", "tool_calls", "function_call"})
-FORMAT_WORDS = ("response_format", "json_schema", "json_object", "json mode", "structured output", "guided", "grammar")
-CONTEXT_WORDS = ("context length", "context window", "maximum context", "too many tokens", "context_length")
+# thoughts count, so it is far above what an answer needs; it ends a model that repeats itself
+MAX_OUTPUT_TOKENS = 16_000
+
+# by server and model: options that it refused, and whether it swallows the mark at which thoughts begin
+_refused_options: dict[tuple[str, str], set[str]] = {}
+_swallows_marks: set[tuple[str, str]] = set()
 
 
 class ModelClient:
@@ -59,6 +59,25 @@ class ModelClient:
         """Imports the library, so that the first call of a process does not take a second longer."""
         connections(self._settings.openai_base_url, self._settings.openai_api_key)
 
+    def prose(self, messages: Sequence[Message], budget: Budget) -> Generator[str]:
+        """The text of an answer in prose as it arrives, without the model's thoughts.
+
+        :raise ModelError: see errors.py; ``InvalidResponse`` also when thoughts cannot be told from the answer
+        """
+        thoughts = ThoughtFilter(holds=self.server in _swallows_marks)
+        try:
+            # closed at once when the text is not what it should be, and not when the error is forgotten
+            with contextlib.closing(self.text(messages, budget)) as pieces:
+                for piece in pieces:
+                    if shown := thoughts.feed(piece):
+                        yield shown
+            if shown := thoughts.finish():
+                yield shown
+        except errors.InvalidResponse:
+            if thoughts.met_stray_mark:
+                _swallows_marks.add(self.server)
+            raise
+
     def text(
         self,
         messages: Sequence[Message],
@@ -66,26 +85,58 @@ class ModelClient:
         *,
         response_format: Mapping[str, Any] | None = None,
         stream: bool = True,
+        notes: set[str] | None = None,
     ) -> Generator[str]:
-        """The answer's text as it arrives, from one HTTP call. It is complete when this ends without an error.
+        """The answer's text as it arrives. It is complete when this ends without an error.
 
-        Closing the iterator ends the call.
+        It is one HTTP call, and another one for each option that the server refuses; those are remembered. The text may
+        hold thoughts, see :meth:`prose`. Closing the iterator ends the call.
 
+        :param notes: for answers that the caller checks: gets ``reasoning`` when the text came in the field for
+            thoughts, and ``unfinished`` when the server sent no finish reason
         :raise ModelError: see errors.py
         """
         if not (self._settings.openai_api_key or self._settings.openai_base_url):
             raise errors.ProviderAuth("No model is configured. An operator must set OPENAI_API_KEY or OPENAI_BASE_URL.")
         client = connections(self._settings.openai_base_url, self._settings.openai_api_key)
-        budget.begin_call()
         sent = sum(estimated_tokens(message["content"]) for message in messages)
-        with budget.ledger.call(self.model, Used(prompt_tokens=sent)) as entry:
-            call = _Call(client, self._settings, messages, response_format, stream, budget)
-            call.start()
-            try:
-                yield from call.text()
-            finally:
-                call.end()
-                self._account(call, entry)
+        while True:
+            call = _Call(client, self._request(messages, response_format, stream), self._settings, budget, notes)
+            gate = breaker.of(self.server)
+            gate.check()
+            budget.begin_call()
+            with budget.ledger.call(self.model, Used(prompt_tokens=sent)) as entry:
+                call.start()
+                try:
+                    yield from call.text()
+                    gate.note(id(budget), None)
+                    return
+                except OptionRefused as refused:
+                    gate.note(id(budget), None)
+                    _refused_options.setdefault(self.server, set()).add(refused.option)
+                    if not budget.calls_left:
+                        raise
+                except errors.ModelError as error:
+                    gate.note(id(budget), error)
+                    raise
+                finally:
+                    call.end()
+                    self._account(call, entry)
+
+    def _request(
+        self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, stream: bool
+    ) -> dict[str, Any]:
+        refused = _refused_options.get(self.server, set())
+        # OpenAI knows the new name only, other servers the old one
+        cap = "max_tokens" if self._settings.openai_base_url else "max_completion_tokens"
+        options: dict[str, Any] = {"model": self.model, "messages": list(messages), "stream": stream}
+        if cap not in refused:
+            options[cap] = MAX_OUTPUT_TOKENS
+        if stream and "stream_options" not in refused:
+            options["stream_options"] = {"include_usage": True}
+        if response_format is not None:
+            options["response_format"] = response_format
+        return options
 
     def _account(self, call: _Call, entry: Entry) -> None:
         """What the call used, estimated when the provider did not report it."""
@@ -122,27 +173,30 @@ class _Call:
     def __init__(
         self,
         client: OpenAI,
+        request: Mapping[str, Any],
         settings: Settings,
-        messages: Sequence[Message],
-        response_format: Mapping[str, Any] | None,
-        stream: bool,
         budget: Budget,
+        notes: set[str] | None,
     ) -> None:
-        self.messages = messages
         self.received: list[str] = []
-        self.usage: Used | None = None
-        self.is_accepted = False  # the provider began to answer
         self.is_refused = False  # the provider answered with an error or was never reached, so nothing was used
         self._client = client
+        self._request = request
         self._settings = settings
         self._budget = budget
-        self._stream = stream
-        self._format = response_format
+        self._notes = notes
+        self._answer = Answer(self._hear)
         self._response: Any = None
         self._abandoned = threading.Event()
         self._queue: queue.Queue[tuple[str, Any]] = queue.Queue()
 
+    @property
+    def usage(self) -> Used | None:
+        """What the provider reported."""
+        return self._answer.usage
+
     def start(self) -> None:
+        """Sends it."""
         threading.Thread(target=self._work, name="model-call", daemon=True).start()
 
     def end(self) -> None:
@@ -155,8 +209,6 @@ class _Call:
 
     def text(self) -> Iterator[str]:
         """The text that the thread reads, as it arrives."""
-        finish_reason: str | None = None
-        refused = False
         size = 0
         while True:
             self._budget.check()
@@ -174,34 +226,45 @@ class _Call:
                         raise errors.InvalidResponse("The model's answer is too long. Try again.")
                     self.received.append(value)
                     yield value
-                case "refusal":
-                    refused = True
-                case "finish":
-                    finish_reason = value
                 case "error":
                     raise value
-                case "end":
+                case _:
                     break
-        if refused:
+        self._judge()
+        if self._notes is not None and not self._answer.has_text and (thoughts := "".join(self._answer.thoughts)):
+            self._notes.add("reasoning")
+            self.received.append(thoughts)
+            yield thoughts
+
+    def _judge(self) -> None:
+        """Whether the answer is complete."""
+        answer = self._answer
+        if answer.is_refused:
             raise errors.Refused()
-        if finish_reason is None:
+        if answer.finish_reason is not None:
+            failure = finish_error(answer.finish_reason)
+            if failure is not None:
+                raise failure
+        elif not answer.has_begun:
+            raise errors.InvalidResponse()
+        elif not (answer.is_done and answer.usage):
             # a stream without a finish reason broke off, whatever it contains
-            raise errors.Interrupted() if self.is_accepted else errors.InvalidResponse()
-        if finish_reason in ("length", "max_tokens"):
-            raise errors.Truncated()
-        if finish_reason == "content_filter":
-            raise errors.ContentFiltered()
-        if finish_reason not in COMPLETE:
-            log.info("finish_reason_unknown", finish_reason=finish_reason[:40])
+            raise errors.Interrupted()
+        elif self._notes is not None:
+            self._notes.add("unfinished")
 
     # ---- in the thread ----------------------------------------------------------------------------------------
+
+    def _hear(self, text: str) -> None:
+        self._queue.put(("text", text))
 
     def _work(self) -> None:
         try:
             self._read()
         except Exception as error:
-            failure = mapped(error, began=self.is_accepted)
-            self.is_refused = not isinstance(failure, (errors.DeadlineExceeded, errors.Interrupted))
+            began = self._answer.has_begun
+            failure = mapped(error, began=began, options=frozenset(self._request))
+            self.is_refused = not began and not isinstance(failure, errors.DeadlineExceeded)
             self._queue.put(("error", failure))
         else:
             self._queue.put(("end", None))
@@ -213,127 +276,14 @@ class _Call:
             connect=min(self._settings.model_connect_timeout_seconds, left),
             read=min(self._settings.model_read_timeout_seconds, left),
         )
-        options: dict[str, Any] = {"model": self._settings.openai_model, "messages": list(self.messages)}
-        if self._format is not None:
-            options["response_format"] = self._format
-        if self._stream:
-            options |= {"stream": True, "stream_options": {"include_usage": True}}
-        answer = self._client.chat.completions.create(**options, timeout=timeout)
-        if not self._stream:
-            self._take(answer, "message")
-            return
-        self._response = answer
-        try:
-            for chunk in answer:
-                self._take(chunk, "delta")
-                if self._abandoned.is_set():
-                    return
-        finally:
-            with contextlib.suppress(Exception):
-                answer.close()
+        create = self._client.chat.completions.with_streaming_response.create
+        with create(**self._request, timeout=timeout) as response:
+            self._response = response
+            self._answer.read(self._lines(response))
 
-    def _take(self, part: Any, kind: str) -> None:
-        """A chunk, or a complete answer. Both have the same shape, which the library does not check."""
-        usage = getattr(part, "usage", None)
-        if usage is not None:
-            # some servers send it with every chunk, and the last one counts
-            self.usage = Used.reported(usage)
-        choices = getattr(part, "choices", None)
-        if not isinstance(choices, list):
-            if kind == "message":
-                raise errors.InvalidResponse()
-            return
-        for choice in choices[:1]:
-            content = getattr(choice, kind, None)
-            self.is_accepted = True
-            if getattr(content, "refusal", None):
-                self._queue.put(("refusal", None))
-            text = getattr(content, "content", None)
-            if isinstance(text, str) and text:
-                self._queue.put(("text", text))
-            if getattr(choice, "finish_reason", None):
-                self._queue.put(("finish", str(choice.finish_reason)))
-
-
-def mapped(error: Exception, *, began: bool) -> errors.ModelError:
-    """Our error for an exception of the client library, which also lets exceptions of others through.
-
-    :param began: an answer had begun
-    """
-    openai = library()
-    if isinstance(error, errors.ModelError):
-        return error
-    if isinstance(error, openai.APIStatusError):
-        return _mapped_status(error)
-    failure: errors.ModelError
-    if isinstance(error, openai.APITimeoutError):
-        # the connection timed out, or the answer did
-        cause = type(error.__cause__).__name__
-        failure = errors.ProviderUnavailable() if cause.startswith("Connect") else errors.DeadlineExceeded()
-        failure = errors.Interrupted() if began else failure
-    elif isinstance(error, openai.APIConnectionError):
-        failure = errors.Interrupted() if began else errors.ProviderUnavailable()
-    elif isinstance(error, openai.APIError):
-        # an error event in the middle of a stream
-        failure = _by_code(str(error.code or ""), str(error.message or "")) or (
-            errors.Interrupted() if began else errors.ProviderUnavailable()
-        )
-    elif isinstance(error, (json.JSONDecodeError, UnicodeError, TypeError, AttributeError, ValueError)):
-        failure = errors.InvalidResponse()
-    else:
-        failure = errors.Interrupted() if began else errors.ProviderUnavailable()
-    log.warning("model_call_failed", error=type(error).__name__, error_code=failure.code)
-    failure.__cause__ = error
-    return failure
-
-
-def _mapped_status(error: Any) -> errors.ModelError:
-    body = error.body if isinstance(error.body, dict) else {}
-    message, code, status = str(body.get("message") or ""), str(error.code or ""), int(error.status_code)
-    log.warning("model_provider_refused", status=status, provider_code=code[:60], provider_request=error.request_id)
-    failure = _by_code(code, message)
-    if failure is None:
-        failure = _by_status(status, error, message, str(body.get("param") or ""))
-    failure.__cause__ = error
-    return failure
-
-
-def _by_code(code: str, message: str) -> errors.ModelError | None:
-    text = message.lower()
-    if code in ("insufficient_quota", "billing_hard_limit_reached"):
-        return errors.QuotaExceeded()
-    if code == "context_length_exceeded" or any(words in text for words in CONTEXT_WORDS):
-        return errors.ContextTooLong()
-    if code in ("content_filter", "content_policy_violation"):
-        return errors.ContentFiltered()
-    if code == "model_not_found":
-        return errors.ModelNotFound()
-    return None
-
-
-def _by_status(status: int, error: Any, message: str, param: str) -> errors.ModelError:
-    if status in (401, 403):
-        return errors.ProviderAuth()
-    if status == 402:
-        return errors.QuotaExceeded()
-    if status == 404:
-        return errors.ModelNotFound()
-    if status == 413:
-        return errors.ContextTooLong()
-    if status == 429:
-        return errors.ModelRateLimited(retry_after=retry_after(error))
-    if status in (408, 409, 425) or status >= 500:
-        return errors.ProviderUnavailable(retry_after=retry_after(error))
-    said = f"{param} {message}".lower()
-    if any(words in said for words in FORMAT_WORDS):
-        return errors.FormatUnsupported()
-    return errors.InvalidResponse("The model's provider refused the request. Report the request id.")
-
-
-def retry_after(error: Any) -> float | None:
-    """Seconds of a Retry-After header. None for a date or a malformed value."""
-    try:
-        seconds = float(error.response.headers.get("Retry-After", ""))
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < 86_400 else None
+    def _lines(self, response: Any) -> Iterator[str]:
+        """The lines of the body, until nobody waits for them."""
+        for line in response.iter_lines():
+            if self._abandoned.is_set():
+                return
+            yield line

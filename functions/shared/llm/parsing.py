@@ -5,163 +5,126 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Set
-from typing import Any
+from typing import Any, NamedTuple
 
+from functions.shared.llm import repair
 from functions.shared.llm.errors import InvalidResponse
+from functions.shared.llm.latex import with_commands
+from functions.shared.llm.thoughts import CLOSE, OPEN, behind_thoughts
 
-FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
-THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
-ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+FENCED = re.compile(r"```[a-z]*[ \t]*\r?\n(.*)\n[ \t]*```", re.DOTALL | re.IGNORECASE)
+START = re.compile(r"\{(?=\s*+(?:[\"“”„'\u2018«}/#]|[A-Za-z_]\w{0,60}\s*+:))")
+MAX_STARTS = 50
+MAX_REPAIRS = 2
+MAX_WRAPS = 3
+
+
+class Found(NamedTuple):
+    """An object within a text: its value, where it stands, and whether it had to be repaired."""
+
+    value: dict[str, Any]
+    start: int
+    end: int
+    is_repaired: bool
 
 
 def parse(text: str, expected: Set[str]) -> tuple[dict[str, Any], str]:
-    """The object in a text, and the step that found it: ``strict``, ``fence``, ``scan`` or ``decoded_twice``.
+    """The object in a text, and the step that found it: ``strict``, ``fence``, ``scan``, ``decoded_twice``, ``repair``.
 
-    A truncated text is not repaired, so check the finish reason first.
+    The last complete object behind the model's thoughts counts, because a model may correct a draft. A truncated text
+    is not completed, so check the finish reason first. The strings are ready: LaTeX commands are put back.
 
     :param expected: keys of which the object must have one, to tell it from braces in prose
     :raise InvalidResponse: the text has no such object
     """
-    text = without_thoughts(text).strip().removeprefix("\ufeff").strip()
-    fenced = FENCE.search(text)
-    for step, candidate in (("strict", text), ("fence", fenced.group(1) if fenced else None)):
-        if candidate is not None:
-            value = _loaded(candidate)
-            if isinstance(value, str):
-                step, value = "decoded_twice", _loaded(value)
-            if isinstance(value, dict) and value.keys() & expected:
-                return value, step
-    decoder = json.JSONDecoder(strict=False, parse_constant=_refuse)
-    for match in re.finditer(r"\{", text):
+    text = behind_thoughts(text) or ""
+    step = "strict"
+    value = _loaded(text)
+    if isinstance(value, str):
+        step, value = "decoded_twice", _loaded(value)
+    if isinstance(value, dict) and value.keys() & expected:
+        return _ready(value), step
+    fenced = FENCED.search(text)
+    value = _loaded(fenced.group(1)) if fenced else None
+    if isinstance(value, dict) and value.keys() & expected and not _has_marks(text, fenced):
+        return _ready(value), "fence"
+    best = _best(text, expected)
+    if best is None:
+        raise InvalidResponse()
+    return _ready(best[0]), "repair" if best[1] else "scan"
+
+
+def _best(text: str, expected: Set[str]) -> tuple[dict[str, Any], bool] | None:
+    """The last object with the most expected keys behind the last mark of thoughts."""
+    objects = _objects(text)
+    begin = 0
+    closing, opening = 0, -1
+    for one in [*objects, None]:
+        end = one.start if one else len(text)
+        closing = max([closing, *(mark.end() for mark in CLOSE.finditer(text, begin, end))])
+        opening = max([opening, *(mark.start() for mark in OPEN.finditer(text, begin, end))])
+        begin = one.end if one else end
+    if opening > closing:
+        # the thoughts never ended
+        return None
+    found = [(value, one.is_repaired) for one in objects if one.start >= closing for value in _within(one.value)]
+    fitting = [(value, is_repaired) for value, is_repaired in found if value.keys() & expected]
+    # of those with equally many keys, the last
+    return max(reversed(fitting), key=lambda one: len(one[0].keys() & expected), default=None)
+
+
+def _objects(text: str) -> list[Found]:
+    """The complete objects of a text in order, each read strictly where that is possible."""
+    decoder = json.JSONDecoder(strict=False, parse_constant=_nothing)
+    objects: list[Found] = []
+    at = failed = repairs = 0
+    while failed < MAX_STARTS and (start := START.search(text, at)):
+        at = start.end()
         try:
-            value, _ = decoder.raw_decode(text, match.start())
-        except (ValueError, RecursionError):
+            value, at = decoder.raw_decode(text, start.start())
+            objects.append(Found(value, start.start(), at, False))
             continue
-        if isinstance(value, dict) and value.keys() & expected:
-            return value, "scan"
-    raise InvalidResponse()
+        except (ValueError, RecursionError):
+            failed += 1
+        if repairs < MAX_REPAIRS:
+            try:
+                value, at = repair.read_object(text, start.start())
+                objects.append(Found(value, start.start(), at, True))
+            except repair.Unreadable:
+                repairs += 1
+    return objects
+
+
+def _within(value: Any, depth: int = 0) -> list[dict[str, Any]]:
+    """An object, and those that a model wrapped in it."""
+    if depth > MAX_WRAPS:
+        return []
+    if isinstance(value, dict):
+        return [value, *(one for part in value.values() for one in _within(part, depth + 1))]
+    return [one for part in value for one in _within(part, depth + 1)] if isinstance(value, list) else []
+
+
+def _has_marks(text: str, fenced: re.Match[str] | None) -> bool:
+    """Whether marks of thoughts, or other objects, stand beside a fence."""
+    beside = text if fenced is None else text[: fenced.start()] + text[fenced.end() :]
+    return any(pattern.search(beside) for pattern in (OPEN, CLOSE, START))
+
+
+def _ready(value: Any) -> Any:
+    """A value with commands put back in all its strings, and without what no database stores."""
+    if isinstance(value, str):
+        return with_commands(value).replace("\0", "").encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_ready(part) for part in value]
+    return {key: _ready(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def _loaded(text: str) -> Any:
     try:
-        return json.loads(text, strict=False, parse_constant=_refuse)
+        return json.loads(text, strict=False, parse_constant=_nothing)
     except (ValueError, RecursionError):
         return None
 
 
-def _refuse(constant: str) -> Any:
-    """NaN and Infinity are not JSON, and Postgres cannot store them."""
-    raise ValueError(constant)
-
-
-def without_thoughts(text: str) -> str:
-    """The text after a leading block of reasoning, which some servers leave in the content."""
-    stripped = text.lstrip()
-    if not stripped.startswith(THINK_OPEN):
-        return text
-    _, closed, rest = stripped.partition(THINK_CLOSE)
-    return rest if closed else ""
-
-
-class FieldStream:
-    """Reads one top-level string field of a JSON object while the object still arrives."""
-
-    def __init__(self, field: str) -> None:
-        self._field = field
-        self._head = ""
-        self._begun = False
-        self._depth = 0
-        self._expects_key = False
-        self._key = ""
-        self._string: list[str] | None = None  # the characters of the current string
-        self._is_key = False
-        self._wanted = False
-        self._escape = ""
-        self._surrogate = ""
-        self.complete = False
-
-    def feed(self, text: str) -> str:
-        """The text by which the field grew."""
-        if not self._begun:
-            text = self._beginning(text)
-        grown: list[str] = []
-        for character in text:
-            if self.complete:
-                break
-            self._step(character, grown)
-        return "".join(grown)
-
-    def _beginning(self, text: str) -> str:
-        """Drops what comes before the object: reasoning, a fence, a sentence."""
-        self._head += text
-        head = self._head.lstrip()
-        if THINK_OPEN.startswith(head[: len(THINK_OPEN)]):
-            head = without_thoughts(head) if len(head) >= len(THINK_OPEN) else ""
-        # a key follows the brace of the object, and not a brace in prose
-        begin = re.search(r"\{(?=\s*\")", head)
-        if begin is None:
-            return ""
-        self._begun = True
-        return head[begin.start() :]
-
-    def _step(self, character: str, grown: list[str]) -> None:
-        if self._string is None:
-            self._outside(character)
-        elif self._escape:
-            self._escaped(character, grown)
-        elif character == "\\":
-            self._escape = "\\"
-        elif character == '"':
-            self._close()
-        else:
-            self._put(character, grown)
-
-    def _outside(self, character: str) -> None:
-        match character:
-            case "{" | "[":
-                self._depth += 1
-                self._expects_key = character == "{" and self._depth == 1
-            case "}" | "]":
-                self._depth -= 1
-            case "," if self._depth == 1:
-                self._expects_key = True
-            case '"':
-                self._string = []
-                self._is_key = self._depth == 1 and self._expects_key
-                self._wanted = self._depth == 1 and not self._is_key and self._key == self._field
-
-    def _close(self) -> None:
-        if self._is_key:
-            self._key = "".join(self._string or [])
-            self._expects_key = False
-        elif self._wanted:
-            self.complete = True
-        self._string = None
-        self._surrogate = ""
-
-    def _escaped(self, character: str, grown: list[str]) -> None:
-        self._escape += character
-        if self._escape[1] != "u":
-            self._put(ESCAPES.get(character, character), grown)
-            self._escape = ""
-        elif len(self._escape) == 6:
-            try:
-                unit = chr(int(self._escape[2:], 16))
-            except ValueError:
-                unit = ""
-            self._escape = ""
-            if "\ud800" <= unit <= "\udbff":
-                self._surrogate = unit
-            elif "\udc00" <= unit <= "\udfff":
-                pair, self._surrogate = self._surrogate + unit, ""
-                if len(pair) == 2:
-                    self._put(pair.encode("utf-16", "surrogatepass").decode("utf-16"), grown)
-            else:
-                self._put(unit, grown)
-
-    def _put(self, text: str, grown: list[str]) -> None:
-        self._surrogate = ""
-        if self._is_key and self._string is not None:
-            self._string.append(text)
-        elif self._wanted:
-            grown.append(text)
+def _nothing(constant: str) -> None:
+    """NaN and Infinity are not JSON, and Postgres cannot store them; other writers say null."""

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ValidationError
 
 from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import Message, ModelClient
-from functions.shared.llm.errors import FormatUnsupported, InvalidResponse, ModelError
+from functions.shared.llm.errors import FormatUnsupported, Interrupted, InvalidResponse, ModelError
 from functions.shared.llm.parsing import parse
+from functions.shared.llm.refusals import OptionRefused
 from functions.shared.retries import Backoff, retried
 
 log = structlog.get_logger(__name__)
@@ -55,25 +56,36 @@ class Wanted(Generic[T]):
 
 
 def write(client: ModelClient, wanted: Wanted[T], budget: Budget) -> tuple[T, str]:
-    """The checked answer, and how it was read: ``<rung>/<step>``, with ``+repair`` after a repair turn.
+    """The checked answer, and how it was read: ``<rung>/<step>``, with ``+repair`` after a repair turn, ``+reasoning``
+    when it stood in the field for thoughts, ``+unfinished`` when the server sent no finish reason.
 
     Calls are repeated while that may help and the budget has calls and time.
 
     :raise ModelError: there is no usable answer
     """
-    rung = 0
+    rung = _rungs.get(client.server, 0)
     received: list[str] = []
     repair: list[Message] = []
 
     def ask() -> tuple[T, str]:
-        nonlocal rung
-        rung = _rungs.get(client.server, 0)
         received.clear()
-        for text in client.text([*wanted.messages, *repair], budget, response_format=form(wanted, rung)):
+        notes: set[str] = set()
+        messages, wanted_form = [*wanted.messages, *repair], form(wanted, rung)
+        for text in client.text(messages, budget, response_format=wanted_form, notes=notes):
             received.append(text)
             wanted.on_text(text)
-        answer, step = checked(wanted.shape, "".join(received))
-        return answer, f"{RUNGS[rung]}/{step}{'+repair' if repair else ''}"
+        whole = "".join(received)
+        if not whole.strip() and wanted_form is not None:
+            # some servers answer a form that they do not know with nothing
+            raise FormatUnsupported()
+        answer, step = checked(wanted.shape, whole)
+        if "unfinished" in notes and step == "repair":
+            # the server did not say that this is the end, and the object does not show it
+            raise Interrupted()
+        # only a rung that worked is remembered
+        _rungs[client.server] = rung
+        marks = [*sorted(notes), *(["repair"] if repair else [])]
+        return answer, "+".join([f"{RUNGS[rung]}/{step}", *marks])
 
     def pause(error: ModelError, failures: int) -> float | None:
         if not error.is_repeatable or not budget.calls_left or not wanted.may_repeat():
@@ -87,7 +99,9 @@ def write(client: ModelClient, wanted: Wanted[T], budget: Budget) -> tuple[T, st
         except FormatUnsupported:
             if rung + 1 == len(RUNGS) or not budget.calls_left:
                 raise
-            _rungs[client.server] = rung + 1
+            rung += 1
+        except OptionRefused as error:
+            raise InvalidResponse() from error
         except InvalidResponse as error:
             # there is one repair turn, and only if there is an answer to repair
             if repair or not received or not budget.calls_left or not wanted.may_repeat():

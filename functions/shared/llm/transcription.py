@@ -18,8 +18,9 @@ import structlog
 
 from functions.shared.captions import CaptionsUnreadable, Segment, read_captions, tidy
 from functions.shared.llm import errors
-from functions.shared.llm.client import connections, library, mapped
+from functions.shared.llm.client import connections, library
 from functions.shared.llm.ledger import Ledger
+from functions.shared.llm.refusals import mapped
 from functions.shared.llm.usage import Used
 from functions.shared.settings import Settings
 

@@ -19,6 +19,7 @@ from scripts.native.stack import Stack
 from tests.standins.model import ModelStandIn
 from tests.support import chat
 from tests.support.canvas import Student
+from tests.support.models import forget_servers
 from tests.support.waiting import wait_until
 
 MODEL = "standin-normal"
@@ -128,3 +129,9 @@ def other_teacher(stack: Stack) -> Iterator[Student]:
 @pytest.fixture
 def desk(stack: Stack, teacher: Student, model: ModelStandIn) -> Desk:
     return Desk(stack, teacher, model, chat.thread(teacher))
+
+
+@pytest.fixture(autouse=True)
+def unknown_servers() -> None:
+    """No test inherits what another one taught about the stand-in."""
+    forget_servers()

@@ -14,6 +14,7 @@ from scripts.native.stack import Stack
 from tests.standins.model import ModelStandIn
 from tests.support.canvas import Student
 from tests.support.headstart import assignment, handle, start
+from tests.support.models import forget_servers
 
 MODEL = "standin-normal"
 
@@ -102,3 +103,9 @@ def desk(stack: Stack, person: Student, model: ModelStandIn) -> Desk:
     found = Desk(stack, person, model, assignment(stack.db_url, person, due_at=due))
     found.sql("update public.profiles set timezone = 'Europe/Berlin' where user_id = %s", uuid.UUID(person.user_id))
     return found
+
+
+@pytest.fixture(autouse=True)
+def unknown_servers() -> None:
+    """No test inherits what another one taught about the stand-in."""
+    forget_servers()

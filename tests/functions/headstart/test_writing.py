@@ -45,8 +45,75 @@ FAULTS = {
     "500": ("provider_unavailable", 3),
     "503-html": ("provider_unavailable", 3),
     "hang": ("deadline_exceeded", 1),
+    "402": ("quota_exceeded", 1),
+    "408": ("provider_unavailable", 3),
+    "409": ("provider_unavailable", 3),
+    "413": ("context_too_long", 1),
+    "context-list": ("context_too_long", 1),
+    "context-detail": ("context_too_long", 1),
+    "context-text": ("context_too_long", 1),
+    "quota-detail": ("quota_exceeded", 1),
+    "quota-flat": ("quota_exceeded", 1),
+    "model-detail": ("model_not_found", 1),
+    "filter-flat": ("content_filtered", 1),
+    "200-error": ("invalid_response", 1),
+    "200-cut": ("invalid_response", 1),
+    "200-text": ("invalid_response", 1),
+    "200-list": ("invalid_response", 1),
+    "200-no-choices": ("invalid_response", 1),
+    "200-empty-choices": ("invalid_response", 1),
+    "200-null": ("invalid_response", 3),
+    "empty": ("invalid_response", 3),
+    "malformed-event": ("invalid_response", 1),
+    "error-string": ("provider_unavailable", 3),
+    "error-quota": ("quota_exceeded", 1),
+    "error-detail": ("context_too_long", 1),
+    "empty-stream": ("interrupted", 3),
+    "no-finish-cut": ("invalid_response", 3),
+    "no-finish-no-done": ("interrupted", 1),
+    "eof-whole": ("interrupted", 1),
+    "reset": ("interrupted", 1),
+    "finish-MAX_TOKENS": ("truncated", 1),
+    "finish-model_length": ("truncated", 1),
+    "finish-SAFETY": ("content_filtered", 1),
+    "finish-RECITATION": ("content_filtered", 1),
+    "finish-content-filter": ("content_filtered", 1),
+    "finish-sensitive": ("content_filtered", 1),
+    "finish-error": ("interrupted", 1),
+    "finish-network_error": ("interrupted", 1),
+    "finish-no-resource": ("provider_unavailable", 3),
+    "thoughts-endless": ("invalid_response", 2),
+    "thoughts-draft-first": ("invalid_response", 1),
     "leak-essay": ("answer_leak", 1),
     "leak-code": ("answer_leak", 1),
+}
+
+
+USABLE = {
+    "usage-everywhere": (1, "json_schema/strict"),
+    "heartbeats": (1, "json_schema/strict"),
+    "no-finish": (1, "json_schema/strict+unfinished"),
+    "finish-eos": (1, "json_schema/strict"),
+    "finish-END_TURN": (1, "json_schema/strict"),
+    "finish-unheard": (1, "json_schema/strict"),
+    "parts": (1, "json_schema/strict"),
+    "reasoning": (1, "json_schema/strict+reasoning"),
+    "reasoning-beside": (1, "json_schema/strict"),
+    "unstreamed": (1, "json_schema/strict"),
+    "empty-schema": (2, "json_object/strict"),
+    "no-stream-options": (2, "json_schema/strict"),
+    "no-cap": (2, "json_schema/strict"),
+    "fenced": (1, "json_schema/fence"),
+    "thoughts-closed": (1, "json_schema/scan"),
+    "thoughts-thinking": (1, "json_schema/strict"),
+    "thoughts-brackets": (1, "json_schema/strict"),
+    "thoughts-channel": (1, "json_schema/strict"),
+    "thoughts-draft": (1, "json_schema/scan"),
+    "python": (1, "json_schema/repair"),
+    "trailing-comma": (1, "json_schema/repair"),
+    "no-brace": (1, "json_schema/repair"),
+    "latex": (1, "json_schema/repair"),
+    "minutes": (1, "json_schema/strict"),
 }
 
 
@@ -118,6 +185,34 @@ def test_each_fault_ends_the_run_with_its_code(desk: Desk, behaviour: str, expec
     last = desk.events(run_id)[-1]
     assert (last["type"], last["code"]) == ("error", code)
     assert desk.notifications() == ["headstart_failed"]
+
+
+@pytest.mark.parametrize(("behaviour", "expected"), USABLE.items())
+def test_what_other_servers_send_is_read(desk: Desk, behaviour: str, expected: tuple[int, str]) -> None:
+    run_id, outcome = desk.write(behaviour)
+    run = desk.run(run_id)
+    assert (outcome, run["error"]) == ("succeeded", None)
+    assert (run["metrics"]["attempts"], run["metrics"]["parse_path"]) == expected
+    assert len(desk.model.requests) == expected[0]
+    doc = desk.doc(run_id)
+    assert "".join(event.get("delta", "") for event in desk.events(run_id)) == doc["content_md"]
+    assert "raft" not in json.dumps([doc, desk.events(run_id)]), "thoughts and drafts come out nowhere"
+    assert len(doc["content_md"]) > 40
+    if behaviour in ("latex", "python"):
+        for formula in ("\\(x^2\\)", "\\frac{1}{2} \\times \\nu"):
+            assert formula in doc["content_md"]
+    if behaviour == "minutes":
+        assert (doc["title"], doc["extra"]["time_estimate_minutes"]) == ("Headstart: The light reaction", 12)
+
+
+def test_what_a_server_refuses_is_remembered_and_a_cap_is_sent(desk: Desk) -> None:
+    desk.write("normal")
+    assert 0 < desk.model.requests[0]["body"]["max_tokens"] <= 100_000
+    desk.write("no-stream-options")
+    asked = len(desk.model.requests)
+    _, outcome = desk.write("no-stream-options")
+    assert (outcome, len(desk.model.requests)) == ("succeeded", asked + 1)
+    assert "stream_options" not in desk.model.requests[-1]["body"]
 
 
 @pytest.mark.parametrize("faults", [["500"], ["500", "500"], ["429"], ["eof-early"], ["invalid-json"]])

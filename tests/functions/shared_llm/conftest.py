@@ -14,6 +14,7 @@ from functions.shared.llm.ledger import Ledger
 from functions.shared.settings import Settings, load_settings
 from tests.standins.model import ModelStandIn
 from tests.support.clocks import SkippingClock
+from tests.support.models import forget_servers
 
 BASE = {
     "APP_ENV": "local",
@@ -57,3 +58,9 @@ def make_budget(clock: Clock, calls: int, seconds: float, check: Callable[[], No
     """So many calls within so many seconds. Calls are summed and not stored."""
     ledger = Ledger(clock, load_settings(BASE).model_prices, "test")
     return Budget(ledger, calls, clock.monotonic() + seconds, check=check)
+
+
+@pytest.fixture(autouse=True)
+def unknown_servers() -> None:
+    """No test inherits what another one taught about the stand-in."""
+    forget_servers()

@@ -8,7 +8,8 @@ import random
 import pytest
 
 from functions.shared.llm.errors import InvalidResponse
-from functions.shared.llm.parsing import FieldStream, parse
+from functions.shared.llm.field import FieldStream
+from functions.shared.llm.parsing import parse
 
 GOOD = {"title": "T", "content_md": 'A "quote", \\ a brace } and ```\ncode\n``` ü 🎓\n\nend', "n": 3}
 TEXT = json.dumps(GOOD, ensure_ascii=False)
@@ -29,11 +30,11 @@ TEXT = json.dumps(GOOD, ensure_ascii=False)
 def test_what_was_meant_is_found(text: str, step: str) -> None:
     value, found = parse(text, {"title"})
     assert found == step
-    assert value["title"].startswith("T") or value["title"] == "two\nlines"
+    assert value["title"] in ("T", "U") or value["title"] == "two\nlines"
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no", "[1]", '{"other": 1}', TEXT[:-1], '{"title": NaN}', "<think>" + TEXT, "{" * 9999]
+    "text", ["", "no", "[1]", '{"other": 1}', TEXT[:-12], '{"title": "a', "<think>" + TEXT, "{" * 9999]
 )
 def test_what_is_not_there_is_not_invented(text: str) -> None:
     with pytest.raises(InvalidResponse):
@@ -41,7 +42,7 @@ def test_what_is_not_there_is_not_invented(text: str) -> None:
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])
-@pytest.mark.parametrize("before", ["", "```json\n", '<think>a { "b"</think> Well {so}: ', "\n  "])
+@pytest.mark.parametrize("before", ["", "```json\n", '<think>a { "b"</think> ', "[THINK]x[/THINK]\n```\n", "\n  "])
 def test_a_field_grows_to_the_letter_however_the_text_is_cut(before: str, ascii_only: bool) -> None:
     text = before + json.dumps({"a": {"content_md": "no"}, "b": ["content_md", "no"], **GOOD}, ensure_ascii=ascii_only)
     cuts = random.Random(7)

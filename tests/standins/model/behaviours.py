@@ -5,6 +5,7 @@ Statuses and bodies are those of real servers.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,11 @@ class Behaviour:
     pause_seconds: float = 0.0  # between chunks
     usage: bool = True
     unsupported: tuple[str, ...] = ()  # response formats that are refused
+    refused_options: tuple[str, ...] = ()  # options of the request that are refused by name
+    place: str = "content"  # where the text stands: content, parts, reasoning, json (a body in one piece), nowhere
+    events: tuple[str, ...] = ()  # raw events before the text
+    done: bool = True  # [DONE] ends the stream
+    usage_in_every_chunk: bool = False
 
 
 ESSAY = (
@@ -54,7 +60,97 @@ INJECTION = (
     '<a href="https://evil.test/" onclick="steal()">free marks</a>\n\nRead the task first.\n'
 )
 
+DRAFT = (
+    '{"title": "Draft", "content_md": "# Draft\\n\\nThis draft was wrong.\\n\\nMore of it.", "summary": "D",'
+    ' "plan": [], "key_concepts": [], "questions": [], "resources": [], "time_estimate_minutes": 1}'
+)
+MINI = {
+    "title": "T", "content_md": "# Begin\n\nRead the task first.\n\nThen \\(x^2\\) and $\\frac{1}{2} \\times \\nu$.",
+    "summary": "S", "plan": [{"step": "Read", "minutes": 5}], "key_concepts": ["light"], "questions": ["Why?"],
+    "resources": [], "time_estimate_minutes": 90,
+}  # fmt: skip
+
+
+def finish(reason: str) -> Behaviour:
+    """A cut answer with this finish reason."""
+    return Behaviour(finish_reason=reason, cut=0.6)
+
+
 BEHAVIOURS: dict[str, Behaviour] = {
+    # ---- statuses and bodies of refusals
+    "402": Behaviour(402, problem("Payment required", None)),
+    "408": Behaviour(408, problem("Request timed out", None)),
+    "409": Behaviour(409, problem("Conflict", None)),
+    "413": Behaviour(413, "<html>Request Entity Too Large</html>"),
+    "context-list": Behaviour(400, [problem("maximum context length is 8192 tokens", None)]),
+    "context-detail": Behaviour(
+        422, {"detail": [{"msg": "the prompt is too long: 9000 tokens", "type": "value_error"}]}
+    ),
+    "context-text": Behaviour(400, "Input exceeds the context window of this model"),
+    "quota-detail": Behaviour(429, {"detail": "You exceeded your current quota"}),
+    "quota-flat": Behaviour(403, {"code": "insufficient_balance", "message": "Insufficient balance"}),
+    "model-detail": Behaviour(400, {"detail": "model 'm' does not exist"}),
+    "filter-flat": Behaviour(400, {"code": "content_filter", "message": "The response was filtered"}),
+    "200-cut": Behaviour(body='{"id": "x", "choices": [{"mess'),
+    "200-text": Behaviour(body="upstream connect error"),
+    "200-list": Behaviour(body=[]),
+    "200-no-choices": Behaviour(body={"id": "x", "object": "chat.completion"}),
+    "200-empty-choices": Behaviour(body={"id": "x", "choices": []}),
+    "200-null": Behaviour(
+        body={"id": "x", "choices": [{"index": 0, "message": {"content": None}, "finish_reason": "stop"}]}
+    ),
+    "empty": Behaviour(text=""),
+    # ---- streams
+    "usage-everywhere": Behaviour(usage_in_every_chunk=True),
+    "heartbeats": Behaviour(events=(": waiting\n\n", "event: ping\ndata: {}\n\n", ": still\n\n", "retry: 10\n\n")),
+    "malformed-event": Behaviour(events=('data: {"choices": [\n\n',)),
+    "error-string": Behaviour(events=('data: {"error": "the engine died"}\n\n',)),
+    "error-quota": Behaviour(events=('data: {"error": {"code": "insufficient_quota", "message": "no"}}\n\n',)),
+    "error-detail": Behaviour(events=('data: {"detail": "maximum context length is 10 tokens"}\n\n',)),
+    "empty-stream": Behaviour(text="", finish_reason=None, usage=False),
+    "no-finish": Behaviour(finish_reason=None),
+    "no-finish-cut": Behaviour(finish_reason=None, cut=0.6),
+    "no-finish-no-done": Behaviour(finish_reason=None, done=False),
+    "finish-eos": Behaviour(finish_reason="eos"),
+    "finish-END_TURN": Behaviour(finish_reason="END_TURN"),
+    "finish-unheard": Behaviour(finish_reason="because"),
+    "finish-MAX_TOKENS": finish("MAX_TOKENS"),
+    "finish-model_length": finish("model_length"),
+    "finish-SAFETY": finish("SAFETY"),
+    "finish-RECITATION": finish("RECITATION"),
+    "finish-content-filter": finish("content-filter"),
+    "finish-sensitive": finish("sensitive"),
+    "finish-error": finish("error"),
+    "finish-network_error": finish("network_error"),
+    "finish-no-resource": Behaviour(finish_reason="insufficient_system_resource", text=""),
+    # ---- the answer in other places
+    "parts": Behaviour(place="parts"),
+    "reasoning": Behaviour(place="reasoning"),
+    "reasoning-beside": Behaviour(
+        place="content",
+        events=('data: {"choices": [{"index": 0, "delta": {"reasoning_content": "hm {\\"title\\": 1}"}}]}\n\n',),
+    ),
+    "unstreamed": Behaviour(place="json"),
+    "empty-schema": Behaviour(place="nowhere"),
+    "no-stream-options": Behaviour(refused_options=("stream_options",)),
+    "no-cap": Behaviour(refused_options=("max_tokens", "max_completion_tokens")),
+    # ---- thoughts
+    "thoughts-closed": Behaviour(before=f"Let me think. {DRAFT} Hm, no.\n</think>\n"),
+    "thoughts-thinking": Behaviour(before=f"<thinking>First {DRAFT}</thinking>"),
+    "thoughts-brackets": Behaviour(before=f"[THINK]First {DRAFT}[/THINK]\n"),
+    "thoughts-channel": Behaviour(
+        before=f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>"
+    ),
+    "thoughts-draft": Behaviour(before=f"A draft: {DRAFT}\n\nThat was wrong. Better:\n\n"),
+    "thoughts-endless": Behaviour(before="<think>"),
+    "thoughts-draft-first": Behaviour(before=f"{DRAFT}\n\nThat was wrong. Better:\n\n"),
+    # ---- damaged JSON
+    "latex": Behaviour(text=json.dumps(MINI).replace("\\\\", "\\")),
+    "python": Behaviour(text=repr(MINI)),
+    "trailing-comma": Behaviour(text=json.dumps(MINI).replace("90}", "90,}")),
+    "no-brace": Behaviour(text=json.dumps(MINI)[:-1]),
+    "minutes": Behaviour(text=json.dumps({**MINI, "title": "", "time_estimate_minutes": 12.5})),
+    # ---- the older ones
     "scripted": Behaviour(),
     "normal": Behaviour(),
     "slow": Behaviour(pause_seconds=0.05),

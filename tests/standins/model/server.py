@@ -178,7 +178,10 @@ class Handler(BaseHTTPRequestHandler):
         self.record(body)
         behaviour = self.model.next(str(body.get("model") or ""))
         form = (body.get("response_format") or {}).get("type")
-        if form in behaviour.unsupported:
+        refused = [name for name in behaviour.refused_options if name in body]
+        if refused:
+            self.answer(400, problem(f"Unrecognized request argument supplied: {refused[0]}", None))
+        elif form in behaviour.unsupported:
             self.answer(400, problem(f"response_format {form} is not supported", None, param="response_format"))
         elif behaviour.hang_first:
             self.hang()
@@ -186,8 +189,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(behaviour.status, behaviour.body, behaviour.headers)
         else:
             text = self.text(body, behaviour)
+            if behaviour.place == "nowhere" and form == "json_schema":
+                text = ""
             try:
-                if body.get("stream"):
+                if body.get("stream") and behaviour.place != "json":
                     self.stream(body, behaviour, text)
                 else:
                     self.whole(body, behaviour, text)
@@ -233,7 +238,7 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 text = behaviour.content_md
         if behaviour.before:
-            text = f"{behaviour.before}{text}\n```"
+            text = f"{behaviour.before}{text}" + ("\n```" if behaviour.before.endswith("```json\n") else "")
         return text if behaviour.cut is None else text[: max(1, int(len(text) * behaviour.cut))]
 
     def whole(self, body: dict[str, Any], behaviour: Behaviour, text: str) -> None:
@@ -241,7 +246,7 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour.end == "hang" or behaviour.comments:
             self.hang()
             return
-        message = {"role": "assistant", "content": text, "refusal": behaviour.refusal}
+        message = {"role": "assistant", **placed(behaviour, text), "refusal": behaviour.refusal}
         choice = {"index": 0, "message": message, "finish_reason": behaviour.finish_reason}
         answer = {**head(body, "chat.completion"), "choices": [choice]}
         if behaviour.usage:
@@ -267,11 +272,14 @@ class Handler(BaseHTTPRequestHandler):
         while behaviour.comments and not self.model.over.is_set():
             self.raw(": waiting\n\n")
             time.sleep(0.05)
+        for event in behaviour.events:
+            self.raw(event)
         self.delta(body, {"role": "assistant", "content": ""})
         if behaviour.refusal is not None:
             self.delta(body, {"refusal": behaviour.refusal})
         for start in range(0, len(text), CHUNK_CHARACTERS):
-            self.delta(body, {"content": text[start : start + CHUNK_CHARACTERS]})
+            used = usage(body, text[: start + CHUNK_CHARACTERS]) if behaviour.usage_in_every_chunk else None
+            self.delta(body, placed(behaviour, text[start : start + CHUNK_CHARACTERS]), used=used)
             if behaviour.pause_seconds:
                 time.sleep(behaviour.pause_seconds)
         match behaviour.end:
@@ -291,12 +299,16 @@ class Handler(BaseHTTPRequestHandler):
         self.delta(body, {}, behaviour.finish_reason)
         if behaviour.usage and (body.get("stream_options") or {}).get("include_usage"):
             self.event({**head(body, "chat.completion.chunk"), "choices": [], "usage": usage(body, text)})
-        self.raw("data: [DONE]\n\n")
+        if behaviour.done:
+            self.raw("data: [DONE]\n\n")
         self.raw_end()
 
-    def delta(self, body: dict[str, Any], delta: dict[str, Any], finish_reason: str | None = None) -> None:
+    def delta(
+        self, body: dict[str, Any], delta: dict[str, Any], finish_reason: str | None = None, used: Any = None
+    ) -> None:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-        self.event({**head(body, "chat.completion.chunk"), "choices": [choice]})
+        more = {} if used is None else {"usage": used}
+        self.event({**head(body, "chat.completion.chunk"), "choices": [choice], **more})
 
     def event(self, data: Any) -> None:
         self.raw(f"data: {json.dumps(data, ensure_ascii=False)}\n\n")
@@ -330,6 +342,13 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.shutdown(socket.SHUT_RD)
         self.connection.close()
+
+
+def placed(behaviour: Behaviour, text: str) -> dict[str, Any]:
+    """A piece of text where this server puts it."""
+    if behaviour.place == "parts":
+        return {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": text}]}
+    return {"content": None, "reasoning_content": text} if behaviour.place == "reasoning" else {"content": text}
 
 
 def named(body: dict[str, Any]) -> str:
