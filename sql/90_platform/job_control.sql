@@ -54,12 +54,28 @@ comment on function private.end_live_job(uuid) is
 
 create function private.cancel_job(p_id uuid)
 returns public.jobs
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
-    select private.end_live_job(private.own_job(p_id));
+declare
+    v_job public.jobs;
+    v_run_id uuid;
+begin
+    select * into v_job from public.jobs where id = private.own_job(p_id);
+    if v_job.type = 'headstart' then
+        select id into v_run_id from public.headstart_runs
+        where user_id = v_job.user_id and v_job.dedupe_key = 'headstart:' || id and status in ('queued', 'running');
+    end if;
+    if v_run_id is null then
+        return private.end_live_job(p_id);
+    end if;
+    -- ends the run and then its job, in the order in which everybody locks them
+    perform public.svc_cancel_headstart_run(v_run_id, v_job.user_id);
+    select * into v_job from public.jobs where id = p_id;
+    return v_job;
+end
 $$;
 
 comment on function private.cancel_job(uuid) is 'See public.cancel_job.';

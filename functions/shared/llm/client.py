@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from functions.shared.llm import breaker, errors
+from functions.shared.llm import breaker, errors, network
 from functions.shared.llm.budget import Budget
 from functions.shared.llm.ledger import Entry
 from functions.shared.llm.reading import Answer, finish_error
@@ -164,6 +164,7 @@ def connections(base_url: str | None, api_key: str | None) -> OpenAI:
     client: OpenAI = library().OpenAI(
         api_key=api_key or "none", base_url=base_url or "https://api.openai.com/v1", max_retries=0
     )
+    network.slice_reads(client._client)
     return client
 
 
@@ -259,6 +260,7 @@ class _Call:
         self._queue.put(("text", text))
 
     def _work(self) -> None:
+        network.give_up_when(self._abandoned)
         try:
             self._read()
         except Exception as error:

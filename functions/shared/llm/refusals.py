@@ -32,12 +32,12 @@ WORDS: tuple[tuple[type[errors.ModelError], re.Pattern[str]], ...] = (
         r"content[_ -]?filter|content[_ -]policy|content management policy|responsible ?ai|data_inspection_failed"
         r"|flagged by|blocked by .{0,30}safety"
     )),
+    (errors.FormatUnsupported, re.compile(
+        r"response_format|json_schema|json_object|json mode|structured output|guided|grammar"
+    )),
     (errors.ModelNotFound, re.compile(
         r"model[_ ]not[_ ]found|unknown model|no such model|invalid model|model .{0,120}(?:not found|does not exist"
         r"|not exist|is not available|not supported for|is not loaded)"
-    )),
-    (errors.FormatUnsupported, re.compile(
-        r"response_format|json_schema|json_object|json mode|structured output|guided|grammar"
     )),
 )  # fmt: skip
 CAP = re.compile(r"max_(?:completion_)?tokens|in the completion|output tokens|completion tokens")

@@ -93,6 +93,23 @@ def test_a_waiting_run_is_cancelled_with_its_job_and_once(desk: Desk) -> None:
     assert start(desk.person, desk.assignment_id)["deduplicated"] is False
 
 
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_cancelling_the_job_cancels_its_run(desk: Desk, state: str) -> None:
+    started = start(desk.person, desk.assignment_id)
+    run_id, job_id = started["run_id"], started["job_id"]
+    if state == "running":
+        desk.sql("select public.svc_begin_headstart_run(%s, 'm', 'v', 'h')", run_id)
+    answer = desk.person.rest.post("/rpc/cancel_job", json={"p_id": job_id})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["status"] == "cancelled"
+    assert desk.run(run_id)["status"] == "cancelled"
+    assert [event["type"] for event in desk.events(run_id)][-1] == "abort"
+    assert desk.notifications() == []
+    assert desk.handle(run_id) == "cancelled"
+    assert desk.model.requests == []
+    assert desk.person.rest.post("/rpc/cancel_job", json={"p_id": job_id}).status_code == 409
+
+
 def test_a_finished_run_cannot_be_cancelled(desk: Desk) -> None:
     run_id, _ = desk.write("normal")
     answer = desk.person.functions.post(f"/headstart/runs/{run_id}/cancel")

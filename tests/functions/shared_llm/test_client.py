@@ -147,6 +147,25 @@ def test_a_check_that_raises_ends_a_silent_call_at_once(settings: MakeSettings) 
     assert clock.monotonic() - began < 2
 
 
+def test_a_call_that_is_given_up_before_its_first_byte_is_closed_upstream_within_a_second(
+    settings: MakeSettings, model: ModelStandIn
+) -> None:
+    class Stop(Exception):
+        pass
+
+    def check() -> None:
+        if model.requests:
+            raise Stop
+
+    client = ModelClient(settings("hang", MODEL_READ_TIMEOUT_SECONDS="60"))
+    client.prepare()
+    with pytest.raises(Stop):
+        read(client, make_budget(SystemClock(), 3, 60, check))
+    given_up = time.monotonic()
+    wait_until(lambda: model.hung_up == 1, 5)
+    assert time.monotonic() - given_up < 1.0
+
+
 def test_a_reader_that_stops_closes_the_connection_upstream(
     settings: MakeSettings, model: ModelStandIn, budget: Budget
 ) -> None:

@@ -329,11 +329,14 @@ class Handler(BaseHTTPRequestHandler):
         while time.monotonic() < until and not self.model.over.is_set():
             try:
                 if not self.connection.recv(1):
-                    return
+                    break
             except TimeoutError:
                 continue
             except OSError:
-                return
+                break
+        else:
+            return
+        self.model.hung_up += 1
 
     def reset(self) -> None:
         """Cuts the connection hard."""
