@@ -197,6 +197,20 @@ def test_a_document_deleted_before_the_job_ends_it_quietly(
     assert chunks(sql, row) == []
 
 
+def test_a_document_deleted_between_reading_and_storing_leaves_nothing(
+    person: Student, course_id: str, environment: dict[str, str], sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = stored(person, course_id, pdf([LIGHT]))
+
+    def delete_first(text: str) -> str | None:
+        assert person.functions.delete(f"/documents/{row['id']}").status_code == 204
+        return None
+
+    monkeypatch.setattr(module, "detect_language", delete_first)
+    assert read(environment, row)["ingest_status"] == "gone"
+    assert sql("select count(*) from private.source_chunks where document_id = %s", row["id"]) == [(0,)]
+
+
 def test_a_document_deleted_while_the_model_writes_leaves_nothing(
     person: Student,
     course_id: str,
