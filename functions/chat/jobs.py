@@ -1,4 +1,7 @@
-"""The handler of ``chat_answer`` jobs. Payload: ``{"message_id", "class_id", "content_source_ids"}``."""
+"""The handlers of this service: ``chat_answer`` here, and ``content_source`` in ``reading.py``.
+
+Payload of an answer: ``{"message_id", "class_id", "content_source_ids"}``.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from functions.chat.grounding import ground
 from functions.chat.history import trimmed, turns_of
+from functions.chat.reading import read_source
 from functions.shared.answers.marks import MarkFilter
 from functions.shared.answers.run import Answer, AnswerRun, Ending, State, TextFilter
 from functions.shared.database import rpc
@@ -27,6 +31,7 @@ MAX_TITLE_CHARACTERS = 60
 def register(registry: HandlerRegistry) -> None:
     """Registers this service's jobs with the worker."""
     registry.add("chat_answer", answer, is_answer=True)
+    registry.add("content_source", read_source)
 
 
 def answer(context: JobContext) -> Mapping[str, Any]:

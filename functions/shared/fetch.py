@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
@@ -64,6 +65,14 @@ class Fetched:
     def media_type(self) -> str:
         """The type that the server claims, in lower case and without parameters; may be empty."""
         return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        """The charset that the server claims, if any."""
+        message = Message()
+        message["Content-Type"] = str(self.headers.get("content-type", ""))[:500]
+        found = message.get_content_charset()
+        return found[:40] if found else None
 
     def chunks(self) -> Iterator[bytes]:
         """The decoded body in pieces of at most 64 KiB.

@@ -51,7 +51,8 @@ comment on column public.content_sources.text_content is
 comment on column public.content_sources.checksum is 'SHA-256 of the file, hex.';
 comment on column public.content_sources.metadata is 'More about the source: pages, MIME type.';
 comment on column public.content_sources.status is 'The state of its extraction.';
-comment on column public.content_sources.error_message is 'Of a failed source: a sentence the teacher may read.';
+comment on column public.content_sources.error_message is
+    'Of a failed source: a code, a colon, and a sentence the teacher may read.';
 comment on column public.content_sources.created_at is 'When the row was written.';
 comment on column public.content_sources.updated_at is 'When the row last changed; kept by trigger.';
 

@@ -78,8 +78,8 @@ as $$
     ) + private.fail_stuck(
         'public.reviews', 'running', 'The review stopped before it was done.', '{code_review}', 'review_id'
     ) + private.fail_stuck(
-        'public.content_sources', 'processing', 'The material could not be read in time.',
-        '{content_generation, document_ingest}', 'content_source_id'
+        'public.content_sources', 'processing', 'interrupted: The material could not be read in time. Try again.',
+        '{content_source}', 'content_source_id'
     ) + private.fail_stuck_documents();
 $$;
 

@@ -30,6 +30,11 @@ LATE = {
     ("functions/search/__init__.py", "create_app"),
     # the library takes a second to import, and most processes never call a model
     ("functions/shared/llm/client.py", "library"),
+    # parsers of files: the process that reads one kind must not load all of them
+    ("functions/shared/extraction.py", "_extract"),
+    ("functions/shared/extraction.py", "read_pdf"),
+    ("functions/shared/extraction.py", "read_docx"),
+    ("functions/shared/extraction.py", "read_pptx"),
     # it takes seconds and much memory, and web processes never cut texts
     ("functions/shared/chunks.py", "_loaded"),
     # FFmpeg reads files of strangers; it is loaded in a child process and never in the worker

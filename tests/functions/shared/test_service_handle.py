@@ -15,6 +15,7 @@ ALLOWED = {
     "functions/canvas_sync/jobs.py",
     "functions/canvas_sync/service.py",
     "functions/chat/jobs.py",
+    "functions/chat/reading.py",
     "functions/chat/service.py",
     "functions/documents/cleanup.py",
     "functions/documents/ingest.py",
