@@ -6,7 +6,6 @@ style. They are removed before a model reads the task, and the leak guard compar
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,30 +13,13 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from functions.shared.leaks.labels import MAX_LABEL_CHARACTERS, ends_solution, is_blank, is_instruction, label_of
+from functions.shared.leaks.words import Language, language_of
 from functions.shared.local_time import local_text, zone_of
-from functions.shared.markup.html import read_html
+from functions.shared.markup.html import read_html, topmost
 from functions.shared.markup.text import visible
 
 MAX_TASK_CHARACTERS = 30_000
-LABEL = re.compile(
-    r"^\W*(?:(?:model|sample|example|exemplar|suggested|expected|full|worked|complete|correct|official|teacher'?s?"
-    r"|instructor'?s?|reference|possible)[\s-]+)?(?:solutions?|answers?|answer[\s-]+key|solution[\s-]+key|marking[\s-]+(?:guide|scheme|key)"
-    r"|(?:for |notes? (?:for|to) (?:the )?)(?:teachers?|instructors?|graders?|markers?)(?:[\s-]+only)?"
-    r"|(?:instructor|teacher|grader)s?[\s-]+(?:only|notes?|key)|muster-?lösung|lösung(?:en)?|lösungsweg|corrigé|solución|soluciones"
-    r"|soluzione)(?:[\s-]+(?:key|only|guide))?\s*(?P<colon>[:.\u2013\u2014-]|\(|$)",
-    re.IGNORECASE,
-)
-# a qualified label counts without punctuation, too: "Model solution The answer is ..."
-QUALIFIED = re.compile(
-    r"^\W*(?:model|sample|exemplar|worked|official|instructor'?s?|teacher'?s?)[\s-]+(?:solutions?|answers?)\b|^\W*answer[\s-]+key\b"
-    r"|^\W*musterlösung\b",
-    re.IGNORECASE,
-)
-ENDS_SECTION = re.compile(
-    r"^\W*(?:submit|submission|due|deadline|grading|rubric|task|question|exercise|part|problem|instructions?|deliverables?"
-    r"|abgabe|aufgabe|frage|bewertung|hand in|what to (?:do|submit|hand in)|requirements?|resources?|note)\b",
-    re.IGNORECASE,
-)
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 BLOCKS = frozenset({*HEADINGS, "p", "div", "ul", "ol", "table", "pre", "blockquote", "details", "section", "hr", "dl"})
 
@@ -90,50 +72,71 @@ def read_task(row: Mapping[str, Any], notes: str | None = None) -> Task:
     )
 
 
-def is_label(text: str) -> bool:
-    """Whether a line announces a solution."""
-    return bool(LABEL.match(text) or QUALIFIED.match(text))
-
-
 def take_solutions(tree: LexborHTMLParser) -> list[str]:
-    """Removes solutions from a description's tree and returns their texts."""
-    taken: list[str] = []
+    """Removes solutions from a description's tree and returns their texts.
+
+    A labelled section ends at the next heading. Instructions and room for answers stay, and where nothing of the task
+    would be left, nothing is taken.
+    """
+    if tree.body is None:
+        return []
+    sections: list[list[LexborNode]] = []
+    taken: set[int] = set()
     for fold in tree.css("details"):
         summary = fold.css_first("summary")
-        if summary is not None and is_label(summary.text(strip=True)):
-            taken.append(text_of(fold))
-            fold.decompose()
+        if summary is not None and label_of(summary.text(strip=True))[0]:
+            sections.append([fold])
+            taken |= {fold.mem_id, *(node.mem_id for node in fold.css("*"))}
     for node in tree.css(",".join((*HEADINGS, "p", "strong", "b", "li", "dt", "div"))):
-        if node.parent is None or not is_label(own_text(node)):
+        kind, rest = label_of(own_text(node))
+        block = block_of(node)
+        if not kind or block is None or block.mem_id in taken:
             continue
-        block = node
-        while block.parent is not None and block.tag not in BLOCKS:
-            block = block.parent
-        if block.tag in ("body", "html", None):
-            continue
-        taken.append(section(block))
-    return [text for text in taken if text.strip()]
+        found = section(block, kind, rest, language_of(tree.body.text(separator=" ")))
+        if found:
+            sections.append(found)
+            taken |= {inner.mem_id for one in found for inner in (one, *one.css("*"))}
+    texts = ["\n".join(text_of(node) for node in found) for found in sections]
+    if len("".join(tree.body.text().split())) <= len("".join("".join(texts).replace("```", "").split())):
+        # the description is nothing else, so it is the task
+        return []
+    for node in topmost([node for found in sections for node in found]):
+        node.decompose()
+    return [text for text in texts if text.strip()]
 
 
-def section(first: LexborNode) -> str:
-    """Removes a block that announces a solution, and the blocks after it up to the next section. Returns their text."""
+def block_of(node: LexborNode) -> LexborNode | None:
+    """The block in which a label stands; None when that is the whole page."""
+    block: LexborNode | None = node
+    while block is not None and block.tag not in BLOCKS:
+        block = block.parent
+    return None if block is None or block.tag in ("body", "html") else block
+
+
+def section(first: LexborNode, kind: str, rest: str, language: Language) -> list[LexborNode]:
+    """The block that announces a solution and the blocks of the solution after it; none when there is no solution."""
     level = HEADINGS.index(first.tag) if first.tag in HEADINGS else None
-    parts = [text_of(first)]
+    if rest and not is_solution(rest, kind, language):
+        return []
+    found = [first]
     node = first.next
     while node is not None:
-        following = node.next
-        if node.tag == "hr":
+        if node.tag == "hr" or (node.tag in HEADINGS and (level is None or HEADINGS.index(node.tag) <= level)):
             break
-        if node.tag in HEADINGS and (level is None or HEADINGS.index(node.tag) <= level):
-            break
-        text = text_of(node)
-        if level is None and ENDS_SECTION.match(text):
-            break
-        parts.append(text)
-        node.decompose()
-        node = following
-    first.decompose()
-    return "\n".join(parts)
+        text = text_of(node).strip()
+        if text:
+            if level is None and ends_solution(text.split("\n", 1)[0][:MAX_LABEL_CHARACTERS]):
+                break
+            if not is_solution(text, kind, language):
+                break
+            found.append(node)
+        node = node.next
+    return found if rest or len(found) > 1 else []
+
+
+def is_solution(text: str, kind: str, language: Language) -> bool:
+    """Whether what follows a label is a solution, and not an instruction or room for an answer."""
+    return not is_blank(text) and (kind == "model" or not is_instruction(text, language))
 
 
 def text_of(node: LexborNode) -> str:
@@ -154,16 +157,24 @@ def own_text(node: LexborNode) -> str:
 
 def plain_solutions(markdown: str) -> tuple[str, list[str]]:
     """The text without its solutions, and the solutions: a labelled line up to the next heading or section."""
+    if not any(label_of(line)[0] for line in markdown.splitlines()):
+        return markdown, []
+    language = language_of(markdown)
     kept: list[str] = []
     taken: list[list[str]] = []
-    is_inside = False
+    kind = ""
     for line in markdown.splitlines():
-        if is_label(line):
-            is_inside = True
+        found, rest = label_of(line)
+        if found and (not rest or is_solution(rest, found, language)):
+            kind = found
             taken.append([line])
-        elif is_inside and (line.startswith("#") or ENDS_SECTION.match(line)):
-            is_inside = False
-            kept.append(line)
-        else:
-            (taken[-1] if is_inside else kept).append(line)
-    return "\n".join(kept).strip(), ["\n".join(part) for part in taken]
+            continue
+        if line.startswith("#") or ends_solution(line) or (line.strip() and not is_solution(line, kind, language)):
+            kind = ""
+        (taken[-1] if kind else kept).append(line)
+    solutions = [part for part in taken if any(line.strip() for line in part[1:]) or label_of(part[0])[1]]
+    text = "\n".join(kept).strip()
+    if not text or len(solutions) < len(taken):
+        # nothing would be left of the task, or a label has nothing behind it
+        return markdown, []
+    return text, ["\n".join(part) for part in solutions]

@@ -1,9 +1,8 @@
-"""The errors of this service. Those of models are in ``shared/llm/errors.py``."""
+"""The errors of this service. Those of models and of the leak guard are in ``shared``."""
 
 from __future__ import annotations
 
 from functions.shared.errors import AppError
-from functions.shared.llm.errors import ModelError
 
 
 class AssignmentNotFound(AppError):
@@ -25,10 +24,3 @@ class RunFinished(AppError):
 
     status = 409
     code = "run_finished"
-
-
-class AnswerLeak(ModelError):
-    """The text contained a solution or finished work and was stopped. Start a new run."""
-
-    status = 422
-    code = "answer_leak"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from functions.headstart.assignment import Task
-from functions.headstart.guard import LeakGuard
 from functions.headstart.schemas import Extra, Headstart
 from functions.headstart.timing import suggested_blocks
+from functions.shared.leaks.guard import LeakGuard
 from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import Message, ModelClient
 from functions.shared.llm.errors import InvalidResponse

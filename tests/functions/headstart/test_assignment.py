@@ -64,6 +64,45 @@ def test_a_task_that_speaks_of_answers_stays_whole(html: str) -> None:
     assert task.solutions == ()
 
 
+TASKS = {
+    "talk of answers": "<p>Sample answers will be discussed in class.</p><p>Explain the reaction.</p>",
+    "a heading for answers": "<h3>Answers</h3><p>Write your answers in full sentences.</p><p>Explain the reaction.</p>",
+    "room for an answer": "<p>Explain the reaction.</p><p>Answer: ____</p>",
+    "rooms in a list": "<h3>Answers</h3><ol><li>____</li><li>____</li></ol><p>Explain the reaction.</p>",
+    "a question as an answer": "<p><b>Answer:</b> Explain the reaction. Why is grass green?</p>",
+    "instructions in German": "<h3>Antworten</h3><p>Schreibe deine Antworten auf. Explain the reaction.</p>",
+    "instructions after other text": "<p>Read chapter two of the book first.</p><h3>Answers</h3>"
+    "<p>Write your answers in full sentences. Explain the reaction.</p>",
+    "an essay to write": "<h3>Essay</h3><p>Explain the reaction.</p>",
+    "nothing else": "<h3>Solution</h3><p>Explain the reaction.</p>",
+    "a label at the end": "<p>Explain the reaction.</p><h3>Solution</h3>",
+    "a saline solution": "<p>Solution: 5 g of salt in water. What happens? Explain the reaction.</p>",
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_not_taken_for_its_solution(name: str) -> None:
+    task = read_task(row(TASKS[name]))
+    assert "Explain the reaction." in task.text
+    assert task.solutions == ()
+
+
+@pytest.mark.parametrize("after", ["<h3>Task 2</h3>", "<hr>", "<p>Submission: a PDF</p>"])
+def test_a_labelled_section_ends_where_the_next_one_begins(after: str) -> None:
+    task = read_task(row(f"<p>Explain.</p><p>Solution:</p><p>{SECRET}</p>{after}<p>More to do.</p>"))
+    assert SECRET not in task.text
+    assert "More to do." in task.text
+
+
+@pytest.mark.parametrize(
+    "label", ["Musterlösung", "Corrigé", "Gabarito", "参考答案", "模範解答", "الإجابة النموذجية", "Facit"]
+)
+def test_labels_are_known_in_other_languages(label: str) -> None:
+    task = read_task(row(f"<p>Explain the reaction.</p><h3>{label}</h3><p>{SECRET}</p>"))
+    assert SECRET not in task.text
+    assert any(SECRET in solution for solution in task.solutions)
+
+
 def test_facts_and_links_are_there() -> None:
     task = read_task(
         row('<p>See <a href="https://canvas.test/f/7">the sheet</a> and <a href="http://x.test">this</a></p>')

@@ -39,6 +39,8 @@ LATE = {
     ("functions/shared/chunks.py", "_loaded"),
     # FFmpeg reads files of strangers; it is loaded in a child process and never in the worker
     ("functions/lectures/audio.py", "library"),
+    # numpy and the model of languages take a second to load, and most processes never guard a text
+    ("functions/shared/leaks/words.py", "_loaded"),
     # prometheus_client decides at its import, by the environment, whether several processes share numbers
     ("functions/gunicorn.conf.py", "child_exit"),
 }

@@ -246,6 +246,11 @@ def test_a_text_is_cut_where_nothing_later_changes_it(text: str, parts: list[str
     assert [text[start:end] for start, end in pairwise(ends)] == parts
 
 
+def test_a_removed_tag_does_not_open_code_that_swallows_what_follows() -> None:
+    parts = ["<img src=x onerror=a>```js\n\n", "```\n![p](https://evil.test/p.png)\n```\n\n", "text\n"]
+    assert_dead("".join(safe_markdown(part) for part in parts))
+
+
 def test_a_text_that_no_reader_can_read_is_shown_as_it_is() -> None:
     text = "[a](https://evil.test) <b> $x$ " * 20_000
     assert not is_readable(text)

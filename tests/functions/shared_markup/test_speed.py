@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from functions.headstart.guard import LeakGuard
 from functions.shared.errors import AppError
+from functions.shared.leaks.guard import LeakGuard
 from functions.shared.markup.html import read_html
 from functions.shared.markup.markdown import ends_of_blocks, is_readable, markdown_to_html, safe_markdown
 from functions.shared.markup.text import visible

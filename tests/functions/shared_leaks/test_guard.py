@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from functions.headstart.errors import AnswerLeak
-from functions.headstart.guard import LeakGuard, number
+from functions.shared.leaks.errors import AnswerLeak
+from functions.shared.leaks.guard import LeakGuard
+from functions.shared.leaks.known import number
 from tests.standins.model.behaviours import ESSAY
 
 TASK = """Title: Fibonacci
@@ -27,7 +28,7 @@ SOLUTION = """The revolution began because the crown was bankrupt and could not 
 
 x = 5
 
-The kinetic energy is 1,225.50 J.
+The kinetic energy is 1,225.50 J, and the car moves at 17 knots.
 
 ```python
 def fibonacci(n):
@@ -57,6 +58,9 @@ LEAKS = {
     "the filled table": "| Year | Event |\n|---|---|\n| 1789 | storming of the Bastille |\n| 1792 | republic |",
     "what calls itself a solution": "Here is the complete solution:\n\nfirst do this",
     "an answer key": "## Answer key\n\n1. b",
+    "choices without a heading": "1. b\n2. d\n3. a",
+    "the number with its unit": "Half of the mass times the square gives 1,225.5 J.",
+    "a short number with its unit": "The car then moves at 17 knots.",
 }
 HELP = {
     "a plan": "1. Read the task.\n2. Write down what you know about the estates.\n3. Ask: who could be taxed?",
@@ -66,6 +70,11 @@ HELP = {
     "the empty table": "| year | event |\n| --- | --- |\n| 1789 |  |\n| 1792 |  |",
     "a table of its own": "| step | minutes |\n| --- | --- |\n| read | 10 |\n| plan | 20 |",
     "long, but said to the student": ("Before you write, take ten minutes to collect what you already know. " * 12),
+    "statements between words to the student": (
+        "The estates met in spring, and bread was scarce in every town of the kingdom. "
+        "The treasury was empty after the wars of the last decade. Look for a source on this. "
+    )
+    * 6,
     "questions": "Why could the crown not simply raise taxes? Who sat in the estates? What had the wars cost?",
     "numbers of another kind": "Plan 25 minutes for reading and 5 for a break; 1789 is a good place to begin.",
     "an equation of the task": "Begin with 3x + 5 = 20 and ask what happens to both sides.",
@@ -105,6 +114,12 @@ def test_quoting_the_task_is_exempt_even_when_the_solution_repeats_it() -> None:
     solution = f"{task} Short waves scatter more strongly than long ones in the thin upper air."
     assert not stopped(f"You are to {task.lower()}", task, solution)
     assert stopped("because short waves scatter more strongly than long ones in the air", task, solution)
+
+
+def test_a_solution_without_spaces_is_known_by_its_characters() -> None:
+    solution = "植物利用叶绿素吸收光能,把二氧化碳和水转化为葡萄糖,并释放出氧气。"
+    assert stopped("想一想: 把二氧化碳和水转化为葡萄糖, 然后呢?", "说明光合作用。", solution)
+    assert not stopped("想一想: 植物需要水和光吗?", "说明光合作用。", solution)
 
 
 def test_a_short_solution_is_known_as_a_whole() -> None:
