@@ -30,6 +30,7 @@ LATE = {
     ("functions/search/__init__.py", "create_app"),
     # the library takes a second to import, and most processes never call a model
     ("functions/shared/llm/client.py", "library"),
+    ("functions/shared/llm/refusals.py", "mapped"),
     # parsers of files: the process that reads one kind must not load all of them
     ("functions/shared/extraction.py", "_extract"),
     ("functions/shared/extraction.py", "read_pdf"),
