@@ -100,6 +100,7 @@ def dev(given: argparse.Namespace) -> int:
         with contextlib.ExitStack() as running:
             stack = running.enter_context(Stack(options))
             home.tell_owner(f"process {os.getpid()}, which serves at {stack.url}")
+            school.store_files(stack)
             running.enter_context(school.canvas(stack, canvas))
             for name, value in stack.exports().items():
                 print(f"{name}={value}")

@@ -45,6 +45,16 @@ COURSES = """
     from public.courses as c join public.integrations as i on i.id = c.integration_id
     where i.lms_connection_id = %s and i.external_user_id is not null and i.status <> 'revoked' order by c.id
 """
+FILES = """
+    select d.storage_key as key, d.mime_type from public.documents as d where d.status = 'uploaded'
+    union all
+    select k.key, k.mime_type from public.lectures as l,
+        lateral (values
+            (l.audio_storage_key, 'audio/mp4'), (l.transcript_storage_key, 'application/json'),
+            (l.captions_storage_key, 'text/vtt')
+        ) as k (key, mime_type)
+    where k.key is not null
+"""
 ASSIGNMENTS = """
     select a.canvas_assignment_id as id, c.canvas_course_id as course_id, a.title as name,
         a.description_html as description, a.due_at, a.unlock_at, a.lock_at, a.points_possible::float,
@@ -86,12 +96,38 @@ def canvas(stack: Stack, port: int) -> Iterator[None]:
         db.execute("update public.integrations set instance_domain = %s where lms_connection_id = %s", (row[0], row[2]))
     with stand_in:
         put_secret(stack, CONNECTION, CLIENT_SECRET)
+        # Canvas would throttle so many exchanges of codes from one address
+        stand_in.world.switches.throttle = False
         connected = [person["login"] for person in people if connect(stack, person)]
+        stand_in.world.switches.throttle = True
         stand_in.world.switches.approve = "ask"
         stack.say(
             f"Canvas: our stand-in at {stand_in.url} (tests/standins/canvas), for {', '.join(connected) or 'nobody'}"
         )
         yield
+
+
+def store_files(stack: Stack) -> None:
+    """Stores a file for each of the seed's rows that names one and has none: the sweep would set such rows failed.
+
+    :raise PartFailed: Storage refused one
+    """
+    with psycopg.connect(stack.db_url, row_factory=dict_row) as db:
+        rows = db.execute(
+            f"select f.* from ({FILES}) as f where not exists ("
+            " select from storage.objects as o where o.bucket_id || '/' || o.name = f.key)"
+        ).fetchall()
+    headers = {"Authorization": f"Bearer {stack.keys.secret_key}", "apikey": stack.keys.secret_key}
+    for row in rows:
+        answer = httpx.post(
+            f"{stack.url}/storage/v1/object/{row['key']}",
+            headers={**headers, "Content-Type": row["mime_type"]},
+            content=b"A file of the seed, without content of its own.\n",
+            timeout=MAX_WAIT_SECONDS,
+            trust_env=False,
+        )
+        if not answer.is_success:
+            raise PartFailed(f"Storage refused a file of the seed with {answer.status_code}: {answer.text[:500]}")
 
 
 def fill(world: World, db: psycopg.Connection[dict[str, Any]]) -> list[dict[str, Any]]:
