@@ -112,7 +112,7 @@ def test_the_record_is_kept_400_days(db: Connection) -> None:
     for row, age in ((old, "400 days 1 minute"), (kept, "399 days")):
         db.execute("update private.model_usage set at = private.clock() - %s::interval where id = %s", (age, row))
     counts = json.loads(one(db, "select public.svc_purge_expired()::text"))
-    assert counts["model_usage"] == 1
+    assert counts["model_usage"] >= 1, "calls of other tests are as old"
     found = db.execute("select id from private.model_usage where id = any (%s)", ([old, kept],)).fetchall()
     assert found == [(kept,)]
 

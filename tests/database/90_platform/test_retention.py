@@ -180,12 +180,15 @@ def test_rows_that_stood_still_without_a_live_job_fail(db: Connection) -> None:
         if table == "reviews":
             return insert(db, "public.reviews", {"user_id": me, "github_url": "https://github.com/a/b"})
         given = {"teacher_id": teacher, "kind": "text", "title": "x", "text_content": "x"}
-        return insert(db, "public.content_sources", given)
+        source = insert(db, "public.content_sources", given)
+        # its insert has enqueued one
+        db.execute("delete from public.jobs where dedupe_key = %s", (f"content_sources:{source}",))
+        return source
 
     jobs = {
         "lectures": ("lecture_download", "lecture_id"),
         "reviews": ("code_review", "review_id"),
-        "content_sources": ("document_ingest", "content_source_id"),
+        "content_sources": ("content_source", "content_source_id"),
     }
     working = {"lectures": "downloading", "reviews": "running", "content_sources": "processing"}
     expected: dict[tuple[str, uuid.UUID], str] = {}
