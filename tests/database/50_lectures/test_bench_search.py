@@ -33,7 +33,7 @@ QUESTIONS = """.I 001
 when is the boundary layer laminar .
 .I 004
 .W
-how is heat transferred by turbulence .
+how is heat transferred by turbulence in pipes .
 """
 JUDGED = "1 1 2\n1 2 -1\n2 2 4\n2 1 0\n"
 
@@ -66,4 +66,4 @@ def test_a_small_collection_runs_through(
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("{")]
     assert lines[0] == "2 abstracts, 2 questions"
     assert lines[2].split() == ["ours", "1.000", "1.000", "1.000", "0"]
-    assert lines[4].split()[-1] == "2", "no abstract has all words of a question"
+    assert lines[4].split()[-1] == "1", "no abstract has all words of the second question"
