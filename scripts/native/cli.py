@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def run(given: argparse.Namespace) -> int:
             process.kill()
             raise
         finally:
-            stack.watchdog.forget(process)
+            stack.watchdog.forget(process.pid)
         for part in stack.failed_parts():
             print(f"{part.name} ended by itself.\n{postgres.tail(part.log)}", file=sys.stderr)
         # a shell's way to say "ended by signal N"
@@ -138,15 +139,14 @@ def dev_against_supabase(given: argparse.Namespace) -> int:
         "worker": [sys.executable, "-m", "functions.worker"],
     }
     environment = {**os.environ, **dict(given.set)}
-    run_id = f"supabase-{os.getpid()}"
+    run_id = f"supabase-{secrets.token_hex(4)}"
     home, lock = leftovers.new_run(outside.reachable(paths.STATE / "run"), run_id)
     with lock:
-        watchdog = Watchdog(home / leftovers.PROCESSES)
+        watchdog = Watchdog(run_id)
         watchdog.remove(home)
+        environment |= watchdog.mark
         running = {name: subprocess.Popen(line, cwd=paths.REPO, env=environment) for name, line in commands.items()}
         try:
-            for process in running.values():
-                watchdog.watch_tree(process.pid)
             print(f"functions serve at http://{bind}/functions/v1; Ctrl-C stops functions and worker", flush=True)
             while True:
                 for name, process in running.items():

@@ -161,14 +161,14 @@ class Home:
         server = postgres.Server(staged / "data", log)
         try:
             postgres.copy_data(template, server.data)
-            server.start(watchdog.watch)
+            server.start(watchdog.run_id)
             server.psql(SEED)
             tell("seed.sql is loaded")
-            server.stop(watchdog.forget)
+            server.stop()
             paths.write_whole(staged / "made-from.json", json.dumps(asdict(now), indent=1))
             staged.rename(self._root / "database")
         except BaseException:
-            server.stop(watchdog.forget)
+            server.stop()
             shutil.rmtree(staged, ignore_errors=True)
             raise
 

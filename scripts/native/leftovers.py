@@ -1,14 +1,20 @@
-"""What a killed run leaves behind, and how the next start clears it away.
+"""What a killed run leaves behind, and how it is cleared away.
 
-A run's folder holds a lock, which the system frees when its owner dies, and a list of the processes that it started.
-The watchdog clears up after a killed run; this is for the case that the watchdog was killed too, or the power failed.
+A run's folder holds a lock, which the system frees when its owner dies. Every process of the run carries the folder's
+name: in the variable ``HEADSTART_RUN``, or on PostgreSQL's command line as ``cluster_name``, because a root without all
+capabilities cannot read the environment of another account. So none is missed, however suddenly the run ended, and no
+stranger is taken for one of the run's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
+import signal
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -16,14 +22,11 @@ import psutil
 
 from scripts.native import paths
 
-LOCK, PROCESSES = "lock", "processes"
-MAX_WAIT_SECONDS = 10.0
-
-
-def note_process(record: Path, pid: int) -> None:
-    """Adds a process to a run's list, with its start time, because numbers are used again."""
-    with contextlib.suppress(psutil.NoSuchProcess, OSError), record.open("a") as out:
-        out.write(f"{pid} {psutil.Process(pid).create_time()}\n")
+LOCK = "lock"
+RUN = "HEADSTART_RUN"
+# SIGINT in the middle is PostgreSQL's fast shutdown: SIGTERM alone waits for its clients
+SIGNALS = ((signal.SIGTERM, 0.5), (signal.SIGINT, 5.0), (signal.SIGKILL, 5.0))
+MAX_LOOKS, LOOK_AGAIN_SECONDS = 10, 0.1
 
 
 def claim(folder: Path) -> TextIO | None:
@@ -42,7 +45,10 @@ def claim(folder: Path) -> TextIO | None:
 
 
 def new_run(runs: Path, run_id: str) -> tuple[Path, TextIO]:
-    """A locked folder for one run, after everything that dead runs left in ``runs`` is gone."""
+    """A locked folder for one run, after everything that dead runs left in ``runs`` is gone.
+
+    :param run_id: unique on this machine, at most 63 ASCII characters
+    """
     with paths.locked(runs / LOCK):
         for folder in runs.iterdir():
             if folder.is_dir():
@@ -60,21 +66,32 @@ def clear(folder: Path) -> None:
     if handle is None:
         return
     with handle:
-        end_noted(folder / PROCESSES)
+        end_run(folder.name)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def end_noted(record: Path) -> None:
-    """Ends every process of a list that still runs, with its children."""
-    family: list[psutil.Process] = []
-    lines = record.read_text().splitlines() if record.exists() else []
-    for line in lines:
-        number, _, born = line.partition(" ")
-        with contextlib.suppress(psutil.NoSuchProcess, ValueError):
-            process = psutil.Process(int(number))
-            if abs(process.create_time() - float(born)) < 1:
-                family += [process, *process.children(recursive=True)]
-    end(family)
+def end_run(run_id: str) -> None:
+    """Ends every process that carries the run's name, with its children."""
+    unseen = 0
+    for _ in range(MAX_LOOKS):
+        found = [process for process in psutil.process_iter() if carries(process, run_id)]
+        end([member for process in found for member in tree(process)])
+        # a second look, because one that was just being started did not carry the name yet
+        unseen = 0 if found else unseen + 1
+        if unseen == 2:
+            return
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def carries(process: psutil.Process, run_id: str) -> bool:
+    """Whether a process was started for this run."""
+    with contextlib.suppress(psutil.Error, OSError):
+        if not lives(process) or process.pid == os.getpid():
+            return False
+        if f"cluster_name={run_id}" in process.cmdline():
+            return True
+        return bool(process.environ().get(RUN) == run_id)
+    return False
 
 
 def end_server(data: Path) -> None:
@@ -82,15 +99,29 @@ def end_server(data: Path) -> None:
     with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
         process = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
         if str(data) in process.cmdline():
-            end([process, *process.children(recursive=True)])
+            end(tree(process))
 
 
-def end(family: list[psutil.Process]) -> None:
-    """SIGTERM, then SIGKILL to what is left."""
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    for process in psutil.wait_procs(family, timeout=MAX_WAIT_SECONDS)[1]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(family, timeout=MAX_WAIT_SECONDS)
+def tree(process: psutil.Process) -> list[psutil.Process]:
+    """A process and everything that descends from it now."""
+    with contextlib.suppress(psutil.Error):
+        return [process, *process.children(recursive=True)]
+    return []
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+    with contextlib.suppress(psutil.Error):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def end(family: Iterable[psutil.Process]) -> None:
+    """SIGTERM, SIGINT and at last SIGKILL, each to what is left."""
+    for number, patience in SIGNALS:
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+        deadline = time.monotonic() + patience
+        while (family := [process for process in family if lives(process)]) and time.monotonic() < deadline:
+            time.sleep(0.02)

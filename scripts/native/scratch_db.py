@@ -26,12 +26,12 @@ def main(arguments: list[str]) -> int:
     command = arguments[1:] if arguments[:1] == ["--"] else arguments
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder, lock = leftovers.new_run(outside.reachable(paths.STATE / "run"), f"scratch-{secrets.token_hex(4)}")
-    watchdog = Watchdog(folder / leftovers.PROCESSES)
+    watchdog = Watchdog(folder.name)
     watchdog.remove(folder)
     server = Server(folder / "data", folder / "postgres.log", settings={"fsync": "off"})
     try:
         server.create()
-        server.start(watchdog.watch)
+        server.start(watchdog.run_id)
         server.bootstrap(AUTH_SCHEMA)
         for file in schema.design():
             try:
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     finally:
-        server.stop(watchdog.forget)
+        server.stop()
         lock.close()
         watchdog.dismiss()
 

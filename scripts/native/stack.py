@@ -168,7 +168,7 @@ class Stack:
     def __enter__(self) -> Stack:
         environment.never_proxy_loopback()
         self.home, self._lock = leftovers.new_run(outside.reachable(paths.STATE / "run"), self.run_id)
-        self.watchdog = Watchdog(self.home / leftovers.PROCESSES)
+        self.watchdog = Watchdog(self.run_id)
         try:
             self._start()
         except BaseException:
@@ -218,8 +218,9 @@ class Stack:
 
     def spawn(self, part: Part) -> None:
         """Starts one more part, which ends with the stack."""
+        part.environment = {**part.environment, **self.watchdog.mark}
         self.parts.append(part)
-        self.watchdog.watch(part.spawn())
+        part.spawn()
 
     @property
     def auth_name(self) -> str:
@@ -239,7 +240,7 @@ class Stack:
             if is_new:
                 home.make(self.say, self.watchdog, self.log_dir / "seed.log")
         self.server = postgres.Server(data, self.log_dir / "postgres.log", self.options.postgres_port, settings)
-        self.server.start(self.watchdog.watch)
+        self.server.start(self.watchdog.run_id)
         self.say(f"PostgreSQL {postgres.MAJOR} listens on port {self.server.port}")
         if home is not None and not is_new:
             home.bring_up_to_date(self.server, self.say, migrations_log)
@@ -353,11 +354,11 @@ class Stack:
         part.grace_seconds = 8.0
 
         def started(process: subprocess.Popen[bytes]) -> None:
-            self.watchdog.watch(process)
             (self.log_dir / "worker.pid").write_text(f"{process.pid}\n")
 
-        self.parts.append(part)
-        started(part.spawn())
+        self.spawn(part)
+        assert part.process is not None
+        started(part.process)
         keeper = Keeper(part, started, paths.REPO / "functions" if self.options.reload else None)
         keeper.start()
         self.keepers.append(keeper)
@@ -377,10 +378,8 @@ class Stack:
             keeper.stop()
         for part in reversed(self.parts):
             part.end()
-            if part.process is not None:
-                self.watchdog.forget(part.process)
         if hasattr(self, "server"):
-            self.server.stop(self.watchdog.forget)
+            self.server.stop()
         shutil.rmtree(self.home, ignore_errors=True)
         self._lock.close()
         self.watchdog.dismiss()

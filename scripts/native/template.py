@@ -68,7 +68,7 @@ def build_template(tell: Callable[[str], None], watchdog: Watchdog) -> Path:
         server = postgres.Server(staged, cache / "template.log", settings={"fsync": "off"})
         try:
             server.create()
-            server.start(watchdog.watch)
+            server.start(watchdog.run_id)
             server.bootstrap(None if auth else AUTH_SCHEMA)
             if auth:
                 migrate_real_auth(server)
@@ -76,10 +76,10 @@ def build_template(tell: Callable[[str], None], watchdog: Watchdog) -> Path:
             push_migrations(server, cache / "migrations.log")
             tell(f"every index is read once: {read_every_index(server.url('supabase_admin'))}")
         except BaseException:
-            server.stop(watchdog.forget)
+            server.stop()
             shutil.rmtree(staged, ignore_errors=True)
             raise
-        server.stop(watchdog.forget)
+        server.stop()
         staged.rename(wanted)
         old = sorted((f for f in cache.iterdir() if f.is_dir()), key=lambda f: f.stat().st_mtime)[:-CACHE_KEPT]
         for folder in old:

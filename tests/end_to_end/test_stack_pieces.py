@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +19,9 @@ from scripts.native import environment, leftovers, outside, paths, ports, postgr
 from scripts.native.auth import auth_environment
 from scripts.native.home import Home, MadeFrom
 from scripts.native.keys import Keys
-from scripts.native.processes import state_of
+from scripts.native.processes import Part, Watchdog, state_of
 from scripts.native.programs import SetUpFailed, cli_environment, postgrest
+from scripts.native.stack import Options, Stack
 from tests.end_to_end.first_hour.checkout import listening
 
 MADE = MadeFrom(16, "roles", "stand-in a", {"1_create_a.sql": "x", "3_create_c.sql": "z"}, "seed")
@@ -184,40 +187,89 @@ def test_a_home_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
 # ---- what dead runs leave ------------------------------------------------------------------------------------------
 
 
-def test_the_next_run_clears_away_what_a_dead_one_left_and_leaves_a_living_one_alone(tmp_path: Path) -> None:
-    script = "import sys, time; from pathlib import Path; from scripts.native import leftovers, processes;"
-    script += "home, lock = leftovers.new_run(Path(sys.argv[1]), sys.argv[2]);"
-    script += "import subprocess; child = subprocess.Popen(['sleep', '600'], start_new_session=True, stdout=-3);"
-    script += "leftovers.note_process(home / leftovers.PROCESSES, child.pid); print(child.pid, flush=True);"
-    script += "time.sleep(600)"
+SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 
-    def run(name: str) -> tuple[subprocess.Popen[str], psutil.Process]:
-        command = [sys.executable, "-c", script, str(tmp_path), name]
-        process = subprocess.Popen(command, cwd=paths.REPO, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        return process, psutil.Process(int(process.stdout.readline()))
 
-    (dead, orphan), (living, child) = run("dead"), run("living")
+@contextlib.contextmanager
+def sleeping(*arguments: str, run: str | None = None) -> Iterator[psutil.Process]:
+    """A process in a session of its own, with these arguments and, if one is given, a run's mark."""
+    marked = {**os.environ, **({leftovers.RUN: run} if run else {})}
+    process = subprocess.Popen([*SLEEP, *arguments], env=marked, start_new_session=True)
     try:
-        dead.send_signal(signal.SIGKILL)
-        dead.communicate()
-        assert orphan.is_running()
-        home, lock = leftovers.new_run(tmp_path, "next")
-        lock.close()
-        assert {folder.name for folder in tmp_path.iterdir() if folder.is_dir()} == {"living", home.name}
-        assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
-        assert child.is_running()
+        yield psutil.Process(process.pid)
     finally:
-        living.kill()
-        living.communicate()
-        for process in (orphan, child):
-            if process.is_running():
-                process.kill()
+        process.kill()
+        process.wait()
 
 
-def test_a_number_that_another_process_has_now_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "processes").write_text(f"{os.getpid()} 1.0\nnonsense\n")
-    leftovers.end_noted(tmp_path / "processes")  # we are still here
+def test_the_next_run_clears_away_what_a_dead_one_left_and_leaves_everybody_else_alone(tmp_path: Path) -> None:
+    living, lock = leftovers.new_run(tmp_path, "living-7f3a")
+    leftovers.new_run(tmp_path, "dead-7f3a")[1].close()
+    mentions = f"{tmp_path}/dead-7f3a/postgres.log"
+    with (
+        sleeping(run="dead-7f3a") as part,
+        sleeping("-c", "cluster_name=dead-7f3a") as server,
+        sleeping(run="living-7f3a") as neighbour,
+        sleeping(mentions, "dead-7f3a") as reader,
+        sleeping(run="dead-7f3a0") as namesake,
+    ):
+        home, next_lock = leftovers.new_run(tmp_path, "next-7f3a")
+        assert {folder.name for folder in tmp_path.iterdir() if folder.is_dir()} == {living.name, home.name}
+        assert not leftovers.lives(part)
+        assert not leftovers.lives(server)
+        assert all(leftovers.lives(stranger) for stranger in (neighbour, reader, namesake))
+    lock.close()
+    next_lock.close()
+
+
+def test_a_watchdog_ends_what_nobody_told_it_of_and_the_folders_it_was_told_of(tmp_path: Path) -> None:
+    watchdog = Watchdog("watched-91bc")
+    staged = tmp_path / "staged"
+    staged.mkdir()
+    watchdog.remove(staged)
+    with sleeping(run="watched-91bc") as part, sleeping() as command, sleeping() as forgotten, sleeping() as stranger:
+        for process in (command, forgotten):
+            watchdog.watch_tree(process.pid)
+        watchdog.forget(forgotten.pid)
+        watchdog.dismiss()
+        assert [leftovers.lives(process) for process in (part, command)] == [False, False]
+        assert [leftovers.lives(process) for process in (forgotten, stranger)] == [True, True]
+    assert not staged.exists()
+
+
+def test_an_interrupt_while_a_part_is_being_started_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(part: Part) -> None:
+        started.append(subprocess.Popen(["sleep", "600"], env=dict(part.environment)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Part, "spawn", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Stack(Options(without=frozenset({"functions", "worker", "model"}), quiet=True)).__enter__()
+    assert [process.wait(5) for process in started] == [-signal.SIGTERM]
+
+
+def test_one_that_ignores_every_polite_signal_ends_as_well() -> None:
+    deaf = "import signal, time; [signal.signal(number, signal.SIG_IGN) for number in (2, 15)]"
+    deaf += "; print(1, flush=True); time.sleep(600)"
+    command = [sys.executable, "-c", deaf]
+    process = subprocess.Popen(command, env={**os.environ, leftovers.RUN: "deaf-4d"}, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        leftovers.end_run("deaf-4d")
+        assert process.wait(1) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_ports_are_free_and_none_that_outgoing_calls_get() -> None:
+    with listening(postgres.free_port()) as server:
+        port = server.getsockname()[1]
+        assert 20000 <= port < 32000
+        assert port not in {postgres.free_port() for _ in range(50)}
 
 
 def test_a_change_of_code_is_seen(tmp_path: Path) -> None:
