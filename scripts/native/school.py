@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 
 from scripts.native.processes import PartFailed
 from scripts.native.stack import Stack
-from tests.standins.canvas import CLIENT_ID, CLIENT_SECRET, CanvasStandIn, World, approve
+from tests.standins.canvas import CLIENT_ID, CLIENT_SECRET, CanvasStandIn, NotApproved, World, approve
 from tests.standins.canvas.world import Person, stamp
 
 PASSWORD = "headstart-dev"  # noqa: S105  everybody's in supabase/seed.sql
@@ -165,19 +165,27 @@ def put_secret(stack: Stack, connection: str, secret: str) -> None:
 
 
 def connect(stack: Stack, person: dict[str, Any]) -> bool:
-    """Connects one of the seed's people anew, because the stand-in forgets its grants when it ends; False if refused.
+    """Connects one of the seed's people anew, because the stand-in forgets its grants when it ends.
 
-    A developer may have changed the account's password or deleted it.
+    False if they cannot sign in, because a developer may have changed the account's password or deleted it. False also
+    if functions or stand-in refuse them after that; then one sentence says why.
     """
     oauth = f"{stack.functions_url}/canvas-oauth"
-    with contextlib.suppress(httpx.HTTPError), httpx.Client(timeout=MAX_WAIT_SECONDS, trust_env=False) as client:
-        signed_in = client.post(
-            f"{stack.url}/auth/v1/token?grant_type=password",
-            headers={"apikey": stack.keys.publishable_key},
-            json={"email": person["email"], "password": PASSWORD},
-        ).raise_for_status()
-        client.headers["Authorization"] = f"Bearer {signed_in.json()['access_token']}"
-        started = client.post(f"{oauth}/start", json={"lms_connection_id": CONNECTION}).raise_for_status()
-        approved = approve(started.json()["authorize_url"], person["login"])
-        return client.post(f"{oauth}/complete", json=approved).is_success
-    return False
+    with httpx.Client(timeout=MAX_WAIT_SECONDS, trust_env=False) as client:
+        try:
+            signed_in = client.post(
+                f"{stack.url}/auth/v1/token?grant_type=password",
+                headers={"apikey": stack.keys.publishable_key},
+                json={"email": person["email"], "password": PASSWORD},
+            )
+            if signed_in.status_code == httpx.codes.BAD_REQUEST:
+                return False
+            client.headers["Authorization"] = f"Bearer {signed_in.raise_for_status().json()['access_token']}"
+            started = client.post(f"{oauth}/start", json={"lms_connection_id": CONNECTION}).raise_for_status()
+            approved = approve(started.json()["authorize_url"], person["login"])
+            client.post(f"{oauth}/complete", json=approved).raise_for_status()
+        except (httpx.HTTPError, NotApproved) as error:
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            stack.say(f"Canvas: {person['login']} is not connected, because of this: {reason}. Start dev again.")
+            return False
+    return True

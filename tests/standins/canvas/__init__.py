@@ -23,11 +23,15 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from tests.standins.canvas.app import create_app
 from tests.standins.canvas.world import CLIENT_ID, CLIENT_SECRET, World
 
-__all__ = ["CLIENT_ID", "CLIENT_SECRET", "CanvasStandIn", "World", "approve", "register_connection"]
+__all__ = ["CLIENT_ID", "CLIENT_SECRET", "CanvasStandIn", "NotApproved", "World", "approve", "register_connection"]
 
 
 # only loopback http is spoken here: nothing to verify, and reading the machine's certificates takes a while
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class NotApproved(AssertionError):
+    """The consent page did not redirect back; the message has its status and text."""
 
 
 class _Quiet(WSGIRequestHandler):
@@ -107,9 +111,13 @@ def register_connection(
 
 
 def approve(authorize_url: str, login: str | None = None) -> dict[str, str]:
-    """Walks a browser through consent as that person; answers the query of the redirect: code and state, or error."""
+    """Walks a browser through consent as that person; answers the query of the redirect: code and state, or error.
+
+    :raise NotApproved: there was no redirect, as when Canvas throttles
+    """
     params = {"unique_id": login} if login else {}
     with httpx.Client(timeout=10, verify=PLAIN, headers={"User-Agent": "browser"}, trust_env=False) as browser:
         answer = browser.get(str(httpx.URL(authorize_url).copy_merge_params(params)))
-    assert answer.status_code == 302, f"{answer.status_code} {answer.text}"
+    if answer.status_code != 302:
+        raise NotApproved(f"the consent page answered {answer.status_code}: {answer.text.strip()}")
     return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
