@@ -13,12 +13,13 @@ from typing import Any
 from postgrest import SyncPostgrestClient
 
 from functions.shared.answers.citations import Passage
-from functions.shared.database import run
+from functions.shared.database import rpc, run
 from functions.shared.llm.prompts import DataBlocks
 from functions.shared.llm.usage import estimated_tokens
 from functions.shared.markup.text import visible
 
 MAX_SOURCES = 20
+MAX_FRAGMENTS = 50
 MAX_PIECE_CHARACTERS = 1500
 MAX_COURSE_CHARACTERS = 2000
 MAX_COURSES = 30
@@ -57,7 +58,9 @@ def ground(
     has_sources: bool,
     max_tokens: int,
 ) -> Grounding:
-    """Reads the teacher's rows: the sources named, else those of the class, else all of theirs.
+    """Reads the teacher's rows: the sources named, else those of the class, else what a search over all finds.
+
+    Where the search finds nothing ("summarise my notes"), their newest sources are read.
 
     :param max_tokens: how long everything may be together
     """
@@ -68,7 +71,7 @@ def ground(
         sources = _sources(service, teacher_id, ids=source_ids)
     elif has_sources:
         sources = _sources(service, teacher_id, class_id=class_id) if class_id else []
-        sources = sources or _sources(service, teacher_id)
+        sources = sources or _found(service, teacher_id, question) or _sources(service, teacher_id)
     left = max_tokens - sum(estimated_tokens(text) for text in facts.values())
     return Grounding(_passages(sources, question, left), facts)
 
@@ -112,6 +115,18 @@ def _sources(
     rows = run(query.order("created_at", desc=True).limit(MAX_SOURCES))
     place = {source_id: number for number, source_id in enumerate(ids)}
     return sorted((row for row in rows if row["text_content"]), key=lambda row: place.get(row["id"], 0))
+
+
+def _found(service: SyncPostgrestClient, teacher_id: str, question: str) -> list[dict[str, Any]]:
+    """The sources that a search for the question finds, best first, with the fragments found as their text."""
+    args = {"p_user_id": teacher_id, "p_query": question, "p_kinds": ["content_source"], "p_limit": MAX_FRAGMENTS}
+    texts: dict[str, list[str]] = {}
+    for row in rpc(service, "svc_search_material", args, safe=True):
+        texts.setdefault(row["source_id"], []).append(row["content"])
+    if not texts:
+        return []
+    rows = _sources(service, teacher_id, ids=list(texts)[:MAX_SOURCES])
+    return [{**row, "text_content": "\n\n".join(texts[row["id"]])} for row in rows]
 
 
 def _passages(sources: Sequence[Mapping[str, Any]], question: str, max_tokens: int) -> list[Passage]:

@@ -128,29 +128,12 @@ def read_pdf(path: Path) -> list[str]:
 
     :raise Refused: it is encrypted, broken, or has too many pages
     """
-    import pypdfium2  # type: ignore[import-untyped]
-    from pypdfium2 import raw
+    from functions.shared import pdf
 
-    try:
-        document = pypdfium2.PdfDocument(path)
-    except pypdfium2.PdfiumError as error:
-        locked = error.err_code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
-        raise Refused(ENCRYPTED if locked else UNREADABLE) from error
-    if len(document) == 0:
-        raise Refused(UNREADABLE)
-    if len(document) > MAX_PAGES:
-        raise Refused(TOO_LONG)
-    pages: list[str] = []
-    characters = 0
-    for number in range(len(document)):
-        try:
-            pages.append(str(document[number].get_textpage().get_text_range()))
-        except pypdfium2.PdfiumError:
-            pages.append("")  # a damaged page costs its own text alone
-        characters += len(pages[-1])
-        if characters > MAX_CHARACTERS:
-            raise Refused(TOO_LONG)
-    return pages
+    found = pdf.read_pdf(path, max_pages=MAX_PAGES, max_characters=MAX_CHARACTERS)
+    if found.failure:
+        raise Refused(f"source_{found.failure}")
+    return found.pages
 
 
 def office_kind(path: Path) -> str:

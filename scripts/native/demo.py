@@ -199,18 +199,20 @@ def become_teacher(stack: Stack, person: Student, connection: str) -> None:
             raise DemoFailed(f"making a teacher answered {answer.status_code}: {answer.text[:500]}")
 
 
-def ready_source(stack: Stack, teacher: Student, source: str) -> None:
-    """Waits until the text of a source is read; where nothing reads it, marks it as read."""
-    until = time.monotonic() + 3
+def ready_source(teacher: Student, source: str) -> None:
+    """Waits until the worker has read a source.
+
+    :raise DemoFailed: it was not read
+    """
+    until = time.monotonic() + MAX_WAIT_SECONDS
     while time.monotonic() < until:
-        if teacher.select("content_sources", "status", id=source)[0]["status"] == "ready":
+        row = teacher.select("content_sources", "status,error_message", id=source)[0]
+        if row["status"] == "ready":
             return
+        if row["status"] == "failed":
+            raise DemoFailed(f"the teacher's text could not be read: {row['error_message']}")
         time.sleep(0.25)
-    url = f"{stack.url}/rest/v1/content_sources?id=eq.{source}"
-    for status in ("processing", "ready"):
-        httpx.patch(
-            url, headers={"apikey": stack.keys.secret_key}, json={"status": status}, timeout=10, trust_env=False
-        )
+    raise DemoFailed(f"the teacher's text was not read within {MAX_WAIT_SECONDS:.0f} s")
 
 
 def teach(stack: Stack, connection: str) -> None:
@@ -224,7 +226,7 @@ def teach(stack: Stack, connection: str) -> None:
             .execute()
             .data
         )
-        ready_source(stack, teacher, source[0]["id"])
+        ready_source(teacher, source[0]["id"])
         thread: Any = teacher.rows.table("threads").insert({}).execute().data
         line(f"{QUESTION}\n")
         question = {"content": QUESTION, "external_id": "demo", "content_source_ids": [source[0]["id"]]}

