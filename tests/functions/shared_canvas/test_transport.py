@@ -222,6 +222,19 @@ def test_a_full_page_whose_end_cannot_be_told_is_refused(
         every(transport, token, f"{COURSES}/1001/assignments", "3")
 
 
+def test_a_list_that_begins_again_under_the_guessed_number_is_refused() -> None:
+    """Some lists ignore the number of the page, so their beginning comes again, and what follows it never."""
+    fetched: list[str] = []
+
+    def fetch(url: str) -> Page:
+        fetched.append(url)
+        return Page([{"id": 1}, {"id": 2}], "page=2" if url == "page=1" else "page=3", is_cut=True)
+
+    with pytest.raises(PaginationRefused):
+        list(pages("page=1", fetch))
+    assert fetched == ["page=1", "page=2"]
+
+
 def test_a_short_page_without_links_is_the_last_one(canvas: CanvasStandIn, transport: Transport, token: str) -> None:
     canvas.world.add_fault(kind="link_lost", path="/courses")
     assert len(every(transport, token, per_page="100")) == len(canvas.world.courses_of(101))
