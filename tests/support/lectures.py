@@ -142,8 +142,8 @@ class Hall:
         return [number for asked in self.model.requests for number in asked["body"].get("numbers", [])]
 
     def notifications(self, person: Student | None = None) -> list[str]:
-        """Types of the person's notifications."""
-        return [row["type"] for row in (person or self.person).rows("notifications")]
+        """Types of the person's notifications, oldest first."""
+        return [row["type"] for row in (person or self.person).rows("notifications", order="created_at,id")]
 
 
 def session_id() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,10 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from functions.shared.errors import BadRequest, MalformedJson, PayloadTooLarge, UnsupportedMediaType, ValidationFailed
 
 MAX_NESTING = 64
+# a little more than the largest body that any path accepts
+MAX_DISCARDED_BYTES = 64 * 2**20
+MAX_DISCARD_SECONDS = 5.0
+PIECE_BYTES = 64 * 2**10
 
 
 class StrictRequest(Request):
@@ -62,6 +67,29 @@ def body_faults() -> Iterator[None]:
         raise PayloadTooLarge() from error
     except (OSError, ParseException, ClientDisconnected) as error:
         raise BadRequest() from error
+
+
+def discard_rest(request: Request) -> None:
+    """Reads what a refused request still sends, within limits, and drops it.
+
+    A socket that closes with unread bytes is reset, and a reset can overtake the answer: the client would then see a
+    broken connection instead of the refusal. Only gunicorn has a socket, so elsewhere this does nothing.
+    """
+    connection = request.environ.get("gunicorn.socket")
+    if connection is None:
+        return
+    deadline, discarded, usual = time.monotonic() + MAX_DISCARD_SECONDS, 0, connection.gettimeout()
+    try:
+        while discarded < MAX_DISCARDED_BYTES and (left := deadline - time.monotonic()) > 0:
+            connection.settimeout(left)
+            piece = request.environ["wsgi.input"].read(PIECE_BYTES)
+            if not piece:
+                return
+            discarded += len(piece)
+    except (OSError, ParseException):
+        return
+    finally:
+        connection.settimeout(usual)
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import cast
 import structlog
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response, g, jsonify
+from flask import Response, g, jsonify, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -26,6 +26,7 @@ from functions.shared.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from functions.shared.web.bodies import discard_rest
 from functions.shared.web.context import request_id
 
 log = structlog.get_logger(__name__)
@@ -54,7 +55,8 @@ def set_up(app: APIFlask) -> None:
 
 
 def error_response(error: AppError) -> Response:
-    """The answer for one of our errors."""
+    """The answer for one of our errors. What the client still sends is read first and dropped."""
+    discard_rest(request)
     g.error_code = error.code
     response = jsonify(error.body(request_id()))
     response.status_code = error.status

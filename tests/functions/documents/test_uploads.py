@@ -313,6 +313,27 @@ def test_more_than_fifty_mebibytes_are_refused(
     assert person.rows("documents") == []
 
 
+@pytest.mark.parametrize(("token", "status"), [("person", 413), ("nobody", 401)])
+def test_a_refusal_arrives_although_the_body_is_still_being_sent(
+    stack: Stack, person: Student, course_id: str, token: str, status: int
+) -> None:
+    """A closed socket with unread bytes is reset, and the client would see that instead of the answer."""
+    body = pieces(60 * MIB, "b", course_id, b"")
+    head = [
+        "POST /functions/v1/documents HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {person.token if token == 'person' else token}",
+        "Content-Type: multipart/form-data; boundary=b",
+        "Transfer-Encoding: chunked",
+    ]
+    with socket.create_connection(("127.0.0.1", stack.functions_port), timeout=30) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode())
+        for piece in body:
+            connection.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        connection.sendall(b"0\r\n\r\n")
+        assert connection.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
+
+
 def test_other_routes_keep_their_limit(person: Student, course_id: str) -> None:
     answer = send_big(person, course_id, 2 * MIB, chunked=False, url="/headstart/runs")
     assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")

@@ -94,7 +94,7 @@ class Desk:
 
     def notifications(self) -> list[str]:
         """Types of the person's notifications."""
-        return [row["type"] for row in self.person.rows("notifications")]
+        return [row["type"] for row in self.person.rows("notifications", order="created_at,id")]
 
 
 @pytest.fixture
