@@ -1693,6 +1693,9 @@ isOneToOne: false
               "chunk_id": string,"content": string,"end_second": number,"highlight": string,"kind": string,"page_end": number,"page_start": number,"score": number,"source_id": string,"start_second": number,"title": string
             }[]
                            },
+"svc_add_lti_signing_key":
+{ Args: { "p_kid": string,"p_only_first"?: boolean,"p_private_key_enc": string,"p_public_jwk": Json }; Returns: boolean
+                           },
 "svc_append_generation":
 { Args: { "p_from_seq": number,"p_parts": (Json)[],"p_stream_id": string }; Returns: number
                            },
@@ -1818,6 +1821,11 @@ isOneToOne: false
 "svc_find_external_identity":
 { Args: { "p_issuer": string,"p_kind": string,"p_subject": string }; Returns: string
                            },
+"svc_find_lti_registrations":
+{ Args: { "p_client_id"?: string,"p_deployment_id"?: string,"p_issuer"?: string,"p_registration_id"?: string }; Returns: {
+              "auth_url": string,"client_id": string,"hosts": (string)[],"issuer": string,"jwks_url": string,"name": string,"platform_id": string,"platform_status": string,"registration_id": string,"registration_status": string,"token_url": string
+            }[]
+                           },
 "svc_finish_answer":
 { Args: { "p_citations"?: Json,"p_content": string,"p_error_code"?: string,"p_error_message"?: string,"p_finish_reason"?: string,"p_message_id": string,"p_metrics"?: Json,"p_model"?: string,"p_parts"?: (Json)[],"p_prompt_version"?: string,"p_seq"?: number,"p_status": string,"p_title"?: string }; Returns: boolean
                            },
@@ -1868,6 +1876,11 @@ isOneToOne: false
 "svc_list_lecture_pieces":
 { Args: { "p_lecture_id": string,"p_model": string }; Returns: {
               "end_ms": number,"result": Json,"start_ms": number
+            }[]
+                           },
+"svc_list_lti_signing_keys":
+{ Args: Record<PropertyKey, never>; Returns: {
+              "created_at": string,"kid": string,"private_key_enc": string,"public_jwk": Json,"status": string
             }[]
                            },
 "svc_list_tutor_notes":

@@ -6,6 +6,7 @@ create table private.lti_deployments (
     deployment_id text not null,
     lms_connection_id uuid not null,
     status text not null default 'pending',
+    last_used_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint lti_deployments_registration_id_deployment_id_key unique (registration_id, deployment_id),
@@ -28,6 +29,7 @@ comment on column private.lti_deployments.deployment_id is 'The platform''s id o
 comment on column private.lti_deployments.lms_connection_id is 'The school''s installation of Canvas it belongs to.';
 comment on column private.lti_deployments.status is
     'pending. active: launches work. disabled: refused, also between launch and session.';
+comment on column private.lti_deployments.last_used_at is 'When somebody last launched from it.';
 comment on column private.lti_deployments.created_at is 'When it was registered.';
 comment on column private.lti_deployments.updated_at is 'When the row last changed.';
 

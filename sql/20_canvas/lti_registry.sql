@@ -140,3 +140,58 @@ $$;
 comment on function public.svc_set_lti_status(text, uuid, text) is
     'Sets a platform, registration or deployment to pending, active or disabled; audited. PT404 when the row does not '
     'exist, 22023 for an unknown kind or status.';
+
+create function public.svc_find_lti_registrations(
+    p_registration_id uuid default null,
+    p_issuer text default null,
+    p_client_id text default null,
+    p_deployment_id text default null
+)
+returns table (
+    registration_id uuid,
+    platform_id uuid,
+    issuer text,
+    client_id text,
+    name text,
+    jwks_url text,
+    auth_url text,
+    token_url text,
+    hosts text[],
+    registration_status text,
+    platform_status text
+)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    if p_registration_id is null and (p_issuer is null or p_client_id is null) then
+        raise exception 'p_registration_id, or p_issuer and p_client_id, must not be null' using errcode = '22004';
+    end if;
+    return query
+    select
+        r.id, p.id, p.issuer, r.client_id, p.name, p.jwks_url, p.auth_url, p.token_url,
+        -- schools show us in frames of their own Canvas, which the platform's row does not name
+        p.hosts || array(
+            select distinct c.instance_domain from private.lti_deployments as d
+            join public.lms_connections as c on c.id = d.lms_connection_id
+            where d.registration_id = r.id and d.status = 'active' order by 1
+        ),
+        r.status, p.status
+    from private.lti_registrations as r
+    join private.lti_platforms as p on p.id = r.platform_id
+    where (p_registration_id is null or r.id = p_registration_id)
+        and (p_issuer is null or p.issuer = p_issuer)
+        and (p_client_id is null or r.client_id = p_client_id)
+        and (p_deployment_id is null or exists (
+            select from private.lti_deployments as d
+            where d.registration_id = r.id and d.deployment_id = p_deployment_id
+        ))
+    order by r.created_at, r.id;
+end
+$$;
+
+comment on function public.svc_find_lti_registrations(uuid, text, text, text) is
+    'The registrations with this id, or of this issuer and client, whatever their status. Platforms can share an '
+    'issuer and a client id; then p_deployment_id tells them apart. hosts may show us in a frame.';
