@@ -17,3 +17,31 @@ class AnswerInProgress(AppError):
 
     status = 409
     code = "answer_in_progress"
+
+
+class SourceTypeNotSupported(AppError):
+    """The file is not what its name says, or of a type that is not read. Send a PDF, DOCX, PPTX, HTML or text file."""
+
+    status = 415
+    code = "source_type_not_supported"
+
+
+class SourceEmpty(AppError):
+    """The file is empty. Send one with content."""
+
+    status = 422
+    code = "source_empty"
+
+
+class SourceTooLong(AppError):
+    """The file unpacks to more than is read. Send a part of it."""
+
+    status = 422
+    code = "source_too_long"
+
+
+class SourceEncrypted(AppError):
+    """The file is protected by a password. Save it without one and send it again."""
+
+    status = 422
+    code = "source_encrypted"

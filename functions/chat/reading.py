@@ -1,8 +1,8 @@
 """The handler of ``content_source`` jobs. Payload: ``{"content_source_id": ...}``.
 
-It reads a teacher's text or link, and writes its fragments for the search, then its text and state. It may run twice
-and be killed at any line: fragments are replaced in one transaction, and the state is written last. A source that
-cannot be read is no failure of the job: the row says why, and the teacher may have it read again
+It reads a teacher's text, link or uploaded file, and writes its fragments for the search, then its text and state. It
+may run twice and be killed at any line: fragments are replaced in one transaction, and the state is written last. A
+source that cannot be read is no failure of the job: the row says why, and the teacher may have it read again
 (``retry_content_source``).
 """
 
@@ -25,17 +25,20 @@ from functions.shared.extraction import TOO_LONG, UNREADABLE, extract
 from functions.shared.fetch import Fetcher, RedirectRefused
 from functions.shared.http import AddressRefused, AnswerTooLarge, OutboundError
 from functions.shared.jobs import JobContext, JobFailure
+from functions.shared.storage import ObjectMissing, Storage
 
 log = structlog.get_logger(__name__)
 
 MAX_BYTES = 10 * 1024 * 1024
 FETCH_SECONDS = 20.0
-READ_SECONDS = 60.0
+READ_SECONDS = 120.0
 READ_MEMORY_BYTES = 1024**3
-COLUMNS = "id,teacher_id,kind,status,source_url,text_content,checksum,metadata"
+COLUMNS = "id,teacher_id,kind,status,source_url,storage_key,text_content,checksum,metadata"
+KINDS = ("text", "url", "upload")
 HEADERS = {"Accept": "text/html, application/xhtml+xml, application/pdf, text/plain, text/markdown, */*;q=0.5"}
 TO_DO = {
     "source_address_refused": "This address may not be read. Use a public https address.",
+    "source_file_lost": "The file is no longer stored. Upload it again.",
     "source_gone": "There is nothing at this address any more. Check it.",
     "source_forbidden": "This page can be read only after signing in. Save it and add its text.",
     "source_unavailable": "This address does not answer. Try again later.",
@@ -94,7 +97,7 @@ class SourceJob:
         row = self._take()
         try:
             with tempfile.TemporaryDirectory(prefix="headstart-source-") as folder:
-                changes = self._typed(row) if row["kind"] == "text" else self._fetched(row, Path(folder) / "file")
+                changes = self._changes(row, Path(folder) / "file")
         except SourceFailed as error:
             return self.fail(str(error))
         self._context.check_cancelled()
@@ -110,12 +113,25 @@ class SourceJob:
         """The row, which is processing from now on; or was already, when an earlier attempt was killed."""
         query = self._service.from_("content_sources").select(COLUMNS).eq("id", self._id)
         # the job belongs to the teacher, and reads none but theirs
-        rows = run(query.eq("teacher_id", self._context.job.user_id).in_("kind", ["text", "url"]).limit(1))
+        rows = run(query.eq("teacher_id", self._context.job.user_id).in_("kind", list(KINDS)).limit(1))
         if not rows or rows[0]["status"] not in ("pending", "processing"):
             raise Gone
         if rows[0]["status"] == "pending":
             self._write("pending", {"status": "processing"})
         return dict(rows[0])
+
+    def _changes(self, row: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        """Reads the source by its kind; the columns that change.
+
+        :param path: where a file may be written
+        """
+        match row["kind"]:
+            case "text":
+                return self._typed(row)
+            case "upload":
+                return self._uploaded(row, path)
+            case _:
+                return self._fetched(row, path)
 
     def _typed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A text stays as it was typed."""
@@ -127,11 +143,29 @@ class SourceJob:
             self._replace(chunk_markdown(text))
         return {"checksum": checksum}
 
+    def _uploaded(self, row: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        """A stored file, which never changes, so that it is read once."""
+        if row["text_content"]:
+            return {}
+        bucket, _, key = row["storage_key"].partition("/")
+        with Storage(self._context.settings) as storage:
+            try:
+                storage.download(bucket, key, path, seconds=max(1.0, self._context.remaining_seconds()))
+            except ObjectMissing as error:
+                raise SourceFailed("source_file_lost") from error
+        return self._read(row, path, key, "", None)
+
     def _fetched(self, row: Mapping[str, Any], path: Path) -> dict[str, Any]:
         """What is at a link now. The same bytes as before are not read again."""
         checksum, name, media_type, charset = self._download(row["source_url"], path)
         if checksum == row["checksum"] and row["text_content"]:
             return {"checksum": checksum}
+        return {"checksum": checksum, **self._read(row, path, name, media_type, charset)}
+
+    def _read(
+        self, row: Mapping[str, Any], path: Path, name: str, media_type: str, charset: str | None
+    ) -> dict[str, Any]:
+        """Reads a file and writes its fragments; the columns that change."""
         found = self._extracted(path, name, media_type, charset)
         pages = [clean(page) for page in found["pages"]] if found["pages"] is not None else None
         text = "\n\n".join(page for page in pages if page.strip()) if pages is not None else clean(found["text"])
@@ -139,7 +173,7 @@ class SourceJob:
         self._replace(chunk_markdown(text) if pages is None else chunk_pages(pages))
         known = {"media_type": found["media_type"], "page_count": None if pages is None else len(pages)}
         metadata = {**row["metadata"], **known, "is_cut": found["is_cut"]}
-        return {"checksum": checksum, "text_content": text, "metadata": metadata}
+        return {"text_content": text, "metadata": metadata}
 
     def _download(self, url: str, path: Path) -> tuple[str, str, str, str | None]:
         """Writes what is at an address to a file; its checksum, name, type and charset."""

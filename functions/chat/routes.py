@@ -8,16 +8,37 @@ from uuid import UUID
 from apiflask import APIBlueprint
 from flask import Response, request
 
-from functions.chat.errors import AnswerInProgress, ExternalIdConflict
-from functions.chat.schemas import ANSWER_ID, Exchange, Message, Question, Stopped
+from functions.chat.errors import (
+    AnswerInProgress,
+    ExternalIdConflict,
+    SourceEmpty,
+    SourceEncrypted,
+    SourceTooLong,
+    SourceTypeNotSupported,
+)
+from functions.chat.schemas import (
+    ANSWER_ID,
+    ContentSource,
+    Exchange,
+    Message,
+    Question,
+    SourceForm,
+    Stopped,
+    content_source,
+)
 from functions.chat.service import ChatService
-from functions.shared.errors import NotAcceptable, NotFound
+from functions.chat.sources import SourceService
+from functions.shared.errors import Forbidden, NotAcceptable, NotFound
+from functions.shared.uploads import Uploaded
+from functions.shared.usage import PlanLimitReached
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
+from functions.shared.web.idempotency import answer_once, may_answer_once
 from functions.shared.web.operations import Header, Outcome, operation
 from functions.shared.web.rate_limits import rate_limited
 from functions.shared.web.slots import Slot, TooManyStreams
 from functions.shared.web.streams import LAST_EVENT_ID, event_stream, last_seq
+from functions.shared.web.uploads import received
 
 blueprint = APIBlueprint(
     "chat",
@@ -26,6 +47,8 @@ blueprint = APIBlueprint(
 )
 # somewhat longer than the worker takes at most: a deadline of the model, and the time until it begins
 MAX_WAIT_SECONDS = 300.0
+MAX_FILE_BYTES = 50 * 1024 * 1024
+MAX_BODY_BYTES = 51 * 1024 * 1024
 MESSAGE_STREAM = {"x-vercel-ai-ui-message-stream": "v1"}
 ACCEPT = Header("Accept", "text/event-stream, the default, or application/json.", {"type": "string"})
 STREAM_EXAMPLE = (
@@ -44,6 +67,12 @@ def service() -> ChatService:
     """The service with this application's parts."""
     known = context()
     return ChatService(known.database, known.reader, known.waker, known.clock)
+
+
+def sources() -> SourceService:
+    """The service of material with this application's parts."""
+    known = context()
+    return SourceService(known.database, known.storage, known.clock)
 
 
 @blueprint.post("/threads/<uuid:thread_id>/messages")
@@ -121,3 +150,46 @@ def stream(answer_id: str, slot: Slot) -> Response:
     follower = service().follow(current_caller(), answer_id)
     after = follower.start(last_seq(answer_id))
     return event_stream(answer_id, follower.look, after=after, idle_seconds=0, headers=MESSAGE_STREAM, slot=slot)
+
+
+@blueprint.post("/sources")
+@operation(
+    "Upload material",
+    {
+        201: Outcome("The file is stored. A job reads its text; `status` tells how far it is.", ContentSource),
+        200: Outcome(
+            "You have stored the same bytes for this class before.",
+            ContentSource,
+            headers={"Deduplicated": "Always `true`."},
+        ),
+    },
+    errors=(
+        Forbidden,
+        NotFound,
+        SourceTypeNotSupported,
+        SourceEmpty,
+        SourceTooLong,
+        SourceEncrypted,
+        PlanLimitReached,
+    ),
+    max_body_bytes=MAX_BODY_BYTES,
+    form=SourceForm,
+)
+@rate_limited("chat-sources", limit=60)
+@may_answer_once
+def upload_source() -> Any:
+    """Accepts a PDF, DOCX, PPTX or HTML file, or text or Markdown in UTF-8, of up to 50 MiB.
+
+    The type is told by the file's bytes; a name with another ending is refused. Links and texts are added over REST.
+    """
+    with received(SourceForm, max_bytes=MAX_FILE_BYTES) as found:
+        uploaded = Uploaded(found.file, found.size, found.sha256, found.filename)
+        title = found.fields.title
+        class_id = None if found.fields.class_id is None else str(found.fields.class_id)
+
+        def store() -> Any:
+            stored = sources().store(current_caller(), uploaded, title, class_id)
+            answer = content_source(stored.row, stored.job_id)
+            return (answer, 201) if stored.created else (answer, 200, {"Deduplicated": "true"})
+
+        return answer_once(lambda: [class_id, title, found.filename, found.sha256], store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -12,6 +12,8 @@ from functions.shared.web.schemas import Answer, Request, UtcTime
 THREAD_ID = "0f1e2d3c-4b5a-4968-8776-655443322110"
 QUESTION_ID = "1a2b3c4d-5e6f-4708-9192-a3b4c5d6e7f8"
 ANSWER_ID = "2b3c4d5e-6f70-4819-a2b3-c4d5e6f70819"
+CLASS_ID = "4d5e6f70-8192-4a3b-84d5-e6f708192a3b"
+JOB_ID = "5e6f7081-92a3-4b4c-95e6-f708192a3b4c"
 SOURCE_ID = "3c4d5e6f-7081-492a-b3c4-d5e6f7081920"
 MAX_CONTENT_CHARACTERS = 50_000
 MAX_SOURCES = 20
@@ -116,3 +118,58 @@ class Stopped(Answer):
 
     thread_id: UUID
     assistant_message_id: UUID | None
+
+
+class SourceForm(Request):
+    """The fields beside the file."""
+
+    example: ClassVar = {"title": "Photosynthesis", "class_id": CLASS_ID}
+
+    title: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] | None = Field(
+        default=None, description="Shown in lists; by default the name of the file."
+    )
+    class_id: UUID | None = Field(default=None, description="The class that the material is for.")
+
+
+class ContentSource(Answer):
+    """A teacher's material, as over REST, and the job that reads it."""
+
+    example: ClassVar = {
+        "id": SOURCE_ID,
+        "teacher_id": "5f4e3d2c-1b0a-4f9e-8d7c-6b5a4f3e2d1c",
+        "class_id": CLASS_ID,
+        "kind": "upload",
+        "title": "Photosynthesis",
+        "source_url": None,
+        "storage_key": f"content/{SOURCE_ID}.pdf",
+        "text_content": None,
+        "checksum": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "metadata": {"media_type": "application/pdf", "filename": "Photosynthesis.pdf", "size_bytes": 482113},
+        "status": "pending",
+        "error_message": None,
+        "created_at": "2026-03-02T09:30:00Z",
+        "updated_at": "2026-03-02T09:30:00Z",
+        "job_id": JOB_ID,
+    }
+
+    id: UUID
+    teacher_id: UUID
+    class_id: UUID | None
+    kind: Literal["upload"]
+    title: str
+    source_url: str | None
+    storage_key: str
+    text_content: str | None
+    checksum: str
+    metadata: dict[str, Any]
+    status: Literal["pending", "processing", "ready", "failed"]
+    error_message: str | None
+    created_at: UtcTime
+    updated_at: UtcTime
+    job_id: UUID | None = Field(description="Null when the file was read before.")
+
+
+def content_source(row: dict[str, Any], job_id: str | None) -> ContentSource:
+    """From a row of content_sources, which may have columns that this version does not know."""
+    known = {name: row[name] for name in ContentSource.model_fields if name != "job_id"}
+    return ContentSource(**known, job_id=job_id)

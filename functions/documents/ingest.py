@@ -16,11 +16,11 @@ import structlog
 
 from functions.documents import reading
 from functions.documents.describing import describe
-from functions.documents.files import PDF
 from functions.shared.children import ChildError, ChildOutOfMemory, run_in_child
 from functions.shared.chunks import Chunk, chunk_markdown, chunk_pages, clean, detect_language, replace_chunks
 from functions.shared.database import run
 from functions.shared.errors import AppError, NotFound, Unavailable
+from functions.shared.files import PDF
 from functions.shared.jobs import JobContext, JobFailure
 from functions.shared.storage import ObjectMissing, Storage
 

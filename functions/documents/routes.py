@@ -12,6 +12,7 @@ from functions.documents.errors import CatalogCourseNotFound, DocumentEmpty, Doc
 from functions.documents.schemas import Document, DocumentFile, DocumentForm, document
 from functions.documents.service import DocumentService, Received
 from functions.shared.errors import Conflict
+from functions.shared.uploads import Uploaded
 from functions.shared.usage import PlanLimitReached
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
@@ -63,7 +64,7 @@ def upload() -> Any:
     with received(DocumentForm, max_bytes=MAX_FILE_BYTES) as found:
         name = found.fields.filename or found.filename
         course_id = str(found.fields.catalog_course_id)
-        file = Received(found.file, found.size, found.sha256, name, course_id)
+        file = Received(Uploaded(found.file, found.size, found.sha256, name), course_id)
 
         def store() -> Any:
             stored = service().store(current_caller(), file)

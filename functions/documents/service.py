@@ -5,36 +5,28 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import IO, Any, NamedTuple
-
-import structlog
+from typing import Any, NamedTuple
 
 from functions.documents.errors import CatalogCourseNotFound
-from functions.documents.files import Kind, clean_name, kind_of
+from functions.documents.files import document_kind
 from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc_row, run
-from functions.shared.errors import AppError, Conflict, NotFound
+from functions.shared.errors import Conflict, NotFound
+from functions.shared.files import Kind, clean_name
 from functions.shared.storage import ObjectMissing, Storage
 from functions.shared.tokens import Caller
-from functions.shared.usage import return_usage, take_usage
-
-log = structlog.get_logger(__name__)
+from functions.shared.uploads import Uploaded, Uploads
 
 BUCKET = "documents"
-METER = "document_mb"
-MIB = 1024 * 1024
 URL_SECONDS = 300
 # another request may store or delete the same bytes between our look and our write
 MAX_ATTEMPTS = 3
 
 
 class Received(NamedTuple):
-    """An uploaded file: open, at its beginning."""
+    """A file for a course."""
 
-    file: IO[bytes]
-    size: int
-    sha256: str
-    filename: str
+    uploaded: Uploaded
     catalog_course_id: str
 
 
@@ -52,23 +44,22 @@ class DocumentService:
         self._database = database
         self._storage = storage
         self._clock = clock
+        self._uploads = Uploads(database, storage, clock, BUCKET)
 
     def store(self, caller: Caller, received: Received) -> Stored:
         """Stores a file in the caller's name, once for each course.
-
-        The file is stored before its row, so that a row always has its file. When the process is killed between the
-        two, the sweep of the job storage_cleanup deletes the file.
 
         :raise DocumentEmpty: it has no bytes
         :raise DocumentTypeNotSupported: its type is not accepted
         :raise CatalogCourseNotFound: there is no such course
         :raise PlanLimitReached: the caller's plan allows no more uploads in this period
         """
-        kind = kind_of(received.file, received.filename)
+        uploaded = received.uploaded
+        kind = document_kind(uploaded.file, uploaded.filename)
         names = {
             "p_owner_id": caller.user_id,
             "p_catalog_course_id": received.catalog_course_id,
-            "p_checksum": received.sha256,
+            "p_checksum": uploaded.sha256,
         }
         for _ in range(MAX_ATTEMPTS):
             try:
@@ -95,38 +86,36 @@ class DocumentService:
 
         :param failed: the row to be used again, whose file was lost
         """
-        service = self._database.service()
         document_id = failed["id"] if failed else str(uuid.uuid4())
         key = failed["storage_key"].partition("/")[2] if failed else f"{document_id}{kind.suffix}"
-        usage = take_usage(service, self._clock, caller.user_id, METER, -(-received.size // MIB))
-        outcome = "failed"
+        args = {
+            **names,
+            "p_document_id": document_id,
+            "p_filename": clean_name(received.uploaded.filename, kind),
+            "p_storage_key": f"{BUCKET}/{key}",
+            "p_mime_type": kind.mime_type,
+            "p_size_bytes": received.uploaded.size,
+        }
+
+        def record() -> Mapping[str, Any]:
+            return rpc_row(self._database.service(), "svc_store_document", args, safe=True)
+
         try:
-            self._storage.upload(BUCKET, key, received.file, kind.mime_type)
-            args = {
-                **names,
-                "p_document_id": document_id,
-                "p_filename": clean_name(received.filename, kind),
-                "p_storage_key": f"{BUCKET}/{key}",
-                "p_mime_type": kind.mime_type,
-                "p_size_bytes": received.size,
-            }
-            outcome = "unknown"
-            found = rpc_row(service, "svc_store_document", args, safe=True)
-            outcome = found["outcome"]
+            found = self._uploads.store(
+                # a row that is used again may have been stored by another request
+                caller.user_id,
+                received.uploaded,
+                key,
+                kind.mime_type,
+                record,
+                may_remove=not failed,
+            )
         except NotFound as error:
             # the course was deleted meanwhile
-            outcome = "failed"
             raise CatalogCourseNotFound() from error
-        finally:
-            if outcome != "created":
-                return_usage(service, usage)
-            # After a lost answer the row may stand, and a row that is used again may have been stored by another
-            # request. Such a file stays; without a row the sweep deletes it.
-            if outcome in ("failed", "existing", "changed") and not failed:
-                self._remove(key)
-        if outcome == "changed":
+        if found["outcome"] == "changed":
             return None
-        return Stored(found["document"], created=outcome == "created")
+        return Stored(found["document"], created=found["outcome"] == "created")
 
     def file(self, caller: Caller, document_id: str) -> tuple[str, str, datetime]:
         """An address of one of the caller's files, its name, and when the address expires.
@@ -155,10 +144,4 @@ class DocumentService:
         rows = run(self._database.user(caller.token).from_("documents").delete().eq("id", document_id))
         if not rows:
             raise NotFound
-        self._remove(rows[0]["storage_key"].partition("/")[2])
-
-    def _remove(self, key: str) -> None:
-        try:
-            self._storage.remove(BUCKET, [key])
-        except AppError as error:
-            log.warning("file_not_removed", error_code=error.code)
+        self._uploads.remove(rows[0]["storage_key"].partition("/")[2])

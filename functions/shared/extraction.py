@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import codecs
 import re
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 MAX_PAGES = 2000
 MAX_CHARACTERS = 2_000_000
 MAX_ENTRIES = 10_000
 MAX_UNPACKED_BYTES = 256 * 1024 * 1024
+MAX_LIST_BYTES = 2 * 1024 * 1024
 HEAD_BYTES = 4096
+ZIP_HEAD = b"PK\x03\x04"
+# how a ZIP ends: this record, then a comment
+ZIP_END, ZIP_END_64 = b"PK\x05\x06", b"PK\x06\x07"
+ZIP_END_BYTES, ZIP_END_64_BYTES, MAX_ZIP_COMMENT_BYTES = 22, 20, 0xFFFF
 
 NOT_SUPPORTED = "source_type_not_supported"
 ENCRYPTED = "source_encrypted"
@@ -73,7 +79,7 @@ def _extract(path: Path, name: str, media_type: str, charset: str | None) -> Ext
         head = file.read(HEAD_BYTES)
     if head.startswith(b"%PDF-"):
         return _paged(PDF, read_pdf(path))
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(ZIP_HEAD):
         kind = office_kind(path)
         return _paged(PPTX, read_pptx(path)) if kind == PPTX else Extracted(DOCX, read_docx(path), None)
     data = path.read_bytes()
@@ -136,15 +142,21 @@ def read_pdf(path: Path) -> list[str]:
     return found.pages
 
 
-def office_kind(path: Path) -> str:
+def office_kind(source: Path | IO[bytes]) -> str:
     """Which office file a ZIP is, before anything of it is unpacked.
 
-    The sizes that the list declares bound what can be read: a reader stops at the declared size of an entry.
+    The sizes that the list declares bound what can be read: a reader stops at the declared size of an entry. The list
+    itself is bounded before it is read, so that this may also run outside a child process.
 
+    :param source: a path, or an open file, whose position changes
     :raise Refused: it is none that is read, is broken, or unpacks to too much
     """
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return office_kind(file)
+    _bound_list(source)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(source) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
         raise Refused(UNREADABLE) from error
@@ -157,6 +169,21 @@ def office_kind(path: Path) -> str:
     if kind is None:
         raise Refused(NOT_SUPPORTED)
     return kind
+
+
+def _bound_list(file: IO[bytes]) -> None:
+    """Refuses a ZIP whose list of entries is long. The record at its end says how long the list is."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - ZIP_END_BYTES - MAX_ZIP_COMMENT_BYTES - ZIP_END_64_BYTES))
+    tail = file.read()
+    at = tail.rfind(ZIP_END, 0, max(0, len(tail) - ZIP_END_BYTES + len(ZIP_END)))
+    if at < 0:
+        raise Refused(UNREADABLE)
+    # archives past 4 GiB or 65 535 entries have another record, which would be believed instead
+    if tail[max(0, at - ZIP_END_64_BYTES) :].startswith(ZIP_END_64):
+        raise Refused(TOO_LONG)
+    if struct.unpack_from("<L", tail, at + 12)[0] > MAX_LIST_BYTES:
+        raise Refused(TOO_LONG)
 
 
 def read_docx(path: Path) -> str:

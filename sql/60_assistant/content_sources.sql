@@ -34,6 +34,9 @@ create table public.content_sources (
 
 create index idx_content_sources_teacher_id on public.content_sources (teacher_id);
 create index idx_content_sources_class_id on public.content_sources (class_id, teacher_id);
+-- for the sweep of files without a row
+create unique index uq_content_sources_storage_key on public.content_sources (storage_key)
+where storage_key is not null;
 -- for the sweep of sources whose job is gone
 create index idx_content_sources_unfinished on public.content_sources (updated_at)
 where status in ('pending', 'processing');

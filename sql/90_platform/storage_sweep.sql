@@ -16,6 +16,9 @@ as $$
         when p_bucket = 'documents' then exists (
             select from public.documents where storage_key = 'documents/' || p_name
         )
+        when p_bucket = 'content' then exists (
+            select from public.content_sources where storage_key = 'content/' || p_name
+        )
         -- a lecture's files carry its id; a failed lecture keeps none
         when p_bucket in ('audio', 'transcripts') then exists (
             select from public.lectures

@@ -91,18 +91,29 @@ def test_files_without_a_row_go_when_they_are_an_hour_old(store: Connection) -> 
     captions, piece = f"transcripts/{live}.vtt", f"transcripts/{live}/piece-0001.json"
     _, failed_audio, _ = lecture(store, "downloading", "failed")
     store.execute("delete from private.storage_deletions where storage_key = %s", (failed_audio,))
-    lost = [f"documents/{uuid.uuid4()}.pdf", f"audio/{uuid.uuid4()}.m4a", "transcripts/odd name", "documents/a/b/c"]
-    put(store, kept, audio, transcript, captions, piece, failed_audio, *lost)
+    lost = [
+        f"documents/{uuid.uuid4()}.pdf",
+        f"audio/{uuid.uuid4()}.m4a",
+        "transcripts/odd name",
+        "documents/a/b/c",
+        "content/x",
+    ]
+    source = f"content/{uuid.uuid4()}.pdf"
+    owner = rows.teacher(store)
+    rows.insert(
+        store, "public.content_sources", {"teacher_id": owner, "kind": "upload", "title": "x", "storage_key": source}
+    )
+    put(store, kept, source, audio, transcript, captions, piece, failed_audio, *lost)
     young = [f"documents/{uuid.uuid4()}.pdf", f"audio/{uuid.uuid4()}.m4a"]
     put(store, *young, at="2031-01-01T11:00:01Z")
-    elsewhere = ["content/x", "exports/y", "session-transcripts/z", "socratic-audio/z"]
+    elsewhere = ["exports/y", "session-transcripts/z", "socratic-audio/z"]
     put(store, *elsewhere)
     with act_as(store, None, "service_role"):
         checked, orphaned, last = swept(store, ("", 1000))
-        assert (checked, orphaned) == (16, 5)
+        assert (checked, orphaned) == (17, 6)
         assert store.execute(SWEEP, (last, 1000)).fetchone() == (0, 0, None)
         assert swept(store, ("", 1000))[1] == 0, "each waits once"
-    everything = [kept, audio, transcript, captions, piece, failed_audio, *lost, *young, *elsewhere]
+    everything = [kept, source, audio, transcript, captions, piece, failed_audio, *lost, *young, *elsewhere]
     assert waiting(store, everything) == {failed_audio, *lost}
     freeze(store, "2031-01-01T12:00:02Z")
     store.execute(SWEEP, ("", 1000))

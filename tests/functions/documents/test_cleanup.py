@@ -73,13 +73,13 @@ def test_files_without_rows_go_and_rows_without_files_fail(
     storage.remove("documents", [f"{lost['id']}.pdf"])
     orphans = [(bucket, put(bucket, f"{uuid.uuid4()}.x")) for bucket in BUCKETS]
     young = put("documents", f"{uuid.uuid4()}.pdf", "50 minutes")
-    other = put("content", str(uuid.uuid4()), "2 years")
+    other = put("exports", str(uuid.uuid4()), "2 years")
     result = clean(environment)
     assert (result["orphaned"], result["deleted"], result["lost_documents"]) == (3, 3, 1)
     assert not any(exists(storage, bucket, name) for bucket, name in orphans)
     assert exists(storage, "documents", f"{kept['id']}.pdf")
     assert exists(storage, "documents", young)
-    assert exists(storage, "content", other)
+    assert exists(storage, "exports", other)
     states = {row["id"]: row["status"] for row in person.rows("documents")}
     assert states == {kept["id"]: "uploaded", lost["id"]: "failed"}
     again = clean(environment)

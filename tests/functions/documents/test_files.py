@@ -1,4 +1,4 @@
-"""The type of a file by its bytes, and the names that people may give it."""
+"""Which files are kept as documents, and the names that people may give them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import io
 import pytest
 
 from functions.documents.errors import DocumentEmpty, DocumentTypeNotSupported
-from functions.documents.files import MARKDOWN, PDF, TEXT, Kind, clean_name, kind_of
+from functions.documents.files import document_kind
+from functions.shared.files import MARKDOWN, PDF, TEXT, Kind, clean_name
 
 BOM = b"\xef\xbb\xbf"
 
@@ -29,7 +30,7 @@ BOM = b"\xef\xbb\xbf"
 )
 def test_what_is_accepted(content: bytes, name: str, kind: Kind) -> None:
     file = io.BytesIO(content)
-    assert kind_of(file, name) == kind
+    assert document_kind(file, name) == kind
     assert file.tell() == 0
 
 
@@ -51,18 +52,18 @@ def test_what_is_accepted(content: bytes, name: str, kind: Kind) -> None:
 )
 def test_what_is_refused(content: bytes) -> None:
     with pytest.raises(DocumentTypeNotSupported):
-        kind_of(io.BytesIO(content), "x.pdf")
+        document_kind(io.BytesIO(content), "x.pdf")
 
 
 def test_html_is_refused_by_its_name_too_and_nothing_is_empty() -> None:
     with pytest.raises(DocumentTypeNotSupported):
-        kind_of(io.BytesIO(b"<p>part of a page"), "page.HTML")
+        document_kind(io.BytesIO(b"<p>part of a page"), "page.HTML")
     with pytest.raises(DocumentEmpty):
-        kind_of(io.BytesIO(b""), "x.pdf")
+        document_kind(io.BytesIO(b""), "x.pdf")
 
 
 def test_a_long_unfinished_comment_takes_no_time() -> None:
-    assert kind_of(io.BytesIO(b"<!--" * 100_000), "x.txt") == TEXT
+    assert document_kind(io.BytesIO(b"<!--" * 100_000), "x.txt") == TEXT
 
 
 @pytest.mark.parametrize(

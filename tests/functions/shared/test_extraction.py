@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,18 @@ import pptx
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
 
-from functions.shared.extraction import DOCX, HTML, MARKDOWN, MAX_ENTRIES, MAX_UNPACKED_BYTES, PDF, PPTX, TEXT, extract
+from functions.shared.extraction import (
+    DOCX,
+    HTML,
+    MARKDOWN,
+    MAX_ENTRIES,
+    MAX_LIST_BYTES,
+    MAX_UNPACKED_BYTES,
+    PDF,
+    PPTX,
+    TEXT,
+    extract,
+)
 
 
 def read(
@@ -129,6 +141,20 @@ def locked() -> bytes:
     return bytes(data)
 
 
+def with_list(size: int) -> bytes:
+    """An office file that says of its list of entries that it has this many bytes."""
+    data = bytearray(word())
+    struct.pack_into("<L", data, data.rindex(b"PK\x05\x06") + 12, size)
+    return bytes(data)
+
+
+def with_other_record() -> bytes:
+    """An office file with the record of huge archives, which readers believe more than the usual one."""
+    data = word()
+    end = data.rindex(b"PK\x05\x06")
+    return data[:end] + b"PK\x06\x07" + bytes(16) + data[end:]
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -147,6 +173,9 @@ def locked() -> bytes:
         (zipped(**{"word/document.xml": b"<x/>"}), "source_unreadable"),
         (zipped(**{"word/document.xml": b"", "big": bytes(MAX_UNPACKED_BYTES + 1)}), "source_too_long"),
         (zipped(**{str(n): b"" for n in range(MAX_ENTRIES + 1)}), "source_too_long"),
+        (with_list(MAX_LIST_BYTES + 1), "source_too_long"),
+        (with_list(10), "source_unreadable"),
+        (with_other_record(), "source_too_long"),
         (b"a" * 2_000_001, "source_too_long"),
     ],
 )

@@ -1,0 +1,144 @@
+-- Teachers upload files as content sources: the functions that find and store their rows, and the sweep of the bucket
+-- content, whose files without a row are deleted.
+-- Touches: public.content_sources (an index), private.content_source_job, public.svc_find_content_source,
+--   public.svc_store_content_source, private.has_row.
+-- Undo: drop the index and the three functions, and put the old has_row back.
+
+set lock_timeout = '5s';
+
+create unique index uq_content_sources_storage_key on public.content_sources (storage_key)
+where storage_key is not null;
+
+create function private.content_source_job(p_id uuid)
+returns uuid
+-- plpgsql, because the queue is made in a later room
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    return (
+        select id from public.jobs
+        where dedupe_key = 'content_sources:' || p_id and status in ('queued', 'running')
+    );
+end
+$$;
+
+comment on function private.content_source_job(uuid) is
+    'The live job that reads a content source; null when it has ended.';
+
+create function public.svc_find_content_source(p_teacher_id uuid, p_class_id uuid, p_checksum text)
+returns table (content_source jsonb, job_id uuid)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+begin
+    if p_teacher_id is null or p_checksum is null then
+        raise exception 'p_teacher_id and p_checksum must not be null' using errcode = '22004';
+    end if;
+    if p_class_id is not null and not exists (
+        select from public.classes where id = p_class_id and teacher_id = p_teacher_id
+    ) then
+        raise exception 'no class of this teacher has the id in p_class_id' using errcode = 'PT404';
+    end if;
+    return query
+    select to_jsonb(s), private.content_source_job(s.id)
+    from public.content_sources as s
+    where s.teacher_id = p_teacher_id
+        and s.class_id is not distinct from p_class_id
+        and s.kind = 'upload'
+        and s.checksum = p_checksum
+        -- what could not be read may be uploaded again
+        and s.status <> 'failed'
+    order by s.created_at
+    limit 1;
+end
+$$;
+
+comment on function public.svc_find_content_source(uuid, uuid, text) is
+    'A teacher''s uploaded file with these bytes in a class, or in none, with the job that reads it; no row when '
+    'there is none that can be used. PT404 when the class is not theirs.';
+
+create function public.svc_store_content_source(
+    p_teacher_id uuid,
+    p_class_id uuid,
+    p_id uuid,
+    p_title text,
+    p_storage_key text,
+    p_checksum text,
+    p_metadata jsonb
+)
+returns table (outcome text, content_source jsonb, job_id uuid)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_row public.content_sources;
+begin
+    if num_nulls(p_teacher_id, p_id, p_title, p_storage_key, p_checksum, p_metadata) > 0 then
+        raise exception
+            'p_teacher_id, p_id, p_title, p_storage_key, p_checksum and p_metadata must not be null'
+            using errcode = '22004';
+    end if;
+    -- one upload of a teacher at a time: the second waits here, then sees the first
+    perform from public.teachers where id = p_teacher_id for no key update;
+    -- the answer to an earlier call may have been lost
+    select * into v_row from public.content_sources where id = p_id and teacher_id = p_teacher_id;
+    if found then
+        return query select 'created', to_jsonb(v_row), private.content_source_job(p_id);
+        return;
+    end if;
+    return query
+    select 'existing', f.content_source, f.job_id
+    from public.svc_find_content_source(p_teacher_id, p_class_id, p_checksum) as f;
+    if found then
+        return;
+    end if;
+    insert into public.content_sources (id, teacher_id, class_id, kind, title, storage_key, checksum, metadata)
+    values (p_id, p_teacher_id, p_class_id, 'upload', p_title, p_storage_key, p_checksum, p_metadata)
+    returning * into v_row;
+    return query select 'created', to_jsonb(v_row), private.content_source_job(p_id);
+end
+$$;
+
+comment on function public.svc_store_content_source(uuid, uuid, uuid, text, text, text, jsonb) is
+    'Writes the row of an uploaded file, which a trigger has read. created, also when a second call finds the row of '
+    'the first; existing when another row has the same bytes, so that this file is not needed. Errors as '
+    'svc_find_content_source.';
+
+create or replace function private.has_row(p_bucket text, p_name text)
+returns boolean
+language sql
+stable
+strict
+security definer
+set search_path = ''
+as $$
+    select case
+        when p_bucket = 'documents' then exists (
+            select from public.documents where storage_key = 'documents/' || p_name
+        )
+        when p_bucket = 'content' then exists (
+            select from public.content_sources where storage_key = 'content/' || p_name
+        )
+        -- a lecture's files carry its id; a failed lecture keeps none
+        when p_bucket in ('audio', 'transcripts') then exists (
+            select from public.lectures
+            where id = substring(p_name from '^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')::uuid
+                and status <> 'failed'
+        )
+    end;
+$$;
+
+grant execute on function public.svc_find_content_source(uuid, uuid, text) to service_role;
+
+grant execute on function public.svc_store_content_source(
+    uuid, uuid, uuid, text, text, text, jsonb
+) to service_role;
