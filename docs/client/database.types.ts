@@ -1818,6 +1818,11 @@ isOneToOne: false
               "documents": number,"lectures": number
             }[]
                            },
+"svc_find_content_source":
+{ Args: { "p_checksum": string,"p_class_id": string,"p_teacher_id": string }; Returns: {
+              "content_source": Json,"job_id": string
+            }[]
+                           },
 "svc_find_external_identity":
 { Args: { "p_issuer": string,"p_kind": string,"p_subject": string }; Returns: string
                            },
@@ -2001,6 +2006,11 @@ isOneToOne: false
                            },
 "svc_stop_answer":
 { Args: { "p_teacher_id": string,"p_thread_id": string }; Returns: string
+                           },
+"svc_store_content_source":
+{ Args: { "p_checksum": string,"p_class_id": string,"p_id": string,"p_metadata": Json,"p_storage_key": string,"p_teacher_id": string,"p_title": string }; Returns: {
+              "content_source": Json,"job_id": string,"outcome": string
+            }[]
                            },
 "svc_store_document":
 { Args: { "p_catalog_course_id": string,"p_checksum": string,"p_document_id": string,"p_filename": string,"p_mime_type": string,"p_owner_id": string,"p_size_bytes": number,"p_storage_key": string }; Returns: {

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from scripts.native.stack import Stack
-from tests.support import rows
+from tests.support import materials, rows
 from tests.support.people import act_as, freeze, persona, refused
 
 Connection = psycopg.Connection[Any]
@@ -99,7 +99,7 @@ def test_files_without_a_row_go_when_they_are_an_hour_old(store: Connection) -> 
         "content/x",
     ]
     source = f"content/{uuid.uuid4()}.pdf"
-    owner = rows.teacher(store)
+    owner = materials.teacher(store)
     rows.insert(
         store, "public.content_sources", {"teacher_id": owner, "kind": "upload", "title": "x", "storage_key": source}
     )
