@@ -1,7 +1,7 @@
 """``./scripts/test``: pytest in the repository's folder, with its own closing line; no test at all is a failure.
 
-Without arguments all tests run, files spread over two processes, each with a stack of its own; with arguments pytest
-gets just these.
+Without arguments all tests run, files spread over four processes, each with a stack of its own; with arguments pytest gets
+just these.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import pytest
 
 from scripts.native.paths import REPO
 
+# two for each of two cores, because tests wait for other processes half of their time
+PROCESSES = 4
+
 
 def main(arguments: list[str]) -> int:
     """Runs the named tests (all by default); pytest's status, 5 (no test ran) included."""
     os.chdir(REPO)
-    return int(pytest.main(arguments or ["-q", "--numprocesses=2", "--dist=loadfile"]))
+    return int(pytest.main(arguments or ["-q", f"--numprocesses={PROCESSES}", "--dist=loadfile"]))
 
 
 if __name__ == "__main__":

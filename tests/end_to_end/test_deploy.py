@@ -64,7 +64,7 @@ def test_the_image_serves_the_functions(image: Path, stack: Stack) -> None:
     assert found
     port = free_port()
     with running(json.loads(found[1]), image, stack, PORT=str(port)):
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/functions/v1/readyz"), 60)
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/functions/v1/readyz"))
 
 
 def test_the_image_works_jobs(image: Path, stack: Stack) -> None:
@@ -72,7 +72,7 @@ def test_the_image_works_jobs(image: Path, stack: Stack) -> None:
     assert found
     port = free_port()
     with running([*found[1].split(), "--health-port", str(port)], image, stack):
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), 60)
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this machine has no systemd")

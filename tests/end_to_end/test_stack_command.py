@@ -90,7 +90,7 @@ def test_a_killed_parent_leaves_nothing(tmp_path: Path, number: signal.Signals) 
     process.send_signal(number)
     process.wait(60)
     assert_all_gone(children)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert not (REPO / ".stack" / "run" / run_id).exists(), "no half-written data stays"
 
 
@@ -108,7 +108,7 @@ def test_two_stacks_run_side_by_side(tmp_path: Path) -> None:
         ready.touch()
         codes = [process.wait(60) for process in processes]
         for process in processes:
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
     assert codes == [0, 0]
 
 

@@ -14,8 +14,8 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(true: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Returns when ``true()`` is; fails when it never was."""
+def wait_until(true: Callable[[], Any], seconds: float = 60.0) -> None:
+    """Returns when ``true()`` is; fails when it never was. The time is for a busy machine: it claims no speed."""
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, f"not within {seconds} s"

@@ -37,7 +37,7 @@ class WorkerProcess:
             self.process = subprocess.Popen(command, env=environment, cwd=REPO, stdout=file, stderr=file)
 
     def __enter__(self) -> WorkerProcess:
-        wait_until(lambda: "worker_started" in self.logged() or self.process.poll() is not None, 20)
+        wait_until(lambda: "worker_started" in self.logged() or self.process.poll() is not None)
         assert self.process.poll() is None, self.logged()
         return self
 

@@ -144,4 +144,4 @@ def test_of_two_uploads_at_once_one_makes_the_row(db_url: str) -> None:
         race.wait_until_blocked(second)
         first.commit()
         assert made is not None
-        assert waiting.result(timeout=10) == ("existing", made[1])
+        assert waiting.result(timeout=60) == ("existing", made[1])

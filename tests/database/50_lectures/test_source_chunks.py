@@ -156,5 +156,5 @@ def test_two_replacements_at_once_follow_each_other(db_url: str) -> None:
         waiting = race.start(second, CALL, ("document", source, json.dumps([{"content": "b"}, {"content": "c"}])))
         race.wait_until_blocked(second)
         first.commit()
-        assert waiting.result(timeout=10) == (1, 1, 1)
+        assert waiting.result(timeout=60) == (1, 1, 1)
         assert [content for content, _ in live(race.owner, source)] == ["b", "c"]

@@ -288,4 +288,4 @@ def test_two_workers_with_one_event_apply_it_once(db_url: str) -> None:
         waiting = race.start(other_session, APPLY, (event,))
         race.wait_until_blocked(other_session)
         one_session.commit()
-        assert waiting.result(timeout=10) == ("done",)
+        assert waiting.result(timeout=60) == ("done",)

@@ -92,6 +92,6 @@ def test_two_calls_at_once_do_not_both_get_the_last_of_it(db_url: str) -> None:
             waiting = race.start(second, TAKE, (me, "document_mb", 3))
             race.wait_until_blocked(second)
             first.commit()
-            assert waiting.result(timeout=10) == (False, 9, 10)
+            assert waiting.result(timeout=60) == (False, 9, 10)
         finally:
             race.owner.execute(terms.encode())

@@ -55,7 +55,7 @@ def people(race: Ring) -> list[uuid.UUID]:
 
 def at_once(race: Ring, workers: int, work: Callable[[Connection, int], None]) -> None:
     """Runs ``work`` in as many sessions of their own, all starting together; raises what one of them raised."""
-    start = threading.Barrier(workers, timeout=20)
+    start = threading.Barrier(workers, timeout=60)
 
     def run(number: int) -> None:
         with psycopg.connect(race.db_url, autocommit=True) as session:

@@ -125,7 +125,7 @@ def test_calls_at_the_same_moment_have_numbers_of_their_own(db_url: str) -> None
         waiting = race.start(second, RECORD, call(job))
         race.wait_until_blocked(second)
         first.commit()
-        rows += waiting.result(timeout=10)
+        rows += waiting.result(timeout=60)
         for row in rows:
             race.clean_up("private.model_usage", row)
         numbers = race.owner.execute("select attempt from private.model_usage where id = any (%s) order by id", (rows,))

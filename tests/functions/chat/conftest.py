@@ -89,7 +89,7 @@ class Desk:
         try:
             yield outcome
         finally:
-            thread.join(30)
+            thread.join(60)
 
     def message(self, message_id: str) -> dict[str, Any]:
         """A message as its teacher sees it."""
@@ -111,7 +111,7 @@ class Desk:
 
     def wait_for_text(self, answer_id: str) -> None:
         """Returns when the first text is stored; a worker process may take long to start."""
-        wait_until(lambda: self.stored_text(answer_id), 30)
+        wait_until(lambda: self.stored_text(answer_id))
 
 
 @pytest.fixture

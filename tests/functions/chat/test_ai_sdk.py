@@ -59,7 +59,7 @@ def answered(desk: Desk, read: Callable[[], Any]) -> Any:
     """What the client read, while a worker wrote the answer that it asked for."""
 
     def work() -> None:
-        wait_until(lambda: any(row["status"] == "streaming" for row in desk.messages()), 30)
+        wait_until(lambda: any(row["status"] == "streaming" for row in desk.messages()))
         desk.handle(next(row["id"] for row in desk.messages() if row["status"] == "streaming"))
 
     worker = threading.Thread(target=work)
@@ -67,7 +67,7 @@ def answered(desk: Desk, read: Callable[[], Any]) -> Any:
     try:
         return read()
     finally:
-        worker.join(30)
+        worker.join(60)
 
 
 def ask(desk: Desk, node: str, mode: str, *more: str) -> Any:

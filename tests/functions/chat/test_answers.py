@@ -95,7 +95,7 @@ def test_fifty_at_once_are_one_question(desk: Desk) -> None:
     answer_id = desk.messages()[1]["id"]
     assert desk.handle(answer_id) == "complete"
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert len(streams) == 50
     assert {stream.message_id for stream in streams} == {answer_id}
     assert {stream.text for stream in streams} == {desk.message(answer_id)["content"]}

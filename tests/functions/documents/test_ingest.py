@@ -224,10 +224,10 @@ def test_a_document_deleted_while_the_model_writes_leaves_nothing(
     ended: list[dict[str, Any]] = []
     thread = threading.Thread(target=lambda: ended.append(read(with_model, row)))
     thread.start()
-    wait_until(lambda: model.requests, 30)
+    wait_until(lambda: model.requests)
     assert chunks(sql, row) != [], "the search does not wait for the model"
     assert person.functions.delete(f"/documents/{row['id']}").status_code == 204
-    thread.join(30)
+    thread.join(60)
     assert [found["ingest_status"] for found in ended] == ["gone"]
     assert sql("select count(*) from private.source_chunks where document_id = %s", row["id"]) == [(0,)]
     assert row["storage_key"].partition("/")[2] not in files()
@@ -240,7 +240,7 @@ def test_a_killed_worker_is_followed_by_another(
     row = stored(person, course_id, pdf([secrets.token_hex() + " " + LIGHT]))
     command = [sys.executable, "-m", "tests.support.documents", row["id"], person.user_id]
     worker = subprocess.Popen(command, env={**os.environ, **with_model, "MODEL_READ_TIMEOUT_SECONDS": "60"})
-    wait_until(lambda: model.requests, 30)
+    wait_until(lambda: model.requests)
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     before = chunks(sql, row)

@@ -359,7 +359,7 @@ def test_a_client_that_hangs_up_leaves_nothing(
     # past the gateway, which may notice first and send nothing on
     with socket.create_connection(("127.0.0.1", stack.functions_port)) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode() + body)
-    wait_until(lambda: '"route": "/functions/v1/documents"' in log.read_text()[seen:], 20)
+    wait_until(lambda: '"route": "/functions/v1/documents"' in log.read_text()[seen:])
     assert '"status": 201' not in log.read_text()[seen:]
     assert files() == before
     assert person.rows("documents") == []

@@ -162,7 +162,7 @@ def test_a_call_that_is_given_up_before_its_first_byte_is_closed_upstream_within
     with pytest.raises(Stop):
         read(client, make_budget(SystemClock(), 3, 60, check))
     given_up = time.monotonic()
-    wait_until(lambda: model.hung_up == 1, 5)
+    wait_until(lambda: model.hung_up == 1)
     assert time.monotonic() - given_up < 1.0
 
 
@@ -173,7 +173,7 @@ def test_a_reader_that_stops_closes_the_connection_upstream(
     pieces = ModelClient(settings()).text(ASK, budget)
     assert next(pieces).startswith("word")
     pieces.close()
-    wait_until(lambda: model.hung_up == 1, 5)
+    wait_until(lambda: model.hung_up == 1)
 
 
 def test_a_provider_that_tells_no_usage_is_estimated(settings: MakeSettings, budget: Budget) -> None:

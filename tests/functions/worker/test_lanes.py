@@ -35,7 +35,7 @@ def worker(stack: Stack, log: Path, port: int, settings: Mapping[str, str]) -> I
     with log.open("ab") as file:
         process = subprocess.Popen(command, env=environment, cwd=REPO, stdout=file, stderr=file)
     try:
-        wait_until(lambda: log.read_text().count("worker_started") == 2, 30)
+        wait_until(lambda: log.read_text().count("worker_started") == 2)
         # the pauses between looks have grown
         time.sleep(6)
         yield
@@ -68,7 +68,7 @@ def test_a_woken_worker_answers_beside_a_long_job(
         def status() -> str:
             return str(person.rows("messages", id=f"eq.{answer_id}")[0]["status"])
 
-        wait_until(lambda: status() == "complete", 10)
+        wait_until(lambda: status() == "complete")
         assert time.monotonic() - asked_at < 8
         assert desk.job(jobs[0])["status"] == "running"
         gate.touch()
