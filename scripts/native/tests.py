@@ -1,7 +1,7 @@
 """``./scripts/test``: pytest in the repository's folder, with its own closing line; no test at all is a failure.
 
-Without arguments all tests run, files spread over four processes, each with a stack of its own; with arguments pytest gets
-just these.
+Without arguments all tests run, files spread over four processes, each with a stack of its own; with arguments pytest
+gets just these.
 """
 
 from __future__ import annotations
