@@ -21,3 +21,6 @@ comment on type public.qa_confidence is 'How confident the companion was of an a
 create type public.override_type as enum ('summary', 'practice', 'qa_answer');
 comment on type public.override_type is
     'What a tutor corrected: a session summary, a practice question, an answer to a question.';
+
+create type public.invitation_kind as enum ('guardian', 'tutor');
+comment on type public.invitation_kind is 'What whoever redeems an invitation becomes: a guardian or a tutor.';

@@ -57,3 +57,32 @@ $$;
 comment on function public.svc_take_rate(text, int, int) is
     'Counts a request of a bucket, of which p_limit are allowed in each window of p_window_s seconds. When it is not '
     'allowed, says in how many seconds to ask again.';
+
+create function private.take_rate(p_bucket text, p_limit int, p_window_s int)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_rate record;
+begin
+    select * into v_rate from public.svc_take_rate(p_bucket, p_limit, p_window_s);
+    if not v_rate.allowed then
+        -- how PostgREST is told a status, a header and our own code
+        raise sqlstate 'PGRST' using
+            message = jsonb_build_object(
+                'code', 'rate_limited', 'message', 'too many tries', 'details', null,
+                'hint', format('Try again in %s seconds.', v_rate.retry_after_s)
+            )::text,
+            detail = jsonb_build_object(
+                'status', 429, 'headers', jsonb_build_object('Retry-After', v_rate.retry_after_s::text)
+            )::text;
+    end if;
+end
+$$;
+
+comment on function private.take_rate(text, int, int) is
+    'svc_take_rate for client functions: answers 429 rate_limited with Retry-After when it is not allowed. The '
+    'refusal undoes what the caller''s transaction did, so call it first.';

@@ -47,6 +47,7 @@ ENUMS = {
     "practice_source": "bank ai_generated",
     "qa_confidence": "High Medium Low",
     "override_type": "summary practice qa_answer",
+    "invitation_kind": "guardian tutor",
     "plan_name": "free basic pro enterprise",
     "subscription_status": "incomplete incomplete_expired trialing active past_due canceled unpaid paused",
     "invoice_status": "draft open paid uncollectible void",
