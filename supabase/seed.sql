@@ -271,6 +271,23 @@ on conflict do nothing;
 -- ---------------------------------------------------------------------------------------------------------------------
 -- 40 planner
 
+insert into public.planner_settings (user_id, working_hours, block_minutes)
+values
+(
+    pg_temp.id(100001),
+    '[{"weekday": 1, "start": "16:00", "end": "20:00"}, {"weekday": 3, "start": "16:00", "end": "20:00"},
+      {"weekday": 6, "start": "10:00", "end": "13:00"}]',
+    45
+),
+(pg_temp.id(100002), '[]', 50)
+on conflict do nothing;
+
+insert into public.assignment_efforts (assignment_id, user_id, effort_minutes, priority)
+values
+(pg_temp.id(200402), pg_temp.id(100001), 120, 1),
+(pg_temp.id(200411), pg_temp.id(100002), 60, 0)
+on conflict do nothing;
+
 insert into public.study_blocks (id, user_id, assignment_id, start_at, end_at, notes)
 values
 (

@@ -115,7 +115,7 @@ class IntegrationSync:
                 # a refresh does not add scopes, so the person has to consent again
                 raise ReauthorizationRequired from error
             if only is not None:
-                due += self._switched_off(only)
+                due += self._hidden_courses(only)
             self.report.courses_total += len(due)
             for course in due:
                 self.step()
@@ -156,8 +156,8 @@ class IntegrationSync:
         self._missing_courses(sorted(seen))
         return due
 
-    def _switched_off(self, only: Collection[str]) -> list[Course]:
-        """Courses that the person has switched off. They are synced when they are asked for by id."""
+    def _hidden_courses(self, only: Collection[str]) -> list[Course]:
+        """Courses that the person hides. They are synced when they are asked for by id."""
         return [course for course in self._inactive if course.id in only]
 
     def _missing_courses(self, seen: list[int]) -> None:

@@ -1,4 +1,4 @@
--- Own rows only, not even for staff. Sync writes; the person may only switch a course on and off.
+-- Own rows only, not even for staff. Sync writes; the person may only hide a course.
 
 alter table public.courses enable row level security;
 
@@ -12,4 +12,4 @@ comment on policy select_own on public.courses is 'People see their own courses.
 create policy update_own on public.courses for update to authenticated
 using (user_id = (select private.caller_id()))
 with check (user_id = (select private.caller_id()));
-comment on policy update_own on public.courses is 'People switch their own courses on and off.';
+comment on policy update_own on public.courses is 'People hide their own courses and show them again.';

@@ -1,5 +1,5 @@
 -- A Canvas course as one person sees it; two students of one course have two rows. Sync writes it; the person only
--- chooses which courses are synced. The catalogue is another table, catalog_courses, linked by the normalised code.
+-- hides courses, which are then not synced. The catalogue is another table, catalog_courses, linked by the normalised code.
 
 create table public.courses (
     id uuid primary key default gen_random_uuid(),
@@ -12,6 +12,7 @@ create table public.courses (
     course_code text,
     term text,
     is_active boolean not null default true,
+    is_hidden boolean not null default false,
     raw_payload jsonb not null default '{}',
     content_hash text,
     access_restricted boolean not null default false,
@@ -45,7 +46,9 @@ comment on column public.courses.catalog_course_id is 'The same course in our ca
 comment on column public.courses.name is 'Its name; the code, or Course <canvas id>, where Canvas has none.';
 comment on column public.courses.course_code is 'Code as Canvas gives it.';
 comment on column public.courses.term is 'Name of the term.';
-comment on column public.courses.is_active is 'Synced and shown; the person may switch it off.';
+comment on column public.courses.is_active is 'Whether Canvas has it; false once it was deleted there. Sync''s alone.';
+comment on column public.courses.is_hidden is
+    'Whether the person hides it: it is not synced, listed, planned or written for.';
 comment on column public.courses.raw_payload is
     'What Canvas sent, without enrolments and other people''s records; numbers past 2^53 as text.';
 comment on column public.courses.content_hash is 'Hash of the fields that count as content; sync skips an equal one.';
@@ -57,7 +60,7 @@ comment on column public.courses.created_at is 'When sync first saw it.';
 comment on column public.courses.updated_at is 'When the row last changed.';
 
 create trigger trg_courses_columns before update on public.courses
-for each row execute function private.keep_columns('is_active');
+for each row execute function private.keep_columns('is_hidden');
 create trigger trg_courses_exact before insert or update of raw_payload on public.courses
 for each row when (jsonb_path_exists(new.raw_payload, 'strict $.** ? (@ > 9007199254740991 || @ < -9007199254740991)'))
 execute function private.keep_exact_numbers('raw_payload');

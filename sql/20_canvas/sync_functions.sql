@@ -215,16 +215,16 @@ begin
             raw_payload = case when excluded.access_restricted then c.raw_payload else excluded.raw_payload end,
             content_hash = case when excluded.access_restricted then c.content_hash else excluded.content_hash end,
             catalog_course_id = coalesce(c.catalog_course_id, excluded.catalog_course_id),
-            -- a course that comes back after its deletion is active again; one that the person switched off stays off
+            -- a course that comes back after its deletion is active again
             is_active = c.is_active or (c.workflow_state = 'deleted' and not excluded.access_restricted),
             access_restricted = excluded.access_restricted
-        returning c.id, c.canvas_course_id, c.is_active, c.workflow_state
+        returning c.id, c.canvas_course_id, c.is_active and not c.is_hidden as is_due, c.workflow_state
     )
     select
         coalesce(w.id, k.old_id),
         k.canvas_course_id,
         case when k.access_restricted then 'restricted' else k.outcome end,
-        coalesce(w.is_active, c.is_active),
+        coalesce(w.is_due, c.is_active and not c.is_hidden),
         coalesce(w.workflow_state, c.workflow_state)
     from known as k
     left join written as w on w.canvas_course_id = k.canvas_course_id
@@ -236,8 +236,8 @@ $$;
 comment on function public.svc_apply_courses(uuid, jsonb) is
     'Stores the courses of one page of the list, each once: keys canvas_course_id, name, course_code, term, '
     'workflow_state, time_zone, raw_payload, content_hash, access_restricted. Returns the outcome of each: inserted, '
-    'updated, unchanged or restricted. A restricted one changes only its flag. PT404 when the integration does not '
-    'exist.';
+    'updated, unchanged or restricted; is_active is false for a hidden one, too. A restricted one changes only its '
+    'flag. PT404 when the integration does not exist.';
 
 create function public.svc_missing_courses(p_integration_id uuid, p_seen bigint[])
 returns jsonb

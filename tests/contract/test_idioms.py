@@ -65,8 +65,8 @@ BIG_IDS = (
     + """
 const courses = () => client.from('courses')
 const course = must(await courses().select('*').eq('canvas_id', table).single())
-const sent = must(await courses().update({ ...course, is_active: false }).eq('id', course.id).select('*').single())
-say({ canvas_id: sent.canvas_id, is_active: sent.is_active, rounded: String(sent.canvas_course_id) })
+const sent = must(await courses().update({ ...course, is_hidden: true }).eq('id', course.id).select('*').single())
+say({ canvas_id: sent.canvas_id, is_hidden: sent.is_hidden, rounded: String(sent.canvas_course_id) })
 """
 )
 CANVAS_JSON = (
@@ -141,7 +141,7 @@ def test_an_id_that_javascript_rounds_survives_reading_filtering_and_sending_bac
     with psycopg.connect(stack.db_url) as db:
         write_course(db, email, json.dumps({"id": BIG}))
     seen = run_js(node, stack, BIG_IDS, email, password, str(BIG))
-    assert seen == {"canvas_id": str(BIG), "is_active": False, "rounded": "1152921504606847000"}
+    assert seen == {"canvas_id": str(BIG), "is_hidden": True, "rounded": "1152921504606847000"}
     with psycopg.connect(stack.db_url) as db:
         stored = db.execute("select canvas_course_id from public.courses where canvas_id = %s", (str(BIG),)).fetchone()
     assert stored == (BIG,)

@@ -177,9 +177,10 @@ def test_a_person_sees_his_own_and_switches_a_course_off(db: Connection) -> None
             assert one(db, f"select count(*) from public.{table}") == 1
             refused(db, "42501", f"delete from public.{table}")
             refused(db, "42501", f"insert into public.{table} default values")
-        assert db.execute("update public.courses set is_active = false").rowcount == 1
+        assert db.execute("update public.courses set is_hidden = true").rowcount == 1
         for change in (
             "courses set name = 'x'",
+            "courses set is_active = false",
             "assignments set status = 'open'",
             "integrations set status = 'revoked'",
         ):
@@ -188,7 +189,7 @@ def test_a_person_sees_his_own_and_switches_a_course_off(db: Connection) -> None
         with act_as(db, person, role):
             for table in tables:
                 assert one(db, f"select count(*) from public.{table} where user_id = %s", (owner,)) == 0
-            switched = db.execute("update public.courses set is_active = true where id = %s", (course,))
+            switched = db.execute("update public.courses set is_hidden = false where id = %s", (course,))
             assert switched.rowcount == 0
 
 

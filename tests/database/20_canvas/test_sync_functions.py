@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.support.people import act_as, persona, refused
+from tests.support.rows import one
 
 Connection = psycopg.Connection[Any]
 SEALED = "v1:" + "A" * 40
@@ -177,14 +178,16 @@ def test_a_course_that_is_the_same_is_not_written(db: Connection, installation: 
     assert course_of(db, integration)[2] == "updated"
 
 
-def test_deleted_and_switched_off_are_told_apart(db: Connection, installation: uuid.UUID) -> None:
+def test_deleted_and_hidden_are_told_apart(db: Connection, installation: uuid.UUID) -> None:
     integration = connect(db, persona(db), installation, "101")[0]
     course_id = course_of(db, integration)[0]
     mark = "select public.svc_mark_course(%s, 'deleted')"
     assert [db.execute(mark, (course_id,)).fetchone() for _ in range(2)] == [(True,), (False,)]
     assert course_of(db, integration)[2:] == ("updated", True, "available")
-    db.execute("update public.courses set is_active = false where id = %s", (course_id,))
+    db.execute("update public.courses set is_hidden = true where id = %s", (course_id,))
+    assert course_of(db, integration)[2:] == ("unchanged", False, "available")
     assert course_of(db, integration, content_hash="3")[2:] == ("updated", False, "available")
+    assert one(db, "select is_active and is_hidden from public.courses where id = %s", (course_id,))
 
 
 def test_what_a_description_hides_is_kept_apart_and_follows_it(db: Connection, installation: uuid.UUID) -> None:

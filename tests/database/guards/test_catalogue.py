@@ -27,6 +27,7 @@ JSON_LISTS = (
     "brand_packages.social_content_suggestions",
     "brand_packages.assets",
     "plans.features",
+    "planner_settings.working_hours",
 )
 # They keep what a worker or an answer brought, of whatever kind.
 JSON_ANYTHING = ("jobs.result", "private.idempotency_keys.response")

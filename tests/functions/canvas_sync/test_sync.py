@@ -232,14 +232,14 @@ def test_a_restricted_course_keeps_what_is_known(synced: Connected) -> None:
     assert synced.course(1001)["access_restricted"] is False
 
 
-def test_a_course_the_student_switched_off_is_left_alone(synced: Connected) -> None:
+def test_a_course_the_student_hides_is_left_alone(synced: Connected) -> None:
     course = synced.course(1001)
-    answer = synced.person.rest.patch(f"/courses?id=eq.{course['id']}", json={"is_active": False})
+    answer = synced.person.rest.patch(f"/courses?id=eq.{course['id']}", json={"is_hidden": True})
     assert answer.status_code == 204
     synced.canvas.world.change_course(1001, name="Renamed")
     synced.result()
     assert not synced.canvas.world.requests("/courses/1001/assignments")
-    assert (synced.course(1001)["name"], synced.course(1001)["is_active"]) == ("Renamed", False)
+    assert (synced.course(1001)["name"], synced.course(1001)["is_hidden"]) == ("Renamed", True)
     synced.result(course_ids=[course["id"]])
     assert len(synced.canvas.world.requests("/courses/1001/assignments")) == 1
 
