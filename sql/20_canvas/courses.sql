@@ -1,5 +1,6 @@
 -- A Canvas course as one person sees it; two students of one course have two rows. Sync writes it; the person only
--- hides courses, which are then not synced. The catalogue is another table, catalog_courses, linked by the normalised code.
+-- hides courses, which are then not synced. The catalogue is another table, catalog_courses, linked by the normalised
+-- code.
 
 create table public.courses (
     id uuid primary key default gen_random_uuid(),

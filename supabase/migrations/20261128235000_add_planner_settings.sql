@@ -1,4 +1,4 @@
--- A person's own word on their work: efforts (how long, done, hidden), hidden courses, when and how long they study. Courses
+-- A person's word on their work: efforts (how long, done, hidden), hidden courses, when and how long they study. Courses
 -- that a person had switched off become hidden ones, and is_active is sync's alone.
 -- Touches: public.courses (column, trigger, comments), svc_apply_courses; new planner_settings, assignment_efforts and
 --   v_open_assignments.
