@@ -78,6 +78,38 @@ isOneToOne: true
                   Relationships: [
                     
                   ]
+                },"assignment_efforts": {
+                  Row: {
+                    "assignment_id": string,"created_at": string,"done_at": string | null,"effort_minutes": number | null,"is_excluded": boolean,"is_hidden": boolean,"priority": number,"updated_at": string,"user_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "assignment_id": string,"created_at"?: string,"done_at"?: string | null,"effort_minutes"?: number | null,"is_excluded"?: boolean,"is_hidden"?: boolean,"priority"?: number,"updated_at"?: string,"user_id"?: string
+                  }
+                  Update: {
+                    "assignment_id"?: string,"created_at"?: string,"done_at"?: string | null,"effort_minutes"?: number | null,"is_excluded"?: boolean,"is_hidden"?: boolean,"priority"?: number,"updated_at"?: string,"user_id"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "assignment_efforts_assignment_id_fkey"
+      columns: ["assignment_id","user_id"]
+isOneToOne: true
+      referencedRelation: "assignments"
+      referencedColumns: ["id","user_id"]
+    },{
+      foreignKeyName: "assignment_efforts_assignment_id_fkey"
+      columns: ["assignment_id","user_id"]
+isOneToOne: true
+      referencedRelation: "v_open_assignments"
+      referencedColumns: ["id","user_id"]
+    },{
+      foreignKeyName: "assignment_efforts_user_id_fkey"
+      columns: ["user_id"]
+isOneToOne: false
+      referencedRelation: "profiles"
+      referencedColumns: ["user_id"]
+    }
+                  ]
                 },"assignments": {
                   Row: {
                     "canvas_assignment_id": number,"canvas_id": string,"canvas_url": string | null,"content_hash": string | null,"course_id": string,"created_at": string,"description_html": string | null,"due_at": string | null,"html_hash": string | null,"id": string,"is_description_cut": boolean,"last_synced_at": string | null,"lock_at": string | null,"points_possible": number | null,"position": number | null,"published_at": string | null,"raw_payload": NonNullable<Json>,"status": Database["public"]['Enums']["assignment_status"],"submission": Json | null,"submission_types": (string)[],"title": string,"unlock_at": string | null,"updated_at": string,"user_id": string
@@ -244,14 +276,14 @@ isOneToOne: false
                   ]
                 },"courses": {
                   Row: {
-                    "access_restricted": boolean,"canvas_course_id": number,"canvas_id": string,"catalog_course_id": string | null,"content_hash": string | null,"course_code": string | null,"created_at": string,"id": string,"integration_id": string,"is_active": boolean,"name": string,"raw_payload": NonNullable<Json>,"term": string | null,"time_zone": string | null,"updated_at": string,"user_id": string,"workflow_state": string | null
+                    "access_restricted": boolean,"canvas_course_id": number,"canvas_id": string,"catalog_course_id": string | null,"content_hash": string | null,"course_code": string | null,"created_at": string,"id": string,"integration_id": string,"is_active": boolean,"is_hidden": boolean,"name": string,"raw_payload": NonNullable<Json>,"term": string | null,"time_zone": string | null,"updated_at": string,"user_id": string,"workflow_state": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "access_restricted"?: boolean,"canvas_course_id": number,"canvas_id": string,"catalog_course_id"?: string | null,"content_hash"?: string | null,"course_code"?: string | null,"created_at"?: string,"id"?: string,"integration_id": string,"is_active"?: boolean,"name": string,"raw_payload"?: NonNullable<Json>,"term"?: string | null,"time_zone"?: string | null,"updated_at"?: string,"user_id": string,"workflow_state"?: string | null
+                    "access_restricted"?: boolean,"canvas_course_id": number,"canvas_id": string,"catalog_course_id"?: string | null,"content_hash"?: string | null,"course_code"?: string | null,"created_at"?: string,"id"?: string,"integration_id": string,"is_active"?: boolean,"is_hidden"?: boolean,"name": string,"raw_payload"?: NonNullable<Json>,"term"?: string | null,"time_zone"?: string | null,"updated_at"?: string,"user_id": string,"workflow_state"?: string | null
                   }
                   Update: {
-                    "access_restricted"?: boolean,"canvas_course_id"?: number,"canvas_id"?: string,"catalog_course_id"?: string | null,"content_hash"?: string | null,"course_code"?: string | null,"created_at"?: string,"id"?: string,"integration_id"?: string,"is_active"?: boolean,"name"?: string,"raw_payload"?: NonNullable<Json>,"term"?: string | null,"time_zone"?: string | null,"updated_at"?: string,"user_id"?: string,"workflow_state"?: string | null
+                    "access_restricted"?: boolean,"canvas_course_id"?: number,"canvas_id"?: string,"catalog_course_id"?: string | null,"content_hash"?: string | null,"course_code"?: string | null,"created_at"?: string,"id"?: string,"integration_id"?: string,"is_active"?: boolean,"is_hidden"?: boolean,"name"?: string,"raw_payload"?: NonNullable<Json>,"term"?: string | null,"time_zone"?: string | null,"updated_at"?: string,"user_id"?: string,"workflow_state"?: string | null
                   }
                   Relationships: [
                     {
@@ -467,6 +499,12 @@ isOneToOne: false
       referencedRelation: "assignments"
       referencedColumns: ["id","user_id"]
     },{
+      foreignKeyName: "headstart_docs_assignment_id_fkey"
+      columns: ["assignment_id","user_id"]
+isOneToOne: false
+      referencedRelation: "v_open_assignments"
+      referencedColumns: ["id","user_id"]
+    },{
       foreignKeyName: "headstart_docs_run_id_fkey"
       columns: ["run_id","assignment_id"]
 isOneToOne: false
@@ -497,6 +535,12 @@ isOneToOne: false
       columns: ["assignment_id","user_id"]
 isOneToOne: false
       referencedRelation: "assignments"
+      referencedColumns: ["id","user_id"]
+    },{
+      foreignKeyName: "headstart_runs_assignment_id_fkey"
+      columns: ["assignment_id","user_id"]
+isOneToOne: false
+      referencedRelation: "v_open_assignments"
       referencedColumns: ["id","user_id"]
     },{
       foreignKeyName: "headstart_runs_user_id_fkey"
@@ -776,6 +820,26 @@ isOneToOne: false
       foreignKeyName: "payment_events_user_id_fkey"
       columns: ["user_id"]
 isOneToOne: false
+      referencedRelation: "profiles"
+      referencedColumns: ["user_id"]
+    }
+                  ]
+                },"planner_settings": {
+                  Row: {
+                    "auto_replan": boolean,"block_minutes": number,"break_minutes": number,"buffer_hours": number,"created_at": string,"max_minutes_per_day": number,"updated_at": string,"user_id": string,"working_hours": NonNullable<Json>
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "auto_replan"?: boolean,"block_minutes"?: number,"break_minutes"?: number,"buffer_hours"?: number,"created_at"?: string,"max_minutes_per_day"?: number,"updated_at"?: string,"user_id"?: string,"working_hours"?: NonNullable<Json>
+                  }
+                  Update: {
+                    "auto_replan"?: boolean,"block_minutes"?: number,"break_minutes"?: number,"buffer_hours"?: number,"created_at"?: string,"max_minutes_per_day"?: number,"updated_at"?: string,"user_id"?: string,"working_hours"?: NonNullable<Json>
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "planner_settings_user_id_fkey"
+      columns: ["user_id"]
+isOneToOne: true
       referencedRelation: "profiles"
       referencedColumns: ["user_id"]
     }
@@ -1113,6 +1177,12 @@ isOneToOne: false
       referencedRelation: "assignments"
       referencedColumns: ["id","user_id"]
     },{
+      foreignKeyName: "study_blocks_assignment_id_fkey"
+      columns: ["assignment_id","user_id"]
+isOneToOne: false
+      referencedRelation: "v_open_assignments"
+      referencedColumns: ["id","user_id"]
+    },{
       foreignKeyName: "study_blocks_user_id_fkey"
       columns: ["user_id"]
 isOneToOne: false
@@ -1412,6 +1482,26 @@ isOneToOne: false
                     {
       foreignKeyName: "qa_interactions_student_id_fkey"
       columns: ["student_id"]
+isOneToOne: false
+      referencedRelation: "profiles"
+      referencedColumns: ["user_id"]
+    }
+                  ]
+                },"v_open_assignments": {
+                  Row: {
+                    "canvas_url": string | null,"course_id": string,"course_name": string,"due_at": string | null,"effort_minutes": number | null,"id": string,"is_excluded": boolean | null,"points_possible": number | null,"priority": number | null,"title": string,"user_id": string
+                  }
+                  ComputedFields: never
+                  Relationships: [
+                    {
+      foreignKeyName: "assignments_course_id_fkey"
+      columns: ["course_id","user_id"]
+isOneToOne: false
+      referencedRelation: "courses"
+      referencedColumns: ["id","user_id"]
+    },{
+      foreignKeyName: "assignments_user_id_fkey"
+      columns: ["user_id"]
 isOneToOne: false
       referencedRelation: "profiles"
       referencedColumns: ["user_id"]
