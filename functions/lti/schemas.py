@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+from uuid import UUID
 
-from functions.shared.web.schemas import Answer
+from pydantic import Field
+
+from functions.shared.web.schemas import Answer, Request
 
 
 class KeySet(Answer):
@@ -41,3 +44,66 @@ class ToolConfiguration(Answer):
     public_jwk_url: str
     custom_fields: dict[str, str]
     extensions: list[dict[str, Any]]
+
+
+class TicketRequest(Request):
+    """What stands after the ``#`` of the address: the ticket and, without cookies, the secret from the platform."""
+
+    example: ClassVar = {"ticket": "tZ2vG0l9mZ5q1xWcXo3yB7uJ8aKd4nEf", "binding": "Xo3yB7uJ8aKd4nEftZ2vG0l9mZ5q1xWc"}
+
+    ticket: str = Field(min_length=1, max_length=512)
+    binding: str | None = Field(default=None, min_length=1, max_length=512)
+
+
+class CourseContext(Answer):
+    """The course that was opened, as the platform names it."""
+
+    id: str | None
+    label: str | None
+    title: str | None
+
+
+class OpenedLaunch(Answer):
+    """What was opened in Canvas, and as what. ``role`` is the role in this course."""
+
+    launch_id: UUID
+    role: Literal["teacher", "student", "none"]
+    context: CourseContext | None
+    target_link_uri: str
+    placement: str | None
+    message_type: str
+
+
+class SessionAnswer(Answer):
+    """A session, as Auth gave it, and the launch."""
+
+    example: ClassVar = {
+        "access_token": "eyJhbGciOi...",
+        "refresh_token": "v1abc...",
+        "expires_in": 3600,
+        "token_type": "bearer",
+        "user": {"id": "6c1f0b52-7d0e-4a3b-9a55-2f1c4b8d7e60", "role": "authenticated"},
+        "launch": {
+            "launch_id": "0b9a1f2e-5c3d-4e6f-8a7b-1c2d3e4f5a6b",
+            "role": "teacher",
+            "context": {"id": "4dde05e8ca1973bcca9bffc13e1548820eee93a3", "label": "BIO-1", "title": "Biology"},
+            "target_link_uri": "https://app.example.edu",
+            "placement": "course_navigation",
+            "message_type": "LtiResourceLinkRequest",
+        },
+    }
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    token_type: str
+    user: dict[str, Any]
+    launch: OpenedLaunch
+
+
+class LinkAnswer(Answer):
+    """The person of Canvas now comes in to this account."""
+
+    example: ClassVar = {"linked": True}
+
+    linked: Literal[True]

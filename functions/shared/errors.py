@@ -23,6 +23,8 @@ class AppError(Exception):
 
     status = 500
     code = "internal"
+    # the further statuses that single errors of a class may have
+    also_statuses: tuple[int, ...] = ()
 
     def __init__(
         self,

@@ -26,7 +26,13 @@ def is_allowed_redirect(url: str, settings: Settings) -> bool:
         return False
     if settings.is_local and target.scheme in ("http", "https") and is_loopback(target.hostname or ""):
         return True
-    return any(_is_below(target, urlsplit(entry)) for entry in settings.redirect_allowlist)
+    return is_listed_page(url, settings)
+
+
+def is_listed_page(url: str, settings: Settings) -> bool:
+    """Whether a URL lies below an entry of REDIRECT_ALLOWLIST: also in local work, no other page will do."""
+    target = _split(url)
+    return target is not None and any(_is_below(target, urlsplit(entry)) for entry in settings.redirect_allowlist)
 
 
 def _split(url: str) -> SplitResult | None:

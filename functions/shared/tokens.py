@@ -110,7 +110,7 @@ def fetch_keys(url: str) -> dict[str, jwt.PyJWK]:
     response.raise_for_status()
     if len(response.content) > MAX_JWKS_BYTES:
         raise ValueError("too large")
-    return _usable_keys(response.json())
+    return usable_keys(response.json())
 
 
 def problem_at_start(settings: Settings) -> str | None:
@@ -131,7 +131,7 @@ def problem_at_start(settings: Settings) -> str | None:
     )
 
 
-def _usable_keys(document: Any) -> dict[str, jwt.PyJWK]:
+def usable_keys(document: Any) -> dict[str, jwt.PyJWK]:
     """The ES256 and RS256 signing keys of a JWKS, by key id. Keys of other kinds are left out.
 
     :raise ValueError: the document is not a JWKS

@@ -13,6 +13,7 @@ as $$
         'grant_revocations', private.purge('private.grant_revocations', 'created_at', '7 days'),
         'lti_states', private.purge('private.lti_states', 'expires_at', '1 day'),
         'lti_tickets', private.purge('private.lti_tickets', 'expires_at', '1 day'),
+        'lti_sign_in_locks', private.purge('private.lti_sign_in_locks', 'expires_at', '1 day'),
         'lti_launches', private.purge('private.lti_launches', 'expires_at', '1 day'),
         -- an id reserved for an account that was never made
         'lti_identities', private.purge(

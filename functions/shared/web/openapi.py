@@ -140,7 +140,8 @@ def _operation(rule: Rule, view: View, said: Operation) -> dict[str, Any]:
     answers = {str(status): _outcome(outcome) for status, outcome in said.outcomes.items()}
     by_status: dict[int, list[type[AppError]]] = {}
     for error in errors_of(rule, view, said):
-        by_status.setdefault(error.status, []).append(error)
+        for status in (error.status, *error.also_statuses):
+            by_status.setdefault(status, []).append(error)
     answers |= {str(status): _failure(errors) for status, errors in by_status.items()}
     operation: dict[str, Any] = {
         "operationId": rule.endpoint.replace(".", "_").replace("-", "_"),

@@ -1,0 +1,93 @@
+"""The errors of this service. People read most of them on a page that Canvas shows in a frame."""
+
+from __future__ import annotations
+
+from functions.shared.errors import AppError
+
+
+class LoginInvalid(AppError):
+    """Canvas did not say from where this was opened, or it is not connected to us. Tell your Canvas administrator."""
+
+    status = 400
+    code = "lti_login_invalid"
+
+
+class LaunchRefused(AppError):
+    """Canvas sent something that we cannot accept. Open it again from Canvas.
+
+    :param reason: for the log: which check failed, without anything of the token
+    :param status: of ``status`` and ``also_statuses``
+    """
+
+    status = 401
+    code = "lti_launch_refused"
+    also_statuses: tuple[int, ...] = (400, 403)
+
+    def __init__(self, reason: str = "", status: int = 401, message: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = status
+
+
+class LaunchReused(LaunchRefused):
+    """This page cannot be loaded a second time, or it was open for too long. Open it again from Canvas."""
+
+    code = "lti_launch_reused"
+    also_statuses: tuple[int, ...] = ()
+
+
+class BrowserUnproven(LaunchRefused):
+    """Your browser keeps no cookies for us inside Canvas. Open us in a new window."""
+
+
+class NotSignedIn(LaunchRefused):
+    """You are not signed in to Canvas, or as somebody else. Sign in to Canvas, then open it again."""
+
+    status = 400
+    code = "lti_not_signed_in"
+    also_statuses: tuple[int, ...] = (403,)
+
+    def __init__(self, reason: str = "", status: int = 400, message: str | None = None) -> None:
+        super().__init__(reason, status, message)
+
+
+class RegistrationPending(AppError):
+    """Your Canvas waits for our approval. Try it again when your Canvas administrator says that it is ready."""
+
+    status = 403
+    code = "lti_registration_pending"
+
+
+class DeploymentDisabled(AppError):
+    """This connection to Canvas is switched off. Ask your Canvas administrator."""
+
+    status = 403
+    code = "lti_deployment_disabled"
+
+
+class AccountBanned(AppError):
+    """Your account here is blocked. Ask your school."""
+
+    status = 403
+    code = "account_banned"
+
+
+class RoleConflict(AppError):
+    """Your account here is a student's with a tutor or a guardian, so it cannot be a teacher's. Ask your school."""
+
+    status = 403
+    code = "lti_role_conflict"
+
+
+class TicketInvalid(AppError):
+    """This sign-in was used, is too old, or began in another browser. Open it again from Canvas."""
+
+    status = 401
+    code = "lti_ticket_invalid"
+
+
+class IdentityInUse(AppError):
+    """This person of Canvas has an account here already. Sign in to it from Canvas."""
+
+    status = 409
+    code = "lti_identity_in_use"
