@@ -110,45 +110,31 @@ def _with_pages(view: Callable[P, AnyResponse]) -> Callable[P, AnyResponse]:
     return wrapper
 
 
-@blueprint.route("/login", methods=["GET", "POST"])
-@operation(
-    "Begin a launch",
-    {303: Outcome("To the platform's authorization endpoint.", headers=STATE_OUTCOME), 200: STORAGE_OUTCOME},
-    access=Access.PUBLIC,
-    errors=(LoginInvalid, RegistrationPending, DeploymentDisabled, Unavailable),
-)
+LOGIN_OUTCOMES = {
+    303: Outcome("To the platform's authorization endpoint.", headers=STATE_OUTCOME),
+    200: STORAGE_OUTCOME,
+}
+LOGIN_ERRORS = (LoginInvalid, RegistrationPending, DeploymentDisabled, Unavailable)
+
+
+@blueprint.post("/login")
+@operation("Begin a launch", LOGIN_OUTCOMES, access=Access.PUBLIC, errors=LOGIN_ERRORS)
 @_with_pages
 @rate_limited("lti-login", limit=PER_MINUTE, by="address")
 def login() -> AnyResponse:
-    """The platform sends the browser here first, with ``iss``, ``client_id``, ``login_hint`` and ``target_link_uri``,
-    as a form or a query. Failures are HTML pages, or JSON for callers who prefer it.
+    """The platform sends the browser here first, with a form of ``iss``, ``client_id``, ``login_hint`` and
+    ``target_link_uri``. Failures are HTML pages, or JSON for callers who prefer it.
     """
-    begun = _service().login(_form() if request.method == "POST" else request.args.to_dict())
-    origins = begun.registration.origins
-    if begun.storage_target is None:
-        answer = _redirect(begun.url)
-    else:
-        box = {
-            "op": "put",
-            "target": begun.storage_target,
-            "origin": _origin(begun.registration.auth_url),
-            "key": f"lti-{begun.key}",
-            "value": begun.binding,
-            "next": begun.url,
-        }
-        answer = pages.storage_page(box, "", origins)
-    for name in _cookie_names(begun.key):
-        answer.set_cookie(
-            name,
-            begun.binding,
-            max_age=COOKIE_SECONDS,
-            path="/",
-            secure=True,
-            httponly=True,
-            samesite="None",
-            partitioned=True,
-        )
-    return answer
+    return _begun(_form())
+
+
+@blueprint.get("/login")
+@operation("Begin a launch by a link", LOGIN_OUTCOMES, access=Access.PUBLIC, errors=LOGIN_ERRORS)
+@_with_pages
+@rate_limited("lti-login", limit=PER_MINUTE, by="address")
+def login_by_link() -> AnyResponse:
+    """The same with a query in place of the form: a platform may use either."""
+    return _begun(request.args.to_dict())
 
 
 @blueprint.post("/launch")
@@ -263,6 +249,35 @@ def config() -> ToolConfiguration:
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _begun(given: Mapping[str, str]) -> AnyResponse:
+    """The answer to a login, with the cookie that ties it to this browser."""
+    begun = _service().login(given)
+    if begun.storage_target is None:
+        answer = _redirect(begun.url)
+    else:
+        box = {
+            "op": "put",
+            "target": begun.storage_target,
+            "origin": _origin(begun.registration.auth_url),
+            "key": f"lti-{begun.key}",
+            "value": begun.binding,
+            "next": begun.url,
+        }
+        answer = pages.storage_page(box, "", begun.registration.origins)
+    for name in _cookie_names(begun.key):
+        answer.set_cookie(
+            name,
+            begun.binding,
+            max_age=COOKIE_SECONDS,
+            path="/",
+            secure=True,
+            httponly=True,
+            samesite="None",
+            partitioned=True,
+        )
+    return answer
 
 
 def _form() -> Mapping[str, str]:

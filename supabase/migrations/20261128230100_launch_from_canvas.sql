@@ -292,9 +292,12 @@ begin
     if p_context_id is not null then
         insert into private.lti_memberships (deployment_id, context_id, user_id, roles, seen_at)
         values (p_deployment, p_context_id, v_identity.user_id, p_roles, v_now)
-        on conflict (deployment_id, context_id, user_id) do update set roles = excluded.roles, seen_at = excluded.seen_at;
+        on conflict (deployment_id, context_id, user_id) do update
+        set roles = excluded.roles, seen_at = excluded.seen_at;
     end if;
-    insert into private.lti_launches (identity_id, deployment_id, context_id, message_type, claims, expires_at, created_at)
+    insert into private.lti_launches (
+        identity_id, deployment_id, context_id, message_type, claims, expires_at, created_at
+    )
     values (p_identity_id, p_deployment, p_context_id, p_message_type, p_claims, v_now + interval '1 day', v_now)
     returning id into v_launch;
     insert into private.lti_tickets (ticket_hash, launch_id, binding_hash, expires_at)

@@ -220,7 +220,11 @@ def test_a_student_with_a_guardian_does_not_become_a_teacher(
     parent = browser.sign_in(lti.first, browser.launch(roles=("Mentor",)))["user"]["id"]
     owner.execute("update public.profiles set role = 'parent' where user_id = %s", (parent,))
     owner.execute("insert into public.guardianships (parent_id, student_id) values (%s, %s)", (parent, user_id))
-    owner.execute("update public.guardianships set status = 'active' where student_id = %s", (user_id,))
+    owner.execute(
+        "update public.guardianships set status = 'active', consent_basis = 'student_consent', consented_at = now()"
+        " where student_id = %s",
+        (user_id,),
+    )
     launch = browser.launch(person, context_id="course-3")
     begun = browser.login(lti.first, launch)
     fields = {"id_token": lti.first.token(launch, begun.nonce), "state": begun.state}
