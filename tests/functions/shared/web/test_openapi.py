@@ -122,7 +122,8 @@ def test_every_code_in_the_document_is_an_error_of_ours(spec: Any) -> None:
         for status, answer in found["responses"].items():
             for code, example in answer.get("content", {}).get("application/json", {}).get("examples", {}).items():
                 assert set(example["value"]) == SHAPE
-                assert (example["value"]["code"], statuses[code]) == (code, int(status)), name
+                assert example["value"]["code"] == code, name
+                assert int(status) in statuses[code], name
 
 
 def test_every_route_of_every_service_says_who_may_call_it(app: APIFlask) -> None:
