@@ -1872,6 +1872,9 @@ isOneToOne: false
               "oldest_s": number,"type": string,"waiting": number
             }[]
                            },
+"svc_create_lti_state":
+{ Args: { "p_binding_hash": string,"p_deployment_hint"?: string,"p_nonce": string,"p_registration_id": string,"p_state_hash": string,"p_storage_target"?: string,"p_target_link_uri": string }; Returns: undefined
+                           },
 "svc_create_nudge":
 { Args: { "p_channel": string,"p_message": string,"p_suggestions"?: (string)[],"p_trigger_reason"?: string,"p_type": string,"p_user_id": string }; Returns: string
                            },
@@ -1942,6 +1945,11 @@ isOneToOne: false
 "svc_finish_idempotent":
 { Args: { "p_key": string,"p_response"?: Json,"p_route": string,"p_status"?: number,"p_user_id": string }; Returns: undefined
                            },
+"svc_finish_lti_launch":
+{ Args: { "p_binding_hash": string,"p_canvas_user_id"?: string,"p_claims"?: Json,"p_context_id"?: string,"p_deployment": string,"p_email"?: string,"p_identity_id": string,"p_message_type": string,"p_name"?: string,"p_role": string,"p_roles"?: (string)[],"p_ticket_hash": string }; Returns: {
+              "launch_id": string,"outcome": string
+            }[]
+                           },
 "svc_finish_storage_deletion":
 { Args: { "p_error"?: string,"p_id": number }; Returns: undefined
                            },
@@ -1961,6 +1969,11 @@ isOneToOne: false
 "svc_get_lms_secret":
 { Args: { "p_lms_connection_id": string }; Returns: string
                            },
+"svc_get_lti_deployment":
+{ Args: { "p_deployment_id": string,"p_registration_id": string }; Returns: {
+              "id": string,"status": string
+            }[]
+                           },
 "svc_get_transcript":
 { Args: { "p_session_id": string }; Returns: {
               "transcript_enc": string,"transcript_storage_key": string,"updated_at": string
@@ -1973,6 +1986,9 @@ isOneToOne: false
                            },
 "svc_link_external_identity":
 { Args: { "p_issuer": string,"p_kind": string,"p_subject": string,"p_user_id": string }; Returns: string
+                           },
+"svc_link_lti_identity":
+{ Args: { "p_binding_hashes": (string)[],"p_ticket_hash": string,"p_user_id": string }; Returns: string
                            },
 "svc_list_lecture_pieces":
 { Args: { "p_lecture_id": string,"p_model": string }; Returns: {
@@ -1991,6 +2007,9 @@ isOneToOne: false
                            },
 "svc_load_answer":
 { Args: { "p_message_id": string }; Returns: Json
+                           },
+"svc_lock_lti_user":
+{ Args: { "p_holder": string,"p_seconds": number,"p_user_id": string }; Returns: boolean
                            },
 "svc_mark_course":
 { Args: { "p_course_id": string,"p_restricted"?: boolean,"p_workflow_state"?: string }; Returns: boolean
@@ -2073,6 +2092,11 @@ isOneToOne: false
               "inserted": number,"kept": number,"retired": number
             }[]
                            },
+"svc_reserve_lti_identity":
+{ Args: { "p_registration_id": string,"p_sub": string }; Returns: {
+              "account": string,"identity_id": string,"user_id": string
+            }[]
+                           },
 "svc_retry_lecture":
 { Args: { "p_lecture_id": string,"p_user_id": string }; Returns: undefined
                            },
@@ -2143,6 +2167,11 @@ isOneToOne: false
 "svc_sync_catalog":
 { Args: { "p_courses": Json,"p_max_removed"?: number }; Returns: Json
                            },
+"svc_take_lti_ticket":
+{ Args: { "p_binding_hashes": (string)[],"p_ticket_hash": string }; Returns: {
+              "claims": Json,"context_id": string,"identity_id": string,"launch_id": string,"outcome": string,"user_id": string
+            }[]
+                           },
 "svc_take_rate":
 { Args: { "p_bucket": string,"p_limit": number,"p_window_s": number }; Returns: {
               "allowed": boolean,"retry_after_s": number
@@ -2155,6 +2184,17 @@ isOneToOne: false
                            },
 "svc_tick_schedules":
 { Args: Record<PropertyKey, never>; Returns: number
+                           },
+"svc_unlink_lti_identities":
+{ Args: { "p_user_id": string }; Returns: number
+                           },
+"svc_unlock_lti_user":
+{ Args: { "p_holder": string,"p_user_id": string }; Returns: undefined
+                           },
+"svc_use_lti_state":
+{ Args: { "p_state_hash": string }; Returns: {
+              "binding_hash": string,"deployment_hint": string,"nonce": string,"outcome": string,"registration_id": string,"storage_target": string,"target_link_uri": string
+            }[]
                            },
 "touch_last_active":
 { Args: Record<PropertyKey, never>; Returns: undefined
