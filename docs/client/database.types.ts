@@ -374,14 +374,14 @@ isOneToOne: false
                   ]
                 },"generated_content": {
                   Row: {
-                    "class_id": string | null,"content": NonNullable<Json>,"content_md": string | null,"content_source_id": string | null,"created_at": string,"id": string,"job_id": string | null,"kind": Database["public"]['Enums']["generated_content_kind"],"model": string | null,"prompt_version": string | null,"status": Database["public"]['Enums']["generated_content_status"],"teacher_id": string,"thread_id": string | null,"title": string,"updated_at": string
+                    "citations": NonNullable<Json>,"class_id": string | null,"content": NonNullable<Json>,"content_md": string | null,"content_source_id": string | null,"created_at": string,"error_code": string | null,"id": string,"instructions": string | null,"job_id": string | null,"kind": Database["public"]['Enums']["generated_content_kind"],"metrics": NonNullable<Json>,"model": string | null,"prompt_version": string | null,"status": Database["public"]['Enums']["generated_content_status"],"teacher_id": string,"thread_id": string | null,"title": string,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "class_id"?: string | null,"content"?: NonNullable<Json>,"content_md"?: string | null,"content_source_id"?: string | null,"created_at"?: string,"id"?: string,"job_id"?: string | null,"kind": Database["public"]['Enums']["generated_content_kind"],"model"?: string | null,"prompt_version"?: string | null,"status"?: Database["public"]['Enums']["generated_content_status"],"teacher_id": string,"thread_id"?: string | null,"title": string,"updated_at"?: string
+                    "citations"?: NonNullable<Json>,"class_id"?: string | null,"content"?: NonNullable<Json>,"content_md"?: string | null,"content_source_id"?: string | null,"created_at"?: string,"error_code"?: string | null,"id"?: string,"instructions"?: string | null,"job_id"?: string | null,"kind": Database["public"]['Enums']["generated_content_kind"],"metrics"?: NonNullable<Json>,"model"?: string | null,"prompt_version"?: string | null,"status"?: Database["public"]['Enums']["generated_content_status"],"teacher_id": string,"thread_id"?: string | null,"title": string,"updated_at"?: string
                   }
                   Update: {
-                    "class_id"?: string | null,"content"?: NonNullable<Json>,"content_md"?: string | null,"content_source_id"?: string | null,"created_at"?: string,"id"?: string,"job_id"?: string | null,"kind"?: Database["public"]['Enums']["generated_content_kind"],"model"?: string | null,"prompt_version"?: string | null,"status"?: Database["public"]['Enums']["generated_content_status"],"teacher_id"?: string,"thread_id"?: string | null,"title"?: string,"updated_at"?: string
+                    "citations"?: NonNullable<Json>,"class_id"?: string | null,"content"?: NonNullable<Json>,"content_md"?: string | null,"content_source_id"?: string | null,"created_at"?: string,"error_code"?: string | null,"id"?: string,"instructions"?: string | null,"job_id"?: string | null,"kind"?: Database["public"]['Enums']["generated_content_kind"],"metrics"?: NonNullable<Json>,"model"?: string | null,"prompt_version"?: string | null,"status"?: Database["public"]['Enums']["generated_content_status"],"teacher_id"?: string,"thread_id"?: string | null,"title"?: string,"updated_at"?: string
                   }
                   Relationships: [
                     {
@@ -1818,6 +1818,11 @@ isOneToOne: false
               "document": Json,"outcome": string
             }[]
                            },
+"svc_begin_generated_content":
+{ Args: { "p_class_id"?: string,"p_content_source_ids"?: (string)[],"p_has_title"?: boolean,"p_instructions": string,"p_kind": string,"p_teacher_id": string,"p_thread_id"?: string,"p_title": string }; Returns: {
+              "generated_content_id": string,"job_id": string,"max_used": number,"period_end": string,"taken": boolean,"used": number
+            }[]
+                           },
 "svc_begin_headstart_run":
 { Args: { "p_model": string,"p_prompt_hash": string,"p_prompt_version": string,"p_run_id": string }; Returns: {
               "assignment_id": string,"attempts": number,"seq": number,"status": string,"text_released": boolean,"user_id": string
@@ -1935,6 +1940,9 @@ isOneToOne: false
                            },
 "svc_finish_assignments":
 { Args: { "p_course_id": string,"p_cursor": Json,"p_gone": (number)[] }; Returns: number
+                           },
+"svc_finish_generated_content":
+{ Args: { "p_citations"?: Json,"p_content": Json,"p_error_code"?: string,"p_id": string,"p_metrics"?: Json,"p_model"?: string,"p_prompt_version"?: string,"p_title"?: string }; Returns: boolean
                            },
 "svc_finish_grant_revocation":
 { Args: { "p_id": string }; Returns: undefined
@@ -2083,6 +2091,9 @@ isOneToOne: false
                            },
 "svc_release_oauth_state":
 { Args: { "p_state_hash": string,"p_user_id": string }; Returns: boolean
+                           },
+"svc_render_content":
+{ Args: { "p_has_answers": boolean,"p_id": string,"p_teacher_id": string }; Returns: string
                            },
 "svc_replace_catalog":
 { Args: { "p_confirm_removals"?: boolean,"p_courses": Json,"p_dry_run"?: boolean }; Returns: Json

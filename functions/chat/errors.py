@@ -45,3 +45,17 @@ class SourceEncrypted(AppError):
 
     status = 422
     code = "source_encrypted"
+
+
+class NotWritten(AppError):
+    """This is not written yet, or could not be written. Look at its job and its error_code."""
+
+    status = 409
+    code = "not_written"
+
+
+class ExportNotSupported(AppError):
+    """This kind of material has no such form. Take it as Markdown or HTML."""
+
+    status = 422
+    code = "export_not_supported"

@@ -1,4 +1,5 @@
-"""The handlers of this service: ``chat_answer`` here, and ``content_source`` in ``reading.py``.
+"""The handlers of this service: ``chat_answer`` here, ``content_source`` in reading.py, ``content_generation`` in
+generating.py.
 
 Payload of an answer: ``{"message_id", "class_id", "content_source_ids"}``.
 """
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from functions.chat.generating import generate
 from functions.chat.grounding import ground
 from functions.chat.history import trimmed, turns_of
 from functions.chat.reading import read_source
@@ -32,6 +34,7 @@ def register(registry: HandlerRegistry) -> None:
     """Registers this service's jobs with the worker."""
     registry.add("chat_answer", answer, is_answer=True)
     registry.add("content_source", read_source)
+    registry.add("content_generation", generate)
 
 
 def answer(context: JobContext) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from apiflask import APIBlueprint
@@ -10,20 +11,27 @@ from flask import Response, request
 
 from functions.chat.errors import (
     AnswerInProgress,
+    ExportNotSupported,
     ExternalIdConflict,
+    NotWritten,
     SourceEmpty,
     SourceEncrypted,
     SourceTooLong,
     SourceTypeNotSupported,
 )
+from functions.chat.export import POLICY
+from functions.chat.material import MaterialService
 from functions.chat.schemas import (
     ANSWER_ID,
     ContentSource,
     Exchange,
+    ExportQuery,
     Message,
     Question,
     SourceForm,
     Stopped,
+    Wish,
+    WishTaken,
     content_source,
 )
 from functions.chat.service import ChatService
@@ -33,7 +41,7 @@ from functions.shared.uploads import Uploaded
 from functions.shared.usage import PlanLimitReached
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
-from functions.shared.web.idempotency import answer_once, may_answer_once
+from functions.shared.web.idempotency import answer_once, idempotent, may_answer_once
 from functions.shared.web.operations import Header, Outcome, operation
 from functions.shared.web.rate_limits import rate_limited
 from functions.shared.web.slots import Slot, TooManyStreams
@@ -73,6 +81,12 @@ def sources() -> SourceService:
     """The service of material with this application's parts."""
     known = context()
     return SourceService(known.database, known.storage, known.clock)
+
+
+def material() -> MaterialService:
+    """The service of generated material with this application's parts."""
+    known = context()
+    return MaterialService(known.database, known.clock)
 
 
 @blueprint.post("/threads/<uuid:thread_id>/messages")
@@ -193,3 +207,49 @@ def upload_source() -> Any:
             return (answer, 201) if stored.created else (answer, 200, {"Deduplicated": "true"})
 
         return answer_once(lambda: [class_id, title, found.filename, found.sha256], store)
+
+
+@blueprint.post("/generate")
+@operation(
+    "Have material written",
+    {202: Outcome("A job writes it; `content_md` of the row is null until then.", WishTaken)},
+    errors=(Forbidden, NotFound, PlanLimitReached),
+)
+@rate_limited("chat-generate", limit=30)
+@blueprint.input(Wish, arg_name="body")
+@idempotent
+def generate(body: Wish) -> Any:
+    """Makes a row of `generated_content`, which a job writes out of your material.
+
+    Its job shows how far it is. When it fails, the row has an `error_code`. Edit and approve the row over REST.
+    """
+    begun = material().begin(current_caller(), body)
+    return WishTaken(job_id=UUID(begun.job_id), generated_content_id=UUID(begun.generated_content_id)), 202
+
+
+@blueprint.get("/generated/<uuid:content_id>/export")
+@operation(
+    "Get material as a file",
+    {
+        200: Outcome(
+            "The file.",
+            media_type="text/markdown",
+            example="# Photosynthesis\n\n1. What becomes of light?\n",
+            headers={"Content-Disposition": "The name under which a browser saves it."},
+            others=(
+                Outcome("", media_type="text/html", example="<!doctype html>..."),
+                Outcome("", media_type="text/csv", example="number,question\r\n1,What becomes of light?\r\n"),
+            ),
+        )
+    },
+    errors=(NotFound, NotWritten, ExportNotSupported),
+)
+@blueprint.input(ExportQuery, location="query", arg_name="query")
+def export(content_id: UUID, query: ExportQuery) -> Response:
+    """Markdown and HTML of everything; CSV of quizzes, rubrics and slides, for spreadsheets."""
+    found = material().export(current_caller(), str(content_id), query)
+    response = Response(found.data, content_type=f"{found.media_type}; charset=utf-8")
+    name = quote(found.filename, safe="")
+    response.headers["Content-Disposition"] = f"attachment; filename=\"material\"; filename*=UTF-8''{name}"
+    response.headers["Content-Security-Policy"] = POLICY
+    return response

@@ -173,3 +173,49 @@ def content_source(row: dict[str, Any], job_id: str | None) -> ContentSource:
     """From a row of content_sources, which may have columns that this version does not know."""
     known = {name: row[name] for name in ContentSource.model_fields if name != "job_id"}
     return ContentSource(**known, job_id=job_id)
+
+
+Kind = Literal["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"]
+
+
+class Wish(Request):
+    """Material to be written."""
+
+    example: ClassVar = {
+        "kind": "quiz",
+        "instructions": "Five questions on the light reaction for class 9, two of them open.",
+        "content_source_ids": [SOURCE_ID],
+    }
+
+    kind: Kind
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)] | None = Field(
+        default=None, description="Shown in lists; by default the model gives one."
+    )
+    instructions: Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S")] = Field(
+        description="What it is about and for whom."
+    )
+    class_id: UUID | None = Field(default=None, description="The class that it is for.")
+    content_source_ids: list[UUID] = Field(
+        default_factory=list,
+        max_length=MAX_SOURCES,
+        description="What it may quote. By default the material of the class, else all of yours.",
+    )
+    thread_id: UUID | None = Field(default=None, description="The conversation that asks for it, which is read too.")
+
+
+class WishTaken(Answer):
+    """The row that will hold the material, and the job that writes it."""
+
+    example: ClassVar = {"job_id": JOB_ID, "generated_content_id": "6f708192-a3b4-4c5d-86f7-08192a3b4c5d"}
+
+    job_id: UUID
+    generated_content_id: UUID
+
+
+class ExportQuery(Request):
+    """In which form material is wanted."""
+
+    example: ClassVar = {"format": "md", "answers": True}
+
+    format: Literal["md", "html", "csv"] = "md"
+    answers: bool = Field(default=True, description="Whether the answers of quizzes and worksheets are in it.")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import IO, Any, NamedTuple
 
 from functions.chat.errors import SourceEmpty, SourceEncrypted, SourceTooLong, SourceTypeNotSupported
+from functions.chat.material import require_teacher
 from functions.shared.clock import Clock
-from functions.shared.database import Database, rpc, rpc_row, run
-from functions.shared.errors import Forbidden
+from functions.shared.database import Database, rpc, rpc_row
 from functions.shared.extraction import ENCRYPTED, TOO_LONG, Refused
 from functions.shared.files import Kind, claimed_kind, clean_name, kind_of
 from functions.shared.storage import Storage
@@ -46,8 +46,7 @@ class SourceService:
         :raise PlanLimitReached: the caller's plan allows no more uploads in this period
         """
         kind = source_kind(uploaded.file, uploaded.filename)
-        if not run(self._database.user(caller.token).from_("teachers").select("id").eq("id", caller.user_id).limit(1)):
-            raise Forbidden("Only teachers have material. Open the product from a course that you teach.")
+        require_teacher(self._database, caller)
         service = self._database.service()
         bytes_of = {"p_teacher_id": caller.user_id, "p_class_id": class_id, "p_checksum": uploaded.sha256}
         # the function looks among the caller's own rows

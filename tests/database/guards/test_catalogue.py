@@ -21,6 +21,7 @@ POLICIES = (
 # Columns of jsonb that hold a list; every other one holds an object.
 JSON_LISTS = (
     "messages.citations",
+    "generated_content.citations",
     "clo_notes.resources",
     "engineer_notes.recommendations",
     "engineer_notes.technical_debt_items",

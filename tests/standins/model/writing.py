@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from tests.standins.model import material
+
 # the blocks of untrusted text in our prompts: <<token name>> ... <<token end>>
 BLOCK = re.compile(r"<<([0-9a-f]{32}) ([a-z0-9_]+)>>\n(.*?)\n<<\1 end>>", re.DOTALL)
 WORD = re.compile(r"[A-Za-z][A-Za-z-]{5,}")
@@ -35,13 +37,34 @@ def answer(request: dict[str, Any]) -> str:
     form = request.get("response_format") or {}
     wants_json = form.get("type") in ("json_schema", "json_object")
     asked = "\n".join(plain(message) for message in messages)
-    if not wants_json and '"content_md"' not in asked:
+    kind = material_kind(messages)
+    if not wants_json and '"content_md"' not in asked and kind is None:
         return chat(messages)
+    if kind is not None:
+        return json.dumps(written_material(kind, messages), ensure_ascii=False)
     whole = headstart(blocks(messages).get("assignment", plain(messages[-1]) if messages else ""))
     schema = (form.get("json_schema") or {}).get("schema")
     if schema is None:
         schema = {"type": "object", "properties": {key: {} for key in whole}}
     return json.dumps(filled(schema, schema, whole), ensure_ascii=False)
+
+
+def material_kind(messages: list[dict[str, Any]]) -> str | None:
+    """Which kind of teaching material is asked for, if any."""
+    system = "\n".join(plain(message) for message in messages if message.get("role") == "system")
+    if not system.startswith("You write teaching material"):
+        return None
+    found = re.search(r"^Write (?:an? )?(\w+(?: plan)?)", system.rpartition("JSON object.")[2].strip(), re.MULTILINE)
+    name = found[1].replace(" ", "_") if found else "other"
+    return name if name in material.KINDS else "other"
+
+
+def written_material(kind: str, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Material out of the newest request and its sources."""
+    request = next((plain(message) for message in reversed(messages) if message.get("role") == "user"), "")
+    wish = BLOCK.sub("", request).partition("The teacher asks:")[2]
+    found = {name: text for _, name, text in BLOCK.findall(request) if name.startswith("source_")}
+    return material.write(kind, wish, {name.removeprefix("source_"): text for name, text in found.items()})
 
 
 def filled(schema: dict[str, Any], root: dict[str, Any], known: dict[str, Any]) -> Any:
