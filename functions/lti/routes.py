@@ -59,13 +59,13 @@ STORAGE_OUTCOME = Outcome(
 STATE_OUTCOME = {"Location": "Where the browser goes."}
 # a class behind one address gets in within a minute
 PER_MINUTE = 300
-COOKIE = re.compile(r"(?:__Host-)?lti-([0-9a-f]{16})")
+COOKIE = re.compile(r"__Host-lti-([0-9a-f]{16})")
 COOKIE_SECONDS = 660
 EXTENSION = "headstart-lti"
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """What the requests of one application share."""
 
     accounts: Accounts
@@ -76,9 +76,9 @@ def _service() -> LtiService:
     """The service of this request."""
     if "lti" not in g:
         known = context()
-        parts: _Parts | None = current_app.extensions.get(EXTENSION)
+        parts: Parts | None = current_app.extensions.get(EXTENSION)
         if parts is None:
-            made = _Parts(Accounts(known.settings), PlatformKeys(known.http, known.clock))
+            made = Parts(Accounts(known.settings), PlatformKeys(known.http, known.clock))
             parts = current_app.extensions.setdefault(EXTENSION, made)
         g.lti = LtiService(known.settings, known.database, known.clock, parts.accounts, parts.keys)
     service: LtiService = g.lti
@@ -266,17 +266,17 @@ def _begun(given: Mapping[str, str]) -> AnyResponse:
             "next": begun.url,
         }
         answer = pages.storage_page(box, "", begun.registration.origins)
-    for name in _cookie_names(begun.key):
-        answer.set_cookie(
-            name,
-            begun.binding,
-            max_age=COOKIE_SECONDS,
-            path="/",
-            secure=True,
-            httponly=True,
-            samesite="None",
-            partitioned=True,
-        )
+    # browsers take a secure cookie from a loopback address over http, too
+    answer.set_cookie(
+        f"__Host-lti-{begun.key}",
+        begun.binding,
+        max_age=COOKIE_SECONDS,
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="None",
+        partitioned=True,
+    )
     return answer
 
 
@@ -294,12 +294,6 @@ def _redirect(url: str) -> AnyResponse:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _cookie_names(key: str) -> tuple[str, ...]:
-    """A browser takes the prefix over https only, which local work does not have."""
-    prefixed = f"__Host-lti-{key}"
-    return (prefixed,) if context().settings.functions_url.startswith("https:") else (prefixed, f"lti-{key}")
 
 
 def _bindings() -> list[tuple[str, str]]:

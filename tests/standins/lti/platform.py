@@ -77,6 +77,8 @@ class Platform:
         self.registration_id = ""
         self.deployments: dict[str, str] = {}
         self.school_url = base_url
+        # what the pages of courses open, with the tool's login address and further parameters of the login
+        self.pages: list[tuple[Launch, str, dict[str, str]]] = []
 
     @property
     def urls(self) -> dict[str, str]:

@@ -1,9 +1,13 @@
-"""Serves platforms: key set, authorization endpoint, and a course page that shows the tool in a frame."""
+"""Serves platforms: key set, authorization endpoint, and a course page that shows the tool in a frame.
+
+The course page is what a browser opens: a frame that logs in at the tool, beside it the frame of platform storage.
+"""
 
 from __future__ import annotations
 
 import html
 import logging
+import secrets
 import threading
 from types import TracebackType
 from typing import Any
@@ -12,16 +16,39 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.standins.lti.platform import Platform
+from tests.standins.lti.platform import Launch, Platform
 
 SHARED_ISSUER = "https://canvas.instructure.com"
-CLIENT_ID = "10000000000001"
 # Canvas refuses a request that lacks one of these
 WANTED = {"scope": "openid", "response_type": "id_token", "response_mode": "form_post", "prompt": "none"}
 NEEDED = ("client_id", "redirect_uri", "login_hint", "lti_message_hint", "nonce", "state")
 
 
-class _Quiet(WSGIRequestHandler):
+# keeps what a tool puts, and gives it back to pages of the same origin
+STORAGE_SCRIPT = """
+const kept = new Map()
+addEventListener('message', (event) => {
+  const { subject, message_id, key, value } = event.data ?? {}
+  const place = event.origin + ' ' + key
+  if (subject === 'lti.put_data') kept.set(place, value)
+  else if (subject !== 'lti.get_data') return
+  const answer = { subject: subject + '.response', message_id, key, value: kept.get(place) }
+  event.source.postMessage(answer, event.origin)
+})
+"""
+COURSE = """<!doctype html><html lang="en"><title>Biology</title><h1>Biology</h1>
+<iframe name="post_message_forwarding" src="STORAGE" hidden></iframe>
+<iframe name="tool_content" title="Headstart" width="800" height="500"></iframe>
+<script>
+SHARED
+addEventListener('message', (event) => {
+  if (event.data?.subject === 'requestFullWindowLaunch') open('TOOL?window=1')
+})
+addEventListener('load', () => { document.querySelector('[name=tool_content]').src = 'TOOL' })
+</script></html>"""
+
+
+class Quiet(WSGIRequestHandler):
     """No access log."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -37,16 +64,28 @@ class LtiStandIn:
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         self.platforms: dict[str, Platform] = {}
-        self._server = make_server(host, port, create_app(self.platforms), threaded=True, request_handler=_Quiet)
+        self._server = make_server(host, port, create_app(self.platforms), threaded=True, request_handler=Quiet)
         self._server.daemon_threads = True  # type: ignore[attr-defined]
         self.url = f"http://{host}:{self._server.server_port}"
+        # like that of no stand-in before, whose registrations may still be there
+        self.client_id = str(10**13 + secrets.randbelow(10**12))
         self.first, self.second = self.add("first"), self.add("second")
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
-    def add(self, name: str, issuer: str = SHARED_ISSUER, client_id: str = CLIENT_ID) -> Platform:
+    def add(self, name: str, issuer: str = SHARED_ISSUER, client_id: str | None = None) -> Platform:
         """A further platform."""
-        self.platforms[name] = Platform(name, f"{self.url}/{name}", issuer, client_id)
+        self.platforms[name] = Platform(name, f"{self.url}/{name}", issuer, client_id or self.client_id)
         return self.platforms[name]
+
+    def course_page(self, platform: Platform, launch: Launch, login_url: str, storage_target: str | None) -> str:
+        """The address of a page that shows the tool in a frame, and in a window of its own when the tool asks for it.
+
+        :param storage_target: the frame that the login names for platform storage: ``post_message_forwarding``,
+            ``_parent`` or one that does not exist; None for a platform without storage
+        """
+        more = {} if storage_target is None else {"lti_storage_target": storage_target}
+        platform.pages.append((launch, login_url, more))
+        return f"{platform.base_url}/course/{len(platform.pages) - 1}"
 
     def __enter__(self) -> LtiStandIn:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -92,6 +131,26 @@ def create_app(platforms: dict[str, Platform]) -> Flask:
         if given["login_hint"] != (launch.person.sub or "anonymous"):
             return form_post(target, {"error": "login_required", "state": state})
         return form_post(target, {"id_token": platform.token(launch, given["nonce"]), "state": state})
+
+    @app.get("/<name>/course/<int:number>")
+    def course(name: str, number: int) -> Response:
+        """The page of a course."""
+        platform = platform_named(name)
+        page = COURSE.replace("STORAGE", f"{platform.base_url}/storage").replace("TOOL", f"{request.path}/tool")
+        return Response(page.replace("SHARED", STORAGE_SCRIPT), content_type="text/html; charset=utf-8")
+
+    @app.get("/<name>/course/<int:number>/tool")
+    def tool(name: str, number: int) -> Response:
+        """Logs in at the tool, in a frame or a window; each time it is a launch of its own."""
+        platform = platform_named(name)
+        launch, login_url, more = platform.pages[number]
+        return form_post(login_url, platform.begin(launch, **({} if "window" in request.args else more)))
+
+    @app.get("/<name>/storage")
+    def storage(name: str) -> Response:
+        """The frame of platform storage."""
+        platform_named(name)
+        return Response(f"<!doctype html><script>{STORAGE_SCRIPT}</script>", content_type="text/html; charset=utf-8")
 
     return app
 
