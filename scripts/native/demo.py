@@ -1,8 +1,9 @@
 """``./scripts/demo``: the story from nothing.
 
-A student signs up, connects Canvas, syncs, gets a headstart and submits a lecture. Then a teacher asks the assistant.
-Everything is real except what is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas and Panopto
-are stand-ins. All are announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
+A student signs up, connects Canvas, syncs, gets a headstart and submits a lecture. Then a teacher launches from Canvas
+and asks the assistant. Everything is real except what is not at hand: without OPENAI_API_KEY a scripted model answers,
+and Canvas and Panopto are stand-ins. All are announced. The browser's part (pressing "Authorize" in Canvas) is played
+over HTTP.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from supabase import Client, ClientOptions, create_client
 
 from scripts.native import arguments, paths
 from scripts.native.cli import FAILURES, ending_in_good_order, watch
+from scripts.native.demo_launch import LaunchFailed, launch_teacher
 from scripts.native.demo_materials import MaterialsFailed, materials
 from scripts.native.keys import Keys
 from scripts.native.school import put_secret
@@ -186,17 +188,17 @@ MATERIAL = (
 QUESTION = "How do I explain the light reaction of photosynthesis in one lesson?"
 
 
-def become_teacher(stack: Stack, person: Student, connection: str) -> None:
-    """What an LTI launch does: the account becomes that of a teacher at this installation."""
-    headers = {"apikey": stack.keys.secret_key}
-    profile = f"{stack.url}/rest/v1/profiles?user_id=eq.{person.user_id}"
-    teacher = {"id": person.user_id, "lms_connection_id": connection, "canvas_user_id": "demo-teacher"}
-    for answer in (
-        httpx.patch(profile, headers=headers, json={"role": "teacher"}, timeout=10, trust_env=False),
-        httpx.post(f"{stack.url}/rest/v1/teachers", headers=headers, json=teacher, timeout=10, trust_env=False),
-    ):
-        if not answer.is_success:
-            raise DemoFailed(f"making a teacher answered {answer.status_code}: {answer.text[:500]}")
+@contextlib.contextmanager
+def launched(stack: Stack, connection: str) -> Iterator[Student]:
+    """A teacher who came in from Canvas, with their own clients."""
+    session = launch_teacher(stack, connection, line)
+    with httpx.Client(timeout=60, trust_env=False) as http:
+        options = ClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
+        client = create_client(stack.url, stack.keys.publishable_key, options)
+        client.auth.set_session(session.access_token, session.refresh_token)
+        headers = {"Authorization": f"Bearer {session.access_token}"}
+        with httpx.Client(base_url=stack.functions_url, headers=headers, timeout=60, trust_env=False) as functions:
+            yield Student(session.email, session.user_id, session.access_token, client, functions)
 
 
 def ready_source(teacher: Student, source: str) -> None:
@@ -217,9 +219,9 @@ def ready_source(teacher: Student, source: str) -> None:
 
 def teach(stack: Stack, connection: str) -> None:
     """A teacher asks the assistant, which answers out of the teacher's own text."""
-    with signed_up(stack) as teacher:
-        headline("A teacher asks the assistant")
-        become_teacher(stack, teacher, connection)
+    headline("A teacher comes in from Canvas")
+    with launched(stack, connection) as teacher:
+        headline("They ask the assistant")
         source: Any = (
             teacher.rows.table("content_sources")
             .insert({"kind": "text", "title": "Photosynthesis, my notes", "text_content": MATERIAL})
@@ -317,7 +319,7 @@ def main(argv: list[str]) -> int:
             if given.keep:
                 headline("The stack keeps running; Ctrl-C stops everything")
                 return watch(stack)
-    except (DemoFailed, MaterialsFailed, httpx.HTTPError) as failure:
+    except (DemoFailed, LaunchFailed, MaterialsFailed, httpx.HTTPError) as failure:
         print(f"\nThe demo broke off: {failure}\nLogs: {paths.STATE / 'logs'}", file=sys.stderr)
         return 1
     except FAILURES as failure:

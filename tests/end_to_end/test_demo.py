@@ -17,6 +17,7 @@ def test_the_demo_writes_a_headstart_cites_a_source_and_finds_the_page_and_the_s
     assert asked, "an assignment that came out of Canvas is named"
     assert f"# Getting started: {asked[1]}" in done.stdout, "its headstart is printed"
     assert "The headstart is ready" in done.stdout
+    assert "the ticket becomes a session: teacher in Biology" in done.stdout
     assert "The answer is complete" in done.stdout
     assert '[1] Photosynthesis, my notes: "' in done.stdout, "the teacher's own text is cited"
     assert "the scripted model stand-in answers" in done.stderr
