@@ -19,15 +19,8 @@ FLASK = {"flask", "apiflask", "werkzeug"}
 
 # Imports that have to wait until a function is called, each with its reason.
 LATE = {
-    # a worker imports the package for its jobs and must not load Flask with it
-    ("functions/canvas_oauth/__init__.py", "create_app"),
-    ("functions/canvas_sync/__init__.py", "create_app"),
-    ("functions/chat/__init__.py", "create_app"),
-    ("functions/documents/__init__.py", "create_app"),
-    ("functions/catalog_sync/__init__.py", "create_app"),
-    ("functions/headstart/__init__.py", "create_app"),
-    ("functions/lectures/__init__.py", "create_app"),
-    ("functions/search/__init__.py", "create_app"),
+    # a worker imports the package of a service for its jobs and must not load Flask with it
+    *((f"functions/{routes.parent.name}/__init__.py", "create_app") for routes in FUNCTIONS.glob("*/routes.py")),
     # the library takes a second to import, and most processes never call a model
     ("functions/shared/llm/client.py", "library"),
     ("functions/shared/llm/refusals.py", "mapped"),
