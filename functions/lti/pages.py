@@ -10,10 +10,9 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
-
-from flask import Response
 
 from functions.shared.errors import AppError
 
@@ -77,6 +76,15 @@ def _hash(text: str) -> str:
 SCRIPTS = f"{_hash(STORAGE_SCRIPT)} {_hash(WINDOW_SCRIPT)}"
 
 
+@dataclass(frozen=True)
+class Page:
+    """A page as HTML, and how it is sent."""
+
+    html: str
+    status: int
+    headers: Mapping[str, str]
+
+
 def headers(origins: Sequence[str]) -> dict[str, str]:
     """The headers of every answer to a launch.
 
@@ -91,7 +99,7 @@ def headers(origins: Sequence[str]) -> dict[str, str]:
     }
 
 
-def storage_page(box: Mapping[str, Any], target_link_uri: str, origins: Sequence[str]) -> Response:
+def storage_page(box: Mapping[str, Any], target_link_uri: str, origins: Sequence[str]) -> Page:
     """A page that puts or gets our secret at the platform, then goes to ``next``.
 
     When the platform gives nothing back, it offers a new window instead.
@@ -109,10 +117,10 @@ def storage_page(box: Mapping[str, Any], target_link_uri: str, origins: Sequence
     )
     if box["op"] == "get":
         body += f"<script>{WINDOW_SCRIPT}</script>"
-    return Response(_page("Headstart", body), 200, headers(origins), content_type="text/html; charset=utf-8")
+    return Page(_page("Headstart", body), 200, headers(origins))
 
 
-def failure_page(error: AppError, error_id: str, origins: Sequence[str], *, window_url: str | None = None) -> Response:
+def failure_page(error: AppError, error_id: str, origins: Sequence[str], *, window_url: str | None = None) -> Page:
     """What went wrong, for a person, with the id under which the log has the reason.
 
     :param window_url: the tool's address, to offer a new window
@@ -123,10 +131,7 @@ def failure_page(error: AppError, error_id: str, origins: Sequence[str], *, wind
     body += (
         f"<p><small>Code: {escape(error.code)}. If you ask for help, give this number: {escape(error_id)}</small></p>"
     )
-    made = Response(_page("This did not work", body), error.status, headers(origins))
-    made.content_type = "text/html; charset=utf-8"
-    made.headers.update(error.headers())
-    return made
+    return Page(_page("This did not work", body), error.status, {**headers(origins), **error.headers()})
 
 
 def _window_button(url: str) -> str:

@@ -14,7 +14,6 @@ from apiflask import APIBlueprint
 from flask import Response, current_app, g, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from functions.lti import pages
 from functions.lti.accounts import Accounts, Visitor
 from functions.lti.configuration import tool_configuration
 from functions.lti.errors import (
@@ -31,6 +30,7 @@ from functions.lti.errors import (
     TicketInvalid,
 )
 from functions.lti.keys import load_signing_keys, public_key_set
+from functions.lti.pages import Page, failure_page, headers, storage_page
 from functions.lti.platform_keys import PlatformKeys
 from functions.lti.schemas import KeySet, LinkAnswer, SessionAnswer, TicketRequest, ToolConfiguration
 from functions.lti.service import LtiService
@@ -72,6 +72,10 @@ class Parts:
     keys: PlatformKeys
 
 
+def _shown(page: Page) -> Response:
+    return Response(page.html, page.status, dict(page.headers), content_type="text/html; charset=utf-8")
+
+
 def _service() -> LtiService:
     """The service of this request."""
     if "lti" not in g:
@@ -101,11 +105,11 @@ def _with_pages(view: Callable[P, AnyResponse]) -> Callable[P, AnyResponse]:
             origins = service.registration.origins if service.registration is not None else ()
             if request.accept_mimetypes.best_match(("text/html", "application/json")) == "application/json":
                 answer = error_response(error)
-                answer.headers.update(pages.headers(origins))
+                answer.headers.update(headers(origins))
                 return answer
             g.error_code = error.code
             window_url = service.target_link_uri if isinstance(error, BrowserUnproven) else None
-            return pages.failure_page(error, request_id(), origins, window_url=window_url)
+            return _shown(failure_page(error, request_id(), origins, window_url=window_url))
 
     return wrapper
 
@@ -172,7 +176,7 @@ def launch() -> AnyResponse:
         "key": f"lti-{landed.key}",
         "next": landed.url,
     }
-    return pages.storage_page(box, landed.target_link_uri, landed.registration.origins)
+    return _shown(storage_page(box, landed.target_link_uri, landed.registration.origins))
 
 
 @blueprint.post("/session")
@@ -265,7 +269,7 @@ def _begun(given: Mapping[str, str]) -> AnyResponse:
             "value": begun.binding,
             "next": begun.url,
         }
-        answer = pages.storage_page(box, "", begun.registration.origins)
+        answer = _shown(storage_page(box, "", begun.registration.origins))
     # browsers take a secure cookie from a loopback address over http, too
     answer.set_cookie(
         f"__Host-lti-{begun.key}",
@@ -287,7 +291,7 @@ def _form() -> Mapping[str, str]:
 
 def _redirect(url: str) -> AnyResponse:
     answer = redirect(url, 303)
-    answer.headers.update(pages.headers(()))
+    answer.headers.update(headers(()))
     return answer
 
 

@@ -18,8 +18,6 @@ from urllib.parse import urlencode, urlsplit
 
 import structlog
 
-from functions.lti import launch as launches
-from functions.lti import registrations
 from functions.lti.accounts import RETRY_SECONDS, SHADOW_DOMAIN, Accounts, Session, Visitor
 from functions.lti.configuration import launch_url
 from functions.lti.errors import (
@@ -35,9 +33,20 @@ from functions.lti.errors import (
     RoleConflict,
     TicketInvalid,
 )
-from functions.lti.launch import PLACEMENT, Claims, State
+from functions.lti.launch import (
+    MAX_ID_CHARACTERS,
+    PLACEMENT,
+    Claims,
+    State,
+    check_content,
+    check_masquerade,
+    clean,
+    signed_claims,
+)
 from functions.lti.platform_keys import PlatformKeys
 from functions.lti.registrations import Registration
+from functions.lti.registrations import by_id as registration_by_id
+from functions.lti.registrations import find as find_registration
 from functions.lti.roles import course_roles, role_of
 from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc
@@ -130,11 +139,11 @@ class LtiService:
         hint, target = _parameter(given, "login_hint"), _parameter(given, "target_link_uri")
         message_hint = _parameter(given, "lti_message_hint", MAX_HINT_CHARACTERS)
         deployment = _deployment(given)
-        storage_target = _parameter(given, "lti_storage_target", launches.MAX_ID_CHARACTERS)
+        storage_target = _parameter(given, "lti_storage_target", MAX_ID_CHARACTERS)
         if issuer is None or client_id is None or hint is None or target is None or not self._is_ours(target):
             raise LoginInvalid
         service = self._database.service()
-        registration = registrations.find(service, issuer, client_id, deployment)
+        registration = find_registration(service, issuer, client_id, deployment)
         if registration is None:
             raise LoginInvalid
         self.registration = registration
@@ -188,7 +197,7 @@ class LtiService:
             raise LaunchReused("state")
         self.target_link_uri = state.target_link_uri
         now = self._clock.now().timestamp()
-        claims = launches.signed_claims(
+        claims = signed_claims(
             given.get("id_token", ""),
             state,
             registration,
@@ -196,12 +205,12 @@ class LtiService:
             now,
         )
         deployment = self._deployment(registration, claims.deployment_id)
-        launches.check_content(claims, state, self._is_ours)
+        check_content(claims, state, self._is_ours)
         key = _key(state_text)
         is_bound = secrets.compare_digest(digest(cookies.get(key, "")), state.binding_hash)
         if not is_bound and state.storage_target is None:
             raise BrowserUnproven("binding")
-        launches.check_masquerade(claims)
+        check_masquerade(claims)
         ticket = self._hand_off(registration, deployment, claims, state)
         url = f"{claims.target_link_uri}#{urlencode({'lti_ticket': ticket})}"
         return Landing(url, key, claims.target_link_uri, is_bound, state.storage_target, registration)
@@ -213,7 +222,7 @@ class LtiService:
         rows = rpc(service, "svc_use_lti_state", {"p_state_hash": digest(state)})
         if not rows:
             return None
-        self.registration = registrations.by_id(service, rows[0]["registration_id"])
+        self.registration = registration_by_id(service, rows[0]["registration_id"])
         if rows[0]["outcome"] != "ok":
             return None
         return State(**{name: value for name, value in rows[0].items() if name != "outcome"})
@@ -360,14 +369,14 @@ def _key(state: str) -> str:
 
 def _parameter(given: Mapping[str, str], name: str, max_characters: int = MAX_TEXT_CHARACTERS) -> str | None:
     value = given.get(name) or None
-    if value is not None and (len(value) > max_characters or launches.clean(value) != value.strip()):
+    if value is not None and (len(value) > max_characters or clean(value) != value.strip()):
         raise LoginInvalid
     return value
 
 
 def _deployment(given: Mapping[str, str]) -> str | None:
     """The deployment, by the specification's name or by that of Canvas."""
-    found = {_parameter(given, name, launches.MAX_ID_CHARACTERS) for name in ("lti_deployment_id", "deployment_id")}
+    found = {_parameter(given, name, MAX_ID_CHARACTERS) for name in ("lti_deployment_id", "deployment_id")}
     found.discard(None)
     if len(found) > 1:
         raise LoginInvalid
