@@ -252,6 +252,10 @@ begin
     -- a class that launches at once must not queue for this row
     update private.lti_deployments set last_used_at = v_now
     where id = p_deployment and (last_used_at is null or last_used_at < v_now - interval '1 minute');
+    perform private.write_audit(
+        'launch', 'lti_launches', v_launch::text, v_identity.user_id,
+        jsonb_build_object('deployment_id', p_deployment, 'role', p_role)
+    );
     return query select 'ok'::text, v_launch;
 end
 $$;
@@ -259,9 +263,9 @@ $$;
 comment on function public.svc_finish_lti_launch(
     uuid, uuid, text, text, text, text, text[], text, jsonb, text, text, text
 ) is
-    'Records a verified launch with its ticket of 60 seconds. Keeps the person''s course roles, and makes a managed '
-    'student account that launches as teacher a teacher''s; role_conflict and no change when an active tutor or '
-    'guardian forbids that. p_claims must hold no personal data. PT404 when the account does not exist.';
+    'Records a verified launch with its ticket of 60 seconds; audited. Keeps the person''s course roles, and makes a '
+    'managed student account that launches as teacher a teacher''s; role_conflict and no change when an active tutor '
+    'or guardian forbids that. p_claims must hold no personal data. PT404 when the account does not exist.';
 
 create function public.svc_take_lti_ticket(p_ticket_hash text, p_binding_hashes text[])
 returns table (

@@ -85,3 +85,16 @@ def insert(db: Connection, table: str, *parts: dict[str, Any]) -> uuid.UUID:
     names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
     made: uuid.UUID = one(db, f"insert into {table} ({names}) values ({marks}) returning id", list(columns.values()))
     return made
+
+
+def lti_deployment(db: Connection) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID]:
+    """A platform, our client there, and a deployment for a school of its own."""
+    platform = one(
+        db,
+        "select public.svc_register_lti_platform(%s, 'https://sso.test/jwks', 'https://sso.test/auth', "
+        "'https://sso.test/token', 'Canvas')",
+        (f"https://{uuid.uuid4().hex}.test",),
+    )
+    client = one(db, "select public.svc_register_lti_client(%s, '10000000000001')", (platform,))
+    deployment = one(db, "select public.svc_register_lti_deployment(%s, '1:abc', %s)", (client, connection(db)))
+    return platform, client, deployment

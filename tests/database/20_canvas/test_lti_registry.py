@@ -28,14 +28,6 @@ CANVAS = (
 )
 
 
-def registered(db: Connection) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID]:
-    """A platform, our client there, and a deployment."""
-    issuer = f"https://{uuid.uuid4().hex}.test"
-    platform = one(db, PLATFORM, (issuer, *CANVAS[1:]))
-    client = one(db, CLIENT, (platform, "10000000000001"))
-    return platform, client, one(db, DEPLOYMENT, (client, "1:abc", rows.connection(db)))
-
-
 def test_registering_twice_is_registering_once(db: Connection) -> None:
     where = rows.connection(db)
     with act_as(db, None, "service_role"):
@@ -72,7 +64,7 @@ def test_addresses_are_https_or_this_machine(db: Connection, url: str, position:
 
 
 def test_status_is_switched_and_audited_and_survives_registering_again(db: Connection) -> None:
-    platform, client, deployment = registered(db)
+    platform, client, deployment = rows.lti_deployment(db)
     for kind, key in [("platform", platform), ("registration", client), ("deployment", deployment)]:
         table = f"private.lti_{kind}s"
         assert one(db, f"select status from {table} where id = %s", (key,)) == "active"
@@ -86,7 +78,7 @@ def test_status_is_switched_and_audited_and_survives_registering_again(db: Conne
 
 
 def test_bad_arguments(db: Connection) -> None:
-    platform, client, _ = registered(db)
+    platform, client, _ = rows.lti_deployment(db)
     refused(db, "22023", STATUS, ("school", platform, "active"))
     refused(db, "22023", STATUS, ("platform", platform, "open"))
     refused(db, "22004", STATUS, ("platform", None, "active"))
@@ -100,7 +92,7 @@ def test_bad_arguments(db: Connection) -> None:
 
 def launched(db: Connection) -> tuple[uuid.UUID, uuid.UUID, uuid.UUID]:
     """A person who launched: the account, the platform and the launch."""
-    platform, _, deployment = registered(db)
+    platform, _, deployment = rows.lti_deployment(db)
     person = persona(db, "teacher")
     identity = rows.insert(
         db, "private.lti_identities", {"platform_id": platform, "sub": uuid.uuid4().hex, "user_id": person}
@@ -138,7 +130,7 @@ def test_identities_go_with_the_account_though_no_foreign_key_holds_them(db: Con
 
 
 def test_an_id_may_be_reserved_before_the_account(db: Connection) -> None:
-    platform, _, _ = registered(db)
+    platform, _, _ = rows.lti_deployment(db)
     given = {"platform_id": platform, "sub": "s", "user_id": uuid.uuid4()}
     rows.insert(db, "private.lti_identities", given)
     with pytest.raises(psycopg.errors.UniqueViolation), db.transaction():
@@ -153,7 +145,7 @@ def test_everything_goes_with_the_platform_but_not_the_account(db: Connection) -
 
 
 def test_a_school_with_a_deployment_is_not_deleted(db: Connection) -> None:
-    registered(db)
+    rows.lti_deployment(db)
     where = one(db, "select lms_connection_id from private.lti_deployments order by created_at desc limit 1")
     with pytest.raises(psycopg.IntegrityError), db.transaction():
         db.execute("delete from public.lms_connections where id = %s", (where,))
@@ -167,7 +159,7 @@ def test_a_private_key_is_stored_encrypted_only(db: Connection) -> None:
 
 
 def test_no_api_role_comes_near(db: Connection) -> None:
-    platform, client, _ = registered(db)
+    platform, client, _ = rows.lti_deployment(db)
     for role in ("anon", "authenticated", "app_admin"):
         with act_as(db, persona(db), role):
             refused(db, "42501", PLATFORM, CANVAS)
