@@ -1789,6 +1789,11 @@ isOneToOne: false
               "chunk_id": string,"content": string,"end_second": number,"highlight": string,"kind": string,"page_end": number,"page_start": number,"score": number,"source_id": string,"start_second": number,"title": string
             }[]
                            },
+"svc_add_canvas_source":
+{ Args: { "p_class_id": string,"p_kind": string,"p_metadata": Json,"p_source_url": string,"p_teacher_id": string,"p_title": string }; Returns: {
+              "content_source_id": string,"job_id": string
+            }[]
+                           },
 "svc_add_lti_signing_key":
 { Args: { "p_kid": string,"p_only_first"?: boolean,"p_private_key_enc": string,"p_public_jwk": Json }; Returns: boolean
                            },

@@ -96,7 +96,7 @@ class OAuthService:
             },
         )
         known = rpc(service, "svc_peek_oauth_state", {"p_state_hash": state_hash(state)}, safe=True)
-        url = oauth.authorize_url(installation, self._callback_url, state)
+        url = oauth.authorize_url(installation, self._callback_url, state, self._scopes(caller))
         return {"authorize_url": url, "expires_at": known[0]["expires_at"]}
 
     def returned(self, state: str, code: str | None, error: str | None) -> str:
@@ -166,6 +166,7 @@ class OAuthService:
 
     def _connect(self, caller: Caller, connection: Mapping[str, Any], tokens: oauth.Tokens) -> dict[str, Any]:
         service = self._database.service()
+        scopes = self._scopes(caller)
         domain = connection["instance_domain"]
         query = service.from_("integrations").select("id").eq("user_id", caller.user_id).eq("provider", "canvas")
         rows = run(query.eq("instance_domain", domain))
@@ -180,7 +181,7 @@ class OAuthService:
                     "p_user_id": caller.user_id,
                     "p_lms_connection_id": connection["id"],
                     "p_external_user_id": tokens.canvas_user_id,
-                    "p_scopes": list(oauth.SCOPES),
+                    "p_scopes": list(scopes),
                     **seal(self._factory.crypto, integration_id, tokens),
                 }
                 outcome = rpc(service, "svc_connect_integration", args, safe=True)[0]
@@ -192,10 +193,15 @@ class OAuthService:
                 "status": "connected",
                 "instance_domain": domain,
                 "external_user_id": tokens.canvas_user_id,
-                "scopes": list(oauth.SCOPES),
+                "scopes": list(scopes),
             },
             "job_id": outcome["job_id"],
         }
+
+    def _scopes(self, caller: Caller) -> tuple[str, ...]:
+        """What this person is asked for: teachers are asked for pages and files, too."""
+        query = self._database.user(caller.token).from_("profiles").select("role").eq("user_id", caller.user_id)
+        return oauth.scopes_of(any(row["role"] == "teacher" for row in run(query)))
 
     def _connection(self, connection_id: str) -> dict[str, Any]:
         service = self._database.service()

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from apiflask import APIBlueprint
 
-from functions.canvas_sync.errors import IntegrationNotConnected
 from functions.canvas_sync.schemas import SyncRequest, SyncRun, SyncRunEnded, SyncStarted, run_fields
 from functions.canvas_sync.service import SyncService
+from functions.shared.canvas.errors import IntegrationNotConnected
 from functions.shared.errors import NotFound
 from functions.shared.jobs import LIVE
 from functions.shared.web.callers import current_caller

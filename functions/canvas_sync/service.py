@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from functions.canvas_sync.errors import IntegrationNotConnected
+from functions.shared.canvas.errors import IntegrationNotConnected
 from functions.shared.database import Database, rpc_row, run
 from functions.shared.errors import NotFound
 from functions.shared.jobs import Enqueued, find_job

@@ -1,5 +1,5 @@
 """The handlers of this service: ``chat_answer`` here, ``content_source`` in reading.py, ``content_generation`` in
-generating.py.
+generating.py, ``canvas_courses_cache`` in canvas.py.
 
 Payload of an answer: ``{"message_id", "class_id", "content_source_ids"}``.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from functions.chat.canvas import refresh_courses
 from functions.chat.generating import generate
 from functions.chat.grounding import ground
 from functions.chat.history import trimmed, turns_of
@@ -35,6 +36,7 @@ def register(registry: HandlerRegistry) -> None:
     registry.add("chat_answer", answer, is_answer=True)
     registry.add("content_source", read_source)
     registry.add("content_generation", generate)
+    registry.add("canvas_courses_cache", refresh_courses)
 
 
 def answer(context: JobContext) -> Mapping[str, Any]:

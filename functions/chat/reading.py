@@ -1,9 +1,9 @@
 """The handler of ``content_source`` jobs. Payload: ``{"content_source_id": ...}``.
 
-It reads a teacher's text, link or uploaded file, and writes its fragments for the search, then its text and state. It
-may run twice and be killed at any line: fragments are replaced in one transaction, and the state is written last. A
-source that cannot be read is no failure of the job: the row says why, and the teacher may have it read again
-(``retry_content_source``).
+It reads a teacher's text, link, uploaded file, or page or file of Canvas, and writes its fragments for the search, then
+its text and state. It may run twice and be killed at any line: fragments are replaced in one transaction, and the state
+is written last. A source that cannot be read is no failure of the job: the row says why, and the teacher may have it
+read again (``retry_content_source``).
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from functions.chat.canvas import opened
+from functions.shared.canvas.errors import CanvasError, IntegrationNotConnected
 from functions.shared.children import ChildError, ChildOutOfMemory, run_in_child
 from functions.shared.chunks import Chunk, chunk_markdown, chunk_pages, clean, replace_chunks
 from functions.shared.database import run
 from functions.shared.errors import AppError, NotFound, Unavailable
-from functions.shared.extraction import TOO_LONG, UNREADABLE, extract
+from functions.shared.extraction import HTML, TOO_LONG, UNREADABLE, extract
 from functions.shared.fetch import Fetcher, RedirectRefused
 from functions.shared.http import AddressRefused, AnswerTooLarge, OutboundError
 from functions.shared.jobs import JobContext, JobFailure
+from functions.shared.markup.text import visible
 from functions.shared.storage import ObjectMissing, Storage
 
 log = structlog.get_logger(__name__)
@@ -34,7 +37,7 @@ FETCH_SECONDS = 20.0
 READ_SECONDS = 120.0
 READ_MEMORY_BYTES = 1024**3
 COLUMNS = "id,teacher_id,kind,status,source_url,storage_key,text_content,checksum,metadata"
-KINDS = ("text", "url", "upload")
+KINDS = ("text", "url", "upload", "canvas_page", "canvas_file")
 HEADERS = {"Accept": "text/html, application/xhtml+xml, application/pdf, text/plain, text/markdown, */*;q=0.5"}
 TO_DO = {
     "source_address_refused": "This address may not be read. Use a public https address.",
@@ -47,6 +50,14 @@ TO_DO = {
     "source_encrypted": "This file is protected by a password. Save it without one.",
     "source_unreadable": "This file is damaged. Save it anew.",
     "source_too_long": "This is too long. Add a part of it.",
+    "source_locked": "Canvas keeps this file locked. Unlock it there, then try again.",
+    "integration_not_connected": "Canvas is not connected. Connect it first.",
+    "reauthorization_required": "Canvas no longer accepts your permission. Connect Canvas again.",
+    "lms_connection_not_found": "This Canvas installation is switched off. Ask an administrator.",
+    "course_forbidden": "Canvas does not show you this. Connect Canvas again, or ask for access there.",
+    "course_gone": "Canvas no longer has this. Choose it again.",
+    "canvas_unavailable": "Canvas does not answer. Try again later.",
+    "canvas_bad_answer": "Canvas sent an answer that cannot be used. Try again later.",
     "source_empty": "There is no text in it. Scanned pages need a text layer.",
     "interrupted": "The material could not be read in time. Try again.",
 }
@@ -130,6 +141,8 @@ class SourceJob:
                 return self._typed(row)
             case "upload":
                 return self._uploaded(row, path)
+            case "canvas_page" | "canvas_file":
+                return self._of_canvas(row, path)
             case _:
                 return self._fetched(row, path)
 
@@ -154,6 +167,32 @@ class SourceJob:
             except ObjectMissing as error:
                 raise SourceFailed("source_file_lost") from error
         return self._read(row, path, key, "", None)
+
+    def _of_canvas(self, row: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        """A page or file of Canvas, by the teacher's own grant. The same bytes as before are not read again."""
+        known = row["metadata"]
+        course_id = int(known["canvas_course_id"])
+        try:
+            with opened(self._context, known.get("integration_id")) as canvas:
+                if row["kind"] == "canvas_page":
+                    found = canvas.page(course_id, known["page_url"])
+                    path.write_text(str(found.get("body") or ""), encoding="utf-8")
+                    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+                    title, name, media_type = found.get("title"), "page.html", HTML
+                else:
+                    found = canvas.file(course_id, int(known["file_id"]))
+                    if not found.get("url"):
+                        raise SourceFailed("source_locked")
+                    checksum, _, _, _ = self._download(str(found["url"]), path)
+                    title = found.get("display_name") or found.get("filename")
+                    name, media_type = str(title or ""), ""
+        except (CanvasError, IntegrationNotConnected) as error:
+            raise SourceFailed(error.code if error.code in TO_DO else "canvas_bad_answer") from error
+        if checksum == row["checksum"] and row["text_content"]:
+            return {"checksum": checksum}
+        shown = " ".join(visible(str(title or "")).split())[:500]
+        titled = {"title": shown} if shown and row["checksum"] is None else {}
+        return {"checksum": checksum, **titled, **self._read(row, path, name, media_type, None)}
 
     def _fetched(self, row: Mapping[str, Any], path: Path) -> dict[str, Any]:
         """What is at a link now. The same bytes as before are not read again."""

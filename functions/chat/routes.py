@@ -23,11 +23,15 @@ from functions.chat.export import POLICY
 from functions.chat.material import MaterialService
 from functions.chat.schemas import (
     ANSWER_ID,
+    CanvasWish,
     ContentSource,
+    CoursesWish,
     Exchange,
     ExportQuery,
+    JobAsked,
     Message,
     Question,
+    SourceAsked,
     SourceForm,
     Stopped,
     Wish,
@@ -36,6 +40,7 @@ from functions.chat.schemas import (
 )
 from functions.chat.service import ChatService
 from functions.chat.sources import SourceService
+from functions.shared.canvas.errors import IntegrationNotConnected
 from functions.shared.errors import Forbidden, NotAcceptable, NotFound
 from functions.shared.uploads import Uploaded
 from functions.shared.usage import PlanLimitReached
@@ -207,6 +212,35 @@ def upload_source() -> Any:
             return (answer, 201) if stored.created else (answer, 200, {"Deduplicated": "true"})
 
         return answer_once(lambda: [class_id, title, found.filename, found.sha256], store)
+
+
+@blueprint.post("/sources/canvas")
+@operation(
+    "Add a page or file of Canvas",
+    {202: Outcome("A job reads it; `status` of the content source tells how far it is.", SourceAsked)},
+    errors=(Forbidden, NotFound, IntegrationNotConnected),
+)
+@rate_limited("chat-sources", limit=60)
+@blueprint.input(CanvasWish, arg_name="body")
+@idempotent
+def add_canvas_source(body: CanvasWish) -> Any:
+    """Reads it as you see it in Canvas, by your own permission. What was added before is read again."""
+    asked = sources().add_canvas(current_caller(), body, local=context().settings.is_local)
+    return SourceAsked(content_source_id=UUID(asked.content_source_id), job_id=UUID(asked.job_id)), 202
+
+
+@blueprint.post("/courses/refresh")
+@operation(
+    "Fetch courses from Canvas",
+    {202: Outcome("A job fetches them into `courses_cache`.", JobAsked)},
+    errors=(Forbidden, IntegrationNotConnected),
+)
+@rate_limited("chat-courses", limit=20)
+@blueprint.input(CoursesWish, arg_name="body")
+@idempotent
+def refresh_courses(body: CoursesWish) -> Any:
+    """Fetches your courses by your own permission, without anybody's records. A day later they are forgotten."""
+    return JobAsked(job_id=UUID(sources().refresh_courses(current_caller(), body.canvas_course_ids))), 202
 
 
 @blueprint.post("/generate")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from functions.shared.web.schemas import Answer, Request, UtcTime
 
@@ -219,3 +219,52 @@ class ExportQuery(Request):
 
     format: Literal["md", "html", "csv"] = "md"
     answers: bool = Field(default=True, description="Whether the answers of quizzes and worksheets are in it.")
+
+
+CanvasId = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,18}$")]
+
+
+class CanvasWish(Request):
+    """A page or a file of Canvas, one of the two."""
+
+    example: ClassVar = {"canvas_course_id": "1001", "page_url": "light-reaction"}
+
+    canvas_course_id: CanvasId = Field(description="The course in Canvas.")
+    page_url: Annotated[str, StringConstraints(min_length=1, max_length=2000)] | None = Field(
+        default=None, description="The page's name in addresses (`url` in Canvas's API), or its address."
+    )
+    file_id: CanvasId | None = Field(default=None, description="The file in Canvas.")
+    class_id: UUID | None = Field(default=None, description="The class that the material is for.")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.page_url is None) == (self.file_id is None):
+            raise ValueError("give page_url or file_id")
+        return self
+
+
+class SourceAsked(Answer):
+    """The material, and the job that reads it."""
+
+    example: ClassVar = {"content_source_id": SOURCE_ID, "job_id": JOB_ID}
+
+    content_source_id: UUID
+    job_id: UUID
+
+
+class CoursesWish(Request):
+    """Which courses to fetch."""
+
+    example: ClassVar = {"canvas_course_ids": ["1001"]}
+
+    canvas_course_ids: list[CanvasId] | None = Field(
+        default=None, min_length=1, max_length=100, description="Courses in Canvas; without it, all active ones."
+    )
+
+
+class JobAsked(Answer):
+    """The job that does it."""
+
+    example: ClassVar = {"job_id": JOB_ID}
+
+    job_id: UUID

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from functions.shared.canvas.authenticated import AuthenticatedCanvas
 from functions.shared.canvas.errors import CanvasBadAnswer, CourseForbidden, CourseGone
@@ -114,6 +115,25 @@ class Canvas:
                 if row_id(row) == number:
                     there.append(row)
         return gone, there
+
+    def page(self, course_id: int, name: str) -> Row:
+        """A page of a course with its body.
+
+        :param name: its name in addresses; Canvas follows names that it had before
+        :raise CourseGone, CourseForbidden: there is no such page, or this person may not see it
+        """
+        url_or_id = quote(name, safe="")
+        return dict(self._canvas.get(f"/api/v1/courses/{course_id}/pages/{url_or_id}"))
+
+    def file(self, course_id: int, file_id: int) -> Row:
+        """A file of a course. Its ``url`` opens the file without signing in: it is a secret.
+
+        :raise CourseGone, CourseForbidden: there is no such file, or this person may not see it
+        """
+        row = dict(self._canvas.get(f"/api/v1/courses/{course_id}/files/{file_id}"))
+        if row_id(row) != file_id:
+            raise CanvasBadAnswer(details="Canvas answered with another file")
+        return row
 
     def _list(self, path: str, query: Query) -> Iterator[Page]:
         first = self._canvas.transport.first(path, {**query, "per_page": PER_PAGE})

@@ -61,6 +61,13 @@ class ReauthorizationRequired(CanvasError):
     code = "reauthorization_required"
 
 
+class IntegrationNotConnected(AppError):
+    """Canvas is not connected. Connect it first."""
+
+    status = 409
+    code = "integration_not_connected"
+
+
 class CanvasGrantRefused(CanvasError):
     """Canvas refused the code of this sign-in. Start again."""
 

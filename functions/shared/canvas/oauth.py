@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,12 +19,17 @@ from functions.shared.canvas.transport import Transport
 from functions.shared.http import Answer
 from functions.shared.settings import is_loopback
 
-# What sync needs and nothing else. docs/canvas.md gives the reasons, and a test compares the two lists.
+# What sync needs and nothing else. docs/canvas.md gives the reasons, and a test compares the lists.
 SCOPES = (
     "url:GET|/api/v1/courses",
     "url:GET|/api/v1/courses/:id",
     "url:GET|/api/v1/courses/:course_id/assignments",
     "url:GET|/api/v1/courses/:course_id/assignments/:id",
+)
+# what teachers are asked for besides, so that the assistant may read the pages and files that they name
+MATERIAL_SCOPES = (
+    "url:GET|/api/v1/courses/:course_id/pages/:url_or_id",
+    "url:GET|/api/v1/courses/:course_id/files/:id",
 )
 
 
@@ -53,14 +58,19 @@ def base_url(instance_domain: str, *, local: bool) -> str:
     return f"{'http' if local and is_loopback(host) else 'https'}://{instance_domain}"
 
 
-def authorize_url(installation: Installation, redirect_uri: str, state: str) -> str:
-    """The address where the person consents. It always has the scopes."""
+def scopes_of(is_teacher: bool) -> tuple[str, ...]:
+    """The scopes that a person is asked for."""
+    return SCOPES + MATERIAL_SCOPES if is_teacher else SCOPES
+
+
+def authorize_url(installation: Installation, redirect_uri: str, state: str, scopes: Sequence[str] = SCOPES) -> str:
+    """The address where the person consents. It always has scopes."""
     query = {
         "client_id": installation.client_id,
         "response_type": "code",
         "redirect_uri": redirect_uri,
         "state": state,
-        "scope": " ".join(SCOPES),
+        "scope": " ".join(scopes),
         "purpose": "Headstart",
     }
     return f"{installation.base_url}/login/oauth2/auth?{urlencode(query, quote_via=quote)}"

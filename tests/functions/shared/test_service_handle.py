@@ -14,6 +14,7 @@ ALLOWED = {
     "functions/canvas_oauth/service.py",
     "functions/canvas_sync/jobs.py",
     "functions/canvas_sync/service.py",
+    "functions/chat/canvas.py",
     "functions/chat/generating.py",
     "functions/chat/jobs.py",
     "functions/chat/material.py",

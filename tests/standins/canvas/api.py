@@ -18,6 +18,7 @@ from tests.standins.canvas.world import Assignment, Course, Person
 
 api = Blueprint("api", __name__, url_prefix="/api/v1")
 DEFAULT_PER_PAGE, MOST_PER_PAGE = 10, 100
+VERIFIER = "v-secret"
 CHALLENGE = 'Bearer realm="canvas-lms"'
 
 
@@ -148,6 +149,30 @@ def assignment_groups(course_id: int) -> ResponseReturnValue:
     state = world()
     with state.lock:
         return paged(list(_open_course(course_id).groups))
+
+
+@api.get("/courses/<int:course_id>/pages/<url_or_id>")
+def page(course_id: int, url_or_id: str) -> ResponseReturnValue:
+    """A page with its body."""
+    state = world()
+    with state.lock:
+        found = _open_course(course_id).pages.get(url_or_id)
+    if found is None:
+        raise NOT_FOUND
+    return answer({"page_id": 1, "url": url_or_id, "published": True, "locked_for_user": False, **found})
+
+
+@api.get("/courses/<int:course_id>/files/<int:id>")
+def file(course_id: int, id: int) -> ResponseReturnValue:
+    """A file; its address opens without signing in."""
+    state = world()
+    with state.lock:
+        found = _open_course(course_id).files.get(id)
+    if found is None:
+        raise NOT_FOUND
+    url = f"{request.host_url}courses/{course_id}/files/{id}/download?verifier={VERIFIER}"
+    size = len(found[1])
+    return answer({"id": id, "display_name": found[0], "size": size, "url": url, "locked_for_user": False})
 
 
 @api.get("/announcements")

@@ -70,6 +70,8 @@ class Course:
     hidden_assignments_for: set[int] = field(default_factory=set)  # 403 on the course's lists
     groups: list[dict[str, Any]] = field(default_factory=list)
     announcements: list[dict[str, Any]] = field(default_factory=list)
+    pages: dict[str, dict[str, Any]] = field(default_factory=dict)  # by name in addresses: title, body
+    files: dict[int, tuple[str, bytes]] = field(default_factory=dict)  # by id: name and bytes
     extra: dict[str, Any] = field(default_factory=dict)
 
 
