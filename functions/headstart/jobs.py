@@ -94,7 +94,8 @@ class RunJob:
                 raise Interrupted
             task = self._task(assignment_id)
             self._client.prepare()
-            writer = Writer(self._client, task, self._budget(), self._release)
+            opinion = self._context.settings.leak_second_opinion
+            writer = Writer(self._client, task, self._budget(), self._release, has_second_opinion=opinion)
             document, path = writer.write(self._context.clock.now())
             self._end("succeeded", path, document=document)
         except (Superseded, JobCancelled) as error:

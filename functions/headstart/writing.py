@@ -12,6 +12,7 @@ from functions.headstart.assignment import Task
 from functions.headstart.schemas import Extra, Headstart
 from functions.headstart.timing import suggested_blocks
 from functions.shared.leaks.guard import LeakGuard
+from functions.shared.leaks.opinion import SecondOpinion
 from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import Message, ModelClient
 from functions.shared.llm.errors import InvalidResponse
@@ -37,16 +38,21 @@ class Paragraphs:
     """Turns pieces of raw text into complete, checked paragraphs and releases them.
 
     :param release: gets each batch of paragraphs; joined, they are exactly the text
+    :param opinion: is asked about the whole text; nothing is released before
     """
 
-    def __init__(self, guard: LeakGuard, urls: frozenset[str], release: Release) -> None:
+    def __init__(
+        self, guard: LeakGuard, urls: frozenset[str], release: Release, opinion: SecondOpinion | None = None
+    ) -> None:
         self._guard = guard
         self._urls = urls
         self._release = release
+        self._opinion = opinion
         self._visible = VisibleStream()
         self._waiting = ""
         self._next_look = 0
         self._length = 0
+        self.checked: list[str] = []
         self.released: list[str] = []
 
     def feed(self, text: str) -> None:
@@ -94,26 +100,45 @@ class Paragraphs:
                     safe.append(clean)
         finally:
             # the paragraphs before a refused one passed the guard
-            if safe:
-                self.released += safe
-                self._release(safe)
+            self.checked += safe
+            if self._opinion is None:
+                self._release_checked()
+
+    def approve(self, more: Sequence[str]) -> None:
+        """Asks for the second opinion, if there is one, and releases what waited for it.
+
+        :param more: titles, steps and questions, which belong to the text
+        :raise AnswerLeak: the text must not be shown
+        """
+        if self._opinion is not None:
+            self._opinion.check("\n".join(["".join(self.checked), *more]))
+            self._release_checked()
+
+    def _release_checked(self) -> None:
+        new = self.checked[len(self.released) :]
+        if new:
+            self.released += new
+            self._release(new)
 
 
 class Writer:
     """Writes one headstart within a budget."""
 
-    def __init__(self, client: ModelClient, task: Task, budget: Budget, release: Release) -> None:
+    def __init__(
+        self, client: ModelClient, task: Task, budget: Budget, release: Release, *, has_second_opinion: bool = False
+    ) -> None:
         self._client = client
         self._task = task
         self._budget = budget
         self._guard = LeakGuard(task.solutions, task.text)
         self._release = release
+        self._opinion = SecondOpinion(client, task.text, budget) if has_second_opinion else None
         self._prompt = prompt()
         self._fresh()
 
     def _fresh(self) -> None:
         self._field = FieldStream("content_md")
-        self._paragraphs = Paragraphs(self._guard, self._task.urls, self._release)
+        self._paragraphs = Paragraphs(self._guard, self._task.urls, self._release, self._opinion)
 
     def write(self, now: datetime) -> tuple[dict[str, Any], str]:
         """The document's fields for ``svc_end_headstart_run``, and the parse path.
@@ -129,7 +154,7 @@ class Writer:
         try:
             answer, path = write(self._client, wanted, self._budget)
         except InvalidResponse:
-            if not (self._field.complete and self._paragraphs.released and self._budget.calls_left):
+            if not (self._field.complete and self._paragraphs.checked and self._budget.calls_left):
                 raise
             return self._document(*self._rest(), now)
         if self._field.text != answer.content_md:
@@ -145,7 +170,7 @@ class Writer:
         """Makes one more call for the other fields: the text was released, but they are unusable."""
         self._paragraphs.finish()
         blocks = DataBlocks()
-        text = "".join(self._paragraphs.released)
+        text = "".join(self._paragraphs.checked)
         messages: list[Message] = [
             {"role": "system", "content": self._prompt.parts["system"]},
             {"role": "user", "content": self._request(blocks, "rest", assignment=self._task.text, written=text)},
@@ -173,7 +198,7 @@ class Writer:
 
     def _document(self, extra: Extra, path: str, now: datetime) -> tuple[dict[str, Any], str]:
         urls = self._task.urls
-        content = "".join(self._paragraphs.released)
+        content = "".join(self._paragraphs.checked)
         if not content.strip():
             raise InvalidResponse
         minutes = min(max(extra.time_estimate_minutes, 5), 6000)
@@ -194,6 +219,7 @@ class Writer:
         shown = [title, summary, *fields["key_concepts"], *fields["questions"]]
         shown += [one["step"] for one in fields["plan"]] + [one["title"] for one in fields["resources"]]
         self._guard.check_short(shown)
+        self._paragraphs.approve(shown)
         blocks = suggested_blocks(minutes, self._task.due_at, now, self._task.time_zone)
         return {
             "title": title or f"Headstart: {self._task.title}"[:200],

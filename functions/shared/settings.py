@@ -79,6 +79,7 @@ class Settings:
     model_read_timeout_seconds: float
     model_deadline_seconds: float
     model_prices: PriceTable
+    leak_second_opinion: bool
     job_lease_seconds: int
     worker_poll_seconds: float
     model_context_tokens: int
@@ -295,6 +296,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         model_read_timeout_seconds=read.number("MODEL_READ_TIMEOUT_SECONDS", float, 60.0, 0.05, 600),
         model_deadline_seconds=read.number("MODEL_DEADLINE_SECONDS", float, 120.0, 0.1, 1800),
         model_prices=read.prices("MODEL_PRICES"),
+        leak_second_opinion=read.switch("LEAK_SECOND_OPINION", False),
         job_lease_seconds=read.number("JOB_LEASE_SECONDS", int, 60, 1, 3600),
         worker_poll_seconds=read.number("WORKER_POLL_SECONDS", float, 5.0, 0.01, 60),
         model_context_tokens=read.number("MODEL_CONTEXT_TOKENS", int, 32_000, 2_000, 2_000_000),

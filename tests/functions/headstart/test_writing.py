@@ -297,6 +297,34 @@ def test_a_model_solution_from_the_description_never_comes_out(desk: Desk, path:
     assert "Explain the light reaction" in json.dumps(desk.model.requests)
 
 
+@pytest.mark.parametrize(
+    ("behaviours", "outcome", "calls"),
+    [
+        (["normal", "normal"], "succeeded", 2),
+        (["normal", "opinion-leak"], "answer_leak", 2),
+        # where it cannot be asked, the guard alone decides
+        (["normal", "500"], "succeeded", 2),
+        (["500", "500", "normal"], "succeeded", 3),
+        # and it is not asked about what the guard has stopped
+        (["leak-essay", "normal"], "answer_leak", 1),
+    ],
+)
+def test_a_second_opinion_can_stop_a_text_and_never_release_one(
+    desk: Desk, behaviours: list[str], outcome: str, calls: int
+) -> None:
+    desk.model.say(*behaviours)
+    run_id = desk.start()
+    assert desk.handle(run_id, LEAK_SECOND_OPINION="on") == outcome
+    text = "".join(event.get("delta", "") for event in desk.events(run_id))
+    assert text == (desk.doc(run_id)["content_md"] if outcome == "succeeded" else "")
+    assert (desk.run(run_id)["metrics"]["attempts"], len(desk.model.requests)) == (calls, calls)
+    assert len(desk.calls(run_id)) == calls
+    if behaviours[0] == "normal":
+        asked = desk.model.requests[1]["body"]
+        assert asked["response_format"]["json_schema"]["name"] == "leak_opinion"
+        assert "Getting started" in json.dumps(asked["messages"])
+
+
 def test_a_second_headstart_replaces_the_first(desk: Desk) -> None:
     first, _ = desk.write("normal")
     second, _ = desk.write("normal")

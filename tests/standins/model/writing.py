@@ -37,6 +37,8 @@ def answer(request: dict[str, Any]) -> str:
     form = request.get("response_format") or {}
     wants_json = form.get("type") in ("json_schema", "json_object")
     asked = "\n".join(plain(message) for message in messages)
+    if '"contains_finished_work"' in asked:
+        return json.dumps({"contains_finished_work": False})
     kind = material_kind(messages)
     if not wants_json and '"content_md"' not in asked and kind is None:
         return chat(messages)
