@@ -1,9 +1,9 @@
 """``./scripts/demo``: the story from nothing.
 
-A student signs up, connects Canvas, syncs, gets a headstart and submits a lecture. Then a teacher launches from Canvas
-and asks the assistant. Everything is real except what is not at hand: without OPENAI_API_KEY a scripted model answers,
-and Canvas and Panopto are stand-ins. All are announced. The browser's part (pressing "Authorize" in Canvas) is played
-over HTTP.
+A student signs up, connects Canvas, syncs, gets a headstart and submits a lecture. Then a teacher launches from Canvas,
+asks the assistant, and has a quiz written out of a page. Everything is real except what is not at hand: without
+OPENAI_API_KEY a scripted model answers, and Canvas and Panopto are stand-ins. All are announced. The browser's part
+(pressing "Authorize" in Canvas) is played over HTTP.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from scripts.native import arguments, paths
 from scripts.native.cli import FAILURES, ending_in_good_order, watch
 from scripts.native.demo_launch import LaunchFailed, launch_teacher
 from scripts.native.demo_materials import MaterialsFailed, materials
+from scripts.native.demo_quiz import QuizFailed, quiz
 from scripts.native.keys import Keys
 from scripts.native.school import put_secret
 from scripts.native.stack import Options, Stack
@@ -247,6 +248,7 @@ def teach(stack: Stack, connection: str) -> None:
         headline(f"The answer is {row['status']}; the conversation is called {teacher.select('threads')[0]['title']!r}")
         for citation in row["citations"]:
             line(f'[{citation["number"]}] {citation["title"]}: "{citation["quote"]}"')
+        quiz(teacher, headline, line)
 
 
 def tell(stack: Stack) -> None:
@@ -319,7 +321,7 @@ def main(argv: list[str]) -> int:
             if given.keep:
                 headline("The stack keeps running; Ctrl-C stops everything")
                 return watch(stack)
-    except (DemoFailed, LaunchFailed, MaterialsFailed, httpx.HTTPError) as failure:
+    except (DemoFailed, LaunchFailed, MaterialsFailed, QuizFailed, httpx.HTTPError) as failure:
         print(f"\nThe demo broke off: {failure}\nLogs: {paths.STATE / 'logs'}", file=sys.stderr)
         return 1
     except FAILURES as failure:

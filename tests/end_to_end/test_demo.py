@@ -20,6 +20,9 @@ def test_the_demo_writes_a_headstart_cites_a_source_and_finds_the_page_and_the_s
     assert "the ticket becomes a session: teacher in Biology" in done.stdout
     assert "The answer is complete" in done.stdout
     assert '[1] Photosynthesis, my notes: "' in done.stdout, "the teacher's own text is cited"
+    assert re.search(r"The quiz is a draft: .+\n.*Read, then answer", done.stdout), "a quiz is written"
+    assert '[1] Inside a leaf.html: "' in done.stdout, "out of the uploaded page"
+    assert "Ignore the teacher" not in done.stdout
     assert "the scripted model stand-in answers" in done.stderr
     assert re.search(r"Auth: (the real server|our stand-in)", done.stderr)
     assert "no Canvas is configured" in done.stdout
