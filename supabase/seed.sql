@@ -844,6 +844,35 @@ select public.complete_practice_assignment(pg_temp.id(801001), 0.75);
 select public.complete_practice_assignment(pg_temp.id(801004), 1);
 select public.complete_practice_assignment(pg_temp.id(801012), 0.5);
 
+insert into public.practice_attempts (
+    id, student_id, practice_assignment_id, subject_id, bank_item_id, item_version, answer, raw_score, score, graded_by,
+    idempotency_key, answered_at, recorded_at
+)
+values
+(
+    pg_temp.id(802001), pg_temp.id(100001), pg_temp.id(801001), pg_temp.id(800101), pg_temp.id(800801), 1, 'about 2',
+    0.75, 0.75, 'model', 'seed-802001', now() - interval '2 days', now() - interval '2 days'
+),
+(
+    pg_temp.id(802011), pg_temp.id(100002), pg_temp.id(801012), pg_temp.id(800101), null, null, '4/6', 0.5, 0.5, 'model',
+    'seed-802011', now() - interval '3 days', now() - interval '3 days'
+)
+on conflict do nothing;
+
+insert into public.practice_reviews (
+    student_id, bank_item_id, subject_id, state, stability, difficulty, due_at, last_review_at, scheduler_version
+)
+values
+(
+    pg_temp.id(100001), pg_temp.id(800801), pg_temp.id(800101), 2, 2.3, 5, now() + interval '1 day',
+    now() - interval '2 days', 'fsrs 6.3.2'
+),
+(
+    pg_temp.id(100002), pg_temp.id(800804), pg_temp.id(800101), 2, 2.3, 5, now() + interval '1 day',
+    now() - interval '2 days', 'fsrs 6.3.2'
+)
+on conflict do nothing;
+
 insert into public.qa_interactions (
     id, student_id, query, answer, confidence, confidence_score, context_subjects, tutor_escalation_suggested,
     escalated_to_tutor_id, created_at

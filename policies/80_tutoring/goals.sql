@@ -5,7 +5,8 @@ alter table public.goals enable row level security;
 
 grant select on public.goals to authenticated;
 grant insert (
-    id, created_by, student_id, subject_id, goal_type, title, description, target_completion_date
+    id, created_by, student_id, subject_id, goal_type, title, description, target_completion_date, target_count,
+    target_kind
 ) on public.goals to authenticated;
 grant update on public.goals to authenticated;
 grant delete on public.goals to authenticated;

@@ -4,7 +4,7 @@
 alter table public.practice_bank_answers enable row level security;
 
 grant select on public.practice_bank_answers to authenticated;
-grant insert (item_id, answer_text, explanation) on public.practice_bank_answers to authenticated;
+grant insert (item_id, answer_text, explanation, accepted_answers) on public.practice_bank_answers to authenticated;
 grant update on public.practice_bank_answers to authenticated;
 grant delete on public.practice_bank_answers to app_admin;
 grant all on public.practice_bank_answers to service_role;

@@ -5,7 +5,8 @@ alter table public.practice_bank_items enable row level security;
 
 grant select on public.practice_bank_items to authenticated;
 grant insert (
-    id, question_text, subject_id, difficulty_level, goal_tags, topic_tags, is_active, elo_rating, created_by
+    id, question_text, subject_id, difficulty_level, goal_tags, topic_tags, answer_kind, choices, tolerance, language,
+    is_active, elo_rating, created_by
 ) on public.practice_bank_items to authenticated;
 grant update on public.practice_bank_items to authenticated;
 grant delete on public.practice_bank_items to app_admin;

@@ -10,6 +10,8 @@ create table public.profiles (
     avatar_url text,
     timezone text not null default 'UTC',
     timezone_source public.timezone_source not null default 'default',
+    pending_timezone text,
+    timezone_changed_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint profiles_display_name_check check (char_length(display_name) <= 200),
@@ -29,6 +31,10 @@ comment on column public.profiles.avatar_url is 'Address of a picture.';
 comment on column public.profiles.timezone is 'IANA name of the person''s time zone; decides when their day begins.';
 comment on column public.profiles.timezone_source is
     'Who said so. Set by trigger: a zone that the person changes is the person''s.';
+comment on column public.profiles.pending_timezone is
+    'The new time zone, until it also decides which day an answer counts for; see timezone_changed_at.';
+comment on column public.profiles.timezone_changed_at is
+    'From when on a new zone decides which day an answer counts for: a local midnight, at most once in seven days.';
 comment on column public.profiles.created_at is 'When the account was made.';
 comment on column public.profiles.updated_at is 'When the row last changed.';
 
@@ -82,6 +88,17 @@ $$;
 
 comment on function private.is_timezone(text) is 'Whether the database can compute with a zone of this name.';
 
+create function private.next_midnight(p_at timestamptz, p_zone text)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+    select (date_trunc('day', p_at at time zone p_zone) + interval '1 day') at time zone p_zone;
+$$;
+
+comment on function private.next_midnight(timestamptz, text) is 'When the next day begins in a zone.';
+
 create function private.check_timezone()
 returns trigger
 language plpgsql
@@ -98,13 +115,24 @@ begin
     if tg_op = 'UPDATE' and new.user_id = private.caller_id() then
         new.timezone_source := 'person';
     end if;
+    if tg_op = 'UPDATE' then
+        -- times are shown in the new zone at once; a day of a streak ends where it began
+        new.pending_timezone := new.timezone;
+        if old.pending_timezone is null or old.timezone_changed_at <= private.clock() then
+            new.timezone_changed_at := private.next_midnight(
+                greatest(private.clock(), old.timezone_changed_at + interval '7 days'),
+                private.streak_zone(new.user_id, private.clock())
+            );
+        end if;
+    end if;
     return new;
 end
 $$;
 
 comment on function private.check_timezone() is
     'BEFORE INSERT OR UPDATE OF timezone on profiles: only zones the database can compute with, else 23514. A zone '
-    'that the person changes has the source person.';
+    'that the person changes has the source person. For streaks a new zone counts from the next local midnight, at '
+    'most once in seven days.';
 
 create trigger trg_profiles_timezone before insert or update of timezone on public.profiles
 for each row execute function private.check_timezone();

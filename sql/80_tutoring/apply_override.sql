@@ -144,6 +144,8 @@ begin
         bank_item_id = v_item.id,
         bank_item_version = v_item.version,
         difficulty_level = v_item.difficulty_level,
+        answer_kind = v_item.answer_kind,
+        choices = v_item.choices,
         flagged = false,
         overridden = true,
         override_id = p_override.id

@@ -63,7 +63,7 @@ comment on function public.update_student_rating(uuid, uuid, int, numeric) is
     'Changes a student''s rating in a subject by one scored answer and returns it. A first answer begins with 1000. '
     '22004 for a missing argument, 22003 for a score outside 0 to 1.';
 
-create function public.complete_practice_assignment(p_assignment_id uuid, p_performance_score numeric)
+create function private.complete_practice(p_assignment_id uuid, p_performance_score numeric, p_is_rated boolean)
 returns public.practice_assignments
 language plpgsql
 volatile
@@ -72,13 +72,11 @@ set search_path = ''
 as $$
 declare
     v_practice public.practice_assignments;
+    v_score numeric;
     v_before int;
     v_after int;
     v_question int;
 begin
-    if p_assignment_id is null or p_performance_score is null then
-        raise exception 'p_assignment_id and p_performance_score must not be null' using errcode = '22004';
-    end if;
     select * into v_practice from public.practice_assignments where id = p_assignment_id for update;
     if not found then
         raise exception 'no practice assignment has the id in p_assignment_id' using errcode = 'PT404';
@@ -88,6 +86,7 @@ begin
         return v_practice;
     end if;
     perform private.check_number('p_performance_score', p_performance_score, 0, 1);
+    v_score := round(p_performance_score, 3);
 
     if v_practice.subject_id is not null then
         insert into public.student_ratings (student_id, subject_id)
@@ -95,6 +94,9 @@ begin
         on conflict (student_id, subject_id) do nothing;
         select rating into v_before from public.student_ratings
         where student_id = v_practice.student_id and subject_id = v_practice.subject_id for update;
+        v_after := v_before;
+    end if;
+    if v_practice.subject_id is not null and p_is_rated then
         if v_practice.source = 'bank' then
             select elo_rating into v_question from public.practice_bank_items
             where id = v_practice.bank_item_id for no key update;
@@ -102,12 +104,12 @@ begin
             v_question := 450 + 100 * coalesce(v_practice.difficulty_level, 5);
         end if;
         v_after := public.update_student_rating(
-            v_practice.student_id, v_practice.subject_id, v_question, p_performance_score
+            v_practice.student_id, v_practice.subject_id, v_question, v_score
         );
         if v_practice.source = 'bank' then
             update public.practice_bank_items
             set elo_rating = private.elo_moved(
-                v_question, 8 * (private.elo_expected(v_before, v_question) - p_performance_score)
+                v_question, 8 * (private.elo_expected(v_before, v_question) - v_score)
             )
             where id = v_practice.bank_item_id;
         end if;
@@ -116,7 +118,7 @@ begin
     update public.practice_assignments set
         completed = true,
         completed_at = private.clock(),
-        performance_score = p_performance_score,
+        performance_score = v_score,
         student_rating_before = v_before,
         student_rating_after = v_after
     where id = p_assignment_id
@@ -125,6 +127,26 @@ begin
 end
 $$;
 
+comment on function private.complete_practice(uuid, numeric, boolean) is
+    'Completes a practice assignment once. Unless p_is_rated, the rating after is the rating before and nothing else '
+    'moves.';
+
+create function public.complete_practice_assignment(p_assignment_id uuid, p_performance_score numeric)
+returns public.practice_assignments
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    if p_assignment_id is null or p_performance_score is null then
+        raise exception 'p_assignment_id and p_performance_score must not be null' using errcode = '22004';
+    end if;
+    return private.complete_practice(p_assignment_id, p_performance_score, true);
+end
+$$;
+
 comment on function public.complete_practice_assignment(uuid, numeric) is
-    'Completes a practice assignment with a score, once: rates student and bank item, both by the ratings before, and '
-    'returns the row. A second call returns it unchanged. Without a subject nothing is rated.';
+    'Completes a practice assignment with a score, rounded to three digits, once: rates student and bank item, both '
+    'by the ratings before, and returns the row. A second call returns it unchanged. Without a subject nothing is '
+    'rated.';

@@ -10,6 +10,8 @@ create table public.goals (
     title text not null,
     description text,
     target_completion_date date,
+    target_count int,
+    target_kind public.goal_target,
     status public.goal_status not null default 'active',
     completion_percentage numeric(5, 2) not null default 0,
     current_streak int not null default 0,
@@ -27,6 +29,8 @@ create table public.goals (
     -- infinite days and years that clients cannot read
     constraint goals_target_completion_date_check
         check (target_completion_date between '0001-01-01' and '9999-12-31'),
+    constraint goals_target_count_check check (target_count between 1 and 1000000),
+    constraint goals_target_kind_check check ((target_kind is null) = (target_count is null)),
     constraint goals_completion_percentage_check check (completion_percentage between 0 and 100),
     constraint goals_current_streak_check check (current_streak >= 0),
     constraint goals_xp_earned_check check (xp_earned >= 0),
@@ -54,10 +58,14 @@ comment on column public.goals.goal_type is 'The kind of goal; any text.';
 comment on column public.goals.title is 'The goal in a few words.';
 comment on column public.goals.description is 'The goal at length.';
 comment on column public.goals.target_completion_date is 'The day by which to achieve it.';
+comment on column public.goals.target_count is
+    'How much to do; completion_percentage then follows from the work. Null: progress is set by hand.';
+comment on column public.goals.target_kind is 'What target_count counts.';
 comment on column public.goals.status is 'Its state.';
 comment on column public.goals.completion_percentage is 'How much is achieved, 0 to 100.';
-comment on column public.goals.current_streak is 'Consecutive days of work on it.';
-comment on column public.goals.xp_earned is 'Points earned by it.';
+comment on column public.goals.current_streak is
+    'Consecutive days of work on it, as the last answer wrote it; v_student_progress computes that of now.';
+comment on column public.goals.xp_earned is 'Points earned by it: the sum of its rows in private.xp_events.';
 comment on column public.goals.completed_at is 'When it was completed; kept by trigger, cleared when reopened.';
 comment on column public.goals.created_at is 'When the row was written.';
 comment on column public.goals.updated_at is 'When the row last changed; kept by trigger.';
@@ -80,7 +88,7 @@ comment on function private.stamp_goal() is
 
 create trigger trg_goals_columns before update on public.goals
 for each row execute function private.keep_columns(
-    'subject_id', 'goal_type', 'title', 'description', 'target_completion_date', 'status'
+    'subject_id', 'goal_type', 'title', 'description', 'target_completion_date', 'target_count', 'target_kind', 'status'
 );
 create trigger trg_goals_stamp before update of status on public.goals
 for each row when (old.status is distinct from new.status) execute function private.stamp_goal();

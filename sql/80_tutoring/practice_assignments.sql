@@ -9,12 +9,21 @@ create table public.practice_assignments (
     bank_item_version int,
     ai_question_text text,
     flagged boolean not null default false,
+    answer_kind public.practice_answer_kind not null default 'text',
+    choices text[],
     subject_id uuid,
     difficulty_level int,
     goal_tags text[] not null default '{}',
+    goal_id uuid,
+    is_review boolean not null default false,
+    out_of_zone boolean not null default false,
+    expected_success double precision,
+    pick_seed bigint,
+    hints_used smallint not null default 0,
+    review_state public.practice_review_state not null default 'none',
     student_rating_before int,
     student_rating_after int,
-    performance_score numeric(3, 2),
+    performance_score numeric(4, 3),
     completed boolean not null default false,
     completed_at timestamptz,
     overridden boolean not null default false,
@@ -28,6 +37,8 @@ create table public.practice_assignments (
         foreign key (bank_item_id) references public.practice_bank_items(id) on delete restrict,
     constraint practice_assignments_subject_id_fkey
         foreign key (subject_id) references public.subjects(id) on delete restrict,
+    constraint practice_assignments_goal_id_fkey
+        foreign key (goal_id) references public.goals(id) on delete set null,
     constraint practice_assignments_source_check check (
         case source
             when 'bank' then bank_item_id is not null and ai_question_text is null
@@ -40,7 +51,14 @@ create table public.practice_assignments (
     constraint practice_assignments_completed_check check (
         completed = (completed_at is not null) and completed = (performance_score is not null)
     ),
-    constraint practice_assignments_override_id_check check (override_id is null or overridden)
+    constraint practice_assignments_override_id_check check (override_id is null or overridden),
+    constraint practice_assignments_choices_check check (
+        (answer_kind = 'choice') = (choices is not null) and cardinality(choices) between 2 and 8
+        and array_position(choices, null) is null
+    ),
+    constraint practice_assignments_expected_success_check check (expected_success between 0 and 1),
+    constraint practice_assignments_hints_used_check check (hints_used between 0 and 3),
+    constraint practice_assignments_review_state_check check (not (completed and review_state = 'needs_review'))
 );
 
 create index idx_pa_student on public.practice_assignments (student_id, subject_id, completed);
@@ -52,6 +70,10 @@ create index idx_pa_completed on public.practice_assignments (student_id, assign
 create index idx_practice_assignments_assigned_at on public.practice_assignments (assigned_at);
 create index idx_practice_assignments_bank_item_id on public.practice_assignments (bank_item_id);
 create index idx_practice_assignments_subject_id on public.practice_assignments (subject_id);
+create index idx_practice_assignments_goal_id on public.practice_assignments (goal_id) where goal_id is not null;
+-- for a tutor's list of withheld scores
+create index idx_practice_assignments_needs_review on public.practice_assignments (assigned_at)
+where review_state = 'needs_review';
 create index idx_practice_assignments_override_id on public.practice_assignments (override_id)
 where override_id is not null;
 
@@ -71,6 +93,17 @@ comment on column public.practice_assignments.flagged is
 comment on column public.practice_assignments.subject_id is 'The subject; without one nothing is rated.';
 comment on column public.practice_assignments.difficulty_level is '1 to 10.';
 comment on column public.practice_assignments.goal_tags is 'Goals it serves.';
+comment on column public.practice_assignments.answer_kind is 'How the answer is graded.';
+comment on column public.practice_assignments.choices is 'What may be chosen; only for answer_kind choice.';
+comment on column public.practice_assignments.goal_id is 'The student''s goal that it counts for.';
+comment on column public.practice_assignments.is_review is 'Whether the item was answered before and is due again.';
+comment on column public.practice_assignments.out_of_zone is
+    'The expected success lay outside .65 to .85 when it was chosen.';
+comment on column public.practice_assignments.expected_success is
+    'The chance of a right answer when it was chosen; null when a tutor chose it.';
+comment on column public.practice_assignments.pick_seed is 'The number that the random part of the choice came from.';
+comment on column public.practice_assignments.hints_used is 'How many hints were read; any caps the score at one half.';
+comment on column public.practice_assignments.review_state is 'Whether a tutor must give, or gave, the score.';
 comment on column public.practice_assignments.student_rating_before is 'The student''s rating before completion.';
 comment on column public.practice_assignments.student_rating_after is 'The student''s rating after completion.';
 comment on column public.practice_assignments.performance_score is '0 to 1; set on completion.';
@@ -101,6 +134,8 @@ begin
             new.subject_id := v_item.subject_id;
             new.difficulty_level := v_item.difficulty_level;
             new.bank_item_version := v_item.version;
+            new.answer_kind := v_item.answer_kind;
+            new.choices := v_item.choices;
             if new.goal_tags = '{}' then
                 new.goal_tags := v_item.goal_tags;
             end if;
@@ -111,8 +146,8 @@ end
 $$;
 
 comment on function private.practice_assignment_defaults() is
-    'BEFORE INSERT on practice_assignments: copies subject, level, version and (if none are given) goal tags from the '
-    'item. A question of the model begins flagged.';
+    'BEFORE INSERT on practice_assignments: copies subject, level, version, kind, choices and (if none are given) '
+    'goal tags from the item. A question of the model begins flagged.';
 
 create function private.refuse_inactive_item()
 returns trigger
@@ -133,14 +168,36 @@ comment on function private.refuse_inactive_item() is
     'AFTER INSERT on practice_assignments: 23514 for an inactive item. A BEFORE trigger would answer ahead of row '
     'level security, and so tell strangers which items are inactive.';
 
-create function private.keep_practice_completed()
-returns trigger
+create function private.corrected_score(p_assignment_id uuid)
+returns numeric
+-- plpgsql, because the log of attempts is made later
 language plpgsql
+stable
+security definer
 set search_path = ''
 as $$
 begin
-    if (new.completed, new.completed_at, new.performance_score)
-        is distinct from (old.completed, old.completed_at, old.performance_score) then
+    return (
+        select a.score from public.practice_attempts as a
+        where a.practice_assignment_id = p_assignment_id and a.corrects_id is not null
+        order by a.seq desc limit 1
+    );
+end
+$$;
+
+comment on function private.corrected_score(uuid) is 'The score that a tutor last gave to an assignment, null without.';
+
+create function private.keep_practice_completed()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    -- a tutor's correction is in the log of attempts before the score follows it
+    if (new.completed, new.completed_at) is distinct from (old.completed, old.completed_at)
+        or new.performance_score is distinct from old.performance_score
+        and new.performance_score is distinct from private.corrected_score(old.id) then
         raise exception 'the practice is completed: its time and score cannot change' using errcode = '23514';
     end if;
     return new;
@@ -148,7 +205,8 @@ end
 $$;
 
 comment on function private.keep_practice_completed() is
-    'BEFORE UPDATE of a completed practice assignment: refuses to change completion, time or score (23514).';
+    'BEFORE UPDATE of a completed practice assignment: refuses to change completion or time, or the score to another '
+    'than a tutor gave (23514).';
 
 create trigger trg_practice_assignments_columns before update on public.practice_assignments
 for each row execute function private.keep_columns('flagged');

@@ -9,6 +9,10 @@ create table public.practice_bank_items (
     elo_rating int not null,
     goal_tags text[] not null default '{}',
     topic_tags text[] not null default '{}',
+    answer_kind public.practice_answer_kind not null default 'text',
+    choices text[],
+    tolerance numeric,
+    language text not null default 'en',
     created_by uuid default private.caller_id(),
     version int not null default 1,
     is_active boolean not null default true,
@@ -22,7 +26,18 @@ create table public.practice_bank_items (
     constraint practice_bank_items_question_text_check check (char_length(question_text) between 1 and 20000),
     constraint practice_bank_items_difficulty_level_check check (difficulty_level between 1 and 10),
     constraint practice_bank_items_elo_rating_check check (elo_rating between 100 and 3000),
-    constraint practice_bank_items_version_check check (version >= 1)
+    constraint practice_bank_items_version_check check (version >= 1),
+    constraint practice_bank_items_choices_check check (
+        case
+            when answer_kind = 'choice' then choices is not null and cardinality(choices) between 2 and 8
+            else choices is null
+        end
+        and array_position(choices, null) is null
+    ),
+    constraint practice_bank_items_tolerance_check check (
+        tolerance is null or (answer_kind = 'numeric' and tolerance >= 0 and tolerance < 'infinity')
+    ),
+    constraint practice_bank_items_language_check check (language ~ '^[a-z]{2}$')
 );
 
 -- for choosing an item near a rating
@@ -42,6 +57,13 @@ comment on column public.practice_bank_items.elo_rating is
     'Difficulty by students'' results; begins with 450 + 100 x difficulty_level.';
 comment on column public.practice_bank_items.goal_tags is 'Goals it serves.';
 comment on column public.practice_bank_items.topic_tags is 'Topics it covers.';
+comment on column public.practice_bank_items.answer_kind is 'How its answers are graded.';
+comment on column public.practice_bank_items.choices is
+    'What may be chosen, 2 to 8 texts; only for answer_kind choice.';
+comment on column public.practice_bank_items.tolerance is
+    'How far a number may be from the right one, in the unit of the answer; only for answer_kind numeric.';
+comment on column public.practice_bank_items.language is
+    'Two letters, such as en or de; decides whether 1,234 has thousands or decimals.';
 comment on column public.practice_bank_items.created_by is 'Its author; null when that account is deleted.';
 comment on column public.practice_bank_items.version is 'Raised by trigger when question or answer changes.';
 comment on column public.practice_bank_items.is_active is 'Whether it may be assigned.';
@@ -56,7 +78,8 @@ as $$
 begin
     if tg_op = 'INSERT' then
         new.elo_rating := coalesce(new.elo_rating, 450 + 100 * new.difficulty_level);
-    elsif new.question_text is distinct from old.question_text then
+    elsif (new.question_text, new.answer_kind, new.choices, new.tolerance)
+        is distinct from (old.question_text, old.answer_kind, old.choices, old.tolerance) then
         new.version := old.version + 1;
     end if;
     return new;
@@ -65,11 +88,12 @@ $$;
 
 comment on function private.practice_item_defaults() is
     'BEFORE INSERT OR UPDATE on practice_bank_items: a new item begins with the rating of its level (1: 550, 10: '
-    '1450). A change of the question raises the version.';
+    '1450). A change of the question, or of how it is graded, raises the version.';
 
 create trigger trg_practice_bank_items_columns before update on public.practice_bank_items
 for each row execute function private.keep_columns(
-    'question_text', 'subject_id', 'difficulty_level', 'goal_tags', 'topic_tags', 'is_active'
+    'question_text', 'subject_id', 'difficulty_level', 'goal_tags', 'topic_tags', 'answer_kind', 'choices', 'tolerance',
+    'language', 'is_active'
 );
 create trigger trg_practice_bank_items_defaults before insert or update on public.practice_bank_items
 for each row execute function private.practice_item_defaults();

@@ -45,7 +45,15 @@ begin
         )
     ) into v_analytics;
     select jsonb_build_object(
-        'xp', coalesce(sum(xp_earned), 0), 'streaks', coalesce(max(current_streak), 0)
+        'xp', coalesce(sum(xp_earned), 0) + (
+            select coalesce(sum(amount), 0) from private.xp_events
+            where student_id = p_user_id and goal_id is null
+        ),
+        'streaks', greatest(coalesce(max(current_streak), 0), (
+            select s.length from private.streak_of(
+                p_user_id, null, private.clock(), private.streak_zone(p_user_id, private.clock())
+            ) as s
+        ))
     ) into v_gamification
     from public.goals where student_id = p_user_id;
 
@@ -57,4 +65,4 @@ $$;
 
 comment on function public.refresh_user_stats(uuid) is
     'Recomputes override_count, confidence_distribution and nudge_engagement (percentages, 0 for none) of analytics, '
-    'and xp and streaks of gamification; other keys stay.';
+    'and xp (points with and without a goal) and streaks (the longest that lasts) of gamification; other keys stay.';

@@ -6,6 +6,9 @@ create table public.student_ratings (
     student_id uuid not null,
     subject_id uuid not null,
     rating int not null default 1000,
+    ability double precision,
+    ability_sd double precision,
+    answers int not null default 0,
     last_updated timestamptz not null default now(),
 
     constraint student_ratings_student_id_fkey
@@ -13,7 +16,9 @@ create table public.student_ratings (
     constraint student_ratings_subject_id_fkey
         foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint student_ratings_student_id_subject_id_key unique (student_id, subject_id),
-    constraint student_ratings_rating_check check (rating between 100 and 3000)
+    constraint student_ratings_rating_check check (rating between 100 and 3000),
+    constraint student_ratings_ability_check check ((ability is null) = (ability_sd is null)),
+    constraint student_ratings_answers_check check (answers >= 0)
 );
 
 create index idx_sr_student on public.student_ratings (student_id) include (subject_id, rating);
@@ -25,4 +30,9 @@ comment on column public.student_ratings.id is 'Identity of the row.';
 comment on column public.student_ratings.student_id is 'The student.';
 comment on column public.student_ratings.subject_id is 'The subject.';
 comment on column public.student_ratings.rating is 'Elo points, 100 to 3000.';
+comment on column public.student_ratings.ability is
+    'Estimated strength in points, 1000 for the average; null before the first rated answer.';
+comment on column public.student_ratings.ability_sd is
+    'How uncertain ability is, in points; above 100 the estimate is still being calibrated.';
+comment on column public.student_ratings.answers is 'Answers that moved ability.';
 comment on column public.student_ratings.last_updated is 'When it last changed.';

@@ -5,8 +5,8 @@ select
     g.student_id,
     g.id as goal_id,
     s.name as subject_name,
-    g.completion_percentage,
-    g.current_streak,
+    private.goal_progress(g.id)::numeric(5, 2) as completion_percentage,
+    coalesce(private.goal_streak(g.student_id, g.id), g.current_streak) as current_streak,
     g.xp_earned,
     g.status,
     g.target_completion_date,
@@ -36,8 +36,9 @@ comment on view public.v_student_progress is
 comment on column public.v_student_progress.student_id is 'The student.';
 comment on column public.v_student_progress.goal_id is 'The active goal.';
 comment on column public.v_student_progress.subject_name is 'Its subject; null for a goal across subjects.';
-comment on column public.v_student_progress.completion_percentage is 'How much is achieved, 0 to 100.';
-comment on column public.v_student_progress.current_streak is 'Consecutive days of work on it.';
+comment on column public.v_student_progress.completion_percentage is 'How much is achieved now, 0 to 100.';
+comment on column public.v_student_progress.current_streak is
+    'Days of work on it in a row, as of now; what is stored when no day was ever counted.';
 comment on column public.v_student_progress.xp_earned is 'Points earned by it.';
 comment on column public.v_student_progress.status is 'Always active.';
 comment on column public.v_student_progress.target_completion_date is 'The day by which to achieve it.';

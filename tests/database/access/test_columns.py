@@ -90,8 +90,10 @@ def test_columns_that_may_be_updated_really_can(school: School, table: str) -> N
 
 # a value of each type that these columns have, for those that are null in the seed
 SAMPLES = {
+    "bigint": "7",
     "boolean": "true",
     "date": "2026-01-02",
+    "double precision": "0.5",
     "integer": "7",
     "jsonb": '{"x": 1}',
     "numeric": "1",

@@ -34,6 +34,7 @@ ARGUMENTS: Mapping[str, list[Any]] = {
     "p_new_content": [json.dumps({"narrative": "x"})],
     "p_reason": [None],
     "p_role": ["tutor"],
+    "p_score": [1],
     "p_type": ["summary", "practice", "qa_answer"],
 }
 

@@ -48,6 +48,12 @@ ENUMS = {
     "qa_confidence": "High Medium Low",
     "override_type": "summary practice qa_answer",
     "invitation_kind": "guardian tutor",
+    "practice_answer_kind": "text exact numeric choice",
+    "practice_grader": "rule model tutor",
+    "practice_review_state": "none needs_review reviewed",
+    "goal_target": "answers minutes sessions",
+    "activity_kind": "active freeze",
+    "freeze_kind": "earned used",
     "plan_name": "free basic pro enterprise",
     "subscription_status": "incomplete incomplete_expired trialing active past_due canceled unpaid paused",
     "invoice_status": "draft open paid uncollectible void",
@@ -55,7 +61,7 @@ ENUMS = {
         "canvas_sync canvas_courses_cache headstart chat_answer content_generation lecture_download "
         "lecture_transcription lecture_ingest document_ingest code_review week_notes brand_package session_summary "
         "nudge_dispatch notification_dispatch stats_refresh catalog_sync storage_cleanup account_deletion "
-        "canvas_revoke content_source"
+        "canvas_revoke content_source practice_grading practice_calibration"
     ),
     "job_status": "queued running succeeded failed cancelled",
     "job_state": "later waiting ready running over",

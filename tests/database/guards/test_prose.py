@@ -80,9 +80,9 @@ RULES = [
     ),
     Rule(
         "a person has a profile, not a card",
-        r"(?i)\b(?<!credit )(?<!payment )cards?\b",
+        r"(?i)\b(?<!credit )(?<!payment )(?<!fsrs\.)cards?\b",
         ("Own card", "whose card they see"),
-        ("a credit card", "discard"),
+        ("a credit card", "discard", "fsrs.Card()"),
     ),
     Rule("what costs much is expensive, not dear", r"(?i)\bdear(?:er|est)?\b", ("it looks dear",), ("endeared",)),
     Rule(

@@ -46,6 +46,8 @@ ALLOWED = {
     "functions/shared/llm/ledger.py",
     "functions/shared/web/idempotency.py",
     "functions/shared/web/rate_limits.py",
+    "functions/tutoring/jobs.py",
+    "functions/tutoring/service.py",
     "functions/worker/queue.py",
 }
 

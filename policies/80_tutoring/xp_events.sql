@@ -1,0 +1,6 @@
+-- No API role has rights on what is here; the services use the functions.
+
+alter table private.xp_events enable row level security;
+
+create policy nobody on private.xp_events for all to anon, authenticated using (false) with check (false);
+comment on policy nobody on private.xp_events is 'Closed on purpose: only functions of the database use it.';
