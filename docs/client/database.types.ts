@@ -418,14 +418,14 @@ isOneToOne: false
                   ]
                 },"goals": {
                   Row: {
-                    "completed_at": string | null,"completion_percentage": number,"created_at": string,"created_by": string | null,"current_streak": number,"description": string | null,"goal_type": string | null,"id": string,"status": Database["public"]['Enums']["goal_status"],"student_id": string,"subject_id": string | null,"target_completion_date": string | null,"title": string,"updated_at": string,"xp_earned": number
+                    "completed_at": string | null,"completion_percentage": number,"created_at": string,"created_by": string | null,"current_streak": number,"description": string | null,"goal_type": string | null,"id": string,"status": Database["public"]['Enums']["goal_status"],"student_id": string,"subject_id": string | null,"target_completion_date": string | null,"target_count": number | null,"target_kind": Database["public"]['Enums']["goal_target"] | null,"title": string,"updated_at": string,"xp_earned": number
                   }
                   ComputedFields: never
                   Insert: {
-                    "completed_at"?: string | null,"completion_percentage"?: number,"created_at"?: string,"created_by"?: string | null,"current_streak"?: number,"description"?: string | null,"goal_type"?: string | null,"id"?: string,"status"?: Database["public"]['Enums']["goal_status"],"student_id"?: string,"subject_id"?: string | null,"target_completion_date"?: string | null,"title": string,"updated_at"?: string,"xp_earned"?: number
+                    "completed_at"?: string | null,"completion_percentage"?: number,"created_at"?: string,"created_by"?: string | null,"current_streak"?: number,"description"?: string | null,"goal_type"?: string | null,"id"?: string,"status"?: Database["public"]['Enums']["goal_status"],"student_id"?: string,"subject_id"?: string | null,"target_completion_date"?: string | null,"target_count"?: number | null,"target_kind"?: Database["public"]['Enums']["goal_target"] | null,"title": string,"updated_at"?: string,"xp_earned"?: number
                   }
                   Update: {
-                    "completed_at"?: string | null,"completion_percentage"?: number,"created_at"?: string,"created_by"?: string | null,"current_streak"?: number,"description"?: string | null,"goal_type"?: string | null,"id"?: string,"status"?: Database["public"]['Enums']["goal_status"],"student_id"?: string,"subject_id"?: string | null,"target_completion_date"?: string | null,"title"?: string,"updated_at"?: string,"xp_earned"?: number
+                    "completed_at"?: string | null,"completion_percentage"?: number,"created_at"?: string,"created_by"?: string | null,"current_streak"?: number,"description"?: string | null,"goal_type"?: string | null,"id"?: string,"status"?: Database["public"]['Enums']["goal_status"],"student_id"?: string,"subject_id"?: string | null,"target_completion_date"?: string | null,"target_count"?: number | null,"target_kind"?: Database["public"]['Enums']["goal_target"] | null,"title"?: string,"updated_at"?: string,"xp_earned"?: number
                   }
                   Relationships: [
                     {
@@ -880,14 +880,14 @@ isOneToOne: true
                   ]
                 },"practice_assignments": {
                   Row: {
-                    "ai_question_text": string | null,"assigned_at": string,"bank_item_id": string | null,"bank_item_version": number | null,"completed": boolean,"completed_at": string | null,"created_at": string,"difficulty_level": number | null,"flagged": boolean,"goal_tags": (string)[],"id": string,"overridden": boolean,"override_id": string | null,"performance_score": number | null,"source": Database["public"]['Enums']["practice_source"],"student_id": string,"student_rating_after": number | null,"student_rating_before": number | null,"subject_id": string | null
+                    "ai_question_text": string | null,"answer_kind": Database["public"]['Enums']["practice_answer_kind"],"assigned_at": string,"bank_item_id": string | null,"bank_item_version": number | null,"choices": (string)[] | null,"completed": boolean,"completed_at": string | null,"created_at": string,"difficulty_level": number | null,"expected_success": number | null,"flagged": boolean,"goal_id": string | null,"goal_tags": (string)[],"hints_used": number,"id": string,"is_review": boolean,"out_of_zone": boolean,"overridden": boolean,"override_id": string | null,"performance_score": number | null,"pick_seed": number | null,"review_state": Database["public"]['Enums']["practice_review_state"],"source": Database["public"]['Enums']["practice_source"],"student_id": string,"student_rating_after": number | null,"student_rating_before": number | null,"subject_id": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "ai_question_text"?: string | null,"assigned_at"?: string,"bank_item_id"?: string | null,"bank_item_version"?: number | null,"completed"?: boolean,"completed_at"?: string | null,"created_at"?: string,"difficulty_level"?: number | null,"flagged"?: boolean,"goal_tags"?: (string)[],"id"?: string,"overridden"?: boolean,"override_id"?: string | null,"performance_score"?: number | null,"source"?: Database["public"]['Enums']["practice_source"],"student_id": string,"student_rating_after"?: number | null,"student_rating_before"?: number | null,"subject_id"?: string | null
+                    "ai_question_text"?: string | null,"answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"assigned_at"?: string,"bank_item_id"?: string | null,"bank_item_version"?: number | null,"choices"?: (string)[] | null,"completed"?: boolean,"completed_at"?: string | null,"created_at"?: string,"difficulty_level"?: number | null,"expected_success"?: number | null,"flagged"?: boolean,"goal_id"?: string | null,"goal_tags"?: (string)[],"hints_used"?: number,"id"?: string,"is_review"?: boolean,"out_of_zone"?: boolean,"overridden"?: boolean,"override_id"?: string | null,"performance_score"?: number | null,"pick_seed"?: number | null,"review_state"?: Database["public"]['Enums']["practice_review_state"],"source"?: Database["public"]['Enums']["practice_source"],"student_id": string,"student_rating_after"?: number | null,"student_rating_before"?: number | null,"subject_id"?: string | null
                   }
                   Update: {
-                    "ai_question_text"?: string | null,"assigned_at"?: string,"bank_item_id"?: string | null,"bank_item_version"?: number | null,"completed"?: boolean,"completed_at"?: string | null,"created_at"?: string,"difficulty_level"?: number | null,"flagged"?: boolean,"goal_tags"?: (string)[],"id"?: string,"overridden"?: boolean,"override_id"?: string | null,"performance_score"?: number | null,"source"?: Database["public"]['Enums']["practice_source"],"student_id"?: string,"student_rating_after"?: number | null,"student_rating_before"?: number | null,"subject_id"?: string | null
+                    "ai_question_text"?: string | null,"answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"assigned_at"?: string,"bank_item_id"?: string | null,"bank_item_version"?: number | null,"choices"?: (string)[] | null,"completed"?: boolean,"completed_at"?: string | null,"created_at"?: string,"difficulty_level"?: number | null,"expected_success"?: number | null,"flagged"?: boolean,"goal_id"?: string | null,"goal_tags"?: (string)[],"hints_used"?: number,"id"?: string,"is_review"?: boolean,"out_of_zone"?: boolean,"overridden"?: boolean,"override_id"?: string | null,"performance_score"?: number | null,"pick_seed"?: number | null,"review_state"?: Database["public"]['Enums']["practice_review_state"],"source"?: Database["public"]['Enums']["practice_source"],"student_id"?: string,"student_rating_after"?: number | null,"student_rating_before"?: number | null,"subject_id"?: string | null
                   }
                   Relationships: [
                     {
@@ -896,6 +896,18 @@ isOneToOne: true
 isOneToOne: false
       referencedRelation: "practice_bank_items"
       referencedColumns: ["id"]
+    },{
+      foreignKeyName: "practice_assignments_goal_id_fkey"
+      columns: ["goal_id"]
+isOneToOne: false
+      referencedRelation: "goals"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "practice_assignments_goal_id_fkey"
+      columns: ["goal_id"]
+isOneToOne: false
+      referencedRelation: "v_student_progress"
+      referencedColumns: ["goal_id"]
     },{
       foreignKeyName: "practice_assignments_override_id_fkey"
       columns: ["override_id"]
@@ -916,16 +928,60 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
-                },"practice_bank_answers": {
+                },"practice_attempts": {
                   Row: {
-                    "answer_text": string,"created_at": string,"explanation": string | null,"item_id": string,"updated_at": string
+                    "answer": string | null,"answered_at": string,"b_before": number | null,"bank_item_id": string | null,"confidence": number | null,"corrects_id": string | null,"created_at": string,"duration_ms": number | null,"expected": number | null,"feedback": string | null,"graded_by": Database["public"]['Enums']["practice_grader"],"guess": number | null,"hints_used": number,"id": string,"idempotency_key": string,"is_first": boolean,"is_on_time": boolean,"is_rated": boolean,"item_variance_before": number | null,"item_version": number | null,"outcome": NonNullable<Json>,"practice_assignment_id": string,"question_rating": number | null,"rating_after": number | null,"rating_before": number | null,"raw_score": number | null,"recorded_at": string,"score": number | null,"seq": number,"student_id": string,"subject_id": string | null,"theta_after": number | null,"theta_before": number | null,"variance_after": number | null,"variance_before": number | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "answer_text": string,"created_at"?: string,"explanation"?: string | null,"item_id": string,"updated_at"?: string
+                    "answer"?: string | null,"answered_at": string,"b_before"?: number | null,"bank_item_id"?: string | null,"confidence"?: number | null,"corrects_id"?: string | null,"created_at"?: string,"duration_ms"?: number | null,"expected"?: number | null,"feedback"?: string | null,"graded_by": Database["public"]['Enums']["practice_grader"],"guess"?: number | null,"hints_used"?: number,"id"?: string,"idempotency_key": string,"is_first"?: boolean,"is_on_time"?: boolean,"is_rated"?: boolean,"item_variance_before"?: number | null,"item_version"?: number | null,"outcome"?: NonNullable<Json>,"practice_assignment_id": string,"question_rating"?: number | null,"rating_after"?: number | null,"rating_before"?: number | null,"raw_score"?: number | null,"recorded_at": string,"score"?: number | null,"seq"?: never,"student_id": string,"subject_id"?: string | null,"theta_after"?: number | null,"theta_before"?: number | null,"variance_after"?: number | null,"variance_before"?: number | null
                   }
                   Update: {
-                    "answer_text"?: string,"created_at"?: string,"explanation"?: string | null,"item_id"?: string,"updated_at"?: string
+                    "answer"?: string | null,"answered_at"?: string,"b_before"?: number | null,"bank_item_id"?: string | null,"confidence"?: number | null,"corrects_id"?: string | null,"created_at"?: string,"duration_ms"?: number | null,"expected"?: number | null,"feedback"?: string | null,"graded_by"?: Database["public"]['Enums']["practice_grader"],"guess"?: number | null,"hints_used"?: number,"id"?: string,"idempotency_key"?: string,"is_first"?: boolean,"is_on_time"?: boolean,"is_rated"?: boolean,"item_variance_before"?: number | null,"item_version"?: number | null,"outcome"?: NonNullable<Json>,"practice_assignment_id"?: string,"question_rating"?: number | null,"rating_after"?: number | null,"rating_before"?: number | null,"raw_score"?: number | null,"recorded_at"?: string,"score"?: number | null,"seq"?: never,"student_id"?: string,"subject_id"?: string | null,"theta_after"?: number | null,"theta_before"?: number | null,"variance_after"?: number | null,"variance_before"?: number | null
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "practice_attempts_bank_item_id_fkey"
+      columns: ["bank_item_id"]
+isOneToOne: false
+      referencedRelation: "practice_bank_items"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "practice_attempts_corrects_id_fkey"
+      columns: ["corrects_id"]
+isOneToOne: false
+      referencedRelation: "practice_attempts"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "practice_attempts_practice_assignment_id_fkey"
+      columns: ["practice_assignment_id"]
+isOneToOne: false
+      referencedRelation: "practice_assignments"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "practice_attempts_student_id_fkey"
+      columns: ["student_id"]
+isOneToOne: false
+      referencedRelation: "profiles"
+      referencedColumns: ["user_id"]
+    },{
+      foreignKeyName: "practice_attempts_subject_id_fkey"
+      columns: ["subject_id"]
+isOneToOne: false
+      referencedRelation: "subjects"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"practice_bank_answers": {
+                  Row: {
+                    "accepted_answers": (string)[],"answer_text": string,"created_at": string,"explanation": string | null,"item_id": string,"updated_at": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "accepted_answers"?: (string)[],"answer_text": string,"created_at"?: string,"explanation"?: string | null,"item_id": string,"updated_at"?: string
+                  }
+                  Update: {
+                    "accepted_answers"?: (string)[],"answer_text"?: string,"created_at"?: string,"explanation"?: string | null,"item_id"?: string,"updated_at"?: string
                   }
                   Relationships: [
                     {
@@ -938,14 +994,14 @@ isOneToOne: true
                   ]
                 },"practice_bank_items": {
                   Row: {
-                    "created_at": string,"created_by": string | null,"difficulty_level": number,"elo_rating": number,"goal_tags": (string)[],"id": string,"is_active": boolean,"question_text": string,"subject_id": string,"topic_tags": (string)[],"updated_at": string,"version": number
+                    "answer_kind": Database["public"]['Enums']["practice_answer_kind"],"choices": (string)[] | null,"created_at": string,"created_by": string | null,"difficulty_level": number,"elo_rating": number,"goal_tags": (string)[],"id": string,"is_active": boolean,"language": string,"question_text": string,"subject_id": string,"tolerance": number | null,"topic_tags": (string)[],"updated_at": string,"version": number
                   }
                   ComputedFields: never
                   Insert: {
-                    "created_at"?: string,"created_by"?: string | null,"difficulty_level": number,"elo_rating": number,"goal_tags"?: (string)[],"id"?: string,"is_active"?: boolean,"question_text": string,"subject_id": string,"topic_tags"?: (string)[],"updated_at"?: string,"version"?: number
+                    "answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"choices"?: (string)[] | null,"created_at"?: string,"created_by"?: string | null,"difficulty_level": number,"elo_rating": number,"goal_tags"?: (string)[],"id"?: string,"is_active"?: boolean,"language"?: string,"question_text": string,"subject_id": string,"tolerance"?: number | null,"topic_tags"?: (string)[],"updated_at"?: string,"version"?: number
                   }
                   Update: {
-                    "created_at"?: string,"created_by"?: string | null,"difficulty_level"?: number,"elo_rating"?: number,"goal_tags"?: (string)[],"id"?: string,"is_active"?: boolean,"question_text"?: string,"subject_id"?: string,"topic_tags"?: (string)[],"updated_at"?: string,"version"?: number
+                    "answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"choices"?: (string)[] | null,"created_at"?: string,"created_by"?: string | null,"difficulty_level"?: number,"elo_rating"?: number,"goal_tags"?: (string)[],"id"?: string,"is_active"?: boolean,"language"?: string,"question_text"?: string,"subject_id"?: string,"tolerance"?: number | null,"topic_tags"?: (string)[],"updated_at"?: string,"version"?: number
                   }
                   Relationships: [
                     {
@@ -962,16 +1018,48 @@ isOneToOne: false
       referencedColumns: ["id"]
     }
                   ]
-                },"profiles": {
+                },"practice_reviews": {
                   Row: {
-                    "avatar_url": string | null,"created_at": string,"display_name": string | null,"role": Database["public"]['Enums']["user_role"],"timezone": string,"timezone_source": Database["public"]['Enums']["timezone_source"],"updated_at": string,"user_id": string
+                    "bank_item_id": string,"created_at": string,"difficulty": number,"due_at": string,"lapses": number,"last_review_at": string,"reps": number,"scheduler_version": string,"stability": number,"state": number,"step": number | null,"student_id": string,"subject_id": string,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "avatar_url"?: string | null,"created_at"?: string,"display_name"?: string | null,"role"?: Database["public"]['Enums']["user_role"],"timezone"?: string,"timezone_source"?: Database["public"]['Enums']["timezone_source"],"updated_at"?: string,"user_id": string
+                    "bank_item_id": string,"created_at"?: string,"difficulty": number,"due_at": string,"lapses"?: number,"last_review_at": string,"reps"?: number,"scheduler_version": string,"stability": number,"state": number,"step"?: number | null,"student_id": string,"subject_id": string,"updated_at"?: string
                   }
                   Update: {
-                    "avatar_url"?: string | null,"created_at"?: string,"display_name"?: string | null,"role"?: Database["public"]['Enums']["user_role"],"timezone"?: string,"timezone_source"?: Database["public"]['Enums']["timezone_source"],"updated_at"?: string,"user_id"?: string
+                    "bank_item_id"?: string,"created_at"?: string,"difficulty"?: number,"due_at"?: string,"lapses"?: number,"last_review_at"?: string,"reps"?: number,"scheduler_version"?: string,"stability"?: number,"state"?: number,"step"?: number | null,"student_id"?: string,"subject_id"?: string,"updated_at"?: string
+                  }
+                  Relationships: [
+                    {
+      foreignKeyName: "practice_reviews_bank_item_id_fkey"
+      columns: ["bank_item_id"]
+isOneToOne: false
+      referencedRelation: "practice_bank_items"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "practice_reviews_student_id_fkey"
+      columns: ["student_id"]
+isOneToOne: false
+      referencedRelation: "profiles"
+      referencedColumns: ["user_id"]
+    },{
+      foreignKeyName: "practice_reviews_subject_id_fkey"
+      columns: ["subject_id"]
+isOneToOne: false
+      referencedRelation: "subjects"
+      referencedColumns: ["id"]
+    }
+                  ]
+                },"profiles": {
+                  Row: {
+                    "avatar_url": string | null,"created_at": string,"display_name": string | null,"pending_timezone": string | null,"role": Database["public"]['Enums']["user_role"],"timezone": string,"timezone_changed_at": string | null,"timezone_source": Database["public"]['Enums']["timezone_source"],"updated_at": string,"user_id": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "avatar_url"?: string | null,"created_at"?: string,"display_name"?: string | null,"pending_timezone"?: string | null,"role"?: Database["public"]['Enums']["user_role"],"timezone"?: string,"timezone_changed_at"?: string | null,"timezone_source"?: Database["public"]['Enums']["timezone_source"],"updated_at"?: string,"user_id": string
+                  }
+                  Update: {
+                    "avatar_url"?: string | null,"created_at"?: string,"display_name"?: string | null,"pending_timezone"?: string | null,"role"?: Database["public"]['Enums']["user_role"],"timezone"?: string,"timezone_changed_at"?: string | null,"timezone_source"?: Database["public"]['Enums']["timezone_source"],"updated_at"?: string,"user_id"?: string
                   }
                   Relationships: [
                     
@@ -1108,14 +1196,14 @@ isOneToOne: false
                   ]
                 },"student_ratings": {
                   Row: {
-                    "id": string,"last_updated": string,"rating": number,"student_id": string,"subject_id": string
+                    "ability": number | null,"ability_sd": number | null,"answers": number,"id": string,"last_updated": string,"rating": number,"student_id": string,"subject_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "id"?: string,"last_updated"?: string,"rating"?: number,"student_id": string,"subject_id": string
+                    "ability"?: number | null,"ability_sd"?: number | null,"answers"?: number,"id"?: string,"last_updated"?: string,"rating"?: number,"student_id": string,"subject_id": string
                   }
                   Update: {
-                    "id"?: string,"last_updated"?: string,"rating"?: number,"student_id"?: string,"subject_id"?: string
+                    "ability"?: number | null,"ability_sd"?: number | null,"answers"?: number,"id"?: string,"last_updated"?: string,"rating"?: number,"student_id"?: string,"subject_id"?: string
                   }
                   Relationships: [
                     {
@@ -1523,7 +1611,7 @@ isOneToOne: false
                   ]
                 },"v_student_progress": {
                   Row: {
-                    "average_rating": number | null,"completion_percentage": number,"current_streak": number,"goal_id": string,"practice_items_completed": number | null,"sessions_count": number | null,"status": Database["public"]['Enums']["goal_status"],"student_id": string,"subject_name": string | null,"target_completion_date": string | null,"xp_earned": number
+                    "average_rating": number | null,"completion_percentage": number | null,"current_streak": number | null,"goal_id": string,"practice_items_completed": number | null,"sessions_count": number | null,"status": Database["public"]['Enums']["goal_status"],"student_id": string,"subject_name": string | null,"target_completion_date": string | null,"xp_earned": number
                   }
                   ComputedFields: never
                   Relationships: [
@@ -1548,8 +1636,10 @@ isOneToOne: false
               "avatar_url": string | null,
 "created_at": string,
 "display_name": string | null,
+"pending_timezone": string | null,
 "role": Database["public"]['Enums']["user_role"],
 "timezone": string,
+"timezone_changed_at": string | null,
 "timezone_source": Database["public"]['Enums']["timezone_source"],
 "updated_at": string,
 "user_id": string
@@ -1616,19 +1706,28 @@ isOneToOne: false
 "complete_practice_assignment":
 { Args: { "p_assignment_id": string,"p_performance_score": number }; Returns: {
               "ai_question_text": string | null,
+"answer_kind": Database["public"]['Enums']["practice_answer_kind"],
 "assigned_at": string,
 "bank_item_id": string | null,
 "bank_item_version": number | null,
+"choices": (string)[] | null,
 "completed": boolean,
 "completed_at": string | null,
 "created_at": string,
 "difficulty_level": number | null,
+"expected_success": number | null,
 "flagged": boolean,
+"goal_id": string | null,
 "goal_tags": (string)[],
+"hints_used": number,
 "id": string,
+"is_review": boolean,
+"out_of_zone": boolean,
 "overridden": boolean,
 "override_id": string | null,
 "performance_score": number | null,
+"pick_seed": number | null,
+"review_state": Database["public"]['Enums']["practice_review_state"],
 "source": Database["public"]['Enums']["practice_source"],
 "student_id": string,
 "student_rating_after": number | null,
@@ -1667,8 +1766,10 @@ isOneToOne: false
               "avatar_url": string | null,
 "created_at": string,
 "display_name": string | null,
+"pending_timezone": string | null,
 "role": Database["public"]['Enums']["user_role"],
 "timezone": string,
+"timezone_changed_at": string | null,
 "timezone_source": Database["public"]['Enums']["timezone_source"],
 "updated_at": string,
 "user_id": string
@@ -1676,6 +1777,43 @@ isOneToOne: false
                           SetofOptions: {
         from: "*"
         to: "profiles"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
+"grade_practice":
+{ Args: { "p_assignment_id": string,"p_reason"?: string,"p_score": number }; Returns: {
+              "ai_question_text": string | null,
+"answer_kind": Database["public"]['Enums']["practice_answer_kind"],
+"assigned_at": string,
+"bank_item_id": string | null,
+"bank_item_version": number | null,
+"choices": (string)[] | null,
+"completed": boolean,
+"completed_at": string | null,
+"created_at": string,
+"difficulty_level": number | null,
+"expected_success": number | null,
+"flagged": boolean,
+"goal_id": string | null,
+"goal_tags": (string)[],
+"hints_used": number,
+"id": string,
+"is_review": boolean,
+"out_of_zone": boolean,
+"overridden": boolean,
+"override_id": string | null,
+"performance_score": number | null,
+"pick_seed": number | null,
+"review_state": Database["public"]['Enums']["practice_review_state"],
+"source": Database["public"]['Enums']["practice_source"],
+"student_id": string,
+"student_rating_after": number | null,
+"student_rating_before": number | null,
+"subject_id": string | null
+            }
+                          SetofOptions: {
+        from: "*"
+        to: "practice_assignments"
         isOneToOne: true
         isSetofReturn: false
       } },
@@ -1974,6 +2112,11 @@ isOneToOne: false
               "access_token_enc": string,"integration_id": string,"lms_connection_id": string,"refresh_token_enc": string
             }[]
                            },
+"svc_get_hints":
+{ Args: { "p_assignment_id": string,"p_student_id": string }; Returns: {
+              "hint": string,"level": number
+            }[]
+                           },
 "svc_get_integration_token":
 { Args: { "p_integration_id": string,"p_lock"?: boolean }; Returns: {
               "access_token_enc": string,"expires_at": string,"integration_id": string,"refresh_token_enc": string,"updated_at": string,"user_id": string,"version": number
@@ -1985,6 +2128,11 @@ isOneToOne: false
 "svc_get_lti_deployment":
 { Args: { "p_deployment_id": string,"p_registration_id": string }; Returns: {
               "id": string,"status": string
+            }[]
+                           },
+"svc_get_submission":
+{ Args: { "p_assignment_id": string }; Returns: {
+              "answer": string,"idempotency_key": string,"student_id": string
             }[]
                            },
 "svc_get_transcript":
@@ -2050,6 +2198,43 @@ isOneToOne: false
               "code_verifier_enc": string,"consumed_at": string,"created_at": string,"expires_at": string,"lms_connection_id": string,"outcome": string,"redirect_path": string,"user_id": string
             }[]
                            },
+"svc_pick_practice":
+{ Args: { "p_count": number,"p_goal_id"?: string,"p_include_reviews"?: boolean,"p_seed"?: number,"p_student_id": string,"p_subject_id": string,"p_topic_tags"?: (string)[] }; Returns: {
+              "ai_question_text": string | null,
+"answer_kind": Database["public"]['Enums']["practice_answer_kind"],
+"assigned_at": string,
+"bank_item_id": string | null,
+"bank_item_version": number | null,
+"choices": (string)[] | null,
+"completed": boolean,
+"completed_at": string | null,
+"created_at": string,
+"difficulty_level": number | null,
+"expected_success": number | null,
+"flagged": boolean,
+"goal_id": string | null,
+"goal_tags": (string)[],
+"hints_used": number,
+"id": string,
+"is_review": boolean,
+"out_of_zone": boolean,
+"overridden": boolean,
+"override_id": string | null,
+"performance_score": number | null,
+"pick_seed": number | null,
+"review_state": Database["public"]['Enums']["practice_review_state"],
+"source": Database["public"]['Enums']["practice_source"],
+"student_id": string,
+"student_rating_after": number | null,
+"student_rating_before": number | null,
+"subject_id": string | null
+            }[]
+                          SetofOptions: {
+        from: "*"
+        to: "practice_assignments"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
 "svc_purge_expired":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
@@ -2075,6 +2260,14 @@ isOneToOne: false
                            },
 "svc_reap_expired_jobs":
 { Args: { "p_limit"?: number }; Returns: number
+                           },
+"svc_recenter_items":
+{ Args: Record<PropertyKey, never>; Returns: {
+              "alarms": (string)[],"shift": number,"subject_id": string
+            }[]
+                           },
+"svc_record_answer":
+{ Args: { "p_answer": string,"p_answered_at"?: string,"p_assignment_id": string,"p_confidence"?: number,"p_duration_ms"?: number,"p_feedback"?: string,"p_graded_by": string,"p_key": string,"p_review"?: Json,"p_review_seen"?: string,"p_score": number,"p_student_id": string }; Returns: Json
                            },
 "svc_record_model_usage":
 { Args: { "p_audio_seconds"?: number,"p_cached_tokens"?: number,"p_completion_tokens"?: number,"p_cost_usd"?: number,"p_is_estimated"?: boolean,"p_job_id": string,"p_model": string,"p_prompt_tokens"?: number,"p_purpose": string,"p_usage_id"?: number,"p_user_id": string }; Returns: number
@@ -2153,6 +2346,11 @@ isOneToOne: false
               "document": Json,"outcome": string
             }[]
                            },
+"svc_store_hint":
+{ Args: { "p_assignment_id": string,"p_hint": string,"p_level": number,"p_student_id": string }; Returns: {
+              "hint": string,"level": number
+            }[]
+                           },
 "svc_store_lecture_audio":
 { Args: { "p_duration_seconds": number,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_storage_key": string,"p_title"?: string }; Returns: string
                            },
@@ -2161,6 +2359,11 @@ isOneToOne: false
                            },
 "svc_store_lecture_transcript":
 { Args: { "p_captions_key": string,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_title"?: string,"p_transcript_key": string }; Returns: string
+                           },
+"svc_submit_answer":
+{ Args: { "p_answer": string,"p_answered_at"?: string,"p_assignment_id": string,"p_duration_ms"?: number,"p_key": string,"p_student_id": string }; Returns: {
+              "job_id": string,"result": Json
+            }[]
                            },
 "svc_submit_lecture":
 { Args: { "p_catalog_course_id": string,"p_panopto_host": string,"p_panopto_session_id": string,"p_panopto_url": string,"p_stream_url": string,"p_title"?: string,"p_user_id": string }; Returns: {
@@ -2220,7 +2423,7 @@ isOneToOne: false
                            }
           }
           Enums: {
-            "agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
+            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
           }
           CompositeTypes: {
             [_ in never]: never
@@ -2336,7 +2539,7 @@ export type CompositeTypes<
 export const Constants = {
   "public": {
           Enums: {
-            "agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
+            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
           }
         }
 } as const
