@@ -91,3 +91,17 @@ class IdentityInUse(AppError):
 
     status = 409
     code = "lti_identity_in_use"
+
+
+class ServiceNotOffered(AppError):
+    """Canvas does not offer this in the course. Ask your Canvas administrator to allow it, then open it again."""
+
+    status = 409
+    code = "lti_service_not_offered"
+
+
+class LineItemMissing(AppError):
+    """This link has no column in the gradebook. Name one in line_item, or make the link an assignment in Canvas."""
+
+    status = 409
+    code = "lti_line_item_missing"

@@ -10,12 +10,12 @@ from typing import ParamSpec
 from urllib.parse import urlsplit
 
 import structlog
-from apiflask import APIBlueprint
 from flask import Response, current_app, g, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from functions.lti.accounts import Accounts, Visitor
 from functions.lti.configuration import tool_configuration
+from functions.lti.course_routes import blueprint
 from functions.lti.errors import (
     AccountBanned,
     BrowserUnproven,
@@ -42,14 +42,10 @@ from functions.shared.web.failures import error_response
 from functions.shared.web.operations import Access, Outcome, operation
 from functions.shared.web.rate_limits import client_address, rate_limited
 
+__all__ = ["blueprint"]
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 
-blueprint = APIBlueprint(
-    "lti",
-    __name__,
-    tag={"name": "lti", "description": "Launches from Canvas by LTI 1.3, and what follows from them."},
-)
 PAGE_EXAMPLE = '<!doctype html><html lang="en">...<p>One moment: we are opening Headstart.</p>...</html>'
 STORAGE_OUTCOME = Outcome(
     "A page that keeps the browser's secret at the platform, then goes on.",

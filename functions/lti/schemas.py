@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from functions.shared.web.schemas import Answer, Request
 
@@ -107,3 +107,56 @@ class LinkAnswer(Answer):
     example: ClassVar = {"linked": True}
 
     linked: Literal[True]
+
+
+LAUNCHED_JOB = "5e6f7081-92a3-4b4c-95e6-f708192a3b4c"
+Points = Annotated[float, Field(le=1_000_000, allow_inf_nan=False)]
+
+
+class OwnLineItemRequest(Request):
+    """A column of the gradebook that we make. ``resource_id`` is yours, and names it in this course for good."""
+
+    example: ClassVar = {"resource_id": "essay-1", "label": "Essay 1"}
+
+    resource_id: str = Field(min_length=1, max_length=255, pattern=r"\S")
+    label: str = Field(min_length=1, max_length=255, pattern=r"\S")
+
+
+class ScoreRequest(Request):
+    """A score, in the words of LTI. Canvas shows it in the gradebook when it is FullyGraded or PendingManual."""
+
+    example: ClassVar = {
+        "user_id": "6c1f0b52-7d0e-4a3b-9a55-2f1c4b8d7e60",
+        "score_given": 8.5,
+        "score_maximum": 10,
+        "activity_progress": "Completed",
+        "grading_progress": "FullyGraded",
+        "comment": "Well argued.",
+        "line_item": {"resource_id": "essay-1", "label": "Essay 1"},
+    }
+
+    user_id: UUID = Field(description="Whose score: a person who has come in from this course.")
+    score_given: Annotated[Points, Field(ge=0)] | None = Field(
+        default=None, description="The points, of `score_maximum`. Left out, only the progress is told."
+    )
+    score_maximum: Annotated[Points, Field(gt=0)] | None = None
+    activity_progress: Literal["Initialized", "Started", "InProgress", "Submitted", "Completed"]
+    grading_progress: Literal["NotReady", "Failed", "Pending", "PendingManual", "FullyGraded"]
+    comment: str | None = Field(default=None, min_length=1, max_length=2000)
+    line_item: OwnLineItemRequest | None = Field(
+        default=None, description="A column of our own, where the link has none. Needs `score_maximum`."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.score_given is not None or self.line_item is not None) and self.score_maximum is None:
+            raise ValueError("score_maximum is needed beside score_given and line_item")
+        return self
+
+
+class JobStarted(Answer):
+    """The job that does it; its row in `jobs` tells how it goes."""
+
+    example: ClassVar = {"job_id": LAUNCHED_JOB}
+
+    job_id: UUID

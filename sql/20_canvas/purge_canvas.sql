@@ -15,6 +15,7 @@ as $$
         'lti_tickets', private.purge('private.lti_tickets', 'expires_at', '1 day'),
         'lti_sign_in_locks', private.purge('private.lti_sign_in_locks', 'expires_at', '1 day'),
         'lti_launches', private.purge('private.lti_launches', 'expires_at', '1 day'),
+        'lti_scores', private.purge('private.lti_scores', 'settled_at', '30 days'),
         -- an id reserved for an account that was never made
         'lti_identities', private.purge(
             'private.lti_identities', 'created_at', '1 day',

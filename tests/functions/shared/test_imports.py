@@ -103,7 +103,7 @@ def may_use_flask(file: Path) -> bool:
     """Whether a file belongs to the Flask side."""
     parts = file.relative_to(FUNCTIONS).parts
     return parts[:2] == ("shared", "web") or (
-        parts[0] not in NOT_SERVICES and parts[-1] in ("routes.py", "__init__.py", "app.py")
+        parts[0] not in NOT_SERVICES and (parts[-1].endswith("routes.py") or parts[-1] in ("__init__.py", "app.py"))
     )
 
 

@@ -17,6 +17,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from jwt.algorithms import RSAAlgorithm
 
+from tests.standins.lti.services import Services
+
 CLAIM = "https://purl.imsglobal.org/spec/lti/claim/"
 MEMBERSHIP = "http://purl.imsglobal.org/vocab/lis/v2/membership#"
 INSTITUTION = "http://purl.imsglobal.org/vocab/lis/v2/institution/person#"
@@ -79,6 +81,7 @@ class Platform:
         self.school_url = base_url
         # what the pages of courses open, with the tool's login address and further parameters of the login
         self.pages: list[tuple[Launch, str, dict[str, str]]] = []
+        self.services = Services(f"{base_url}/token", client_id)
 
     @property
     def urls(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ from flask import Flask, Response, abort, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.standins.lti.platform import Launch, Platform
+from tests.standins.lti.services import add_services
 
 SHARED_ISSUER = "https://canvas.instructure.com"
 # Canvas refuses a request that lacks one of these
@@ -152,6 +153,7 @@ def create_app(platforms: dict[str, Platform]) -> Flask:
         platform_named(name)
         return Response(f"<!doctype html><script>{STORAGE_SCRIPT}</script>", content_type="text/html; charset=utf-8")
 
+    add_services(app, platform_named)
     return app
 
 
