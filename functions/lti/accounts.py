@@ -17,7 +17,9 @@ from functions.shared.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-TIMEOUT = httpx.Timeout(5.0, connect=2.0, pool=2.0)
+TIMEOUT = httpx.Timeout(8.0, connect=2.0, pool=10.0)
+# Auth computes a hash of a password for each new account, and a class comes all at once
+MAKING_TIMEOUT = httpx.Timeout(20.0, connect=2.0, pool=10.0)
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=5.0)
 RETRY_SECONDS = 10
 # a name that can never receive mail (RFC 2606); nobody signs in by it
@@ -46,7 +48,7 @@ class Accounts:
         self._url = f"{settings.supabase_url}/auth/v1"
         self._publishable_key = settings.supabase_publishable_key
         self._secret_key = settings.supabase_secret_key
-        self._http = httpx.Client(timeout=TIMEOUT, limits=LIMITS, trust_env=False, verify=tls())
+        self._http = httpx.Client(limits=LIMITS, trust_env=False, verify=tls())
         weakref.finalize(self, self._http.close)
 
     def close(self) -> None:
@@ -64,7 +66,7 @@ class Accounts:
             "email_confirm": True,
             "app_metadata": {"lti": {"managed": True, "platform": platform_id}},
         }
-        answer = self._admin("POST", "/admin/users", body)
+        answer = self._admin("POST", "/admin/users", body, MAKING_TIMEOUT)
         # whatever it answered, an account with the id is what was asked for: an earlier attempt may have made it
         if answer.status_code >= 300 and self.find(user_id) is None:
             log.error("account_not_made", status_code=answer.status_code)
@@ -114,13 +116,15 @@ class Accounts:
             raise Internal
         return Session(session)
 
-    def _admin(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    def _admin(self, method: str, path: str, body: Any = None, timeout: httpx.Timeout = TIMEOUT) -> httpx.Response:
         headers = {"apikey": self._secret_key, "Authorization": f"Bearer {self._secret_key}"}
-        return self._call(method, path, headers, body)
+        return self._call(method, path, headers, body, timeout)
 
-    def _call(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> httpx.Response:
+    def _call(
+        self, method: str, path: str, headers: Mapping[str, str], body: Any, timeout: httpx.Timeout = TIMEOUT
+    ) -> httpx.Response:
         try:
-            answer = self._http.request(method, f"{self._url}{path}", headers=dict(headers), json=body)
+            answer = self._http.request(method, f"{self._url}{path}", headers=dict(headers), json=body, timeout=timeout)
         except httpx.HTTPError as error:
             log.warning("auth_unreachable", error=type(error).__name__)
             raise Unavailable(retry_after=RETRY_SECONDS) from error

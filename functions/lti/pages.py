@@ -125,7 +125,11 @@ def failure_page(error: AppError, error_id: str, origins: Sequence[str], *, wind
 
     :param window_url: the tool's address, to offer a new window
     """
-    body = f'<h1>This did not work</h1><p role="alert">{escape(error.message)}</p>'
+    told = error.message
+    if error.retry_after is not None:
+        seconds = error.headers()["Retry-After"]
+        told = f"Many people are coming in at this moment. Wait {seconds} seconds, then open it again from Canvas."
+    body = f'<h1>This did not work</h1><p role="alert">{escape(told)}</p>'
     if window_url is not None:
         body += f"{_window_button(window_url)}<script>{WINDOW_SCRIPT}</script>"
     body += (

@@ -34,7 +34,7 @@ from functions.lti.pages import Page, failure_page, headers, storage_page
 from functions.lti.platform_keys import PlatformKeys
 from functions.lti.schemas import KeySet, LinkAnswer, SessionAnswer, TicketRequest, ToolConfiguration
 from functions.lti.service import LtiService
-from functions.shared.errors import AppError, Forbidden, Internal, Unavailable
+from functions.shared.errors import AppError, Forbidden, Internal, RateLimited, Unavailable
 from functions.shared.web.bodies import body_faults
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context, request_id
@@ -53,8 +53,9 @@ STORAGE_OUTCOME = Outcome(
     example=PAGE_EXAMPLE,
 )
 STATE_OUTCOME = {"Location": "Where the browser goes."}
-# a class behind one address gets in within a minute
+# A class behind one address gets in within a minute. Whoever may log in may also finish.
 PER_MINUTE = 300
+FINISHED_PER_MINUTE = 600
 COOKIE = re.compile(r"__Host-lti-([0-9a-f]{16})")
 COOKIE_SECONDS = 660
 EXTENSION = "headstart-lti"
@@ -98,6 +99,8 @@ def _with_pages(view: Callable[P, AnyResponse]) -> Callable[P, AnyResponse]:
         except AppError as error:
             log.info("lti_refused", error_code=error.code, status=error.status, reason=getattr(error, "reason", None))
             service = _service()
+            if isinstance(error, RateLimited):
+                service.recognize(request.values.to_dict())
             origins = service.registration.origins if service.registration is not None else ()
             if request.accept_mimetypes.best_match(("text/html", "application/json")) == "application/json":
                 answer = error_response(error)
@@ -157,7 +160,7 @@ def login_by_link() -> AnyResponse:
     ),
 )
 @_with_pages
-@rate_limited("lti-launch", limit=PER_MINUTE, by="address")
+@rate_limited("lti-launch", limit=FINISHED_PER_MINUTE, by="address")
 def launch() -> AnyResponse:
     """The platform posts ``id_token`` and ``state`` here, or ``error`` and ``state``. Failures are HTML pages, or JSON
     for callers who prefer it; a replay, a foreign state and a foreign nonce look alike.
@@ -182,7 +185,7 @@ def launch() -> AnyResponse:
     access=Access.PUBLIC,
     errors=(TicketInvalid, RegistrationPending, DeploymentDisabled, AccountBanned, Internal, Unavailable),
 )
-@rate_limited("lti-session", limit=PER_MINUTE, by="address")
+@rate_limited("lti-session", limit=FINISHED_PER_MINUTE, by="address")
 @blueprint.input(TicketRequest, arg_name="body")
 def session(body: TicketRequest) -> SessionAnswer:
     """Works once, within 60 seconds, in the browser that launched: send credentials, so that its cookie comes along,

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -176,6 +176,14 @@ class LtiService:
         mark = "&" if urlsplit(registration.auth_url).query else "?"
         url = f"{registration.auth_url}{mark}{urlencode(query)}"
         return Login(_key(state), binding, url, storage_target, registration)
+
+    def recognize(self, given: Mapping[str, str]) -> None:
+        """Finds out whose frame shows the page of a login that is refused before it is looked at."""
+        with suppress(AppError):
+            issuer, client_id = _parameter(given, "iss"), _parameter(given, "client_id")
+            if issuer is not None and client_id is not None:
+                service, deployment = self._database.service(), _deployment(given)
+                self.registration = find_registration(service, issuer, client_id, deployment)
 
     # ---- step 3: the launch ----------------------------------------------------------------------------------------
 

@@ -71,7 +71,6 @@ def client(stack: Stack, auth: BrokenAuth) -> FlaskClient:
     ("case", "status", "code", "asked"),
     [
         ("verify_busy", 503, "service_unavailable", {"verify": 3}),
-        ("verify_down", 503, "service_unavailable", {"verify": 3}),
         ("verify_refuses", 503, "service_unavailable", {"verify": 3}),
         ("verify_banned", 403, "account_banned", {"verify": 1}),
         ("session_of_another", 500, "internal", {"verify": 1}),
@@ -92,7 +91,6 @@ def test_a_fault_of_auth_gives_no_session(
     session = {"access_token": "a", "refresh_token": "r", "expires_in": 1, "token_type": "bearer"}
     answers: dict[str, dict[str, Any]] = {
         "verify_busy": {"verify": (429, {"code": "over_request_rate_limit"})},
-        "verify_down": {"verify": (502, {})},
         "verify_refuses": {"verify": (403, {"code": "otp_expired"})},
         "verify_banned": {"verify": (403, {"code": "user_banned"})},
         "session_of_another": {"verify": (200, {**session, "user": {"id": OTHER}})},

@@ -23,6 +23,7 @@ from tests.support.lti import Browser, rest_of, storage, ticket_of
 
 FACULTY = "http://purl.imsglobal.org/vocab/lis/v2/institution/person#Faculty"
 CROWD = 50
+CLASS = 40
 
 
 @pytest.fixture
@@ -130,6 +131,13 @@ def test_fifty_first_launches_at_once_make_one_account(
     ).fetchall()
     assert sessions == [(2,)]
     assert owner.execute("select count(*) from private.lti_sign_in_locks").fetchall() == [(0,)]
+
+
+def test_a_class_comes_in_at_once(lti: LtiStandIn, browser: Browser) -> None:
+    launches = [browser.launch(roles=("Learner",)) for _ in range(CLASS)]
+    with ThreadPoolExecutor(CLASS) as pool:
+        sessions = list(pool.map(lambda launch: browser.sign_in(lti.first, launch), launches))
+    assert len({session["user"]["id"] for session in sessions}) == CLASS
 
 
 def test_two_frames_stay_signed_in_both(stack: Stack, lti: LtiStandIn, browser: Browser) -> None:
@@ -302,4 +310,6 @@ def test_a_class_is_told_when_to_come_again(
     assert late.status_code == 429
     assert 1 <= int(late.headers["Retry-After"]) <= 60
     assert late.mimetype == "text/html"
+    assert f"Wait {late.headers['Retry-After']} seconds" in late.text
+    assert lti.url in late.headers["Content-Security-Policy"]
     assert client.post(path, data=form, headers={"X-Forwarded-For": "192.0.2.8"}).status_code == 303

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import functools
 import json
 import secrets
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Mapping
@@ -31,10 +31,16 @@ GRADE_SCOPES = [
 HINT_SECONDS = 300
 
 
-@functools.cache
+_keys: dict[str, RSAPrivateKey] = {}
+_making = threading.Lock()
+
+
 def key_named(name: str) -> RSAPrivateKey:
     """A key pair for this run; making one takes a while, so each name has its own for good."""
-    return generate_private_key(public_exponent=65537, key_size=2048)
+    with _making:
+        if name not in _keys:
+            _keys[name] = generate_private_key(public_exponent=65537, key_size=2048)
+        return _keys[name]
 
 
 @dataclass(frozen=True)
