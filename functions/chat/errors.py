@@ -47,6 +47,13 @@ class SourceEncrypted(AppError):
     code = "source_encrypted"
 
 
+class SourceNotReady(AppError):
+    """A source that was named has no text to quote yet. Look at its status, then ask again."""
+
+    status = 409
+    code = "source_not_ready"
+
+
 class NotWritten(AppError):
     """This is not written yet, or could not be written. Look at its job and its error_code."""
 

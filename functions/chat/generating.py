@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from functions.chat.errors import SourceNotReady
 from functions.chat.grounding import Grounding, ground
 from functions.chat.history import trimmed, turns_of
 from functions.chat.shapes import MAX_LINE_CHARACTERS, SHAPES, Material, parts_of
@@ -32,6 +33,8 @@ from functions.shared.markup.text import visible
 log = structlog.get_logger(__name__)
 
 MAX_CALLS = 3
+MAX_SOURCE_SECONDS = 120.0
+LOOK_SECONDS = 0.5
 MAX_MESSAGES = 40
 # of the model's window: for what it writes, and of the rest for material; the conversation gets what is left
 ANSWER_SHARE = 0.3
@@ -81,13 +84,14 @@ class Generation:
         path: str | None = None
         try:
             self._ledger.resume()
+            self._wait_for_sources()
             answer, path, cited = self._ask(rows[0])
             self._context.progress({"step": "storing", "characters": self._characters})
             return self._store(answer, path, cited)
         except JobCancelled:
             self._end("cancelled", path)
             raise
-        except ModelError as error:
+        except (ModelError, SourceNotReady) as error:
             failure: AppError = error
         except JobFailure as error:
             failure = DeadlineExceeded() if error.code == "deadline_exceeded" else Internal()
@@ -98,6 +102,24 @@ class Generation:
             raise
         self._end(failure.code, path)
         raise JobFailure(failure.code, failure.message, retryable=False)
+
+    def _wait_for_sources(self) -> None:
+        """Waits until the named sources are read: a teacher uploads a file and asks for a quiz at once.
+
+        :raise SourceNotReady: one could not be read, is gone, or takes too long
+        """
+        clock, ids = self._context.clock, list(self._source_ids)
+        until = clock.monotonic() + MAX_SOURCE_SECONDS
+        while ids:
+            query = self._service.from_("content_sources").select("id,status").in_("id", ids)
+            states = [row["status"] for row in run(query.eq("teacher_id", self._context.job.user_id))]
+            if states == ["ready"] * len(ids):
+                return
+            if "failed" in states or len(states) < len(ids) or clock.monotonic() > until:
+                raise SourceNotReady
+            self._context.progress({"step": "waiting", "characters": 0})
+            self._context.check_cancelled()
+            clock.sleep(LOOK_SECONDS)
 
     def _ask(self, row: Mapping[str, Any]) -> tuple[Material, str, MarkFilter]:
         """The model's answer, how it was read, and the marks of what it may cite."""

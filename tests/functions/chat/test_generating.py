@@ -246,6 +246,34 @@ def test_jobs_that_are_cancelled_or_killed_leave_a_code(
     assert used(stack, teacher) == 0
 
 
+def test_named_sources_that_are_still_read_are_waited_for(
+    stack: Stack, teacher: Student, writer: Runner, model: ModelStandIn
+) -> None:
+    late = chat.add(teacher, "content_sources", kind="text", title="Late", text_content=TEXT)
+    content_id, job_id = begin(teacher, content_source_ids=[late])
+    reading = teacher.rows("jobs", dedupe_key=f"eq.content_sources:{late}")[0]["id"]
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            assert model.requests == []
+            writer.run(reading)
+
+    # the person's slots admit both
+    writer.handle(writer.claim(job_id), on_check=look)
+    assert row(teacher, content_id)["citations"][0]["content_source_id"] == late
+    model.requests.clear()
+    with psycopg.connect(stack.db_url, autocommit=True) as db:
+        for state in ("pending", "processing", "failed"):
+            db.execute("update public.content_sources set status = %s where id = %s", (state, late))
+    content_id, job_id = begin(teacher, content_source_ids=[late])
+    ended = writer.run(job_id)
+    assert (ended.failure and ended.failure.code, model.requests) == ("source_not_ready", [])
+    assert row(teacher, content_id)["error_code"] == "source_not_ready"
+
+
 def test_a_second_attempt_writes_nothing_over_what_is_there(
     teacher: Student, writer: Runner, model: ModelStandIn
 ) -> None:
