@@ -1,4 +1,4 @@
-"""The handler of ``headstart`` jobs. Payload: ``{"run_id": ...}``.
+"""The handler of ``headstart`` jobs. Payload: ``{"run_id": ...}``. That of ``headstart_scan`` is in triggers.py.
 
 It may run twice, and its worker may be killed at any line. Each call of the model is counted before it is sent, and the
 text of a run only grows. The run, its document, notification and last events are written in one transaction. A model
@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from functions.headstart.assignment import Task, read_task
+from functions.headstart.triggers import scan
 from functions.headstart.writing import Writer, prompt
 from functions.shared.answers.writing import StreamWriter, Superseded
 from functions.shared.database import rpc, rpc_row, run
@@ -36,6 +37,7 @@ TASK_COLUMNS = (
 def register(registry: HandlerRegistry) -> None:
     """Registers this service's jobs with the worker."""
     registry.add("headstart", write_headstart)
+    registry.add("headstart_scan", scan)
 
 
 def write_headstart(context: JobContext) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ create table public.headstart_runs (
     prompt_version text,
     prompt_hash text,
     assignment_hash text,
+    task_hash text,
     seq bigint not null default 0,
     started_at timestamptz,
     ended_at timestamptz,
@@ -48,7 +49,8 @@ comment on column public.headstart_runs.status is 'Its state.';
 comment on column public.headstart_runs.model is 'The model that wrote it.';
 comment on column public.headstart_runs.prompt_version is 'Version of the prompt files.';
 comment on column public.headstart_runs.prompt_hash is 'Hash of the prompt files.';
-comment on column public.headstart_runs.assignment_hash is 'Content hash of the assignment as it was read.';
+comment on column public.headstart_runs.assignment_hash is 'Content hash of the assignment when the run was asked for.';
+comment on column public.headstart_runs.task_hash is 'Hash of what is asked of the student, as the worker read it.';
 comment on column public.headstart_runs.seq is 'Number of the last generation event.';
 comment on column public.headstart_runs.started_at is 'When a worker began.';
 comment on column public.headstart_runs.ended_at is 'When it reached a final state.';

@@ -27,9 +27,29 @@ begin
     if not found then
         raise exception 'no run has the id in p_run_id' using errcode = 'PT404';
     end if;
+    -- done, hidden or handed in since it started by itself, or written by another run with these prompts
+    if v_run.status in ('queued', 'running') and v_run.trigger <> 'manual' and (
+        not exists (select from public.v_open_assignments as o where o.id = v_run.assignment_id)
+        or exists (
+            select from public.headstart_runs as r
+            where r.assignment_id = v_run.assignment_id and r.trigger = v_run.trigger and r.id <> p_run_id
+                and r.assignment_hash = v_run.assignment_hash and r.prompt_version = p_prompt_version
+        )
+    ) then
+        perform public.svc_end_headstart_run(
+            p_run_id, v_run.seq, 'cancelled', null, 'cancelled: it is no longer needed', v_run.metrics
+        );
+        select * into v_run from public.headstart_runs where id = p_run_id;
+    end if;
     if v_run.status in ('queued', 'running') then
         update public.headstart_runs
-        set status = 'running', model = p_model, prompt_version = p_prompt_version, prompt_hash = p_prompt_hash
+        set status = 'running', model = p_model, prompt_version = p_prompt_version, prompt_hash = p_prompt_hash,
+            task_hash = (
+                select private.task_hash(
+                    a.title, a.description_html, a.points_possible, a.submission_types, a.raw_payload
+                )
+                from public.assignments as a where a.id = v_run.assignment_id
+            )
         where id = p_run_id;
         -- the new number also stops a worker that held the run before: its writes name an older one
         perform public.svc_append_generation(
@@ -49,8 +69,9 @@ $$;
 
 comment on function public.svc_begin_headstart_run(uuid, text, text, text) is
     'A worker takes a run: it becomes running, and an event says so. Returns how many calls of the model were made '
-    'before, and whether text was released already, which happens when an earlier worker died. A finished run does '
-    'not change. PT404 when the run does not exist.';
+    'before, and whether text was released already, which happens when an earlier worker died. A run that started by '
+    'itself and is no longer needed ends as cancelled. A finished run does not change. PT404 when the run does not '
+    'exist.';
 
 create function public.svc_count_headstart_call(p_run_id uuid, p_seq bigint)
 returns int

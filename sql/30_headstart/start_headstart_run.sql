@@ -48,10 +48,15 @@ begin
     end if;
     if run_id is null then
         insert into public.headstart_runs (
-            user_id, assignment_id, trigger, assignment_hash, prompt_version, created_at
+            user_id, assignment_id, trigger, assignment_hash, task_hash, prompt_version, created_at
         )
         values (
-            p_user_id, p_assignment_id, v_trigger, v_assignment.content_hash, p_prompt_version, private.clock()
+            p_user_id, p_assignment_id, v_trigger, v_assignment.content_hash,
+            private.task_hash(
+                v_assignment.title, v_assignment.description_html, v_assignment.points_possible,
+                v_assignment.submission_types, v_assignment.raw_payload
+            ),
+            p_prompt_version, private.clock()
         )
         returning id into run_id;
         created := true;
@@ -61,7 +66,9 @@ begin
         p_type => 'headstart',
         p_payload => jsonb_build_object('run_id', run_id),
         p_user_id => p_user_id,
-        p_dedupe_key => 'headstart:' || run_id
+        p_dedupe_key => 'headstart:' || run_id,
+        -- nobody waits for one that starts by itself
+        p_priority => case when v_trigger = 'manual' then 0 else -10 end
     ) as j;
     return next;
 end
