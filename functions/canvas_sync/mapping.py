@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.shared.markup.html import Page, read_html
+from functions.shared.markup.html import Page, read_html, without_secrets
 
 Row = dict[str, Any]
 
@@ -22,6 +22,7 @@ MAX_TEXT_CHARACTERS = 1000
 MAX_NOTES_CHARACTERS = 50_000
 MAX_POINTS = 10**9
 MAX_INT = 2**31 - 1
+MAX_ATTACHMENTS = 50
 
 # The keys of a course that are stored. Enrolments, teachers, grades and the secret calendar address are not.
 COURSE_KEYS = (
@@ -51,6 +52,7 @@ ASSIGNMENT_KEYS = (
     "omit_from_final_grade",
     "peer_reviews",
     "rubric",
+    "locked_for_user",
     "created_at",
 )
 SUBMISSION_STATES = {"graded": "graded", "submitted": "submitted", "pending_review": "submitted"}
@@ -99,6 +101,10 @@ def assignment_row(assignment: Row, canvas_id: int) -> Row:
         "raw_payload": {key: clean(assignment[key]) for key in ASSIGNMENT_KEYS if key in assignment},
         "html_hash": hashlib.sha256(html.encode()).hexdigest() if html else None,
     }
+    if page and page.embedded:
+        row["raw_payload"]["embedded"] = list(page.embedded)
+    if files := attachments(assignment.get("attachments")):
+        row["raw_payload"]["attachments"] = files
     if page and page.hidden:
         row["hidden_notes"] = "\n\n".join(page.hidden)[:MAX_NOTES_CHARACTERS]
     if is_cut:
@@ -123,6 +129,17 @@ def own_submission(submission: object) -> Row | None:
         "missing": submission.get("missing") is True,
         "excused": submission.get("excused") is True,
     }
+
+
+def attachments(files: object) -> list[Row]:
+    """Name and link of each attached file, without what opens it for everybody."""
+    found = []
+    for file in files[:MAX_ATTACHMENTS] if isinstance(files, list) else []:
+        given = file if isinstance(file, dict) else {}
+        name, url = text(given.get("display_name")) or text(given.get("filename")), web_address(given.get("url"))
+        if name:
+            found.append({"name": name, "url": without_secrets(url) if url else None})
+    return found
 
 
 def page_of(html: object) -> Page | None:

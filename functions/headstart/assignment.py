@@ -6,20 +6,28 @@ style. They are removed before a model reads the task, and the leak guard compar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from functions.headstart.timing import Times, read_times
 from functions.shared.leaks.labels import MAX_LABEL_CHARACTERS, ends_solution, is_blank, is_instruction, label_of
 from functions.shared.leaks.words import Language, language_of
+from functions.shared.llm.usage import first_tokens
 from functions.shared.local_time import local_text, zone_of
-from functions.shared.markup.html import read_html, topmost
+from functions.shared.markup.html import Page, read_html, topmost
 from functions.shared.markup.text import visible
 
 MAX_TASK_CHARACTERS = 30_000
+MAX_RUBRIC_CHARACTERS = 8_000
+MAX_CRITERIA = 30
+MAX_FILES = 30
+DATES = (("Opens", "unlock_at"), ("Closes", "lock_at"))
+FILE_LINK = re.compile(r"https?://[^/]+/(?:[^?#]*/)?files/[0-9]+")
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 BLOCKS = frozenset({*HEADINGS, "p", "div", "ul", "ol", "table", "pre", "blockquote", "details", "section", "hr", "dl"})
 
@@ -34,17 +42,31 @@ class Task:
     urls: frozenset[str]
     due_at: datetime | None
     time_zone: str
+    effort_minutes: int | None = None
+    times: Times = field(default_factory=Times)
 
 
-def read_task(row: Mapping[str, Any], notes: str | None = None) -> Task:
-    """A task from a row of assignments, with its ``course`` (name, zone) and ``profile`` (zone and its source).
+def read_task(
+    row: Mapping[str, Any],
+    notes: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    blocks: Sequence[Mapping[str, str]] = (),
+    max_tokens: int = 16_000,
+) -> Task:
+    """A task from a row of assignments with its ``course``, ``profile`` and ``effort``.
 
     :param notes: texts that the description hid, as sync found them
+    :param settings: the student's row of planner_settings, if there is one
+    :param blocks: the student's study blocks that are still to come
+    :param max_tokens: how much of the description a model may read; a rubric may have half as much again
     """
     page = read_html(row["description_html"] or "")
     solutions = [*page.hidden, *([notes] if notes else []), *take_solutions(page.tree)]
     description, cut = plain_solutions(page.markdown())
-    solutions += cut
+    payload = row.get("raw_payload") or {}
+    rubric, answers = rubric_of(payload.get("rubric"))
+    solutions += [*cut, *answers]
+    files = files_of(page, payload.get("attachments"))
     title = visible(row["title"]).replace("\n", " ").strip()
     course, profile = row["course"] or {}, row["profile"] or {}
     due_at = datetime.fromisoformat(row["due_at"]) if row["due_at"] else None
@@ -55,11 +77,19 @@ def read_task(row: Mapping[str, Any], notes: str | None = None) -> Task:
         f"Due: {local_text(due_at, place) if due_at else 'no date'}",
         f"Points: {row['points_possible'] if row['points_possible'] is not None else 'not graded'}",
         f"Handed in as: {', '.join(row['submission_types'] or []) or 'not said'}",
+        *(f"{name}: {local_text(datetime.fromisoformat(row[key]), place)}" for name, key in DATES if row.get(key)),
+        *(["Locked: Canvas does not let the student hand in now."] if payload.get("locked_for_user") is True else []),
     ]
-    body = description[:MAX_TASK_CHARACTERS] or "(The assignment has no description.)"
-    if len(description) > MAX_TASK_CHARACTERS or page.is_cut or row.get("is_description_cut"):
-        body += "\n(The description goes on.)"
-    urls = set(page.urls())
+    shown = first_tokens(description[:MAX_TASK_CHARACTERS], max_tokens)
+    parts = [shown, *about(description, page, payload)]
+    if shown != description or page.is_cut or row.get("is_description_cut"):
+        parts.append("(The description goes on.)")
+    if files:
+        parts.append("Attached files:\n" + "\n".join(f"- {name}: {url}" if url else f"- {name}" for name, url in files))
+    if rubric:
+        parts.append("Rubric:\n" + first_tokens(rubric, max_tokens // 2))
+    body = "\n\n".join(part for part in parts if part)
+    urls = {*page.urls(), *(url for _, url in files if url.startswith("https://"))}
     if (row["canvas_url"] or "").startswith("https://"):
         urls.add(row["canvas_url"])
     return Task(
@@ -69,7 +99,69 @@ def read_task(row: Mapping[str, Any], notes: str | None = None) -> Task:
         urls=frozenset(urls),
         due_at=due_at,
         time_zone=place,
+        effort_minutes=(row.get("effort") or {}).get("effort_minutes"),
+        times=read_times(settings, blocks),
     )
+
+
+def about(description: str, page: Page, payload: Mapping[str, Any]) -> list[str]:
+    """What a reader of the text alone would miss: it stands in a frame, behind a link, or is not shown yet."""
+    frames = [visible(str(one)) for one in payload.get("embedded") or page.embedded]
+    if not description.strip():
+        if frames:
+            return [f"(The task is not here: the description only shows another page, {', '.join(frames)}.)"]
+        if payload.get("locked_for_user") is True:
+            return ["(Canvas does not show the description yet.)"]
+        return ["(The assignment has no description.)"]
+    if frames:
+        return [f"(The description also shows another page, which is not here: {', '.join(frames)}.)"]
+    if is_only_links(page):
+        return ["(The description is only a link. The task is behind it and is not here.)"]
+    return []
+
+
+def is_only_links(page: Page) -> bool:
+    """Whether a description says nothing but the words of its links."""
+    if page.tree.body is None:
+        return False
+    links = "".join(node.text() for node in topmost(page.tree.css("a[href]")))
+    return bool(links.strip()) and len("".join(page.tree.body.text().split())) == len("".join(links.split()))
+
+
+def files_of(page: Page, attached: Any) -> list[tuple[str, str]]:
+    """Names and links of files: those that Canvas lists, and those that the description links."""
+    found = {str(one["url"] or one["name"]): (visible(one["name"]), str(one["url"] or "")) for one in attached or []}
+    for node in page.tree.css("a[href]"):
+        url = (node.attributes.get("href") or "").strip()
+        if FILE_LINK.match(url):
+            found.setdefault(url, (visible(node.text(strip=True)) or "file", url))
+    return [(" ".join(name.split())[:200], url) for name, url in list(found.values())[:MAX_FILES]]
+
+
+def rubric_of(rubric: Any) -> tuple[str, list[str]]:
+    """A rubric as text, and the solutions and hidden texts that were in it. It may be HTML, as descriptions are."""
+    lines: list[str] = []
+    solutions: list[str] = []
+
+    def words(value: Any) -> str:
+        page = read_html(str(value or "")[:MAX_RUBRIC_CHARACTERS])
+        solutions.extend(page.hidden)
+        return page.markdown().strip()
+
+    for one in rubric[:MAX_CRITERIA] if isinstance(rubric, list) else []:
+        if not isinstance(one, dict):
+            continue
+        title = f"{words(one.get('description'))} ({one.get('points')} points)"
+        # a label takes what follows it, so each criterion is read alone
+        kept, cut = plain_solutions(f"{title}\n{words(one.get('long_description'))}")
+        solutions.extend(cut)
+        lines += ["- " + "\n  ".join(line for line in kept.splitlines() if line.strip())]
+        ratings = one.get("ratings")
+        for rating in ratings[:MAX_CRITERIA] if isinstance(ratings, list) else []:
+            if isinstance(rating, dict):
+                said = " ".join(words(rating.get(key)) for key in ("description", "long_description")).split()
+                lines.append(f"  - {rating.get('points')} points: {' '.join(said)}")
+    return "\n".join(lines)[:MAX_RUBRIC_CHARACTERS], solutions
 
 
 def take_solutions(tree: LexborHTMLParser) -> list[str]:

@@ -8,11 +8,13 @@ does not write the same text twice, so a worker that finds released text of anot
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from functions.headstart.assignment import Task, read_task
+from functions.headstart.timing import HORIZON_DAYS
 from functions.headstart.triggers import scan
 from functions.headstart.writing import Writer, prompt
 from functions.shared.answers.writing import StreamWriter, Superseded
@@ -29,8 +31,9 @@ log = structlog.get_logger(__name__)
 MAX_CALLS = 3
 CHECK_SECONDS = 1.0
 TASK_COLUMNS = (
-    "title,description_html,due_at,points_possible,submission_types,canvas_url,status,"
-    "is_description_cut,course:courses(name,time_zone),profile:profiles(timezone,timezone_source)"
+    "title,description_html,due_at,unlock_at,lock_at,raw_payload,points_possible,submission_types,canvas_url,status,"
+    "is_description_cut,course:courses(name,time_zone),profile:profiles(timezone,timezone_source),"
+    "effort:assignment_efforts(effort_minutes)"
 )
 
 
@@ -114,10 +117,18 @@ class RunJob:
         return {"run_id": self._run_id, "status": "succeeded"}
 
     def _task(self, assignment_id: str) -> Task:
+        owner = self._context.job.user_id
         query = self._service.from_("assignments").select(TASK_COLUMNS)
-        row = run(query.eq("id", assignment_id).eq("user_id", self._context.job.user_id).single())
+        row = run(query.eq("id", assignment_id).eq("user_id", owner).single())
         notes = rpc(self._service, "svc_get_assignment_notes", {"p_assignment_id": assignment_id}, safe=True)
-        return read_task(row, notes)
+        settings = run(self._service.from_("planner_settings").select("*").eq("user_id", owner).limit(1))
+        now = self._context.clock.now()
+        planned = self._service.from_("study_blocks").select("start_at,end_at").eq("user_id", owner)
+        planned = planned.in_("status", ["planned", "in_progress"]).gt("end_at", now.isoformat())
+        blocks = run(planned.lt("start_at", (now + timedelta(days=HORIZON_DAYS + 1)).isoformat()))
+        # half of the window; rubric, prompt and answer need the rest
+        max_tokens = self._context.settings.model_context_tokens // 2
+        return read_task(row, notes, settings[0] if settings else None, blocks, max_tokens)
 
     def _budget(self) -> Budget:
         clock = self._context.clock

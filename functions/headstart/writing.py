@@ -11,6 +11,7 @@ from typing import Any
 from functions.headstart.assignment import Task
 from functions.headstart.schemas import Extra, Headstart
 from functions.headstart.timing import suggested_blocks
+from functions.shared.leaks.errors import AnswerLeak
 from functions.shared.leaks.guard import LeakGuard
 from functions.shared.leaks.opinion import SecondOpinion
 from functions.shared.llm.budget import Budget
@@ -39,10 +40,16 @@ class Paragraphs:
 
     :param release: gets each batch of paragraphs; joined, they are exactly the text
     :param opinion: is asked about the whole text; nothing is released before
+    :param carried: paragraphs that an earlier answer released
     """
 
     def __init__(
-        self, guard: LeakGuard, urls: frozenset[str], release: Release, opinion: SecondOpinion | None = None
+        self,
+        guard: LeakGuard,
+        urls: frozenset[str],
+        release: Release,
+        opinion: SecondOpinion | None = None,
+        carried: Sequence[str] = (),
     ) -> None:
         self._guard = guard
         self._urls = urls
@@ -51,9 +58,11 @@ class Paragraphs:
         self._visible = VisibleStream()
         self._waiting = ""
         self._next_look = 0
-        self._length = 0
-        self.checked: list[str] = []
-        self.released: list[str] = []
+        self._length = sum(map(len, carried))
+        self.checked, self.released = list(carried), list(carried)
+        for paragraph in carried:
+            # they passed before; the guard reads the next one together with them
+            guard.check(paragraph)
 
     def feed(self, text: str) -> None:
         """Adds a piece of text, and releases the paragraphs that are complete.
@@ -130,68 +139,88 @@ class Writer:
         self._client = client
         self._task = task
         self._budget = budget
-        self._guard = LeakGuard(task.solutions, task.text)
         self._release = release
         self._opinion = SecondOpinion(client, task.text, budget) if has_second_opinion else None
         self._prompt = prompt()
+        self._carried: tuple[str, ...] = ()
         self._fresh()
 
     def _fresh(self) -> None:
+        self._guard = LeakGuard(self._task.solutions, self._task.text)
         self._field = FieldStream("content_md")
-        self._paragraphs = Paragraphs(self._guard, self._task.urls, self._release, self._opinion)
+        self._paragraphs = Paragraphs(self._guard, self._task.urls, self._release, self._opinion, self._carried)
+        self._is_text_released = False
 
     def write(self, now: datetime) -> tuple[dict[str, Any], str]:
         """The document's fields for ``svc_end_headstart_run``, and the parse path.
 
         :raise ModelError: there is no headstart; the code says why
         """
-        blocks = DataBlocks()
-        messages: list[Message] = [
-            {"role": "system", "content": self._prompt.parts["system"]},
-            {"role": "user", "content": self._request(blocks, "user", assignment=self._task.text)},
-        ]
+        try:
+            return self._document(*self._answer(self._messages("user")), now)
+        except AnswerLeak:
+            # one more call, and a second opinion of it: what the student reads stays, and a second leak ends the run
+            if self._budget.calls_left < (1 if self._opinion is None else 2):
+                raise
+        if self._is_text_released:
+            extra, path = self._rest()
+        else:
+            self._carried = tuple(self._paragraphs.released)
+            self._fresh()
+            extra, path = self._answer(self._messages("again", written="".join(self._carried)))
+        return self._document(extra, f"{path}+leak", now)
+
+    def _answer(self, messages: list[Message]) -> tuple[Extra, str]:
+        """One answer, whose text is released while it is written."""
         wanted = Wanted("headstart", Headstart, messages, self._take, self._may_repeat)
         try:
             answer, path = write(self._client, wanted, self._budget)
         except InvalidResponse:
-            if not (self._field.complete and self._paragraphs.checked and self._budget.calls_left):
+            is_begun = len(self._paragraphs.checked) > len(self._carried)
+            if not (self._field.complete and is_begun and self._budget.calls_left):
                 raise
-            return self._document(*self._rest(), now)
+            return self._rest()
         if self._field.text != answer.content_md:
             # another object counts than the one that was followed, which was a draft or a thought
-            if self._paragraphs.released:
+            if self._has_released():
                 raise InvalidResponse
             self._fresh()
             self._paragraphs.feed(answer.content_md)
-        self._paragraphs.finish()
-        return self._document(Extra.model_validate(answer.model_dump()), path, now)
+        self._finish()
+        return Extra.model_validate(answer.model_dump()), path
 
     def _rest(self) -> tuple[Extra, str]:
-        """Makes one more call for the other fields: the text was released, but they are unusable."""
-        self._paragraphs.finish()
-        blocks = DataBlocks()
-        text = "".join(self._paragraphs.checked)
-        messages: list[Message] = [
-            {"role": "system", "content": self._prompt.parts["system"]},
-            {"role": "user", "content": self._request(blocks, "rest", assignment=self._task.text, written=text)},
-        ]
+        """Makes one more call for the other fields: the text passed, but they are unusable."""
+        self._finish()
+        messages = self._messages("rest", written="".join(self._paragraphs.checked))
         extra, path = write(self._client, Wanted("headstart_rest", Extra, messages), self._budget)
         return extra, f"{path}+rest"
 
-    def _request(self, blocks: DataBlocks, part: str, **data: str) -> str:
-        marked = [blocks.block(name, text) for name, text in data.items()]
-        return "\n\n".join([self._prompt.parts[part], blocks.rule(), *marked])
+    def _messages(self, part: str, **data: str) -> list[Message]:
+        blocks = DataBlocks()
+        marked = [blocks.block(name, text) for name, text in {"assignment": self._task.text, **data}.items()]
+        return [
+            {"role": "system", "content": self._prompt.parts["system"]},
+            {"role": "user", "content": "\n\n".join([self._prompt.parts[part], blocks.rule(), *marked])},
+        ]
+
+    def _finish(self) -> None:
+        self._paragraphs.finish()
+        self._is_text_released = self._opinion is None
+
+    def _has_released(self) -> bool:
+        return len(self._paragraphs.released) > len(self._carried)
 
     def _take(self, text: str) -> None:
         grown = self._field.feed(text)
         if grown:
             self._paragraphs.feed(grown)
         if self._field.complete:
-            self._paragraphs.finish()
+            self._finish()
 
     def _may_repeat(self) -> bool:
         """Only while nothing was released, because a model does not write the same text twice."""
-        if self._paragraphs.released:
+        if self._has_released():
             return False
         self._fresh()
         return True
@@ -220,7 +249,10 @@ class Writer:
         shown += [one["step"] for one in fields["plan"]] + [one["title"] for one in fields["resources"]]
         self._guard.check_short(shown)
         self._paragraphs.approve(shown)
-        blocks = suggested_blocks(minutes, self._task.due_at, now, self._task.time_zone)
+        task = self._task
+        # the student knows better than the model how long it takes them
+        work = task.effort_minutes or minutes
+        blocks = suggested_blocks(work, task.due_at, now, task.time_zone, task.times)
         return {
             "title": title or f"Headstart: {self._task.title}"[:200],
             "content_md": content,

@@ -15,6 +15,8 @@ declare
     v_run public.headstart_runs;
     v_doc_id uuid;
     v_title text;
+    v_due_at timestamptz;
+    v_due text;
 begin
     if p_run_id is null or p_status is null then
         raise exception 'p_run_id and p_status must not be null' using errcode = '22004';
@@ -62,7 +64,15 @@ begin
         returning id into v_doc_id;
     end if;
     if p_status <> 'cancelled' then
-        select title into v_title from public.assignments where id = v_run.assignment_id;
+        select a.title, a.due_at,
+            private.local_text(
+                a.due_at, private.zone_of(p.timezone, p.timezone_source::text, c.time_zone)
+            )
+        into v_title, v_due_at, v_due
+        from public.assignments as a
+        join public.courses as c on c.id = a.course_id
+        join public.profiles as p on p.user_id = a.user_id
+        where a.id = v_run.assignment_id;
         insert into public.notifications (user_id, type, status, title, body, payload, created_at)
         values (
             v_run.user_id,
@@ -73,9 +83,10 @@ begin
                 when 'succeeded' then 'Your headstart is ready'
                 else 'Your headstart could not be written'
             end,
-            left(v_title, 2000),
+            concat_ws(E'\n', left(v_title, 2000), 'Due ' || v_due),
             jsonb_strip_nulls(jsonb_build_object(
-                'assignment_id', v_run.assignment_id, 'run_id', p_run_id, 'doc_id', v_doc_id
+                'assignment_id', v_run.assignment_id, 'run_id', p_run_id, 'doc_id', v_doc_id,
+                'due_at', to_char(v_due_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'due_text', v_due
             )),
             private.clock()
         );
@@ -87,6 +98,6 @@ $$;
 comment on function public.svc_finish_headstart_run(uuid, text, jsonb, text, jsonb) is
     'Ends a run: succeeded with its document (keys title, content_md, content_html, summary, extra), failed with an '
     'error that begins with a code, or cancelled. The document becomes the only ready one of its assignment, and the '
-    'student gets one notification, or none for cancelled. On a finished run nothing changes. Returns the document''s '
-    'id or null. PT404 when the run does not exist, 22023 for another status or key, 23514 for a run that cannot end '
-    'this way.';
+    'student gets one notification, which says when the work is due on their own day, or none for cancelled. On a '
+    'finished run nothing changes. Returns the document''s id or null. PT404 when the run does not exist, 22023 for '
+    'another status or key, 23514 for a run that cannot end this way.';

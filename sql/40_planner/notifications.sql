@@ -40,7 +40,9 @@ comment on column public.notifications.type is 'What it is about.';
 comment on column public.notifications.status is 'Its state; the person may set dismissed.';
 comment on column public.notifications.title is 'One line.';
 comment on column public.notifications.body is 'More, in plain text.';
-comment on column public.notifications.payload is 'Ids for links, such as assignment_id; nothing that people wrote.';
+comment on column public.notifications.payload is
+    'Ids for links, such as assignment_id. For work with a due date due_at, and due_text, the same in the person''s '
+    'zone with the weekday. Nothing that people wrote.';
 comment on column public.notifications.sent_at is 'When it first reached the inbox.';
 comment on column public.notifications.dismissed_at is 'When the person dismissed it.';
 comment on column public.notifications.created_at is 'When it was made.';

@@ -15,17 +15,26 @@ MAX_TOKENS = 2_000_000_000
 
 def estimated_tokens(text: str) -> int:
     """An estimate of a text's tokens without a tokenizer. For most kinds of text it is too high rather than too low."""
-    count = 0
+    return sum(map(_tokens_of, PIECE.finditer(text)))
+
+
+def first_tokens(text: str, max_tokens: int) -> str:
+    """The beginning of a text that has at most so many tokens, as they are estimated."""
+    left = max_tokens
     for match in PIECE.finditer(text):
-        word, digits, other = match.groups()
-        if word:
-            count += math.ceil(len(word) / 6) if word.isascii() else math.ceil(len(word.encode()) / 3)
-        elif digits:
-            count += math.ceil(len(digits) / 3)
-        else:
-            # half of a surrogate pair has no encoding of its own
-            count += math.ceil(len(other.encode("utf-8", "replace")) / 3)
-    return count
+        left -= _tokens_of(match)
+        if left < 0:
+            # a first word that is longer than all
+            return text[: match.start()] or text[: max_tokens // 2]
+    return text
+
+
+def _tokens_of(match: re.Match[str]) -> int:
+    word, digits, other = match.groups()
+    if word:
+        return math.ceil(len(word) / 6) if word.isascii() else math.ceil(len(word.encode()) / 3)
+    # half of a surrogate pair has no encoding of its own
+    return math.ceil(len(digits) / 3) if digits else math.ceil(len(other.encode("utf-8", "replace")) / 3)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import nh3
 from selectolax.lexbor import LexborHTMLParser, LexborNode, create_tag
@@ -27,6 +28,8 @@ MAX_TAGS = 60_000
 MAX_NESTING = 60
 MAX_ATTRIBUTE_MARKS = 600
 MAX_REOPENED = 5000
+MAX_FRAMES = 10
+MAX_TITLE_CHARACTERS = 200
 
 TAGS = nh3.ALLOWED_TAGS - {"area", "map", "data", "nav"} | {"tfoot"}
 ATTRIBUTES = {
@@ -85,6 +88,7 @@ class Page:
 
     :param hidden: the texts that a reader would not see
     :param removed: how many parts were removed
+    :param embedded: titles and hosts of the pages that it shows in frames
     :param is_cut: whether the page went on after ``MAX_INPUT_CHARACTERS``
     """
 
@@ -92,6 +96,7 @@ class Page:
     hidden: tuple[str, ...]
     removed: int
     is_cut: bool
+    embedded: tuple[str, ...] = ()
 
     def urls(self) -> frozenset[str]:
         """The https addresses of its links."""
@@ -121,10 +126,29 @@ def read_html(html: str) -> Page:
     before = len(tree.css("*"))
     hidden = take_hidden(tree)
     take_formulas(tree)
+    embedded = frames_of(tree)
     for node in topmost(tree.css(NEVER_SHOWN)):
         node.decompose()
     hide_secrets(tree)
-    return Page(tree, tuple(hidden), before - len(tree.css("*")), is_cut)
+    return Page(tree, tuple(hidden), before - len(tree.css("*")), is_cut, embedded)
+
+
+def frames_of(tree: LexborHTMLParser) -> tuple[str, ...]:
+    """Title and host of each page that is shown in a frame, ``Quiz (tool.test)``. Whole addresses may be signed."""
+    found = []
+    for node in tree.css("iframe,embed,object")[:MAX_FRAMES]:
+        address = host_of(node.attributes.get("src") or node.attributes.get("data") or "")
+        title = " ".join((node.attributes.get("title") or "").split())[:MAX_TITLE_CHARACTERS]
+        found.append(f"{title} ({address})" if title and address else title or address or "untitled")
+    return tuple(found)
+
+
+def host_of(address: str) -> str:
+    """The host of an address; empty where it has none."""
+    try:
+        return (urlsplit(address.strip()).hostname or "")[:MAX_TITLE_CHARACTERS]
+    except ValueError:
+        return ""
 
 
 def topmost(nodes: list[LexborNode]) -> list[LexborNode]:

@@ -178,6 +178,27 @@ def test_a_success_leaves_document_metrics_and_one_notification(student: Student
     assert student.notes() == [("headstart_ready", "sent", "Lab report", payload)]
 
 
+@pytest.mark.parametrize(
+    ("source", "zone", "text"),
+    [
+        ("person", "Pacific/Auckland", "Saturday 10 May 2031, 09:59 (Pacific/Auckland)"),
+        ("default", "Europe/Berlin", "Friday 9 May 2031, 23:59 (Europe/Berlin)"),
+        ("default", "Mars/Olympus", "Friday 9 May 2031, 21:59 (UTC)"),
+    ],
+)
+def test_a_notification_tells_the_due_day_of_the_student(student: Student, source: str, zone: str, text: str) -> None:
+    student.db.execute(
+        "update public.assignments set due_at = '2031-05-09T21:59:00Z' where id = %s", (student.assignment,)
+    )
+    change = "update public.profiles set timezone = 'Pacific/Auckland', timezone_source = %s where user_id = %s"
+    student.db.execute(change, (source, student.id))
+    student.db.execute("update public.courses set time_zone = %s where user_id = %s", (zone, student.id))
+    student.finish(student.running())
+    ((_, _, body, payload),) = student.notes()
+    assert body == f"Lab report\nDue {text}"
+    assert (payload["due_at"], payload["due_text"]) == ("2031-05-09T21:59:00Z", text)
+
+
 def test_finishing_again_changes_nothing(student: Student) -> None:
     run = student.running()
     doc = student.finish(run)

@@ -138,7 +138,7 @@ def test_the_hash_sees_content_and_nothing_that_changes_by_itself() -> None:
     same: list[dict[str, Any]] = [
         {"updated_at": "2026-01-01T00:00:00Z"},
         {"secure_params": "q"},
-        {"locked_for_user": True, "lock_explanation": "in 3 minutes"},
+        {"lock_explanation": "in 3 minutes"},
         {"needs_grading_count": 3},
         {"points_possible": 3.0},
         {"description": "<p onclick='x()'>x</p>"},
@@ -149,6 +149,7 @@ def test_the_hash_sees_content_and_nothing_that_changes_by_itself() -> None:
         {"due_at": "2026-01-01T00:00:00Z"},
         {"submission": {"workflow_state": "submitted"}},
         {"position": 4},
+        {"locked_for_user": True},
     ]
     known = assignment_row(base, 8)["content_hash"]
     assert all(assignment_row({**base, **change}, 8)["content_hash"] == known for change in same)
@@ -162,3 +163,23 @@ def test_depth_and_times() -> None:
     assert "x" not in repr(clean(deep))
     assert moment("2026-12-01T23:59:59Z") == "2026-12-01T23:59:59+00:00"
     assert moment("0001-01-01T00:00:00+14:00") is None
+
+
+def test_frames_and_files_are_stored_by_name_without_what_opens_them() -> None:
+    frame = '<iframe title="Quiz" src="https://tool.test/launch?verifier=abc"></iframe>'
+    files = [
+        {"display_name": "Sheet.pdf", "url": "https://c.test/files/7/download?download_frd=1&verifier=abc"},
+        {"filename": "Map.png", "url": "javascript:x"},
+        {"url": "https://c.test/files/8"},
+        "nonsense",
+    ]
+    row = assignment_row({"name": "T", "description": frame, "attachments": files, "locked_for_user": True}, 1)
+    assert row["description_html"] is None
+    payload = row["raw_payload"]
+    assert payload["embedded"] == ["Quiz (tool.test)"]
+    assert payload["locked_for_user"] is True
+    assert payload["attachments"] == [
+        {"name": "Sheet.pdf", "url": "https://c.test/files/7/download?download_frd=1"},
+        {"name": "Map.png", "url": None},
+    ]
+    assert "attachments" not in assignment_row({"name": "T", "attachments": "nonsense"}, 1)["raw_payload"]

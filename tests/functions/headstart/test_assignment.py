@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from functions.headstart.assignment import read_task
+from functions.shared.llm.usage import estimated_tokens
 
 SECRET = "Electrons travel down the chain"
 
@@ -148,3 +149,80 @@ def test_a_huge_description_is_cut() -> None:
     task = read_task(row("<p>" + "word " * 40_000 + "</p>"))
     assert len(task.text) < 31_000
     assert task.text.endswith("(The description goes on.)")
+
+
+def test_rubric_files_dates_and_a_lock_are_told() -> None:
+    rubric = [
+        {
+            "description": "Argument <b>and</b> evidence",
+            "long_description": "<p>Two sources.</p><p hidden>Photon</p><p>Model solution: Gradient 7</p>",
+            "points": 4,
+            "ratings": [
+                {"description": "Full", "points": 4},
+                {"description": "None", "long_description": "Empty", "points": 0},
+            ],
+        },
+        "nonsense",
+        {"description": None, "ratings": "nonsense"},
+    ]
+    payload = {
+        "rubric": rubric,
+        "locked_for_user": True,
+        "attachments": [{"name": "Sheet\n1.pdf", "url": "https://canvas.test/files/7"}, {"name": "Map", "url": None}],
+    }
+    links = (
+        '<a href="https://canvas.test/courses/1/files/9?wrap=1">Chapter 2</a> and <a href="https://a.test/x">this</a>'
+    )
+    html = f"<p>Read {links}.</p>"
+    task = read_task(row(html, raw_payload=payload, unlock_at="2031-05-01T06:00:00+00:00", lock_at=None))
+    assert "Opens: Thursday 1 May 2031, 08:00 (Europe/Berlin)\n" in task.text
+    assert "Closes" not in task.text
+    assert "Locked: Canvas does not let the student hand in now." in task.text
+    files = task.text.split("Attached files:\n")[1].split("\n\n")[0]
+    assert files.splitlines() == [
+        "- Sheet 1.pdf: https://canvas.test/files/7",
+        "- Map",
+        "- Chapter 2: https://canvas.test/courses/1/files/9?wrap=1",
+    ]
+    told = task.text.split("Rubric:\n")[1]
+    assert told.startswith("- Argument **and** evidence (4 points)\n  Two sources.")
+    assert "  - 4 points: Full\n  - 0 points: None Empty" in told
+    assert "Gradient" not in task.text
+    assert "Photon" not in task.text
+    assert any("Gradient 7" in one for one in task.solutions)
+    assert "Photon" in task.solutions
+    assert "https://canvas.test/files/7" in task.urls
+
+
+@pytest.mark.parametrize(
+    ("html", "payload", "said"),
+    [
+        (None, {}, "(The assignment has no description.)"),
+        (None, {"locked_for_user": True}, "(Canvas does not show the description yet.)"),
+        (None, {"embedded": ["Quiz (tool.test)"]}, "the description only shows another page, Quiz (tool.test).)"),
+        ("<p>Watch this.</p>", {"embedded": ["tool.test"]}, "also shows another page, which is not here: tool.test.)"),
+        ('<p><a href="https://a.test/task">Task</a></p>', {}, "(The description is only a link."),
+        ('<p>Read <a href="https://a.test/task">the task</a>.</p>', {}, None),
+        ("<p>Explain the reaction.</p>", {}, None),
+    ],
+)
+def test_a_description_that_is_elsewhere_says_so(html: str | None, payload: dict[str, Any], said: str | None) -> None:
+    text = read_task(row(html, raw_payload=payload)).text
+    if said is None:
+        assert "(The" not in text
+    else:
+        assert said in text
+
+
+@pytest.mark.parametrize("word", ["light ", "光", "1234567 "])
+def test_a_description_fits_the_models_window_in_any_script(word: str) -> None:
+    html = f"<p>{word * (30_000 // len(word) + 1)}</p>"
+    rubric = [{"description": word * (8_000 // len(word) + 1), "points": 1}]
+    task = read_task(row(html, raw_payload={"rubric": rubric}), max_tokens=1000)
+    assert 1400 < estimated_tokens(task.text) < 1700
+    assert "(The description goes on.)" in task.text
+    assert "Rubric:" in task.text
+
+
+def test_one_word_that_is_longer_than_the_window_is_cut() -> None:
+    assert 0 < estimated_tokens(read_task(row(f"<p>{'é' * 40_000}</p>"), max_tokens=1000).text) < 1200

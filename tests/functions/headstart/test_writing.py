@@ -11,6 +11,7 @@ import pytest
 
 from functions.headstart.writing import prompt
 from tests.functions.headstart.conftest import MODEL, Desk
+from tests.standins.model.behaviours import ESSAY
 
 METRICS = {
     "attempts",
@@ -84,8 +85,8 @@ FAULTS = {
     "finish-no-resource": ("provider_unavailable", 3),
     "thoughts-endless": ("invalid_response", 2),
     "thoughts-draft-first": ("invalid_response", 1),
-    "leak-essay": ("answer_leak", 1),
-    "leak-code": ("answer_leak", 1),
+    "leak-essay": ("answer_leak", 2),
+    "leak-code": ("answer_leak", 2),
 }
 
 
@@ -305,8 +306,9 @@ def test_a_model_solution_from_the_description_never_comes_out(desk: Desk, path:
         # where it cannot be asked, the guard alone decides
         (["normal", "500"], "succeeded", 2),
         (["500", "500", "normal"], "succeeded", 3),
-        # and it is not asked about what the guard has stopped
-        (["leak-essay", "normal"], "answer_leak", 1),
+        # what the guard has stopped is written once more before it is asked
+        (["leak-essay", "normal", "normal"], "succeeded", 3),
+        (["leak-essay", "normal", "opinion-leak"], "answer_leak", 3),
     ],
 )
 def test_a_second_opinion_can_stop_a_text_and_never_release_one(
@@ -323,6 +325,49 @@ def test_a_second_opinion_can_stop_a_text_and_never_release_one(
         asked = desk.model.requests[1]["body"]
         assert asked["response_format"]["json_schema"]["name"] == "leak_opinion"
         assert "Getting started" in json.dumps(asked["messages"])
+
+
+def test_after_a_leak_the_model_goes_on_behind_what_the_student_reads(desk: Desk) -> None:
+    desk.model.say("leak-essay", "normal")
+    run_id = desk.start()
+    assert desk.handle(run_id) == "succeeded"
+    run, doc = desk.run(run_id), desk.doc(run_id)
+    assert run["metrics"]["attempts"] == 2
+    assert run["metrics"]["parse_path"].endswith("+leak")
+    deltas = "".join(event["delta"] for event in desk.events(run_id) if event["type"] == "text-delta")
+    assert doc["content_md"] == deltas
+    assert deltas.startswith("# Plan\n\nRead the task first.\n\n")
+    assert len(deltas) > 100
+    assert ESSAY not in deltas
+    assert ESSAY not in json.dumps(desk.model.requests), "what leaked is not sent again"
+    assert "Read the task first." in json.dumps(desk.model.requests[-1]["body"])
+
+
+def test_after_a_leak_in_the_plan_the_other_fields_are_asked_for_again(desk: Desk) -> None:
+    solution = (
+        "Chlorophyll absorbs photons, and excited electrons travel down the chain while protons build a gradient."
+    )
+    desk.describe(f"<p>Explain it.</p><h3>Model solution</h3><p>{solution}</p><h3>Submit</h3><p>PDF</p>")
+    good = {
+        "title": "T",
+        "content_md": "# Begin\n\nRead the task first.\n\nThen think.",
+        "summary": "S",
+        "plan": [{"step": "Read", "minutes": 5}],
+        "key_concepts": ["light"],
+        "questions": ["Why?"],
+        "resources": [],
+        "time_estimate_minutes": 30,
+    }
+    bad = {**good, "plan": [{"step": solution, "minutes": 5}]}
+    desk.model.say("normal", text=json.dumps(bad))
+    run_id = desk.start()
+    assert desk.handle(run_id) == "succeeded"
+    assert desk.run(run_id)["metrics"]["parse_path"].endswith("+rest+leak")
+    assert desk.run(run_id)["metrics"]["attempts"] == 2
+    doc = desk.doc(run_id)
+    assert doc["content_md"] == good["content_md"]
+    assert doc["extra"]["plan"]
+    assert solution not in json.dumps(doc)
 
 
 def test_a_second_headstart_replaces_the_first(desk: Desk) -> None:
