@@ -16,7 +16,7 @@ set search_path = ''
 as $$
     select md5(jsonb_build_array(
         p_title, p_description_html, p_points, p_submission_types, p_raw_payload -> 'rubric',
-        p_raw_payload -> 'attachments'
+        p_raw_payload -> 'attachments', p_raw_payload -> 'embedded'
     )::text);
 $$;
 
