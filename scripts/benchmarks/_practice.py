@@ -68,7 +68,7 @@ def wish(seed: int, slot: int, is_placement: bool) -> float:
     normal = math.sqrt(-2 * math.log(seeded(seed, f"{slot}:radius"))) * math.cos(
         2 * math.pi * seeded(seed, f"{slot}:angle")
     )
-    return min(0.95, max(0.55, 0.75 + 0.1 * normal))
+    return min(0.95, max(0.55, 0.75 + 0.08 * normal))
 
 
 def pick(
@@ -84,7 +84,7 @@ def pick(
         if near:
             chosen = min(near, key=lambda name: seeded(seed, name))
             return chosen, chances[chosen]
-    wanted = wish(seed, slot, answers < 6 and POINTS_PER_LOGIT * math.sqrt(student.variance) >= 100)
+    wanted = wish(seed, slot, answers < 5 and POINTS_PER_LOGIT * math.sqrt(student.variance) >= 100)
     chosen = min(chances, key=lambda name: (abs(chances[name] - wanted), seeded(seed, name)))
     return chosen, chances[chosen]
 

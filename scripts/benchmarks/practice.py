@@ -1,7 +1,8 @@
 """``./scripts/bench practice``: how fast practice finds out what students can, and how many answers a second it takes.
 
-The world: abilities are normal (1 logit), difficulties too (1.6 logits), and an author's level is wrong by 1 logit.
-A student of ability t solves an item of difficulty b with the chance 1 / (1 + e^(b - t)). Abilities have the mean 0.
+The world: abilities are normal (1 logit) around 0. Authors give each level equally often, and the true difficulty
+differs from what the level says by 1 logit. A student of ability t solves an item of difficulty b with the chance
+1 / (1 + e^(b - t)).
 Error: root mean square of estimate minus truth, in points. Zone: share of items whose true chance is .65 to .85.
 
 Part 1, plain Python: the plain Elo rating with fixed items beside ours, over several seeds. Part 2 asks the database:
@@ -30,7 +31,7 @@ from scripts.native.stack import Options, Stack
 Connection = psycopg.Connection[Any]
 
 SEED = 15
-ITEM_SPREAD, LABEL_ERROR = 1.6, 1.0
+LABEL_ERROR = 1.0
 ZONE = (0.65, 0.85)
 ROUNDS_A_NIGHT = 5
 MAX_ERROR_AT_50, MIN_ZONE = 65.0, 0.42
@@ -56,9 +57,9 @@ class World:
         """A world of these sizes."""
         abilities = [dice.gauss(0, 1) for _ in range(students)]
         middle = statistics.fmean(abilities)
-        difficulties = [dice.gauss(0, ITEM_SPREAD) for _ in range(items)]
-        said = [5.5 + (b + dice.gauss(0, LABEL_ERROR)) * model.POINTS_PER_LOGIT / 100 for b in difficulties]
-        return cls([one - middle for one in abilities], difficulties, [min(10, max(1, round(level))) for level in said])
+        levels = [dice.randint(1, 10) for _ in range(items)]
+        difficulties = [(level - 5.5) * 100 / model.POINTS_PER_LOGIT + dice.gauss(0, LABEL_ERROR) for level in levels]
+        return cls([one - middle for one in abilities], difficulties, levels)
 
     def answers(self, dice: random.Random, student: int, item: int) -> float:
         """Whether a student solves an item this time."""
@@ -105,7 +106,7 @@ def simulate(world: World, dice: random.Random, answers: int, *, is_ours: bool) 
     for number in range(answers):
         for place, student in enumerate(students):
             theta = student.mean if is_ours else (ratings[place] - 1000) / model.POINTS_PER_LOGIT
-            is_placement = number < 6 and model.POINTS_PER_LOGIT * math.sqrt(student.variance) >= 100
+            is_placement = number < 5 and model.POINTS_PER_LOGIT * math.sqrt(student.variance) >= 100
             wish = model.wish(dice.getrandbits(62), 1, is_placement) if is_ours else 0.75
             wished_b = theta - math.log(wish / (1 - wish))
             chosen = min(unseen[place], key=lambda item: abs(items[item].mean - wished_b))

@@ -236,6 +236,10 @@ begin
     if v_practice.completed then
         raise exception 'this practice is completed' using errcode = '23514';
     end if;
+    -- the answer was given to the question as it is
+    if v_practice.review_state = 'needs_review' or private.has_waiting_answer(p_target_id) then
+        raise exception 'this practice is answered and waits for its grade' using errcode = '23514';
+    end if;
     p_override.student_id := v_practice.student_id;
     p_override.practice_assignment_id := p_target_id;
     p_override.subject_id := v_practice.subject_id;

@@ -39,7 +39,8 @@ set search_path = ''
 as $$
     select case
         when p_is_placement then 0.6
-        else greatest(0.55, least(0.95, 0.75 + 0.1
+        -- a wider spread would ask every second question outside of .65 to .85
+        else greatest(0.55, least(0.95, 0.75 + 0.08
             * sqrt(-2 * ln(private.seeded(p_seed, p_slot || ':radius')))
             * cos(2 * pi() * private.seeded(p_seed, p_slot || ':angle'))))
     end;
@@ -104,7 +105,7 @@ begin
     end if;
     v_wish := private.wished_success(
         p_seed, p_slot,
-        coalesce(v_ability.answers, 0) < 6
+        coalesce(v_ability.answers, 0) < 5
         and private.points_per_logit() * sqrt(coalesce(v_ability.variance, 1)) >= 100
     );
     select x.item_id, x.success into item_id, success
@@ -136,7 +137,8 @@ begin
         choices = i.choices
     from public.practice_bank_items as i
     where a.student_id = p_student_id and a.subject_id = p_subject_id and not a.completed
-        and i.id = a.bank_item_id and i.version <> a.bank_item_version and a.review_state <> 'needs_review';
+        and i.id = a.bank_item_id and i.version <> a.bank_item_version and a.review_state <> 'needs_review'
+        and not private.has_waiting_answer(a.id);
     return array(
         select a.id
         from public.practice_assignments as a
@@ -153,7 +155,7 @@ begin
                         select from public.practice_assignment_answers as k where k.practice_assignment_id = a.id
                     )
             end
-            and not exists (select from private.practice_submissions as s where s.practice_assignment_id = a.id)
+            and not private.has_waiting_answer(a.id)
         order by a.is_review desc, a.assigned_at, a.id limit p_count
     );
 end

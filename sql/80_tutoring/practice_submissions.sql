@@ -28,3 +28,23 @@ comment on column private.practice_submissions.duration_ms is 'How long they too
 comment on column private.practice_submissions.answered_at is 'When they answered.';
 comment on column private.practice_submissions.job_id is 'The job that grades it.';
 comment on column private.practice_submissions.created_at is 'When the row was written.';
+
+create function private.has_waiting_answer(p_assignment_id uuid)
+returns boolean
+-- plpgsql, because the queue is made in a later room
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    return exists (
+        select from private.practice_submissions as s
+        inner join public.jobs as j on j.id = s.job_id
+        where s.practice_assignment_id = p_assignment_id and j.status in ('queued', 'running')
+    );
+end
+$$;
+
+comment on function private.has_waiting_answer(uuid) is
+    'Whether an answer in words is being graded; one whose job failed or was cancelled may be given again.';

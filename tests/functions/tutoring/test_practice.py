@@ -17,7 +17,7 @@ from functions.tutoring.reading import UNSURE
 from scripts.native.stack import Stack
 from tests.standins.model import ModelStandIn
 from tests.support.canvas import Runner, Student
-from tests.support.people import act_as, persona
+from tests.support.people import act_as, persona, refused
 from tests.support.rows import one
 from tests.support.tutoring import assign, goal, item, subject
 
@@ -189,6 +189,14 @@ def test_words_are_read_by_a_model_and_doubt_is_left_to_the_tutor(
     mixed = desk.answer(open_, {"answer": "Something else."})
     assert (mixed.status_code, mixed.json()["code"]) == (422, "idempotency_mismatch")
     assert desk.next().json()["code"] == "no_items", "it waits for its grade"
+    tutor = persona(desk.db, "tutor")
+    assign(desk.db, tutor, uuid.UUID(desk.person.user_id))
+    other = json.dumps({"bank_item_id": str(item(desk.db, desk.subject_id))})
+    with act_as(desk.db, tutor):
+        refused(
+            desk.db, "23514", "select public.apply_override('practice', %s, 'another item', %s::jsonb)", (open_, other)
+        )
+    desk.db.rollback()
     points = [
         {"point": "It cancels", "is_made": True, "quote": "mass cancels"},
         {"point": "Of the equation", "is_made": False, "quote": ""},
@@ -214,7 +222,11 @@ def test_words_are_read_by_a_model_and_doubt_is_left_to_the_tutor(
 def test_without_a_model_the_score_is_withheld_and_the_night_recentres(desk: Desk, stack: Stack) -> None:
     desk.item("It cancels.")
     open_ = desk.next().json()["assignments"][0]["id"]
+    cancelled = desk.answer(open_, {"answer": "Perhaps."}, key="first key").json()["job_id"]
+    desk.person.rest.post("/rpc/cancel_job", json={"p_id": cancelled}).raise_for_status()
+    assert desk.next().json()["assignments"][0]["id"] == open_, "it may be answered again"
     job_id = desk.answer(open_, {"answer": "Because."}).json()["job_id"]
+    assert job_id != cancelled
     nightly = one(desk.db, "select job_id::text from public.svc_enqueue_job('practice_calibration', '{}')")
     desk.db.commit()
     with worker(stack, OPENAI_BASE_URL="", OPENAI_API_KEY="") as runner:
