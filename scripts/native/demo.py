@@ -1,9 +1,9 @@
 """``./scripts/demo``: the story from nothing.
 
-A student signs up, connects Canvas, syncs, gets a headstart and submits a lecture. Then a teacher launches from Canvas,
-asks the assistant, and has a quiz written out of a page. Everything is real except what is not at hand: without
-OPENAI_API_KEY a scripted model answers, and Canvas and Panopto are stand-ins. All are announced. The browser's part
-(pressing "Authorize" in Canvas) is played over HTTP.
+A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture and practises. Then a teacher launches
+from Canvas, asks the assistant, and has a quiz written out of a page. Everything is real except what is not at hand:
+without OPENAI_API_KEY a scripted model answers, and Canvas and Panopto are stand-ins. All are announced. The browser's
+part (pressing "Authorize" in Canvas) is played over HTTP.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from scripts.native import arguments, paths
 from scripts.native.cli import FAILURES, ending_in_good_order, watch
 from scripts.native.demo_launch import LaunchFailed, launch_teacher
 from scripts.native.demo_materials import MaterialsFailed, materials
+from scripts.native.demo_practice import practise
 from scripts.native.demo_quiz import QuizFailed, quiz
 from scripts.native.keys import Keys
 from scripts.native.school import put_secret
@@ -276,6 +277,7 @@ def tell(stack: Stack) -> None:
             line(f"due {assignment['due_at']}, {assignment['points_possible']} points")
             headstart(student, assignment["id"])
             materials(stack, student, headline, line)
+            practise(stack.db_url, student, headline, line)
             headline("What is in the database now (as the student sees it)")
             for table in (
                 "integrations",
