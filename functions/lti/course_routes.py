@@ -8,6 +8,7 @@ from apiflask import APIBlueprint
 
 from functions.lti.errors import DeploymentDisabled, LineItemMissing, RegistrationPending, ServiceNotOffered
 from functions.lti.grades import OwnLineItem, Score, queue_score
+from functions.lti.names_and_roles import queue_roster
 from functions.lti.schemas import JobStarted, ScoreRequest
 from functions.shared.errors import Forbidden, NotFound
 from functions.shared.web.callers import current_caller
@@ -50,3 +51,17 @@ def send_score(launch_id: UUID, body: ScoreRequest) -> tuple[JobStarted, int]:
         own = OwnLineItem(body.line_item.resource_id, body.line_item.label)
     job_id = queue_score(context().database, current_caller(), str(launch_id), score, own)
     return JobStarted(job_id=UUID(job_id)), 202
+
+
+@blueprint.post("/launches/<uuid:launch_id>/roster")
+@operation(
+    "Read who is in the course",
+    {202: Outcome("The job that reads it, or the live one of this teacher.", JobStarted)},
+    errors=(NotFound, Forbidden, RegistrationPending, DeploymentDisabled, ServiceNotOffered),
+)
+@rate_limited("lti-roster", limit=30)
+def read_roster(launch_id: UUID) -> tuple[JobStarted, int]:
+    """For a teacher of the launch's course. Updates the roles of people who have an account here, and ends the rights
+    of those who left the course. The job's ``result`` says how many people there are, are known here, and left.
+    """
+    return JobStarted(job_id=UUID(queue_roster(context().database, current_caller(), str(launch_id)))), 202

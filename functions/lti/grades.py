@@ -22,8 +22,8 @@ from functions.lti.platform_tokens import (
     PlatformTokens,
     bad_answer,
     json_of,
+    services_for,
 )
-from functions.lti.registrations import by_id as registration_by_id
 from functions.shared.database import Database, rpc, rpc_row
 from functions.shared.jobs import JobContext, JobFailure
 from functions.shared.tokens import Caller
@@ -161,7 +161,7 @@ class ScoreSender:
                     "This connection to Canvas is switched off. Ask your Canvas administrator.",
                     retryable=False,
                 )
-        services = self._services(item["registration_id"])
+        services = services_for(self._context, self._tokens, item["registration_id"])
         url = item["url"] or self._placed(services, item)
         for score in item["scores"]:
             self._context.check_cancelled()
@@ -170,21 +170,6 @@ class ScoreSender:
                 break
             self._send(services, url, score, is_ours=item["resource_id"] is not None)
         return True
-
-    def _services(self, registration_id: str) -> PlatformServices:
-        context = self._context
-        registration = registration_by_id(self._service, registration_id)
-        if registration is None:
-            raise JobFailure("lti_deployment_disabled", "This connection to Canvas is gone.", retryable=False)
-        return PlatformServices(
-            registration,
-            self._tokens,
-            context.database,
-            context.http,
-            context.crypto,
-            context.clock,
-            context.check_cancelled,
-        )
 
     def _send(self, services: PlatformServices, url: str, score: Mapping[str, Any], *, is_ours: bool) -> None:
         """Sends one score. Its fate is noted; a failure that may pass leaves it pending."""

@@ -17,12 +17,13 @@ from urllib.parse import urljoin, urlsplit
 
 from functions.lti.keys import current_key, load_signing_keys
 from functions.lti.registrations import Registration
+from functions.lti.registrations import by_id as registration_by_id
 from functions.shared.clock import Clock
 from functions.shared.crypto import Envelope
 from functions.shared.database import Database
 from functions.shared.fetch import is_listed
 from functions.shared.http import AddressRefused, Answer, Http, OutboundError
-from functions.shared.jobs import JobFailure
+from functions.shared.jobs import JobContext, JobFailure
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_SECONDS = 300
@@ -33,7 +34,7 @@ MAX_TOKENS = 1000
 MAX_TOKEN_BYTES = 64 * 1024
 TOKEN_SECONDS = 10.0
 CALL_SECONDS = 15.0
-MAX_ANSWER_BYTES = 2 * 1024 * 1024
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_PAGES = 200
 MAX_RETRY_AFTER_SECONDS = 3600
 MAX_TOKEN_CHARACTERS = 16 * 1024
@@ -238,6 +239,19 @@ class PlatformServices:
             raise bad_answer(error.code) from error
         except OutboundError as error:
             raise unavailable(detail=error.code) from error
+
+
+def services_for(context: JobContext, tokens: PlatformTokens, registration_id: str) -> PlatformServices:
+    """The services of a registration, for a job, which may be cancelled before each call.
+
+    :raise JobFailure: the registration is gone
+    """
+    registration = registration_by_id(context.database.service(), registration_id)
+    if registration is None:
+        raise JobFailure("lti_deployment_disabled", "This connection to Canvas is gone.", retryable=False)
+    return PlatformServices(
+        registration, tokens, context.database, context.http, context.crypto, context.clock, context.check_cancelled
+    )
 
 
 def next_page(answer: Answer) -> str | None:

@@ -142,7 +142,7 @@ begin
             else 'active'
         end,
         l.context_id, l.message_type, l.claims,
-        coalesce(m.roles, '{}')
+        case when m.left_at >= m.seen_at then '{}' else coalesce(m.roles, '{}') end
     from private.lti_launches as l
     join private.lti_identities as i on i.id = l.identity_id
     join private.lti_deployments as d on d.id = l.deployment_id
