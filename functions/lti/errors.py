@@ -105,3 +105,24 @@ class LineItemMissing(AppError):
 
     status = 409
     code = "lti_line_item_missing"
+
+
+class NotDeepLinking(AppError):
+    """Canvas did not ask for a choice at this launch. Open the selection in Canvas again."""
+
+    status = 409
+    code = "lti_not_deep_linking"
+
+
+class ContentNotAccepted(AppError):
+    """Canvas does not take what was chosen. Choose something else."""
+
+    status = 400
+    code = "lti_content_not_accepted"
+
+
+class ReturnUrlRefused(AppError):
+    """Canvas wants the choice sent to an address that is not its own. Tell your Canvas administrator."""
+
+    status = 400
+    code = "lti_return_url_refused"

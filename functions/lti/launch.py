@@ -216,7 +216,8 @@ def clean(text: str) -> str:
 def _storable(value: Any, levels: int) -> Any:
     """A JSON value that the database can store; what is nested more deeply is null."""
     if isinstance(value, str):
-        return clean(value)
+        # spaces around it stay: a platform wants some of these back unchanged
+        return value.replace("\0", "").encode("utf-8", "ignore").decode()
     if not isinstance(value, dict | list):
         return value
     if levels == 0:

@@ -138,6 +138,23 @@ def failure_page(error: AppError, error_id: str, origins: Sequence[str], *, wind
     return Page(_page("This did not work", body), error.status, {**headers(origins), **error.headers()})
 
 
+def scripted_page(
+    title: str, body: str, script: str, origins: Sequence[str], *, form_origin: str | None = None
+) -> Page:
+    """A page with one script of ours, which may post a form to one origin.
+
+    :param body: HTML, in which everything foreign is escaped
+    """
+    ancestors = " ".join(("'self'", *origins)) if origins else "'none'"
+    target = form_origin or "'none'"
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(STYLE)}; base-uri 'none'; "
+        f"form-action {target}; frame-ancestors {ancestors}"
+    )
+    html = _page(title, f"{body}<script>{script}</script>")
+    return Page(html, 200, {**headers(origins), "Content-Security-Policy": policy})
+
+
 def _window_button(url: str) -> str:
     return f'<p><button type="button" id="open" data-url="{escape(url)}">Open in a new window</button></p>'
 

@@ -160,3 +160,77 @@ class JobStarted(Answer):
     example: ClassVar = {"job_id": LAUNCHED_JOB}
 
     job_id: UUID
+
+
+Title = Annotated[str, Field(min_length=1, max_length=255, pattern=r"\S")]
+
+
+class ItemLineItem(Request):
+    """The column of the gradebook that Canvas makes with a link."""
+
+    example: ClassVar = {"scoreMaximum": 10, "label": "Essay 1", "resourceId": "essay-1"}
+
+    score_maximum: Annotated[Points, Field(gt=0)] = Field(alias="scoreMaximum")
+    label: Title | None = None
+    resource_id: Title | None = Field(default=None, alias="resourceId")
+    tag: Title | None = None
+
+
+class ContentItem(Request):
+    """A page of ours, as a content item of LTI: ``ltiResourceLink`` opens in a launch, ``link`` by itself."""
+
+    example: ClassVar = {
+        "type": "ltiResourceLink",
+        "url": "https://app.example.edu/headstarts/1",
+        "title": "Essay 1",
+        "lineItem": {"scoreMaximum": 10},
+    }
+
+    type: Literal["ltiResourceLink", "link"]
+    url: str = Field(min_length=1, max_length=2000, description="A page of the front end.")
+    title: Title
+    text: str | None = Field(default=None, min_length=1, max_length=2000)
+    line_item: ItemLineItem | None = Field(default=None, alias="lineItem")
+
+
+class DeepLinkRequest(Request):
+    """What a teacher chose. No item at all is a choice, too."""
+
+    example: ClassVar = {"launch_id": LAUNCHED_JOB, "items": [ContentItem.example]}
+
+    launch_id: UUID
+    items: list[ContentItem] = Field(max_length=50)
+
+
+class DeepLinkAnswer(Answer):
+    """What the browser posts to ``return_url``, in the field ``JWT`` of a form. Valid for five minutes."""
+
+    example: ClassVar = {
+        "return_url": "https://school.instructure.com/courses/1/deep_linking_response",
+        "jwt": "eyJhbGciOi...",
+    }
+
+    return_url: str
+    jwt: str
+
+
+class DeepLinkChoice(Answer):
+    """What Canvas takes at this launch. ``accept_types`` are those of ours."""
+
+    example: ClassVar = {
+        "accept_types": ["ltiResourceLink"],
+        "accept_multiple": False,
+        "accept_line_item": True,
+        "title": None,
+        "text": None,
+        "context": {"id": "4dde05e8ca1973bcca9bffc13e1548820eee93a3", "label": "BIO-1", "title": "Biology"},
+        "placement": "assignment_selection",
+    }
+
+    accept_types: list[Literal["ltiResourceLink", "link"]]
+    accept_multiple: bool
+    accept_line_item: bool
+    title: str | None
+    text: str | None
+    context: CourseContext | None
+    placement: str | None
