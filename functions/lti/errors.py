@@ -126,3 +126,14 @@ class ReturnUrlRefused(AppError):
 
     status = 400
     code = "lti_return_url_refused"
+
+
+class RegistrationRefused(LaunchRefused):
+    """This Canvas cannot be registered from here. Ask our support, and give them the number below."""
+
+    status = 400
+    code = "lti_registration_refused"
+    also_statuses: tuple[int, ...] = ()
+
+    def __init__(self, reason: str = "", status: int = 400, message: str | None = None) -> None:
+        super().__init__(reason, status, message)

@@ -14,8 +14,8 @@ from flask import Response, current_app, g, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from functions.lti.accounts import Accounts, Visitor
+from functions.lti.administration_routes import blueprint
 from functions.lti.configuration import tool_configuration
-from functions.lti.course_routes import blueprint
 from functions.lti.errors import (
     AccountBanned,
     BrowserUnproven,
@@ -26,13 +26,15 @@ from functions.lti.errors import (
     LoginInvalid,
     NotSignedIn,
     RegistrationPending,
+    RegistrationRefused,
     RoleConflict,
     TicketInvalid,
 )
 from functions.lti.keys import load_signing_keys, public_key_set
-from functions.lti.pages import Page, failure_page, headers, storage_page
+from functions.lti.pages import Page, failure_page, headers, scripted_page, storage_page
 from functions.lti.platform_keys import PlatformKeys
-from functions.lti.schemas import KeySet, LinkAnswer, SessionAnswer, TicketRequest, ToolConfiguration
+from functions.lti.registration import admitted_origin, register
+from functions.lti.schemas import KeySet, LinkAnswer, RegisterQuery, SessionAnswer, TicketRequest, ToolConfiguration
 from functions.lti.service import LtiService
 from functions.shared.errors import AppError, Forbidden, Internal, RateLimited, Unavailable
 from functions.shared.web.bodies import body_faults
@@ -59,6 +61,8 @@ FINISHED_PER_MINUTE = 600
 COOKIE = re.compile(r"__Host-lti-([0-9a-f]{16})")
 COOKIE_SECONDS = 660
 EXTENSION = "headstart-lti"
+# tells Canvas, on whichever host it shows us, that the frame may be closed; the message holds nothing
+CLOSE_SCRIPT = "window.parent.postMessage({subject: 'org.imsglobal.lti.close'}, '*')"
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def _with_pages(view: Callable[P, AnyResponse]) -> Callable[P, AnyResponse]:
             service = _service()
             if isinstance(error, RateLimited):
                 service.recognize(request.values.to_dict())
-            origins = service.registration.origins if service.registration is not None else ()
+            origins = service.registration.origins if service.registration is not None else g.get("lti_origins", ())
             if request.accept_mimetypes.best_match(("text/html", "application/json")) == "application/json":
                 answer = error_response(error)
                 answer.headers.update(headers(origins))
@@ -226,6 +230,31 @@ def unlink() -> Response:
     """For an account of one's own. One that Canvas made is refused, because nobody could enter it then."""
     _service().unlink(current_caller())
     return Response(status=204)
+
+
+@blueprint.get("/register")
+@operation(
+    "Register us at a Canvas",
+    {200: Outcome("The registration waits for approval.", media_type="text/html", example=PAGE_EXAMPLE)},
+    access=Access.PUBLIC,
+    errors=(RegistrationRefused, Unavailable),
+)
+@_with_pages
+@rate_limited("lti-register", limit=10, by="address")
+@blueprint.input(RegisterQuery, location="query", arg_name="query")
+def register_platform(query: RegisterQuery) -> AnyResponse:
+    """An administrator of Canvas gives Canvas this address; Canvas opens it in a frame with `openid_configuration` and
+    `registration_token`. Nothing works before an administrator of ours approves the registration.
+    """
+    known = context()
+    origin = admitted_origin(known.database, known.settings, query.openid_configuration)
+    g.lti_origins = (origin,)
+    register(known.database, known.settings, known.http, query.openid_configuration, query.registration_token)
+    body = (
+        '<h1>Headstart is registered</h1><p role="status">It waits for our approval. You can close this window; '
+        "we tell you when it is ready.</p>"
+    )
+    return _shown(scripted_page("Headstart is registered", body, CLOSE_SCRIPT, g.lti_origins))
 
 
 @blueprint.get("/jwks.json")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from functions.shared.web.schemas import Answer, Request
+from functions.shared.web.schemas import Answer, Request, UtcTime
 
 
 class KeySet(Answer):
@@ -234,3 +234,95 @@ class DeepLinkChoice(Answer):
     text: str | None
     context: CourseContext | None
     placement: str | None
+
+
+class RegisterQuery(Request):
+    """What Canvas adds to the address of our registration page."""
+
+    example: ClassVar = {"openid_configuration": "https://sso.canvaslms.com/api/lti/security/openid-configuration"}
+
+    openid_configuration: str = Field(min_length=1, max_length=2000)
+    registration_token: str | None = Field(default=None, min_length=1, max_length=8000)
+
+
+class ApprovalRequest(Request):
+    """The school of a deployment that Canvas has not told us about; both or neither."""
+
+    example: ClassVar = {
+        "lms_connection_id": LAUNCHED_JOB,
+        "deployment_id": "42:8865aa05b4b79b64a91a86042e43af5ea8ae79eb",
+    }
+
+    lms_connection_id: UUID | None = None
+    deployment_id: str | None = Field(default=None, min_length=1, max_length=255, pattern=r"\S")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.lms_connection_id is None) != (self.deployment_id is None):
+            raise ValueError("lms_connection_id and deployment_id belong together")
+        return self
+
+
+Status = Literal["pending", "active", "disabled"]
+
+
+class RegisteredPlatform(Answer):
+    """A platform, with the addresses that an approval trusts."""
+
+    id: UUID
+    name: str
+    issuer: str
+    status: Status
+    jwks_url: str
+    auth_url: str
+    token_url: str
+
+
+class RegisteredDeployment(Answer):
+    """A deployment of a registration."""
+
+    id: UUID
+    deployment_id: str
+    lms_connection_id: UUID
+    status: Status
+    last_used_at: UtcTime | None
+
+
+class RegistrationRow(Answer):
+    """Our client at a platform. ``last_used_at`` is when somebody last launched from one of its deployments."""
+
+    id: UUID
+    client_id: str
+    status: Status
+    created_at: UtcTime
+    last_used_at: UtcTime | None
+    platform: RegisteredPlatform
+    deployments: list[RegisteredDeployment]
+
+
+class RegistrationList(Answer):
+    """Every registration, newest first."""
+
+    example: ClassVar = {
+        "registrations": [
+            {
+                "id": "0b9a1f2e-5c3d-4e6f-8a7b-1c2d3e4f5a6b",
+                "client_id": "10000000000001",
+                "status": "pending",
+                "created_at": "2026-09-01T08:00:00Z",
+                "last_used_at": None,
+                "platform": {
+                    "id": "6c1f0b52-7d0e-4a3b-9a55-2f1c4b8d7e60",
+                    "name": "sso.canvaslms.com",
+                    "issuer": "https://canvas.instructure.com",
+                    "status": "pending",
+                    "jwks_url": "https://sso.canvaslms.com/api/lti/security/jwks",
+                    "auth_url": "https://sso.canvaslms.com/api/lti/authorize_redirect",
+                    "token_url": "https://school.instructure.com/login/oauth2/token",
+                },
+                "deployments": [],
+            }
+        ]
+    }
+
+    registrations: list[RegistrationRow]

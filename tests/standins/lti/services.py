@@ -34,6 +34,7 @@ class Services:
 
     :param jwks_url: where the tool's public keys are
     :param faults: answers to the next calls after the token: a status, or a status with headers
+    :param configuration: changes the OpenID configuration; ``registration_answer`` the answer to a registration
     :param after_write: true makes the next fault strike after the call was carried out, as a lost answer does
     """
 
@@ -54,6 +55,10 @@ class Services:
     calls: list[str] = field(default_factory=list)
     faults: deque[tuple[int, Mapping[str, str]]] = field(default_factory=deque)
     after_write: bool = False
+    registration_token: str = ""
+    configuration: dict[str, Any] = field(default_factory=dict)
+    registration_answer: dict[str, Any] = field(default_factory=dict)
+    registered: dict[str, Any] = field(default_factory=dict)
 
     def fail(self, *statuses: int, **headers: str) -> None:
         """The next calls get these statuses."""
@@ -132,6 +137,8 @@ class Offers(Protocol):
     """A platform, as these routes see it."""
 
     base_url: str
+    issuer: str
+    client_id: str
 
     @property
     def services(self) -> Services:
@@ -194,3 +201,37 @@ def add_services(app: Flask, platform_named: Callable[[str], Offers]) -> None:
             following = f"{platform.base_url}/courses/{course}/memberships?Page={begin + services.page_size}"
             answer.headers.add("Link", f'<{services.next_url or following}>; rel="next"')
         return answer
+
+    @app.get("/<name>/openid-configuration")
+    def configuration(name: str) -> Response:
+        """What a tool reads to register itself. Like Canvas it wants to see the registration token."""
+        platform = platform_named(name)
+        services, base = platform.services, platform.base_url
+        services.fault()
+        if request.headers.get("Authorization") != f"Bearer {services.registration_token}":
+            abort(401)
+        if "redirect" in services.configuration:
+            return Response("", 302, {"Location": "http://127.0.0.1:1/"})
+        return jsonify(
+            {
+                "issuer": platform.issuer,
+                "authorization_endpoint": f"{base}/auth",
+                "token_endpoint": f"{base}/token",
+                "jwks_uri": f"{base}/jwks",
+                "registration_endpoint": f"{base}/registrations",
+                "id_token_signing_alg_values_supported": ["RS256"],
+                **services.configuration,
+            }
+        )
+
+    @app.post("/<name>/registrations")
+    def register(name: str) -> Response:
+        """Registers a tool and deploys it."""
+        platform = platform_named(name)
+        services = platform.services
+        if request.headers.get("Authorization") != f"Bearer {services.registration_token}":
+            abort(401)
+        services.registered = dict(request.get_json())
+        tool = {"deployment_id": "1:dynamic"}
+        answer = {"client_id": platform.client_id, "https://purl.imsglobal.org/spec/lti-tool-configuration": tool}
+        return jsonify({**answer, **services.registration_answer})
