@@ -1,5 +1,5 @@
--- The roles a person has in a course of the platform, by their last launch or the roster read since. Rights to rosters and scores come from here,
--- not from a token, which may be an hour old.
+-- The roles a person has in a course of the platform, by their last launch or the roster read since. Rights to rosters
+-- and scores come from here, not from a token, which may be an hour old.
 
 create table private.lti_memberships (
     deployment_id uuid not null,
