@@ -28,11 +28,12 @@ def search(body: SearchRequest) -> SearchAnswer:
     Words are joined by OR, `"a phrase"` must occur, and `-word` must not. An empty or odd query gives an empty list.
     """
     courses = body.catalog_course_ids
-    rows = SearchService(context().settings, context().database).search(
+    parts = context()
+    rows, mode = SearchService(parts.settings, parts.database, parts.clock).search(
         current_caller(),
         body.query,
         None if courses is None else [str(course) for course in courses],
         body.kinds,
         body.limit,
     )
-    return SearchAnswer(results=[Place(**row) for row in rows], mode="lexical")
+    return SearchAnswer(results=[Place(**row) for row in rows], mode=mode)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc, run
+from functions.shared.llm.embeddings import query_vector
 from functions.shared.settings import Settings
 from functions.shared.tokens import Caller
 
@@ -16,9 +18,10 @@ MAX_QUERY_CHARACTERS = 10_000  # what is sent; the database reads the first 2000
 class SearchService:
     """What the routes call. It knows nothing of HTTP."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
         self._settings = settings
         self._database = database
+        self._clock = clock
 
     def search(
         self,
@@ -27,24 +30,28 @@ class SearchService:
         catalog_course_ids: Sequence[str] | None,
         kinds: Sequence[str] | None,
         limit: int,
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[list[dict[str, Any]], str]:
         """The best fragments of the caller's material, best first, each with a ``link`` to its page or second.
 
-        An empty or odd query finds nothing.
+        An empty or odd query finds nothing. Beside them stands the mode: ``hybrid`` when meanings were compared, too.
         """
-        user = self._database.user(caller.token)
+        service = self._database.service()
+        vector = query_vector(self._settings, service, self._clock, caller.user_id, query)
         args = {
+            "p_user_id": caller.user_id,
             "p_query": query[:MAX_QUERY_CHARACTERS],
             "p_catalog_course_ids": catalog_course_ids,
             "p_kinds": kinds,
             "p_limit": limit,
+            **vector,
         }
-        rows = [dict(row) for row in rpc(user, "search_material", args, safe=True)]
+        rows = [dict(row) for row in rpc(service, "svc_search_material", args, safe=True)]
+        mode = {row.pop("mode") for row in rows}
         viewers = self._viewers(caller, {row["source_id"] for row in rows if row["kind"] == "lecture"})
         for row in rows:
             row["text"] = row.pop("content")
             row["link"] = self._link(row, viewers)
-        return rows
+        return rows, mode.pop() if mode else "lexical"
 
     def _viewers(self, caller: Caller, lectures: set[str]) -> Mapping[str, str]:
         """The pages of these lectures at Panopto, by id."""

@@ -325,6 +325,7 @@ class Stack:
             "OPENAI_API_KEY": "standin",
             "OPENAI_MODEL": "standin-scripted",
             "OPENAI_TRANSCRIPTION_MODEL": "standin-scripted",
+            "OPENAI_EMBEDDING_MODEL": "standin-scripted",
         }
         self.say("model: no OPENAI_API_KEY is set, so the scripted model stand-in answers (tests/standins/model)")
         command = [sys.executable, "-m", "tests.standins.model", "--port", str(port)]

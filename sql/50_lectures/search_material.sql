@@ -2,31 +2,34 @@
 -- read, so that they change neither results nor scores nor times. There is no index on words for that reason; the time
 -- of a search grows with what the person sees.
 --
---   visible_chunks    whose fragments (the only place that decides)
+--   visible_sources   whose fragments (the only place that decides)
 --   query_terms       what the words of the query are in each language
 --   lexical_matches   BM25: k1 1.2, b 0.75, document frequencies over the visible fragments
+--   nearest_chunks    the nearest vectors (a file of its own)
 --   find_chunks       the best matches, with titles and highlights
 
-create function private.visible_chunks(p_person uuid, p_catalog_course_ids uuid[], p_kinds text[])
-returns uuid[]
+create function private.visible_sources(
+    p_person uuid, p_catalog_course_ids uuid[], p_kinds text[],
+    out documents uuid[], out lectures uuid[], out content_sources uuid[]
+)
 language plpgsql
 stable
 set search_path = ''
 as $$
-declare
-    v_documents constant uuid[] := array(
+begin
+    documents := array(
         select d.id from public.documents as d
         where d.owner_id = p_person
             and (p_kinds is null or 'document' = any (p_kinds))
             and (p_catalog_course_ids is null or d.catalog_course_id = any (p_catalog_course_ids))
     );
-    v_lectures constant uuid[] := array(
+    lectures := array(
         select l.id from public.user_lectures as u join public.lectures as l on l.id = u.lecture_id
         where u.user_id = p_person
             and (p_kinds is null or 'lecture' = any (p_kinds))
             and (p_catalog_course_ids is null or l.catalog_course_id = any (p_catalog_course_ids))
     );
-    v_content_sources constant uuid[] := array(
+    content_sources := array(
         select s.id from public.content_sources as s left join public.classes as c on c.id = s.class_id
         where s.teacher_id = p_person
             and (p_kinds is null or 'content_source' = any (p_kinds))
@@ -34,21 +37,13 @@ declare
             -- who is no longer a teacher keeps the rows, but not the use of them
             and exists (select from public.profiles where user_id = p_person and role = 'teacher')
     );
-begin
-    -- lists instead of joins, because a join may be planned as a scan of everybody's fragments
-    return array(
-        select id from private.source_chunks where document_id = any (v_documents) and retired_at is null
-        union all
-        select id from private.source_chunks where lecture_id = any (v_lectures) and retired_at is null
-        union all
-        select id from private.source_chunks where content_source_id = any (v_content_sources) and retired_at is null
-    );
 end
 $$;
 
-comment on function private.visible_chunks(uuid, uuid[], text[]) is
-    'The fragments that a person may find: of their own documents, of lectures they follow, and of their own material '
-    'as a teacher; of these courses and kinds (document, lecture, content_source), where given. Never retired ones.';
+comment on function private.visible_sources(uuid, uuid[], text[]) is
+    'What a person may search: their own documents, lectures they follow, and their own material as a teacher; of '
+    'these courses and kinds (document, lecture, content_source), where given. Its fragments that are not retired are '
+    'the scope of a search.';
 
 create function private.query_terms(p_words text, p_config regconfig)
 returns table (term text, lexeme text)
@@ -113,7 +108,13 @@ comment on function private.query_filter(text[], text[], regconfig) is
     'out. Null where there is no condition.';
 
 create function private.lexical_matches(
-    p_scope uuid[], p_words text, p_phrases text[], p_without text[]
+    p_documents uuid[],
+    p_lectures uuid[],
+    p_content_sources uuid[],
+    p_words text,
+    p_phrases text[],
+    p_without text[],
+    p_limit int
 )
 returns table (chunk_id uuid, score double precision, lexemes text[])
 -- plpgsql keeps the plan between calls; the plan takes longer to make than to run
@@ -123,9 +124,20 @@ set search_path = ''
 as $$
 begin
     return query
-    with scope as materialized (
-        select language, count(*) as chunks, sum(term_count) as terms
-        from private.source_chunks where id = any (p_scope) group by language
+    -- Fragments are found by lists of sources: a join may be planned as a scan of everybody's. One source's fragments lie
+    -- together, so that lists of their ids would take longer; and with OR, an empty list may scan a whole index.
+    with fragments as not materialized (
+        select id, language, term_count, search from private.source_chunks
+        where document_id = any (p_documents) and retired_at is null
+        union all
+        select id, language, term_count, search from private.source_chunks
+        where lecture_id = any (p_lectures) and retired_at is null
+        union all
+        select id, language, term_count, search from private.source_chunks
+        where content_source_id = any (p_content_sources) and retired_at is null
+    ),
+    scope as materialized (
+        select f.language, count(*) as chunks, sum(f.term_count) as terms from fragments as f group by f.language
     ),
     total as materialized (
         select sum(s.chunks)::double precision as chunks, (sum(s.terms) / sum(s.chunks))::double precision as mean_terms
@@ -142,31 +154,46 @@ begin
         from terms as t group by t.language
     ),
     hits as materialized (
-        -- the vector is cut down to the terms of the query before it is taken apart
-        select c.id, c.term_count, c.language, h.lexeme, cardinality(h.positions) as occurrences
-        from private.source_chunks as c join queries as q on q.language = c.language,
-            lateral unnest(ts_filter(setweight(c.search, 'A', q.wanted), '{a}')) as h
-        where c.id = any (p_scope) and (q.filter is null or c.search @@ q.filter)
+        -- the vector is cut down to the terms of the query before it is taken apart; that happens in the list of columns,
+        -- because each call in a join would fill a table of its own
+        select h.id, h.term_count, h.language, (h.hit).lexeme, cardinality((h.hit).positions) as occurrences
+        from (
+            select
+                f.id, f.term_count, f.language, unnest(ts_filter(setweight(f.search, 'A', q.wanted), '{a}')) as hit
+            from fragments as f join queries as q on q.language = f.language
+            where q.filter is null or f.search @@ q.filter
+        ) as h
     ),
-    counted as (
-        select h.id, h.term_count, h.lexeme, h.occurrences, count(*) over (partition by t.term) as chunks
+    weights as materialized (
+        select t.term, ln(1 + (min(a.chunks) - count(*) + 0.5) / (count(*) + 0.5)) as weight
+        from hits as h join terms as t on t.language = h.language and t.lexeme = h.lexeme, total as a
+        group by t.term
+    ),
+    best as (
+        select
+            h.id,
+            -- rounded, because the last digit of a sum depends on the order in which rows come
+            round(
+                sum(
+                    w.weight * h.occurrences * 2.2
+                    / (h.occurrences + 1.2 * (0.25 + 0.75 * h.term_count / a.mean_terms))
+                )::numeric, 9
+            )::double precision as score
         from hits as h join terms as t on t.language = h.language and t.lexeme = h.lexeme
+        join weights as w on w.term = t.term, total as a
+        group by h.id
+        order by score desc, h.id
+        limit p_limit
     )
-    select
-        c.id,
-        sum(
-            ln(1 + (a.chunks - c.chunks + 0.5) / (c.chunks + 0.5))
-            * c.occurrences * 2.2 / (c.occurrences + 1.2 * (0.25 + 0.75 * c.term_count / a.mean_terms))
-        ),
-        array_agg(distinct c.lexeme)
-    from counted as c, total as a
-    group by c.id;
+    select b.id, b.score, array(select h.lexeme from hits as h where h.id = b.id)
+    from best as b
+    order by b.score desc, b.id;
 end
 $$;
 
-comment on function private.lexical_matches(uuid[], text, text[], text[]) is
-    'BM25 of these fragments for the words of a query, of which any one is enough. Frequencies and mean length are '
-    'those of these fragments alone.';
+comment on function private.lexical_matches(uuid[], uuid[], uuid[], text, text[], text[], int) is
+    'The best fragments of these sources for the words of a query, of which any one is enough, by BM25. Frequencies '
+    'and mean length are those of these fragments alone. lexemes are the terms that the fragment has.';
 
 create function private.highlighted(p_text text, p_language text, p_lexemes text[])
 returns text
@@ -181,6 +208,7 @@ declare
     v_text constant text := translate(p_text, v_open || v_close, '');
     v_config constant regconfig := private.search_config(p_language);
     v_beginnings constant text[] := array(select left(ltrim(lexeme, '='), 2) from unnest(p_lexemes) as lexeme);
+    v_has_names constant boolean := exists (select from unnest(p_lexemes) as lexeme where lexeme like '=%');
     v_pattern text;
     v_first int;
     v_start int;
@@ -193,7 +221,8 @@ begin
         from (select distinct lower(m[1]) as word from regexp_matches(v_text, '([[:alnum:]]+)', 'g') as m) as words
         -- stemming keeps the beginning of a word; only those that begin like a term are looked at
         where (left(word, 2) = any (v_beginnings) or octet_length(left(word, 2)) > 2) and (
-            tsvector_to_array(to_tsvector(v_config, word)) && p_lexemes or '=' || private.folded(word) = any (p_lexemes)
+            tsvector_to_array(to_tsvector(v_config, word)) && p_lexemes
+            or (v_has_names and '=' || private.folded(word) = any (p_lexemes))
         )
         union
         select regexp_replace(substr(lexeme, 2), '([^[:alnum:]])', '\\\1', 'g')
@@ -225,11 +254,13 @@ create function private.find_chunks(
     p_query text,
     p_catalog_course_ids uuid[],
     p_kinds text[],
-    p_limit int
+    p_limit int,
+    p_embedding text default null,
+    p_model text default null
 )
 returns table (
     chunk_id uuid, kind text, source_id uuid, title text, content text, highlight text, page_start int, page_end int,
-    start_second numeric, end_second numeric, score double precision
+    start_second numeric, end_second numeric, score double precision, mode text
 )
 language plpgsql
 stable
@@ -241,6 +272,8 @@ declare
     v_words text;
     v_phrases text[];
     v_without text[];
+    v_scope record;
+    v_near uuid[];
 begin
     if p_query is null or p_limit is null then
         raise exception 'p_query and p_limit must not be null' using errcode = '22004';
@@ -250,6 +283,9 @@ begin
     end if;
     if p_kinds && array[null] or not p_kinds <@ array['document', 'lecture', 'content_source'] then
         raise exception 'p_kinds may contain document, lecture and content_source' using errcode = '22023';
+    end if;
+    if (p_embedding is null) <> (p_model is null) then
+        raise exception 'p_embedding and p_model must be given together' using errcode = '22023';
     end if;
     -- words and "phrases", each with a minus sign in front to leave it out
     select
@@ -262,14 +298,33 @@ begin
     if v_words is null or v_words !~ '[[:alnum:]]' then
         return;
     end if;
+    select * into v_scope from private.visible_sources(p_person, p_catalog_course_ids, p_kinds);
+    v_near := array(
+        select private.nearest_chunks(
+            v_scope.documents, v_scope.lectures, v_scope.content_sources, p_embedding, p_model, v_words, v_phrases,
+            v_without, 3 * p_limit
+        )
+    );
 
     return query
-    with best as (
-        select m.chunk_id, m.score, m.lexemes
+    with matches as (
+        select m.*
         from private.lexical_matches(
-            private.visible_chunks(p_person, p_catalog_course_ids, p_kinds), v_words, v_phrases, v_without
-        ) as m
-        order by m.score desc, m.chunk_id
+            v_scope.documents, v_scope.lectures, v_scope.content_sources, v_words, v_phrases, v_without,
+            case when v_near = '{}' then p_limit else 3 * p_limit end
+        ) with ordinality as m (chunk_id, score, lexemes, place)
+    ),
+    best as (
+        -- reciprocal ranks, because the scores of the two legs are not comparable
+        select
+            coalesce(m.chunk_id, n.chunk_id) as chunk_id, m.lexemes,
+            case when v_near = '{}' then m.score
+                else coalesce(1 / (60 + m.place::double precision), 0)
+                    + coalesce(1 / (60 + n.place::double precision), 0)
+            end as score
+        from matches as m
+        full join unnest(v_near) with ordinality as n (chunk_id, place) on n.chunk_id = m.chunk_id
+        order by 3 desc, 1
         limit p_limit
     )
     select
@@ -279,8 +334,9 @@ begin
         coalesce(c.document_id, c.lecture_id, c.content_source_id),
         coalesce(d.filename, l.title, s.title, ''),
         c.content,
-        private.highlighted(c.content, c.language, b.lexemes),
-        c.page_start, c.page_end, c.start_second, c.end_second, b.score
+        private.highlighted(c.content, c.language, coalesce(b.lexemes, '{}')),
+        c.page_start, c.page_end, c.start_second, c.end_second, b.score,
+        case when v_near = '{}' then 'lexical' else 'hybrid' end
     from best as b
     join private.source_chunks as c on c.id = b.chunk_id
     left join public.documents as d on d.id = c.document_id
@@ -290,7 +346,8 @@ begin
 end
 $$;
 
-comment on function private.find_chunks(uuid, text, uuid[], text[], int) is
+comment on function private.find_chunks(uuid, text, uuid[], text[], int, text, text) is
     'The fragments that answer a query best, of those a person may see. Words are joined by OR; "a phrase" must '
     'occur; -word and -"a phrase" must not. Only the first 2000 characters of the query count. An odd query finds '
-    'nothing. 22023 for a limit outside 1 to 50 or an unknown kind.';
+    'nothing. With the query''s vector (p_embedding of p_model), places by words and by meaning are fused, and mode '
+    'is hybrid where vectors were compared. 22023 for a limit outside 1 to 50 or an unknown kind.';

@@ -44,6 +44,8 @@ create index idx_source_chunks_lecture_id on private.source_chunks (lecture_id, 
 where lecture_id is not null;
 create index idx_source_chunks_content_source_id on private.source_chunks (content_source_id, ordinal)
 where content_source_id is not null;
+-- which ones have no vector yet
+create index idx_source_chunks_current on private.source_chunks (id) where retired_at is null;
 
 comment on table private.source_chunks is
     'Fragments of documents, lectures and content sources, for search and citations.';

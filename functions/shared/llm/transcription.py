@@ -6,8 +6,6 @@ JSON, SRT, WebVTT, and text without times. For the last one, callers send short 
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,13 +18,12 @@ from functions.shared.captions import CaptionsUnreadable, Segment, read_captions
 from functions.shared.llm import errors
 from functions.shared.llm.client import connections, library
 from functions.shared.llm.ledger import Ledger
-from functions.shared.llm.refusals import mapped
 from functions.shared.llm.usage import Used
+from functions.shared.llm.whole_calls import answered
 from functions.shared.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 0.1
 FORMS = ("verbose_json", "srt", "vtt", "json")
 TEXT_ONLY = len(FORMS) - 1
 # longer windows of text alone would not tell where something was said
@@ -146,30 +143,8 @@ class Transcriber:
         return answer
 
     def _call(self, sound: Path, form: str) -> Any:
-        """One HTTP call in a thread of its own, so that neither a silent nor a slow answer holds the caller."""
-        answers: queue.Queue[tuple[bool, Any]] = queue.Queue()
-        clock = self.ledger.clock
-        deadline = clock.monotonic() + self.settings.model_deadline_seconds
-
-        def work() -> None:
-            try:
-                answers.put((True, self._send(sound, form)))
-            except Exception as error:
-                answers.put((False, mapped(error, began=False)))
-
-        self.check()
-        threading.Thread(target=work, name="transcription", daemon=True).start()
-        while True:
-            try:
-                good, value = answers.get(timeout=LOOK_SECONDS)
-                break
-            except queue.Empty:
-                self.check()
-                if clock.monotonic() > deadline:
-                    raise errors.DeadlineExceeded() from None
-        if not good:
-            raise value
-        return value
+        seconds = self.settings.model_deadline_seconds
+        return answered(lambda: self._send(sound, form), clock=self.ledger.clock, seconds=seconds, check=self.check)
 
     def _send(self, sound: Path, form: str) -> Any:
         left = self.settings.model_deadline_seconds

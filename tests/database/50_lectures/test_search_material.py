@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import math
 import os
 import random
@@ -20,7 +21,12 @@ from tests.support.people import act_as, persona, refused
 
 Connection = psycopg.Connection[Any]
 
-FIND = "select * from public.svc_search_material(%s, %s, %s, %s, %s)"
+FIND = """
+select *
+from public.svc_search_material(
+    %s, %s, p_catalog_course_ids => %s, p_kinds => %s, p_limit => %s, p_embedding => %s, p_model => %s
+)
+"""
 # person and query pairs of the isolation test
 PAIRS = int(os.environ.get("SEARCH_PAIRS", "2000"))
 
@@ -32,9 +38,11 @@ def find(
     courses: list[uuid.UUID] | None = None,
     kinds: list[str] | None = None,
     limit: int = 10,
+    vector: str | None = None,
 ) -> list[dict[str, Any]]:
+    model = None if vector is None else "m"
     with db.cursor(row_factory=psycopg.rows.dict_row) as cursor:
-        return cursor.execute(FIND, (person, query, courses, kinds, limit)).fetchall()
+        return cursor.execute(FIND, (person, query, courses, kinds, limit, vector, model)).fetchall()
 
 
 def texts(db: Connection, person: uuid.UUID, query: str) -> list[str]:
@@ -72,7 +80,7 @@ def test_scores_are_bm25(db: Connection) -> None:
             expected[text] = score
     found = find(db, person, "heat walls")
     assert {row["content"]: row["score"] for row in found} == pytest.approx(expected)
-    assert [row["score"] for row in found] == sorted(expected.values(), reverse=True)
+    assert [row["score"] for row in found] == pytest.approx(sorted(expected.values(), reverse=True))
 
 
 def test_each_fragment_is_read_in_its_own_language(db: Connection) -> None:
@@ -231,7 +239,7 @@ def test_clients_search_for_themselves(db: Connection) -> None:
      ("x", ["person"], 10, "22023"), ("x", [None], 10, "22023")],
 )  # fmt: skip
 def test_bad_arguments(db: Connection, query: Any, kinds: Any, limit: Any, sqlstate: str) -> None:
-    refused(db, sqlstate, FIND, (persona(db), query, None, kinds, limit))
+    refused(db, sqlstate, FIND, (persona(db), query, None, kinds, limit, None, None))
 
 
 def test_who_loses_a_right_finds_nothing_more(db: Connection) -> None:
@@ -274,24 +282,47 @@ def school(db: Connection, rng: random.Random) -> tuple[list[uuid.UUID], dict[uu
     return people, visible
 
 
+def embed_all(db: Connection, rng: random.Random) -> None:
+    """A vector for every fragment that has none, retired ones, too."""
+    chunks = db.execute("select id::text, content_hash from private.source_chunks").fetchall()
+    given = [{"chunk_id": c, "content_hash": h, "embedding": vector(rng)} for c, h in chunks]
+    db.execute("select public.svc_store_embeddings('m', %s)", (json.dumps(given),))
+
+
+def vector(rng: random.Random) -> str:
+    return f"[{rng.uniform(-1, 1):.3f},{rng.uniform(-1, 1):.3f},1]"
+
+
 def test_nobody_finds_foreign_retired_or_deleted_fragments_nor_their_traces(db: Connection) -> None:
     rng = random.Random(12)
     people, visible = school(db, rng)
-    questions = [(rng.choice(people), " ".join(rng.choices(VOCABULARY, k=rng.randint(1, 5)))) for _ in range(PAIRS)]
+    embed_all(db, rng)
+    # half of them by meaning, too
+    questions = [
+        (rng.choice(people), " ".join(rng.choices(VOCABULARY, k=rng.randint(1, 5))), vector(rng) if n % 2 else None)
+        for n in range(PAIRS)
+    ]
     before = []
-    for person, query in questions:
-        found = find(db, person, query, limit=50)
+    for person, query, near in questions:
+        found = find(db, person, query, limit=50, vector=near)
         assert {row["chunk_id"] for row in found} <= visible[person]
+        assert {row["mode"] for row in found} <= {"hybrid" if near else "lexical"}
         before.append(found)
     assert sum(map(len, before)) > PAIRS, "the queries find something"
     # what others add, and what is retired, changes no result and no score
     stranger = persona(db)
     for _ in range(5):
         text = [{"content": " ".join(rng.choices(VOCABULARY, k=20)), "language": "en"} for _ in range(20)]
-        replace_chunks(db, "document", document(db, stranger), text)
+        source = document(db, stranger)
+        replace_chunks(db, "document", source, text)
+        db.execute(
+            "insert into private.chunk_embeddings (chunk_id, model, embedding) select id, 'm', '[0,0,1]'"
+            " from private.source_chunks where document_id = %s",
+            (source,),
+        )
     db.execute("delete from private.source_chunks where retired_at is not null")
-    for (person, query), found in list(zip(questions, before, strict=True))[:: max(1, PAIRS // 300)]:
-        assert find(db, person, query, limit=50) == found
+    for (person, query, near), found in list(zip(questions, before, strict=True))[:: max(1, PAIRS // 300)]:
+        assert find(db, person, query, limit=50, vector=near) == found
 
 
 RETURNED = "select pg_stat_get_xact_tuples_returned('private.source_chunks'::regclass)"

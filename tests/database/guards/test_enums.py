@@ -61,7 +61,8 @@ ENUMS = {
         "canvas_sync canvas_courses_cache headstart chat_answer content_generation lecture_download "
         "lecture_transcription lecture_ingest document_ingest code_review week_notes brand_package session_summary "
         "nudge_dispatch notification_dispatch stats_refresh catalog_sync storage_cleanup account_deletion "
-        "canvas_revoke content_source practice_grading practice_calibration lti_score headstart_scan lti_roster"
+        "canvas_revoke content_source practice_grading practice_calibration lti_score headstart_scan lti_roster "
+        "chunk_embedding"
     ),
     "job_status": "queued running succeeded failed cancelled",
     "job_state": "later waiting ready running over",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,8 +12,10 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from functions.search import jobs
+from functions.shared.jobs import enqueue
 from scripts.native.stack import Stack
-from tests.support.canvas import Student, student
+from tests.support.canvas import Ended, Runner, Student, student
 
 Connection = psycopg.Connection[Any]
 TEXT = "Such collisions are resolved by chaining <b>or</b> by open addressing."
@@ -63,11 +66,11 @@ def material(db: Connection, person: Student, course_id: str) -> Iterator[dict[s
     db.commit()
 
 
-def found(person: Student, **body: Any) -> list[dict[str, Any]]:
+def found(person: Student, mode: str = "lexical", **body: Any) -> list[dict[str, Any]]:
     """The results of a search that must succeed."""
     answer = person.functions.post("/search", json=body)
     assert answer.status_code == 200, answer.text
-    assert answer.json()["mode"] == "lexical"
+    assert answer.json()["mode"] == mode
     return list(answer.json()["results"])
 
 
@@ -83,6 +86,47 @@ def test_a_question_finds_the_page_and_the_second(stack: Stack, person: Student,
     assert page["text"] == TEXT
     assert "<b>" not in page["highlight"]
     assert "<mark>collisions</mark>" in page["highlight"]
+
+
+def test_once_embedded_material_is_found_by_meaning(
+    stack: Stack, db: Connection, person: Student, material: dict[str, str]
+) -> None:
+    """No word of the question, nor its stem, stands in the text; the stand-in's vectors compare groups of letters."""
+    question = "collisional chainwork"
+    assert found(person, query=question) == []
+    runner = Runner(stack.service_environment(), jobs)
+    service = runner.database.service()
+
+    def embed(**changes: Any) -> Ended:
+        runner.settings = replace(runner.settings, **changes)
+        return runner.run(enqueue(service, "chunk_embedding", {}).job_id)
+
+    first = embed().result or {}
+    assert first["embedded"] >= 4
+    assert first["is_complete"]
+    assert embed().result == {"embedded": 0, "is_complete": True, "note": None}
+    results = found(person, mode="hybrid", query=question)
+    assert {row["text"] for row in results[:2]} == {TEXT}
+    assert results[0]["highlight"].startswith("Such collisions are resolved by chaining &lt;b&gt;")
+    assert found(person, mode="lexical", query="the of and") == []
+    with student(stack) as stranger:
+        assert found(stranger, query=question) == []
+    # each call is on record: those of the job, and those of the searches for the person who asked
+    used = db.execute(
+        "select count(*) filter (where job_id is not null), count(*) filter (where user_id = %s and job_id is null)"
+        " from private.model_usage where purpose = 'embedding' and not is_estimated",
+        (person.user_id,),
+    ).fetchone()
+    assert used is not None
+    assert used[0] >= 1
+    # the first search of a process also loads the library, which may take longer than a search waits
+    assert used[1] >= 2
+    # without a model the job says so, with a dead one it fails and can be repeated
+    assert (embed(openai_embedding_model=None).result or {})["note"].startswith("OPENAI_EMBEDDING_MODEL is not set")
+    failure = embed(openai_embedding_model="standin-500").failure
+    assert failure is not None
+    assert (failure.code, failure.retryable) == ("provider_unavailable", True)
+    runner.close()
 
 
 def test_kinds_courses_and_limit_narrow_it(person: Student, material: dict[str, str], course_id: str) -> None:

@@ -51,6 +51,9 @@ ALLOWED = {
     "functions/lti/grades.py",
     "functions/lti/names_and_roles.py",
     "functions/lti/platform_tokens.py",
+    # svc_search_material searches for the caller alone; the job embeds everybody's fragments
+    "functions/search/jobs.py",
+    "functions/search/service.py",
     # its callers check whose file it is
     "functions/shared/uploads.py",
     # records the calls of a job or request, whoever they are for

@@ -39,7 +39,12 @@ class Behaviour:
     events: tuple[str, ...] = ()  # raw events before the text
     done: bool = True  # [DONE] ends the stream
     usage_in_every_chunk: bool = False
+    vectors: str = "good"  # or one of VECTORS
 
+
+# out of order, one too few, one without direction, one shorter, unnumbered, always of 32 numbers; and models that
+# refuse texts above 500 characters, and texts with a forbidden word
+VECTORS = ("shuffled", "few", "zero", "uneven", "unnumbered", "fixed", "short", "filtered")
 
 ESSAY = (
     "The French Revolution transformed European society because it destroyed the legal foundations of privilege and "
@@ -100,6 +105,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
         body={"id": "x", "choices": [{"index": 0, "message": {"content": None}, "finish_reason": "stop"}]}
     ),
     "empty": Behaviour(text=""),
+    # ---- vectors
+    **{f"vectors-{how}": Behaviour(vectors=how) for how in VECTORS},
     # ---- streams
     "usage-everywhere": Behaviour(usage_in_every_chunk=True),
     "heartbeats": Behaviour(events=(": waiting\n\n", "event: ping\ndata: {}\n\n", ": still\n\n", "retry: 10\n\n")),

@@ -19,6 +19,7 @@ from tests.standins.model.behaviours import BEHAVIOURS, SEQUENCES, Behaviour, pr
 PREFIX = "standin-"
 CHUNK_CHARACTERS = 24
 DEFAULT_DIMENSIONS = 1536
+MAX_SHORT_CHARACTERS = 500
 MAX_HANG_SECONDS = 120.0
 
 
@@ -159,9 +160,24 @@ class Handler(BaseHTTPRequestHandler):
         if not texts or any(not isinstance(text, str) or not text for text in texts):
             self.answer(400, problem("input must not be empty", "invalid_input", param="input"))
             return
-        vectors = [writing.embedding(text, int(body.get("dimensions") or DEFAULT_DIMENSIONS)) for text in texts]
+        # by the name alone, so that what is scripted for other calls is not used up
+        behaviour = BEHAVIOURS.get(str(body.get("model") or "").removeprefix(PREFIX), BEHAVIOURS["normal"])
+        if behaviour.hang_first:
+            self.hang()
+            return
+        if behaviour.body is not None:
+            self.answer(behaviour.status, behaviour.body, behaviour.headers)
+            return
+        if behaviour.vectors == "short" and max(map(len, texts)) > MAX_SHORT_CHARACTERS:
+            self.answer(400, problem("This model's maximum context length is 512 tokens", "context_length_exceeded"))
+            return
+        if behaviour.vectors == "filtered" and any("forbidden" in text for text in texts):
+            self.answer(400, problem("The text was filtered", "content_filter"))
+            return
+        dimensions = 32 if behaviour.vectors == "fixed" else int(body.get("dimensions") or DEFAULT_DIMENSIONS)
+        vectors = [writing.embedding(text, dimensions) for text in texts]
         as_text = body.get("encoding_format") == "base64"
-        data = [
+        data: list[dict[str, Any]] = [
             {
                 "object": "embedding",
                 "index": index,
@@ -169,6 +185,17 @@ class Handler(BaseHTTPRequestHandler):
             }
             for index, v in enumerate(vectors)
         ]
+        match behaviour.vectors:
+            case "shuffled":
+                data.reverse()
+            case "few":
+                data.pop()
+            case "zero":
+                data[-1]["embedding"] = [0.0] * len(vectors[-1])
+            case "uneven":
+                data[-1]["embedding"] = vectors[-1][:-1]
+            case "unnumbered":
+                data = [{"object": "embedding", "embedding": part["embedding"]} for part in data]
         used = sum(tokens(text) for text in texts)
         usage = {"prompt_tokens": used, "total_tokens": used}
         self.answer(200, {"object": "list", "data": data, "model": named(body), "usage": usage})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from typing import Any
 
 from tests.standins.model import material
@@ -170,11 +171,12 @@ def cited(source: str, question: str, number: str) -> str:
 
 
 def embedding(text: str, dimensions: int) -> list[float]:
-    """A unit vector in which texts that share words lie close together."""
+    """A unit vector in which texts with similar words lie close together: words count by their groups of letters."""
     vector = [0.0] * dimensions
     for word in re.findall(r"\w+", text.lower()):
-        # hash() differs between processes; this does not
-        place = int.from_bytes(word.encode()[:12].ljust(12, b"\0"), "big") % 2_147_483_647
-        vector[place % dimensions] += 1.0
+        padded = f" {word} "
+        for start in range(len(padded) - 2):
+            # hash() differs between processes; this does not
+            vector[zlib.crc32(padded[start : start + 3].encode()) % dimensions] += 1.0
     length = sum(value * value for value in vector) ** 0.5 or 1.0
     return [value / length for value in vector]
