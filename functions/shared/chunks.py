@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from postgrest import SyncPostgrestClient
 
-from functions.shared.database import rpc_row
+from functions.shared.database import rpc, rpc_row
 
 # A document's fragment has 200 to 400 words. A word has at most WORD_CHARS, so that texts without spaces are cut, too.
 TARGET_CHUNK_WORDS = 280
@@ -35,6 +35,8 @@ MAX_SPAN_SECONDS = 90.0
 MAX_SPAN_WORDS = 150
 PAUSE_SECONDS = 1.0
 MAX_OVERLAP_SECONDS = 10.0
+# how many fragments the database makes searchable in about a second on a busy machine
+CHUNKS_A_CALL = 400
 # what the database can hold
 MAX_SECOND = 9_999_999.0
 
@@ -182,6 +184,8 @@ def detect_language(text: str) -> str | None:
 def replace_chunks(client: SyncPostgrestClient, kind: str, source_id: str, chunks: Sequence[Chunk]) -> Replaced:
     """Makes these the fragments of a source. Fragments with the same text keep their ids; safe to repeat.
 
+    The old ones are found until all new ones are, however many there are: long texts are prepared in several calls.
+
     :param client: the service's handle
     :param kind: document, lecture or content_source
     :raise NotFound: the source is gone
@@ -190,8 +194,14 @@ def replace_chunks(client: SyncPostgrestClient, kind: str, source_id: str, chunk
         {name: value for name, value in asdict(chunk).items() if value is not None and name != "ordinal"}
         for chunk in chunks
     ]
-    args = {"p_kind": kind, "p_source_id": source_id, "p_chunks": rows}
-    return Replaced(**rpc_row(client, "svc_replace_chunks", args, safe=True))
+    source = {"p_kind": kind, "p_source_id": source_id}
+    prepared = 0
+    if len(rows) > CHUNKS_A_CALL:
+        for start in range(0, len(rows), CHUNKS_A_CALL):
+            args = {**source, "p_chunks": rows[start : start + CHUNKS_A_CALL]}
+            prepared += rpc(client, "svc_prepare_chunks", args, safe=True)
+    found = Replaced(**rpc_row(client, "svc_replace_chunks", {**source, "p_chunks": rows}, safe=True))
+    return Replaced(found.kept - prepared, found.inserted + prepared, found.retired)
 
 
 def clean(text: str) -> str:

@@ -1,16 +1,23 @@
--- The one writer of private.source_chunks. It is in plpgsql because content_sources is made in a later room.
+-- The writers of private.source_chunks. They are in plpgsql because content_sources is made in a later room.
 
-create function public.svc_replace_chunks(p_kind text, p_source_id uuid, p_chunks jsonb)
-returns table (kept int, inserted int, retired int)
-language plpgsql
-volatile
-security definer
+create function private.chunk_hash(p_heading text, p_content text)
+returns text
+language sql
+immutable
 set search_path = ''
 as $$
-declare
-    v_document constant uuid := case p_kind when 'document' then p_source_id end;
-    v_lecture constant uuid := case p_kind when 'lecture' then p_source_id end;
-    v_content_source constant uuid := case p_kind when 'content_source' then p_source_id end;
+    select encode(sha256(convert_to(coalesce(p_heading, '') || e'\n' || p_content, 'UTF8')), 'hex');
+$$;
+
+comment on function private.chunk_hash(text, text) is
+    'SHA-256 of heading and text, hex; the service computes the same.';
+
+create function private.lock_source_of_chunks(p_kind text, p_source_id uuid, p_chunks jsonb)
+returns void
+language plpgsql
+volatile
+set search_path = ''
+as $$
 begin
     if p_kind is null or p_source_id is null or p_chunks is null then
         raise exception 'p_kind, p_source_id and p_chunks must not be null' using errcode = '22004';
@@ -35,7 +42,63 @@ begin
     if not found then
         raise exception 'nothing of the kind in p_kind has the id in p_source_id' using errcode = 'PT404';
     end if;
+end
+$$;
 
+comment on function private.lock_source_of_chunks(text, uuid, jsonb) is
+    'Checks the arguments of the writers of fragments, and makes two writers of one source follow each other. 22004 '
+    'or 22023 for bad arguments, PT404 when there is no such source.';
+
+create function public.svc_prepare_chunks(p_kind text, p_source_id uuid, p_chunks jsonb)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_document constant uuid := case p_kind when 'document' then p_source_id end;
+    v_lecture constant uuid := case p_kind when 'lecture' then p_source_id end;
+    v_content_source constant uuid := case p_kind when 'content_source' then p_source_id end;
+    v_count int;
+begin
+    perform private.lock_source_of_chunks(p_kind, p_source_id, p_chunks);
+    insert into private.source_chunks (
+        document_id, lecture_id, content_source_id, ordinal, content, content_hash, heading, language, retired_at
+    )
+    select distinct on (h.content_hash)
+        v_document, v_lecture, v_content_source, 0, c.content, h.content_hash, c.heading, coalesce(c.language, 'und'),
+        now()
+    from jsonb_to_recordset(p_chunks) as c (content text, content_hash text, heading text, language text),
+        lateral (select coalesce(c.content_hash, private.chunk_hash(c.heading, c.content)) as content_hash) as h
+    where not exists (
+        select from private.source_chunks as s
+        where s.content_hash = h.content_hash
+            and (s.document_id = v_document or s.lecture_id = v_lecture or s.content_source_id = v_content_source)
+    );
+    get diagnostics v_count = row_count;
+    return v_count;
+end
+$$;
+
+comment on function public.svc_prepare_chunks(text, uuid, jsonb) is
+    'Stores fragments that svc_replace_chunks will need, as retired ones that nobody finds. What takes long is to '
+    'make them searchable; prepared in several calls, a long text is then replaced in one short one. Arguments as of '
+    'svc_replace_chunks. Returns how many were stored; repeatable.';
+
+create function public.svc_replace_chunks(p_kind text, p_source_id uuid, p_chunks jsonb)
+returns table (kept int, inserted int, retired int)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_document constant uuid := case p_kind when 'document' then p_source_id end;
+    v_lecture constant uuid := case p_kind when 'lecture' then p_source_id end;
+    v_content_source constant uuid := case p_kind when 'content_source' then p_source_id end;
+begin
+    perform private.lock_source_of_chunks(p_kind, p_source_id, p_chunks);
     return query
     with given as (
         select
@@ -50,10 +113,7 @@ begin
             )
         ) with ordinality as c,
             lateral (
-                select coalesce(
-                    c.content_hash,
-                    encode(sha256(convert_to(coalesce(c.heading, '') || e'\n' || c.content, 'UTF8')), 'hex')
-                ) as content_hash
+                select coalesce(c.content_hash, private.chunk_hash(c.heading, c.content)) as content_hash
             ) as h
     ),
     present as (
@@ -68,19 +128,26 @@ begin
     same as (
         select present.id, given.* from given join present using (content_hash, copy)
     ),
-    updated as (
+    reread as (
         update private.source_chunks as s
         set ordinal = g.ordinal, content = g.content, heading = g.heading, language = g.language,
             page_start = g.page_start, page_end = g.page_end, start_second = g.start_second,
             end_second = g.end_second, retired_at = null
         from same as g
-        where s.id = g.id and (
-            s.ordinal, s.content, s.heading, s.language, s.page_start, s.page_end, s.start_second, s.end_second,
-            s.retired_at
-        ) is distinct from (
-            g.ordinal, g.content, g.heading, g.language, g.page_start, g.page_end, g.start_second::numeric(10, 3),
-            g.end_second::numeric(10, 3), null
-        )
+        where s.id = g.id and (s.content, s.heading, s.language) is distinct from (g.content, g.heading, g.language)
+    ),
+    moved as (
+        -- apart from the others, because a text that is set is made searchable again
+        update private.source_chunks as s
+        set ordinal = g.ordinal, page_start = g.page_start, page_end = g.page_end, start_second = g.start_second,
+            end_second = g.end_second, retired_at = null
+        from same as g
+        where s.id = g.id and (s.content, s.heading, s.language) is not distinct from (g.content, g.heading, g.language)
+            and (
+                s.ordinal, s.page_start, s.page_end, s.start_second, s.end_second, s.retired_at
+            ) is distinct from (
+                g.ordinal, g.page_start, g.page_end, g.start_second::numeric(10, 3), g.end_second::numeric(10, 3), null
+            )
     ),
     added as (
         insert into private.source_chunks (

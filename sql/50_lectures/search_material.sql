@@ -207,7 +207,15 @@ declare
     v_close constant text := u&'\E001';
     v_text constant text := translate(p_text, v_open || v_close, '');
     v_config constant regconfig := private.search_config(p_language);
-    v_beginnings constant text[] := array(select left(ltrim(lexeme, '='), 2) from unnest(p_lexemes) as lexeme);
+    -- Stemming keeps the beginning of a word. So only words are looked at that begin like a term, or with letters that
+    -- English does not have.
+    v_candidates constant text := (
+        select format('(\m(?:%s[[:alnum:]]?[^\u0001-\u007f])[[:alnum:]]*)', string_agg(beginning || '|', ''))
+        from (
+            select distinct substring(lexeme from '^=?([[:alnum:]]{1,2})') as beginning
+            from unnest(p_lexemes) as lexeme
+        ) as b
+    );
     v_has_names constant boolean := exists (select from unnest(p_lexemes) as lexeme where lexeme like '=%');
     v_pattern text;
     v_first int;
@@ -218,12 +226,9 @@ begin
     select string_agg(pattern, '|' order by char_length(pattern) desc, pattern) into v_pattern
     from (
         select format('\m%s\M', word) as pattern
-        from (select distinct lower(m[1]) as word from regexp_matches(v_text, '([[:alnum:]]+)', 'g') as m) as words
-        -- stemming keeps the beginning of a word; only those that begin like a term are looked at
-        where (left(word, 2) = any (v_beginnings) or octet_length(left(word, 2)) > 2) and (
-            tsvector_to_array(to_tsvector(v_config, word)) && p_lexemes
+        from (select distinct lower(m[1]) as word from regexp_matches(v_text, v_candidates, 'gi') as m) as words
+        where tsvector_to_array(to_tsvector(v_config, word)) && p_lexemes
             or (v_has_names and '=' || private.folded(word) = any (p_lexemes))
-        )
         union
         select regexp_replace(substr(lexeme, 2), '([^[:alnum:]])', '\\\1', 'g')
         from unnest(p_lexemes) as lexeme

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
 
+from functions.shared import chunks
 from functions.shared.chunks import Chunk
 from tests.support import rows
 from tests.support.materials import content_source, document, lecture, replace_chunks, teacher
@@ -158,3 +159,51 @@ def test_two_replacements_at_once_follow_each_other(db_url: str) -> None:
         first.commit()
         assert waiting.result(timeout=60) == (1, 1, 1)
         assert [content for content, _ in live(race.owner, source)] == ["b", "c"]
+
+
+def test_prepared_fragments_are_found_only_once_they_replace_the_others(db: Connection, source: uuid.UUID) -> None:
+    """And they are the rows of the new text, made searchable once."""
+    person = one(db, "select owner_id from public.documents where id = %s", (source,))
+
+    def found(word: str) -> list[str]:
+        rows = db.execute("select content from public.svc_search_material(%s, %s)", (person, word)).fetchall()
+        return [content for (content,) in rows]
+
+    def prepare(*texts: str) -> int:
+        given = json.dumps([{"content": text} for text in texts])
+        return int(one(db, "select public.svc_prepare_chunks('document', %s, %s)", (source, given)))
+
+    replace_chunks(db, "document", source, ["old entropy", "both"])
+    assert prepare("new entropy", "both", "new entropy") == 1, "what is there, or comes twice, is stored once"
+    assert prepare("new entropy", "more") == 1
+    assert (found("entropy"), found("more"), found("both")) == (["old entropy"], [], ["both"])
+    prepared = one(db, "select id from private.source_chunks where content = 'new entropy'")
+    db.execute("alter table private.source_chunks disable trigger trg_source_chunks_index")
+    new = [{"content": text, "page_start": 3, "page_end": 3} for text in ("both", "new entropy", "more")]
+    assert replace_chunks(db, "document", source, new) == (3, 0, 1)
+    db.execute("alter table private.source_chunks enable trigger trg_source_chunks_index")
+    assert (found("entropy"), found("more"), found("both")) == (["new entropy"], ["more"], ["both"])
+    row = db.execute("select ordinal, page_start from private.source_chunks where id = %s", (prepared,)).fetchone()
+    assert row == (1, 3)
+
+
+def test_long_texts_are_prepared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call stays short, and the counts are those of one call."""
+    calls: list[tuple[str, int]] = []
+
+    def answer(client: Any, name: str, args: dict[str, Any], **_: Any) -> Any:
+        calls.append((name, len(args["p_chunks"])))
+        return 7 if name == "svc_prepare_chunks" else {"kept": 30, "inserted": 1, "retired": 2}
+
+    monkeypatch.setattr(chunks, "rpc", answer)
+    monkeypatch.setattr(chunks, "rpc_row", answer)
+    size = chunks.CHUNKS_A_CALL
+    given = [chunks.Chunk(ordinal=n, content=str(n)) for n in range(2 * size + 1)]
+    assert chunks.replace_chunks(cast(Any, None), "document", "id", given) == (9, 22, 2)
+    assert calls == [
+        ("svc_prepare_chunks", size), ("svc_prepare_chunks", size), ("svc_prepare_chunks", 1),
+        ("svc_replace_chunks", 2 * size + 1),
+    ]  # fmt: skip
+    calls.clear()
+    chunks.replace_chunks(cast(Any, None), "document", "id", given[:size])
+    assert calls == [("svc_replace_chunks", size)]
