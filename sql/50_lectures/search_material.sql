@@ -124,8 +124,8 @@ set search_path = ''
 as $$
 begin
     return query
-    -- Fragments are found by lists of sources: a join may be planned as a scan of everybody's. One source's fragments lie
-    -- together, so that lists of their ids would take longer; and with OR, an empty list may scan a whole index.
+    -- Fragments are found by lists of sources: a join may be planned as a scan of everybody's. One source's fragments
+    -- lie together, so that lists of their ids would take longer; and with OR, an empty list may scan a whole index.
     with fragments as not materialized (
         select id, language, term_count, search from private.source_chunks
         where document_id = any (p_documents) and retired_at is null
@@ -154,8 +154,8 @@ begin
         from terms as t group by t.language
     ),
     hits as materialized (
-        -- the vector is cut down to the terms of the query before it is taken apart; that happens in the list of columns,
-        -- because each call in a join would fill a table of its own
+        -- the vector is cut down to the terms of the query before it is taken apart; that happens in the list of
+        -- columns, because each call in a join would fill a table of its own
         select h.id, h.term_count, h.language, (h.hit).lexeme, cardinality((h.hit).positions) as occurrences
         from (
             select

@@ -258,8 +258,8 @@ set search_path = ''
 as $$
 begin
     return query
-    -- Fragments are found by lists of sources: a join may be planned as a scan of everybody's. One source's fragments lie
-    -- together, so that lists of their ids would take longer; and with OR, an empty list may scan a whole index.
+    -- Fragments are found by lists of sources: a join may be planned as a scan of everybody's. One source's fragments
+    -- lie together, so that lists of their ids would take longer; and with OR, an empty list may scan a whole index.
     with fragments as not materialized (
         select id, language, term_count, search from private.source_chunks
         where document_id = any (p_documents) and retired_at is null
@@ -288,8 +288,8 @@ begin
         from terms as t group by t.language
     ),
     hits as materialized (
-        -- the vector is cut down to the terms of the query before it is taken apart; that happens in the list of columns,
-        -- because each call in a join would fill a table of its own
+        -- the vector is cut down to the terms of the query before it is taken apart; that happens in the list of
+        -- columns, because each call in a join would fill a table of its own
         select h.id, h.term_count, h.language, (h.hit).lexeme, cardinality((h.hit).positions) as occurrences
         from (
             select
@@ -538,8 +538,8 @@ comment on function public.svc_search_material(uuid, text, text, text, uuid[], t
     'As search_material, for one person. With the query''s vector of length 1 and its model, the search by words is '
     'fused with one by meaning, and mode is hybrid; it is lexical where none of the fragments has a vector of it.';
 
--- New fragments get vectors every five minutes; until then they are found by words. Without OPENAI_EMBEDDING_MODEL the job
--- does nothing and says so.
+-- New fragments get vectors every five minutes; until then they are found by words. Without OPENAI_EMBEDDING_MODEL the
+-- job does nothing and says so.
 
 insert into private.job_schedules (name, cron, next_run_at, type, catch_up)
 values (
