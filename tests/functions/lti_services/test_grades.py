@@ -201,7 +201,10 @@ def test_a_token_is_renewed_once_and_belongs_to_one_registration(
     elsewhere = Course(stack, course.browser, twin)
     teacher_there, pupil = elsewhere.come_in("Instructor"), elsewhere.come_in("Learner")
     assert lti_runner.run(queued(teacher_there, pupil.user_id, 3)).failure is None
-    assert set(twin.services.tokens).isdisjoint(course.services.tokens)
+    # neither platform was ever shown a token of the other one
+    assert twin.services.shown
+    assert twin.services.shown <= set(twin.services.tokens)
+    assert course.services.shown.isdisjoint(twin.services.tokens)
     assert given(elsewhere) == [(pupil.sub, 3)]
     # the scopes of a registration decide
     course.services.allowed = frozenset({f"{AGS}lineitem"})

@@ -42,6 +42,7 @@ class Services:
     client_id: str
     jwks_url: str = ""
     tokens: dict[str, frozenset[str]] = field(default_factory=dict)
+    shown: set[str] = field(default_factory=set)
     jtis: set[str] = field(default_factory=set)
     expires_in: int = 3600
     allowed: frozenset[str] = SCOPES
@@ -97,6 +98,7 @@ class Services:
         if not self.after_write:
             self.fault()
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        self.shown.add(token)
         if scope not in self.tokens.get(token, frozenset()):
             abort(401)
         if not request.headers.get("User-Agent"):
