@@ -30,6 +30,7 @@ ARGUMENTS: Mapping[str, list[Any]] = {
     "p_accept": [True, False],
     "p_action": ["edited"],
     "p_event": ["opened"],
+    "p_kind": ["tutor"],
     "p_limit": [10],
     "p_new_content": [json.dumps({"narrative": "x"})],
     "p_reason": [None],
