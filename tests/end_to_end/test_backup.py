@@ -40,7 +40,9 @@ def databases(stack: Stack) -> Iterator[tuple[str, str]]:
             stack.server.bootstrap(None if stack.auth_is_real else AUTH_SCHEMA, database=name)
             if stack.auth_is_real:
                 migrate_real_auth(stack.server, name)
-        stack.server.psql(*schema.migrations(), database=OLD)
+        for file in schema.migrations():
+            # one transaction each: a new value of an enum may be used after its own alone
+            stack.server.psql(file, database=OLD)
         # values of enums that a migration adds can be used only after its transaction
         stack.server.psql(paths.REPO / "supabase" / "seed.sql", database=OLD)
         yield stack.server.url(database=OLD), stack.server.url(database=NEW)

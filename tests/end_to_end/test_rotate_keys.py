@@ -40,7 +40,9 @@ def url(stack: Stack) -> Iterator[str]:
     try:
         stack.server.execute(f"create database {DATABASE} template template0", user="supabase_admin")
         stack.server.bootstrap(AUTH_SCHEMA, database=DATABASE)
-        stack.server.psql(*schema.migrations(), database=DATABASE)
+        for file in schema.migrations():
+            # one transaction each: a new value of an enum may be used after its own alone
+            stack.server.psql(file, database=DATABASE)
         yield stack.server.url(database=DATABASE)
     finally:
         stack.server.execute(f"drop database if exists {DATABASE} with (force)", user="supabase_admin")

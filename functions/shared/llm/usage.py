@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 PIECE = re.compile(r"([^\W\d_]+)|(\d+)|(\S)")
+# longer runs of letters may be cut inside
+MAX_WORD_CHARACTERS = 50
 # what the database's integers hold
 MAX_TOKENS = 2_000_000_000
 
@@ -22,10 +24,12 @@ def first_tokens(text: str, max_tokens: int) -> str:
     """The beginning of a text that has at most so many tokens, as they are estimated."""
     left = max_tokens
     for match in PIECE.finditer(text):
-        left -= _tokens_of(match)
-        if left < 0:
-            # a first word that is longer than all
-            return text[: match.start()] or text[: max_tokens // 2]
+        tokens = _tokens_of(match)
+        if tokens > left:
+            # a whole text of a script without spaces is one piece
+            part = match[0].encode("utf-8", "replace")[: 3 * left] if len(match[0]) > MAX_WORD_CHARACTERS else b""
+            return text[: match.start()] + part.decode("utf-8", "ignore")
+        left -= tokens
     return text
 
 

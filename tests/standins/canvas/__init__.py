@@ -18,13 +18,16 @@ from types import TracebackType
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from tests.standins.canvas.app import create_app
 from tests.standins.canvas.world import CLIENT_ID, CLIENT_SECRET, World
 
 __all__ = ["CLIENT_ID", "CLIENT_SECRET", "CanvasStandIn", "NotApproved", "World", "approve", "register_connection"]
 
+
+# A stack knows a Canvas by its address for good, so a port that was used before would bring another test's people back.
+_used_ports: set[int] = set()
 
 # only loopback http is spoken here: nothing to verify, and reading the machine's certificates takes a while
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -48,11 +51,19 @@ class CanvasStandIn:
 
     def __init__(self, seed: int = 1, port: int = 0, host: str = "127.0.0.1") -> None:
         self.world = World(seed)
-        self._server = make_server(host, port, create_app(self.world), threaded=True, request_handler=_Quiet)
+        self._server = self._listening(host, port)
         self._server.daemon_threads = True  # type: ignore[attr-defined]
         self.domain = f"{host}:{self._server.server_port}"
         self.url = f"http://{self.domain}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def _listening(self, host: str, port: int) -> BaseWSGIServer:
+        while True:
+            server = make_server(host, port, create_app(self.world), threaded=True, request_handler=_Quiet)
+            if port or server.server_port not in _used_ports:
+                _used_ports.add(server.server_port)
+                return server
+            server.server_close()
 
     def start(self) -> CanvasStandIn:
         """Begins to answer."""

@@ -97,9 +97,9 @@ def test_every_body_has_an_example_that_is_right(spec: Any) -> None:
             assert content.get("example") or content.get("examples"), name
             if "$ref" in content["schema"]:
                 model = models[content["schema"]["$ref"].rpartition("/")[2]]
-                assert json.loads(model.model_validate(content["example"]).model_dump_json()) == with_defaults(
-                    model, content["example"]
-                ), name
+                read = model.model_validate(content["example"])
+                said = json.loads(read.model_dump_json(by_alias=True, exclude_unset=True))
+                assert said == content["example"], name
                 bodies += 1
     assert bodies > 8
 
@@ -109,11 +109,6 @@ def subclasses(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
     for model in base.__subclasses__():
         yield model
         yield from subclasses(model)
-
-
-def with_defaults(model: type[BaseModel], example: Any) -> Any:
-    """An example with the fields that it leaves out."""
-    return {name: field.default for name, field in model.model_fields.items() if not field.is_required()} | example
 
 
 def test_every_code_in_the_document_is_an_error_of_ours(spec: Any) -> None:
