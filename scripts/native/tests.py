@@ -20,6 +20,8 @@ PROCESSES = 4
 def main(arguments: list[str]) -> int:
     """Runs the named tests (all by default); pytest's status, 5 (no test ran) included."""
     os.chdir(REPO)
+    # tests start hundreds of Python processes, and each would compile all modules anew
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     return int(pytest.main(arguments or ["-q", f"--numprocesses={PROCESSES}", "--dist=loadfile"]))
 
 

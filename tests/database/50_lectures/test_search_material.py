@@ -28,7 +28,7 @@ from public.svc_search_material(
 )
 """
 # person and query pairs of the isolation test
-PAIRS = int(os.environ.get("SEARCH_PAIRS", "2000"))
+PAIRS = int(os.environ.get("SEARCH_PAIRS", "500"))
 
 
 def find(

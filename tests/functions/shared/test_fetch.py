@@ -467,7 +467,7 @@ def test_a_slow_drip_ends_at_the_total_deadline(dripped: bytes, loopback: Serve)
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         fetch(loopback(slowly(dripped, 0.03)).url, total=0.8)
-    assert 0.7 < time.monotonic() - began < 2.0
+    assert 0.7 < time.monotonic() - began < 5
 
 
 def test_redirects_share_one_deadline(loopback: Serve) -> None:
@@ -478,14 +478,14 @@ def test_redirects_share_one_deadline(loopback: Serve) -> None:
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         fetch(loopback(answer).url, total=1.5)
-    assert time.monotonic() - began < 2.2
+    assert time.monotonic() - began < 3.5
 
 
 def test_silence_ends_at_the_read_deadline(loopback: Serve) -> None:
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        fetch(loopback(lambda it: time.sleep(1.5)).url, read=0.2)
-    assert time.monotonic() - began < 1.2
+        fetch(loopback(lambda it: time.sleep(5.0)).url, read=0.2)
+    assert time.monotonic() - began < 4
 
 
 def test_an_error_of_the_reader_keeps_its_type(loopback: Serve) -> None:

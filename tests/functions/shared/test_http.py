@@ -155,11 +155,11 @@ def test_cookies_of_one_call_do_not_travel_with_the_next(http: Http, loopback: C
 
 
 def test_a_silent_server_ends_at_the_read_deadline(http: Http, loopback: Callable[[Handler], Loopback]) -> None:
-    server = loopback(lambda handler: time.sleep(1.0))
+    server = loopback(lambda handler: time.sleep(5.0))
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         http.request("GET", server.url, read_seconds=0.2)
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 4
 
 
 def test_a_trickling_server_ends_at_the_total_deadline(http: Http, loopback: Callable[[Handler], Loopback]) -> None:
@@ -167,7 +167,7 @@ def test_a_trickling_server_ends_at_the_total_deadline(http: Http, loopback: Cal
         handler.send_response(200)
         handler.send_header("Content-Length", "1000")
         handler.end_headers()
-        for _ in range(40):
+        for _ in range(200):
             try:
                 handler.wfile.write(b"x")
                 handler.wfile.flush()
@@ -179,7 +179,7 @@ def test_a_trickling_server_ends_at_the_total_deadline(http: Http, loopback: Cal
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         http.request("GET", server.url, total_seconds=0.3, read_seconds=0.3)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5
 
 
 def test_a_large_answer_ends_at_the_limit(http: Http, loopback: Callable[[Handler], Loopback]) -> None:

@@ -96,7 +96,7 @@ def test_a_silent_server_holds_nobody(settings: MakeSettings) -> None:
     began = time.monotonic()
     with pytest.raises(errors.DeadlineExceeded):
         made.embed(["one"])
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15
     # it may have worked on it, so the estimate stands
     assert made.ledger.tally.prompt_tokens == 1
     assert made.ledger.tally.usage_estimated

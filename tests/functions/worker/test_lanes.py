@@ -92,6 +92,6 @@ def test_all_workers_are_woken_and_a_dead_one_holds_nobody_up() -> None:
         Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         began = time.monotonic()
         Waker(["http://127.0.0.1:9/wake", f"http://127.0.0.1:{server.server_port}/wake"]).wake()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         wait_until(lambda: heard == ["/wake"])
         server.shutdown()
