@@ -22,6 +22,7 @@ from functions.shared.errors import AppError, CheckFailed, Internal, Unavailable
 from functions.shared.jobs import JobCancelled, JobContext, JobFailure
 from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import Message, ModelClient
+from functions.shared.llm.embeddings import query_vector
 from functions.shared.llm.errors import DeadlineExceeded, InvalidResponse, ModelError
 from functions.shared.llm.ledger import Ledger
 from functions.shared.llm.prompts import DataBlocks, load_prompt
@@ -149,14 +150,18 @@ class Generation:
         return answer, path, MarkFilter(grounding.passages, wants_title=False)
 
     def _material(self, row: Mapping[str, Any], max_tokens: int) -> Grounding:
-        query = self._service.from_("content_sources").select("id").eq("teacher_id", self._context.job.user_id)
+        context, teacher_id = self._context, str(self._context.job.user_id)
+        query = self._service.from_("content_sources").select("id").eq("teacher_id", teacher_id)
         return ground(
             self._service,
-            str(self._context.job.user_id),
+            teacher_id,
             row["instructions"],
             class_id=row["class_id"],
             source_ids=self._source_ids,
             has_sources=bool(run(query.eq("status", "ready").limit(1))),
+            meaning=lambda: query_vector(
+                context.settings, self._service, context.clock, teacher_id, row["instructions"]
+            ),
             max_tokens=max_tokens,
         )
 

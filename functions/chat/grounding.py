@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +56,14 @@ def ground(
     class_id: str | None,
     source_ids: Sequence[str],
     has_sources: bool,
+    meaning: Callable[[], Mapping[str, str]],
     max_tokens: int,
 ) -> Grounding:
     """Reads the teacher's rows: the sources named, else those of the class, else what a search over all finds.
 
     Where the search finds nothing ("summarise my notes"), their newest sources are read.
 
+    :param meaning: the arguments that make the search one by meaning, too; called only where a search is made
     :param max_tokens: how long everything may be together
     """
     group = _class(service, teacher_id, class_id) if class_id else None
@@ -71,7 +73,7 @@ def ground(
         sources = _sources(service, teacher_id, ids=source_ids)
     elif has_sources:
         sources = _sources(service, teacher_id, class_id=class_id) if class_id else []
-        sources = sources or _found(service, teacher_id, question) or _sources(service, teacher_id)
+        sources = sources or _found(service, teacher_id, question, meaning()) or _sources(service, teacher_id)
     left = max_tokens - sum(estimated_tokens(text) for text in facts.values())
     return Grounding(_passages(sources, question, left), facts)
 
@@ -117,9 +119,12 @@ def _sources(
     return sorted((row for row in rows if row["text_content"]), key=lambda row: place.get(row["id"], 0))
 
 
-def _found(service: SyncPostgrestClient, teacher_id: str, question: str) -> list[dict[str, Any]]:
+def _found(
+    service: SyncPostgrestClient, teacher_id: str, question: str, meaning: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """The sources that a search for the question finds, best first, with the fragments found as their text."""
     args = {"p_user_id": teacher_id, "p_query": question, "p_kinds": ["content_source"], "p_limit": MAX_FRAGMENTS}
+    args |= meaning
     texts: dict[str, list[str]] = {}
     for row in rpc(service, "svc_search_material", args, safe=True):
         texts.setdefault(row["source_id"], []).append(row["content"])

@@ -20,6 +20,7 @@ from functions.shared.answers.run import Answer, AnswerRun, Ending, State, TextF
 from functions.shared.database import rpc
 from functions.shared.jobs import HandlerRegistry, JobContext
 from functions.shared.llm.client import Message
+from functions.shared.llm.embeddings import query_vector
 from functions.shared.llm.prompts import DataBlocks, Prompt, load_prompt
 from functions.shared.llm.usage import estimated_tokens
 
@@ -57,6 +58,7 @@ class ChatAnswer(Answer):
         self.stream_id = str(payload["message_id"])
         self._class_id: str | None = payload.get("class_id")
         self._source_ids: Sequence[str] = payload.get("content_source_ids") or ()
+        self._context = context
         self._service = context.database.service()
         self._window = context.settings.model_context_tokens
         self._prompt = prompt()
@@ -80,6 +82,9 @@ class ChatAnswer(Answer):
             class_id=self._class_id,
             source_ids=self._source_ids,
             has_sources=row["has_sources"],
+            meaning=lambda: query_vector(
+                self._context.settings, self._service, self._context.clock, state.user_id, question
+            ),
             max_tokens=int(room * MATERIAL_SHARE),
         )
         material = grounding.text(DataBlocks())

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from functions.chat.errors import NotWritten
 from functions.chat.export import Export, export
 from functions.chat.schemas import ExportQuery, Wish
+from functions.shared.answers.waking import Waker
 from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc, rpc_row, run
 from functions.shared.errors import Forbidden, NotFound
@@ -37,8 +38,9 @@ class Begun(NamedTuple):
 class MaterialService:
     """What the routes call. It knows nothing of HTTP."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, waker: Waker, clock: Clock) -> None:
         self._database = database
+        self._waker = waker
         self._clock = clock
 
     def begin(self, caller: Caller, wish: Wish) -> Begun:
@@ -65,6 +67,7 @@ class MaterialService:
             left = (datetime.fromisoformat(row["period_end"]) - self._clock.now()).total_seconds()
             details = {"meter": METER, "used": row["used"], "limit": row["max_used"]}
             raise PlanLimitReached(details=details, retry_after=left)
+        self._waker.wake()
         return Begun(row["generated_content_id"], row["job_id"])
 
     def export(self, caller: Caller, content_id: str, query: ExportQuery) -> Export:

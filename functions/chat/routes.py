@@ -91,7 +91,7 @@ def sources() -> SourceService:
 def material() -> MaterialService:
     """The service of generated material with this application's parts."""
     known = context()
-    return MaterialService(known.database, known.clock)
+    return MaterialService(known.database, known.waker, known.clock)
 
 
 @blueprint.post("/threads/<uuid:thread_id>/messages")

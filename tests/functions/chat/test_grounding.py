@@ -10,9 +10,11 @@ import pytest
 
 from functions.chat.grounding import MAX_SOURCES, best, pieces_of
 from functions.chat.history import trimmed, turns_of
+from functions.search import jobs as search_jobs
+from functions.shared.jobs import enqueue
 from tests.functions.chat.conftest import Desk
 from tests.support import chat
-from tests.support.canvas import Student
+from tests.support.canvas import Runner, Student
 
 LEAVES = "Chlorophyll absorbs red and blue light. Leaves look green because green light is reflected."
 ROOTS = "Roots take up water and minerals. Root hairs enlarge the surface of the root."
@@ -124,6 +126,30 @@ def test_without_names_the_search_finds_an_old_source_among_many(desk: Desk, oth
     desk.sql("update private.source_chunks set retired_at = now() where content_source_id = %s", old)
     say(desk, "Well.")
     assert "French" in prompt(desk), "where nothing is found, the newest are read"
+
+
+def test_without_names_the_search_compares_meanings_too(desk: Desk) -> None:
+    """No word of the question stands in the source; the stand-in's vectors compare groups of letters."""
+    old = source(desk, desk.person, LEAVES, "Botany")
+    desk.sql("update public.content_sources set created_at = now() - interval '1 year' where id = %s", old)
+    desk.sql(
+        "select public.svc_replace_chunks('content_source', %s,"
+        " jsonb_build_array(jsonb_build_object('content', %s::text, 'language', 'en')))",
+        old,
+        LEAVES,
+    )
+    for number in range(MAX_SOURCES + 1):
+        source(desk, desk.person, f"Handout {number} on the French Revolution.")
+    runner = Runner(desk.environment(), search_jobs)
+    try:
+        embedding = enqueue(runner.database.service(), "chunk_embedding", {})
+        assert runner.run(embedding.job_id).failure is None
+    finally:
+        runner.close()
+    desk.model.say("normal", text="Well.")
+    desk.answer(chat.body("chlorophylline bluelights"))
+    assert "Chlorophyll" in prompt(desk)
+    assert "French" not in prompt(desk)
 
 
 def test_courses_of_canvas_are_known(desk: Desk, other_teacher: Student) -> None:
