@@ -276,14 +276,14 @@ isOneToOne: false
                   ]
                 },"courses": {
                   Row: {
-                    "access_restricted": boolean,"canvas_course_id": number,"canvas_id": string,"catalog_course_id": string | null,"content_hash": string | null,"course_code": string | null,"created_at": string,"id": string,"integration_id": string,"is_active": boolean,"is_hidden": boolean,"name": string,"raw_payload": NonNullable<Json>,"term": string | null,"time_zone": string | null,"updated_at": string,"user_id": string,"workflow_state": string | null
+                    "access_restricted": boolean,"canvas_course_id": number,"canvas_id": string,"catalog_course_id": string | null,"content_hash": string | null,"course_code": string | null,"created_at": string,"former_external_user_id": string | null,"id": string,"integration_id": string,"is_active": boolean,"is_hidden": boolean,"name": string,"raw_payload": NonNullable<Json>,"term": string | null,"time_zone": string | null,"updated_at": string,"user_id": string,"workflow_state": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "access_restricted"?: boolean,"canvas_course_id": number,"canvas_id": string,"catalog_course_id"?: string | null,"content_hash"?: string | null,"course_code"?: string | null,"created_at"?: string,"id"?: string,"integration_id": string,"is_active"?: boolean,"is_hidden"?: boolean,"name": string,"raw_payload"?: NonNullable<Json>,"term"?: string | null,"time_zone"?: string | null,"updated_at"?: string,"user_id": string,"workflow_state"?: string | null
+                    "access_restricted"?: boolean,"canvas_course_id": number,"canvas_id": string,"catalog_course_id"?: string | null,"content_hash"?: string | null,"course_code"?: string | null,"created_at"?: string,"former_external_user_id"?: string | null,"id"?: string,"integration_id": string,"is_active"?: boolean,"is_hidden"?: boolean,"name": string,"raw_payload"?: NonNullable<Json>,"term"?: string | null,"time_zone"?: string | null,"updated_at"?: string,"user_id": string,"workflow_state"?: string | null
                   }
                   Update: {
-                    "access_restricted"?: boolean,"canvas_course_id"?: number,"canvas_id"?: string,"catalog_course_id"?: string | null,"content_hash"?: string | null,"course_code"?: string | null,"created_at"?: string,"id"?: string,"integration_id"?: string,"is_active"?: boolean,"is_hidden"?: boolean,"name"?: string,"raw_payload"?: NonNullable<Json>,"term"?: string | null,"time_zone"?: string | null,"updated_at"?: string,"user_id"?: string,"workflow_state"?: string | null
+                    "access_restricted"?: boolean,"canvas_course_id"?: number,"canvas_id"?: string,"catalog_course_id"?: string | null,"content_hash"?: string | null,"course_code"?: string | null,"created_at"?: string,"former_external_user_id"?: string | null,"id"?: string,"integration_id"?: string,"is_active"?: boolean,"is_hidden"?: boolean,"name"?: string,"raw_payload"?: NonNullable<Json>,"term"?: string | null,"time_zone"?: string | null,"updated_at"?: string,"user_id"?: string,"workflow_state"?: string | null
                   }
                   Relationships: [
                     {
@@ -2012,7 +2012,7 @@ isOneToOne: false
             }[]
                            },
 "svc_connect_integration":
-{ Args: { "p_access_token_enc": string,"p_expires_at"?: string,"p_external_user_id": string,"p_integration_id": string,"p_lms_connection_id": string,"p_refresh_token_enc"?: string,"p_scopes": (string)[],"p_user_id": string }; Returns: {
+{ Args: { "p_access_token_enc": string,"p_expires_at"?: string,"p_external_user_id": string,"p_integration_id": string,"p_lms_connection_id": string,"p_name"?: string,"p_refresh_token_enc"?: string,"p_scopes": (string)[],"p_time_zone"?: string,"p_user_id": string }; Returns: {
               "integration_id": string,"job_id": string,"outcome": string
             }[]
                            },

@@ -45,3 +45,10 @@ class CanvasAccountInUse(AppError):
 
     status = 409
     code = "canvas_account_in_use"
+
+
+class OtherCanvasPerson(AppError):
+    """You have connected another person of this Canvas. Disconnect them first, then connect again."""
+
+    status = 409
+    code = "other_canvas_person"

@@ -5,7 +5,7 @@ It may run twice: Canvas answers the second revocation with 401, which counts as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from functions.shared.canvas.errors import (
     ReauthorizationRequired,
 )
 from functions.shared.canvas.factory import CONNECTION_COLUMNS, CanvasFactory
-from functions.shared.canvas.tokens import ACCESS_FIELD, REFRESH_FIELD
+from functions.shared.canvas.tokens import opened
 from functions.shared.canvas.transport import Transport
 from functions.shared.crypto import DecryptionFailed
 from functions.shared.database import rpc, run
@@ -58,9 +58,9 @@ def _revoke_grant(context: JobContext, revocation_id: str) -> Mapping[str, Any]:
     connections = run(service.from_("lms_connections").select(CONNECTION_COLUMNS).eq("id", row["lms_connection_id"]))
     is_revoked = False
     try:
-        installation = factory.installation(connections[0])
-        access_token, refresh_token = _opened(context, row)
-        _revoke(factory.transport(installation), installation, access_token, refresh_token)
+        access_token, refresh_token = opened(context.crypto, row["integration_id"], row)
+        transport = factory.transport(factory.origin(connections[0]))
+        _revoke(transport, lambda: factory.installation(connections[0]), access_token, refresh_token)
         is_revoked = True
     except CanvasUnavailable:
         raise
@@ -71,20 +71,17 @@ def _revoke_grant(context: JobContext, revocation_id: str) -> Mapping[str, Any]:
     return {"revoked": is_revoked}
 
 
-def _opened(context: JobContext, row: Mapping[str, Any]) -> tuple[str, str | None]:
-    decrypt, row_id, refresh_enc = context.crypto.decrypt, row["integration_id"], row["refresh_token_enc"]
-    access_token = decrypt(row["access_token_enc"], row_id=row_id, field=ACCESS_FIELD)
-    return access_token, decrypt(refresh_enc, row_id=row_id, field=REFRESH_FIELD) if refresh_enc else None
-
-
 def _revoke(
-    transport: Transport, installation: oauth.Installation, access_token: str, refresh_token: str | None
+    transport: Transport,
+    installation: Callable[[], oauth.Installation],
+    access_token: str,
+    refresh_token: str | None,
 ) -> None:
     """Revokes a grant. An expired access token cannot do that, so it is refreshed first."""
     if oauth.revoke(transport, access_token) or refresh_token is None:
         return
     try:
-        newer = oauth.refresh(transport, installation, refresh_token)
+        newer = oauth.refresh(transport, installation(), refresh_token)
     except ReauthorizationRequired:
         return  # the grant has ended already
     oauth.revoke(transport, newer.access_token)

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from functions.canvas_oauth.errors import (
     CanvasAccountInUse,
+    OtherCanvasPerson,
     RedirectNotAllowed,
     StateExpired,
     StateNotYours,
@@ -25,6 +26,7 @@ from functions.shared.canvas.errors import (
     CanvasGrantRefused,
     CanvasUnavailable,
     LmsConnectionNotFound,
+    SchoolSecretUnreadable,
 )
 from functions.shared.canvas.factory import CanvasFactory
 from functions.shared.database import rpc
@@ -79,7 +81,7 @@ def put_secret(connection_id: UUID, body: SecretRequest) -> Response:
 @operation(
     "Begin to connect Canvas",
     {200: Outcome("Send the browser to `authorize_url`.", StartAnswer)},
-    errors=(RedirectNotAllowed, LmsConnectionNotFound),
+    errors=(RedirectNotAllowed, LmsConnectionNotFound, SchoolSecretUnreadable),
 )
 @rate_limited("canvas-oauth-start", limit=20)
 @blueprint.input(StartRequest, arg_name="body")
@@ -130,6 +132,8 @@ def callback() -> AnyResponse:
         LmsConnectionNotFound,
         CanvasGrantRefused,
         CanvasAccountInUse,
+        OtherCanvasPerson,
+        SchoolSecretUnreadable,
         CanvasBadAnswer,
         CanvasUnavailable,
     ),

@@ -19,6 +19,7 @@ import structlog
 
 from functions.canvas_oauth.errors import (
     CanvasAccountInUse,
+    OtherCanvasPerson,
     RedirectNotAllowed,
     StateExpired,
     StateNotYours,
@@ -28,6 +29,7 @@ from functions.canvas_oauth.errors import (
 from functions.shared.canvas import oauth
 from functions.shared.canvas.errors import CanvasError, LmsConnectionNotFound
 from functions.shared.canvas.factory import CONNECTION_COLUMNS, SECRET_FIELD, CanvasFactory
+from functions.shared.canvas.profile import Profile, own_profile
 from functions.shared.canvas.tokens import seal
 from functions.shared.canvas.transport import PERSON_SECONDS, NotTaken
 from functions.shared.database import Database, rpc, run
@@ -38,6 +40,7 @@ from functions.shared.tokens import Caller
 log = structlog.get_logger(__name__)
 
 STATE_ERRORS: Mapping[str, type[AppError]] = {"not_yours": StateNotYours, "used": StateUsed, "expired": StateExpired}
+CONNECT_ERRORS: Mapping[str, type[AppError]] = {"in_use": CanvasAccountInUse, "other_person": OtherCanvasPerson}
 CANVAS_ERROR = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
@@ -74,6 +77,7 @@ class OAuthService:
 
         :raise RedirectNotAllowed: ``redirect_to`` is not an address of our front ends
         :raise LmsConnectionNotFound: the installation is unknown, disabled or not set up
+        :raise SchoolSecretUnreadable: its secret cannot be opened, so the code could not be exchanged later
         """
         target = redirect_to or self._settings.frontend_url
         if redirect_to is not None and not is_allowed_redirect(redirect_to, self._settings):
@@ -123,6 +127,7 @@ class OAuthService:
         :raise NotTaken: nothing is stored, and the state may be used again, because Canvas has not seen the code
         :raise CanvasGrantRefused, CanvasBadAnswer, CanvasUnavailable: nothing is stored
         :raise CanvasAccountInUse: this Canvas account is connected to another account; nothing is stored
+        :raise OtherCanvasPerson: this account is connected to another person of this Canvas; nothing is stored
         """
         service = self._database.service()
         known = rpc(
@@ -134,7 +139,7 @@ class OAuthService:
             raise STATE_ERRORS[known[0]["outcome"]]
         connection = self._connection(known[0]["lms_connection_id"])
         installation = self._factory.installation(connection)
-        transport = self._factory.transport(installation, total_seconds=PERSON_SECONDS)
+        transport = self._factory.transport(installation.base_url, total_seconds=PERSON_SECONDS)
         try:
             tokens = oauth.exchange_code(transport, installation, code, self._callback_url)
         except NotTaken:
@@ -142,7 +147,7 @@ class OAuthService:
             rpc(service, "svc_release_oauth_state", args, safe=True)
             raise
         try:
-            return self._connect(caller, connection, tokens)
+            return self._connect(caller, connection, tokens, own_profile(transport, tokens.access_token))
         except Unavailable:
             raise  # the tokens may have been stored and the answer lost, so the grant may be in use
         except AppError:
@@ -164,7 +169,9 @@ class OAuthService:
 
     # ---- parts --------------------------------------------------------------------------------------------------
 
-    def _connect(self, caller: Caller, connection: Mapping[str, Any], tokens: oauth.Tokens) -> dict[str, Any]:
+    def _connect(
+        self, caller: Caller, connection: Mapping[str, Any], tokens: oauth.Tokens, profile: Profile
+    ) -> dict[str, Any]:
         service = self._database.service()
         scopes = self._scopes(caller)
         domain = connection["instance_domain"]
@@ -182,11 +189,13 @@ class OAuthService:
                     "p_lms_connection_id": connection["id"],
                     "p_external_user_id": tokens.canvas_user_id,
                     "p_scopes": list(scopes),
+                    "p_name": profile.name or tokens.name,
+                    "p_time_zone": profile.time_zone,
                     **seal(self._factory.crypto, integration_id, tokens),
                 }
                 outcome = rpc(service, "svc_connect_integration", args, safe=True)[0]
-        if outcome["outcome"] == "in_use":
-            raise CanvasAccountInUse
+        if outcome["outcome"] != "connected":
+            raise CONNECT_ERRORS[outcome["outcome"]]
         return {
             "integration": {
                 "id": integration_id,

@@ -31,6 +31,7 @@ from functions.lti.schemas import (
     JobStarted,
     ScoreRequest,
 )
+from functions.shared.crypto import DecryptionFailed
 from functions.shared.errors import Forbidden, NotFound
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
@@ -134,7 +135,7 @@ def read_deep_link(launch_id: UUID) -> DeepLinkChoice:
             ),
         )
     },
-    errors=(*DEEP_LINK_ERRORS, ContentNotAccepted),
+    errors=(*DEEP_LINK_ERRORS, ContentNotAccepted, DecryptionFailed),
 )
 @rate_limited("lti-deep-link", limit=60)
 @blueprint.input(DeepLinkRequest, arg_name="body")

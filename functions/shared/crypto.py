@@ -15,12 +15,26 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from functions.shared.errors import AppError
+
 NONCE_BYTES = 12
+UNREADABLE_RETRY_SECONDS = 3600.0  # somebody has to act first
 ENVELOPE = re.compile(r"v([0-9]{1,9}):([A-Za-z0-9_-]+)")
 
 
-class DecryptionFailed(Exception):
-    """The envelope is damaged, belongs to another row or field, or its key is no longer listed."""
+class DecryptionFailed(AppError):
+    """A stored secret cannot be opened any more. An administrator must check ENCRYPTION_KEYS or store it again.
+
+    The envelope is damaged, belongs to another row or field, or its key is no longer listed. Where a person or the
+    school can give the secret anew, the caller turns this into an error that says so.
+    """
+
+    status = 503
+    code = "secret_unreadable"
+    is_lasting = True
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=UNREADABLE_RETRY_SECONDS)
 
 
 class Envelope:
@@ -49,12 +63,12 @@ class Envelope:
         match = ENVELOPE.fullmatch(envelope)
         cipher = self._ciphers.get(int(match[1])) if match else None
         if match is None or cipher is None:
-            raise DecryptionFailed("this is not an envelope, or its key is not in ENCRYPTION_KEYS")
+            raise DecryptionFailed
         try:
             raw = base64.urlsafe_b64decode(match[2] + "=" * (-len(match[2]) % 4))
             return cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _bound_to(row_id, field)).decode()
         except (InvalidTag, binascii.Error, ValueError) as error:
-            raise DecryptionFailed("the envelope is not of this row and field, or it is damaged") from error
+            raise DecryptionFailed from error
 
 
 def _bound_to(row_id: str, field: str) -> bytes:

@@ -25,6 +25,8 @@ class AppError(Exception):
     code = "internal"
     # the further statuses that single errors of a class may have
     also_statuses: tuple[int, ...] = ()
+    # whether trying again brings nothing until somebody acts: a job that meets such an error is not repeated
+    is_lasting = False
 
     def __init__(
         self,

@@ -275,7 +275,8 @@ class Worker:
             retry_after = None if error.retry_after is None else int(error.retry_after)
             self._failed(running, JobFailure(error.code, error.message, retry_after_s=retry_after), began)
         except AppError as error:
-            self._failed(running, JobFailure(error.code, error.message, retryable=error.status >= 500), began)
+            is_passing = error.status >= 500 and not error.is_lasting
+            self._failed(running, JobFailure(error.code, error.message, retryable=is_passing), began)
         except Exception as error:
             log.exception("job_crashed")
             detail = f"{type(error).__module__}.{type(error).__qualname__}"

@@ -1,6 +1,8 @@
 -- For the service alone: it checks ownership before it calls.
 
-grant execute on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz)
+grant execute on function public.svc_connect_integration(
+    uuid, uuid, uuid, text, text[], text, text, timestamptz, text, text
+)
 to service_role;
 
 grant execute on function public.svc_disconnect_integration(uuid)

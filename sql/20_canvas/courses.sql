@@ -19,6 +19,7 @@ create table public.courses (
     access_restricted boolean not null default false,
     workflow_state text,
     time_zone text,
+    former_external_user_id text,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint courses_canvas_id_check check (canvas_id = canvas_course_id::text),
@@ -57,6 +58,8 @@ comment on column public.courses.access_restricted is
     'Canvas shows only a stub now; the other columns are from before.';
 comment on column public.courses.workflow_state is 'State in Canvas: available, completed, deleted and others.';
 comment on column public.courses.time_zone is 'IANA name of the course''s zone, for due dates.';
+comment on column public.courses.former_external_user_id is
+    'The Canvas person through whom it came, once another one is connected who does not have it; else null.';
 comment on column public.courses.created_at is 'When sync first saw it.';
 comment on column public.courses.updated_at is 'When the row last changed.';
 
@@ -69,3 +72,30 @@ create trigger trg_courses_text_id before insert or update of canvas_course_id, 
 for each row execute function private.keep_canvas_id('canvas_course_id');
 create trigger trg_courses_updated_at before update on public.courses
 for each row execute function public.set_updated_at();
+
+create function private.take_course_zone()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    update public.profiles as p
+    set timezone = z.time_zone, timezone_source = 'canvas'
+    from (
+        select distinct on (c.user_id) c.user_id, c.time_zone from added as c
+        where c.time_zone is not null
+        group by c.user_id, c.time_zone
+        order by c.user_id, count(*) desc, c.time_zone
+    ) as z
+    where p.user_id = z.user_id and p.timezone_source = 'default' and private.is_timezone(z.time_zone);
+    return null;
+end
+$$;
+
+comment on function private.take_course_zone() is
+    'AFTER INSERT on courses: people whose time zone nobody has set yet get the one that most of their new courses '
+    'have. Canvas''s own word on the person comes first: private.take_canvas_profile().';
+
+create trigger trg_courses_zone after insert on public.courses referencing new table as added
+for each statement execute function private.take_course_zone();

@@ -8,6 +8,79 @@
 --
 -- Rows with an unchanged hash are not touched: a run without news writes nothing to courses and assignments.
 
+create function private.part_from_canvas_person(p_integration_id uuid, p_external_user_id text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+declare
+    v_job uuid;
+begin
+    -- without a hash the next sync writes every course and assignment that the new person has, too
+    update public.assignments as a
+    set submission = null,
+        status = case when a.status = 'removed' then a.status else 'open' end,
+        content_hash = null
+    from public.courses as c
+    where c.integration_id = p_integration_id and a.course_id = c.id
+        and (a.submission is not null or a.status in ('submitted', 'graded') or a.content_hash is not null);
+    -- a listing that was begun with the former person's eyes is not gone on with
+    delete from public.course_sync_state as s
+    using public.courses as c
+    where c.integration_id = p_integration_id and s.course_id = c.id;
+    update public.courses
+    set former_external_user_id = p_external_user_id, is_active = false, content_hash = null
+    where integration_id = p_integration_id and former_external_user_id is null;
+    -- a run that reads with the former tokens must neither write much more nor be joined
+    for v_job in
+        select j.id from public.jobs as j
+        join private.job_runtime as r on r.job_id = j.id
+        where j.type = 'canvas_sync' and j.status in ('queued', 'running')
+            and r.payload -> 'integration_ids' ? p_integration_id::text
+        order by j.id
+    loop
+        perform private.end_live_job(v_job);
+        update public.jobs set dedupe_key = null where id = v_job;
+    end loop;
+end
+$$;
+
+comment on function private.part_from_canvas_person(uuid, text) is
+    'Another Canvas person takes an integration over: submission states and scores of the former one are cleared, and '
+    'the courses stay as those of a former connection until a sync finds them again. Live runs are cancelled.';
+
+create function private.take_canvas_profile(
+    p_user_id uuid,
+    p_lms_connection_id uuid,
+    p_external_user_id text,
+    p_name text,
+    p_time_zone text
+)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    insert into public.teachers (id, lms_connection_id, canvas_user_id, name)
+    select p.user_id, p_lms_connection_id, p_external_user_id, left(private.clean_name(p_name), 500)
+    from public.profiles as p where p.user_id = p_user_id and p.role = 'teacher'
+    -- a launch may have made the row, and the Canvas id may be a launch account's
+    on conflict do nothing;
+    update public.profiles
+    set timezone = p_time_zone, timezone_source = 'canvas'
+    where user_id = p_user_id and timezone_source <> 'person' and private.is_timezone(p_time_zone)
+        and (timezone, timezone_source) is distinct from (p_time_zone, 'canvas');
+end
+$$;
+
+comment on function private.take_canvas_profile(uuid, uuid, text, text, text) is
+    'What Canvas says of a person who connects: a teacher gets their row, and who never set a time zone gets that of '
+    'Canvas. A zone that the database does not know is left out.';
+
 create function public.svc_connect_integration(
     p_integration_id uuid,
     p_user_id uuid,
@@ -16,7 +89,9 @@ create function public.svc_connect_integration(
     p_scopes text[],
     p_access_token_enc text,
     p_refresh_token_enc text default null,
-    p_expires_at timestamptz default null
+    p_expires_at timestamptz default null,
+    p_name text default null,
+    p_time_zone text default null
 )
 returns table (integration_id uuid, outcome text, job_id uuid)
 language plpgsql
@@ -27,11 +102,13 @@ as $$
 declare
     v_domain text;
     v_id uuid;
+    v_status public.integration_status;
+    v_former text;
     v_version int;
 begin
     if p_integration_id is null or p_user_id is null or p_lms_connection_id is null or p_external_user_id is null
         or p_scopes is null or p_access_token_enc is null then
-        raise exception 'of the parameters only p_refresh_token_enc and p_expires_at may be null'
+        raise exception 'of the parameters only p_refresh_token_enc, p_expires_at, p_name and p_time_zone may be null'
             using errcode = '22004';
     end if;
     perform private.check_time('p_expires_at', p_expires_at);
@@ -42,12 +119,16 @@ begin
     end if;
     -- two browser tabs of one person may finish at the same time: the lock puts one after the other
     perform from public.profiles as p where p.user_id = p_user_id for no key update;
-    select i.id into v_id from public.integrations as i
+    select i.id, i.status, i.external_user_id into v_id, v_status, v_former from public.integrations as i
     where i.user_id = p_user_id and i.provider = 'canvas' and i.instance_domain = v_domain
     for update;
     if v_id <> p_integration_id then
         -- the envelopes are bound to the integration's id: the caller must seal them again for this one
         return query select v_id, 'other_id'::text, null::uuid;
+        return;
+    end if;
+    if v_former <> p_external_user_id and v_status <> 'revoked' then
+        return query select v_id, 'other_person'::text, null::uuid;
         return;
     end if;
     begin
@@ -71,6 +152,10 @@ begin
         return query select null::uuid, 'in_use'::text, null::uuid;
         return;
     end;
+    if v_former <> p_external_user_id then
+        perform private.part_from_canvas_person(p_integration_id, v_former);
+    end if;
+    perform private.take_canvas_profile(p_user_id, p_lms_connection_id, p_external_user_id, p_name, p_time_zone);
     -- a new grant replaces both tokens: an older one must not outlive it, here or at Canvas
     select t.version into v_version from private.integration_tokens as t where t.integration_id = p_integration_id;
     perform private.give_up_grant(p_integration_id);
@@ -91,11 +176,14 @@ begin
 end
 $$;
 
-comment on function public.svc_connect_integration(uuid, uuid, uuid, text, text[], text, text, timestamptz) is
+comment on function public.svc_connect_integration(
+    uuid, uuid, uuid, text, text[], text, text, timestamptz, text, text
+) is
     'Stores a grant: connects the integration, stores its tokens, gives an earlier grant up, enqueues the first sync. '
     'outcome connected; other_id when the person already has an integration there under the returned id (seal the '
-    'tokens for it and call again); in_use when another account has connected that Canvas person. Only connected '
-    'stores anything. PT404 without an active connection.';
+    'tokens for it and call again); in_use when another account has connected that Canvas person; other_person when '
+    'this account has connected another Canvas person there and not disconnected them. Only connected stores '
+    'anything. p_name and p_time_zone are what Canvas says of the person. PT404 without an active connection.';
 
 create function public.svc_disconnect_integration(p_integration_id uuid)
 returns void
@@ -130,13 +218,17 @@ begin
     if not found then
         return false;
     end if;
+    -- grants that were given up before have ended with this one; the job that would tell Canvas finds nothing to do
+    perform private.write_audit('delete', 'grant_revocations', r.id::text, v_user_id)
+    from private.grant_revocations as r where r.integration_id = p_integration_id;
+    delete from private.grant_revocations where integration_id = p_integration_id;
     insert into public.notifications (user_id, type, status, title, body, payload, created_at)
     values (
         v_user_id,
         'integration_error',
         'sent',
         'Connect Canvas again',
-        'Canvas no longer accepts the permission you gave. Your courses stay; connect again to keep them up to date.',
+        'The permission you gave no longer works. Your courses stay; connect again to keep them up to date.',
         jsonb_build_object('integration_id', p_integration_id, 'code', 'reauthorization_required'),
         private.clock()
     );
@@ -145,8 +237,9 @@ end
 $$;
 
 comment on function public.svc_expire_integration(uuid) is
-    'Canvas refuses the grant: a connected integration becomes expired and its owner gets one notification. False, '
-    'and no second notification, when it was not connected.';
+    'Canvas refuses the grant, or no key opens its tokens: a connected integration becomes expired and its owner gets '
+    'one notification. Waiting revocations of it are dropped. False, and no second notification, when it was not '
+    'connected.';
 
 create function public.svc_apply_courses(p_integration_id uuid, p_courses jsonb)
 returns table (course_id uuid, canvas_course_id bigint, outcome text, is_active boolean, workflow_state text)
@@ -215,8 +308,14 @@ begin
             raw_payload = case when excluded.access_restricted then c.raw_payload else excluded.raw_payload end,
             content_hash = case when excluded.access_restricted then c.content_hash else excluded.content_hash end,
             catalog_course_id = coalesce(c.catalog_course_id, excluded.catalog_course_id),
-            -- a course that comes back after its deletion is active again
-            is_active = c.is_active or (c.workflow_state = 'deleted' and not excluded.access_restricted),
+            -- a course that comes back after its deletion, or that the Canvas person of now has, too, is active again
+            is_active = c.is_active or (
+                (c.workflow_state = 'deleted' or c.former_external_user_id is not null)
+                and not excluded.access_restricted
+            ),
+            former_external_user_id = case
+                when excluded.access_restricted then c.former_external_user_id
+            end,
             access_restricted = excluded.access_restricted
         returning c.id, c.canvas_course_id, c.is_active and not c.is_hidden as is_due, c.workflow_state
     )
@@ -257,12 +356,13 @@ as $$
         and canvas_course_id <> all (p_seen)
         and workflow_state is distinct from 'deleted'
         and workflow_state is distinct from 'completed'
+        and former_external_user_id is null
         and not access_restricted;
 $$;
 
 comment on function public.svc_missing_courses(uuid, bigint[]) is
     'Courses that a complete list did not contain and that are not yet known to be over: [{course_id, '
-    'canvas_course_id}].';
+    'canvas_course_id}]. Those of a former connection are not missed.';
 
 create function public.svc_mark_course(
     p_course_id uuid,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functions.shared.crypto import UNREADABLE_RETRY_SECONDS
 from functions.shared.errors import AppError
 
 
@@ -38,6 +39,17 @@ class LmsConnectionNotFound(CanvasError):
 
     status = 404
     code = "lms_connection_not_found"
+
+
+class SchoolSecretUnreadable(CanvasError):
+    """The secret of this school's developer key cannot be opened any more. An administrator must store it again."""
+
+    status = 503
+    code = "lms_secret_unreadable"
+    is_lasting = True
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=UNREADABLE_RETRY_SECONDS)
 
 
 class CourseForbidden(CanvasError):

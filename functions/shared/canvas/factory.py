@@ -9,11 +9,11 @@ from typing import Any
 from functions.shared.canvas import oauth
 from functions.shared.canvas.authenticated import AuthenticatedCanvas
 from functions.shared.canvas.client import Canvas
-from functions.shared.canvas.errors import LmsConnectionNotFound
+from functions.shared.canvas.errors import LmsConnectionNotFound, SchoolSecretUnreadable
 from functions.shared.canvas.tokens import Rpc, TokenStore
 from functions.shared.canvas.transport import Counters, Transport
 from functions.shared.clock import Clock
-from functions.shared.crypto import Envelope
+from functions.shared.crypto import DecryptionFailed, Envelope
 from functions.shared.http import Http
 from functions.shared.settings import Settings
 
@@ -32,32 +32,41 @@ class CanvasFactory:
     rpc: Rpc
     sleep: Callable[[float], None] | None = None  # how a job waits: it ends when the job is cancelled
 
-    def installation(self, connection: Mapping[str, Any]) -> oauth.Installation:
-        """The host and our developer key there, from a row of lms_connections (``CONNECTION_COLUMNS``).
+    def origin(self, connection: Mapping[str, Any]) -> str:
+        """Scheme, host and port of an installation, from a row of lms_connections (``CONNECTION_COLUMNS``).
 
-        :raise LmsConnectionNotFound: the installation is disabled, or has no client id or secret
+        :raise LmsConnectionNotFound: the installation is not active
         """
         if connection["status"] != "active" or connection["provider"] != "canvas":
             raise LmsConnectionNotFound
+        return oauth.base_url(connection["instance_domain"], local=self.settings.is_local)
+
+    def installation(self, connection: Mapping[str, Any]) -> oauth.Installation:
+        """The host and our developer key there.
+
+        :raise LmsConnectionNotFound: the installation is not active, or has no client id or secret
+        :raise SchoolSecretUnreadable: no listed key opens the secret
+        """
+        base_url = self.origin(connection)
         sealed = self.rpc("svc_get_lms_secret", {"p_lms_connection_id": connection["id"]})
         if not connection["oauth_client_id"] or not sealed:
             raise LmsConnectionNotFound(
                 "This Canvas installation is not set up completely.", hint="Ask an administrator to finish it."
             )
-        return oauth.Installation(
-            base_url=oauth.base_url(connection["instance_domain"], local=self.settings.is_local),
-            client_id=connection["oauth_client_id"],
-            client_secret=self.crypto.decrypt(sealed, row_id=connection["id"], field=SECRET_FIELD),
-        )
+        try:
+            client_secret = self.crypto.decrypt(sealed, row_id=connection["id"], field=SECRET_FIELD)
+        except DecryptionFailed as error:
+            raise SchoolSecretUnreadable from error
+        return oauth.Installation(base_url, connection["oauth_client_id"], client_secret)
 
-    def transport(self, installation: oauth.Installation, *, total_seconds: float | None = None) -> Transport:
+    def transport(self, base_url: str, *, total_seconds: float | None = None) -> Transport:
         """HTTP to an installation, without tokens.
 
         :param total_seconds: for all calls together, where a person waits (``PERSON_SECONDS``); None in a job
         """
         return Transport(
             self.http,
-            installation.base_url,
+            base_url,
             self.settings.canvas_give_up_seconds,
             Counters(),
             self.sleep or self.clock.sleep,
@@ -65,13 +74,15 @@ class CanvasFactory:
             total_seconds,
         )
 
-    def tokens(self, installation: oauth.Installation, integration_id: str, transport: Transport) -> TokenStore:
-        """The stored tokens of an integration."""
+    def tokens(self, connection: Mapping[str, Any], integration_id: str, transport: Transport) -> TokenStore:
+        """The stored tokens of an integration. Our developer key is read for a refresh only, so other calls work
+        without one, as with a personal access token.
+        """
         return TokenStore(
             self.rpc,
             self.crypto,
             integration_id,
-            lambda refresh_token: oauth.refresh(transport, installation, refresh_token),
+            lambda refresh_token: oauth.refresh(transport, self.installation(connection), refresh_token),
             self.sleep or self.clock.sleep,
             self.clock.monotonic,
         )
@@ -79,8 +90,7 @@ class CanvasFactory:
     def canvas(self, connection: Mapping[str, Any], integration_id: str) -> Canvas:
         """Canvas in the name of the integration's owner.
 
-        :raise LmsConnectionNotFound: the installation is disabled
+        :raise LmsConnectionNotFound: the installation is not active
         """
-        installation = self.installation(connection)
-        transport = self.transport(installation)
-        return Canvas(AuthenticatedCanvas(transport, self.tokens(installation, integration_id, transport)))
+        transport = self.transport(self.origin(connection))
+        return Canvas(AuthenticatedCanvas(transport, self.tokens(connection, integration_id, transport)))

@@ -50,6 +50,7 @@ class Tokens:
     refresh_token: str | None = field(repr=False)
     expires_at: datetime | None
     canvas_user_id: str | None
+    name: str | None = field(default=None, repr=False)
 
 
 def base_url(instance_domain: str, *, local: bool) -> str:
@@ -157,10 +158,11 @@ def _tokens(response: Answer) -> Tokens:
     expires_in = body.get("expires_in")
     lives = isinstance(expires_in, int | float) and not isinstance(expires_in, bool) and 0 < expires_in < 10**9
     user = body.get("user")
-    user_id = user.get("id") if isinstance(user, dict) else None
+    user_id, name = (user.get("id"), user.get("name")) if isinstance(user, dict) else (None, None)
     return Tokens(
         access_token=access_token,
         refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
         expires_at=datetime.now(UTC) + timedelta(seconds=float(expires_in)) if lives else None,  # type: ignore[arg-type]
         canvas_user_id=str(user_id) if isinstance(user_id, int | str) and str(user_id) else None,
+        name=name if isinstance(name, str) else None,
     )

@@ -9,14 +9,18 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import structlog
+
 from functions.shared.canvas import oauth
 from functions.shared.canvas.errors import CanvasUnavailable, ReauthorizationRequired
-from functions.shared.crypto import Envelope
+from functions.shared.crypto import DecryptionFailed, Envelope
+
+log = structlog.get_logger(__name__)
 
 ACCESS_FIELD, REFRESH_FIELD = "access_token", "refresh_token"
 LEASE_SECONDS = 60  # longer than one refresh with all its retries
@@ -56,7 +60,7 @@ class TokenStore:
 
         It is not refreshed earlier: with short-lived tokens, a margin would mean a refresh for every request.
 
-        :raise ReauthorizationRequired: no token is stored
+        :raise ReauthorizationRequired: no token is stored, or none that we can open
         :raise CanvasUnavailable, CanvasBadAnswer: the token has expired and could not be refreshed
         """
         token = self._known or self._read()
@@ -111,16 +115,31 @@ class TokenStore:
         if not rows:
             raise ReauthorizationRequired
         row = rows[0]
-        refresh_enc, expires_at = row["refresh_token_enc"], row["expires_at"]
-        decrypt = self.crypto.decrypt
+        expires_at = row["expires_at"]
+        try:
+            access_token, refresh_token = opened(self.crypto, self.integration_id, row)
+        except DecryptionFailed as error:
+            # no key opens them any more: only the person can give new ones
+            log.warning("tokens_unreadable", integration_id=self.integration_id)
+            raise ReauthorizationRequired from error
         return StoredToken(
-            access_token=decrypt(row["access_token_enc"], row_id=self.integration_id, field=ACCESS_FIELD),
-            refresh_token=decrypt(refresh_enc, row_id=self.integration_id, field=REFRESH_FIELD)
-            if refresh_enc
-            else None,
+            access_token=access_token,
+            refresh_token=refresh_token,
             expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
             version=int(row["version"]),
         )
+
+
+def opened(crypto: Envelope, integration_id: str, row: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The access token and the refresh token of a row of the database.
+
+    :raise DecryptionFailed: no listed key opens them
+    """
+    access_enc, refresh_enc = row["access_token_enc"], row["refresh_token_enc"]
+    access_token = crypto.decrypt(access_enc, row_id=integration_id, field=ACCESS_FIELD)
+    if not refresh_enc:
+        return access_token, None
+    return access_token, crypto.decrypt(refresh_enc, row_id=integration_id, field=REFRESH_FIELD)
 
 
 def seal(crypto: Envelope, integration_id: str, tokens: oauth.Tokens) -> dict[str, Any]:
