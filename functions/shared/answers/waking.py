@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 
 import httpx
@@ -18,6 +19,7 @@ class Waker:
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = urls
         self._http = httpx.Client(timeout=TIMEOUT, trust_env=False)
+        weakref.finalize(self, self._http.close)
 
     def wake(self) -> None:
         """Returns at once; a worker that does not answer holds nobody up."""

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import queue
 import threading
+import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -165,6 +166,8 @@ def connections(base_url: str | None, api_key: str | None) -> OpenAI:
         api_key=api_key or "none", base_url=base_url or "https://api.openai.com/v1", max_retries=0
     )
     network.slice_reads(client._client)
+    # the connections end with this object; without that they would stay open until somebody collects them
+    weakref.finalize(client, client._client.close)
     return client
 
 
