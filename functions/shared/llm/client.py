@@ -65,18 +65,24 @@ class ModelClient:
 
         :raise ModelError: see errors.py; ``InvalidResponse`` also when thoughts cannot be told from the answer
         """
-        thoughts = ThoughtFilter(holds=self.server in _swallows_marks)
+        thoughts, has_shown = ThoughtFilter(holds=self.server in _swallows_marks), False
         try:
             # closed at once when the text is not what it should be, and not when the error is forgotten
             with contextlib.closing(self.text(messages, budget)) as pieces:
                 for piece in pieces:
                     if shown := thoughts.feed(piece):
+                        has_shown = True
                         yield shown
             if shown := thoughts.finish():
                 yield shown
         except errors.InvalidResponse:
             if thoughts.met_stray_mark:
                 _swallows_marks.add(self.server)
+            raise
+        except errors.ModelError:
+            # an answer that broke off is kept to its last character; one of which nothing was shown is asked for again
+            if has_shown and (rest := thoughts.rest()):
+                yield rest
             raise
 
     def text(

@@ -88,6 +88,10 @@ class ThoughtFilter:
             if not self._begun:
                 raise InvalidResponse
             return rest + self.finish()
+        return self.rest()
+
+    def rest(self) -> str:
+        """What waits behind the text that was let through, because it might have become a mark."""
         rest, self._tail = self._tail, ""
         return rest
 
