@@ -1044,7 +1044,7 @@ values
 on conflict do nothing;
 
 insert into public.agent_configs (agent_id, config)
-values (pg_temp.id(900201), '{"temperature": 0.4, "prompt": "Ask, never tell."}')
+values (pg_temp.id(900201), '{"temperature": 0.4, "extra_instructions": "Ask, never tell."}')
 on conflict do nothing;
 
 insert into public.agent_assignments (id, agent_id, socratic_session_id, week_id, job_id)

@@ -16,6 +16,7 @@ from functions.chat.errors import SourceNotReady
 from functions.chat.grounding import Grounding, ground
 from functions.chat.history import trimmed, turns_of
 from functions.chat.shapes import MAX_LINE_CHARACTERS, SHAPES, Material, parts_of
+from functions.shared.agents import assign_agent
 from functions.shared.answers.marks import MarkFilter
 from functions.shared.database import rpc, run
 from functions.shared.errors import AppError, CheckFailed, Internal, Unavailable, ValidationFailed
@@ -84,6 +85,7 @@ class Generation:
             return self._result("gone" if not rows else "ended")
         path: str | None = None
         try:
+            self._client = assign_agent(self._context, "assistant").client(self._context.settings)
             self._ledger.resume()
             self._wait_for_sources()
             answer, path, cited = self._ask(rows[0])

@@ -53,6 +53,8 @@ def prompt() -> Prompt:
 class ChatAnswer(Answer):
     """A message of the assistant in a teacher's thread."""
 
+    agent_type = "assistant"
+
     def __init__(self, context: JobContext) -> None:
         payload = context.job.payload
         self.stream_id = str(payload["message_id"])

@@ -40,6 +40,7 @@ from functions.chat.schemas import (
 )
 from functions.chat.service import ChatService
 from functions.chat.sources import SourceService
+from functions.shared.agents import AgentDisabled, AgentModelUnknown, check_agent
 from functions.shared.canvas.errors import IntegrationNotConnected
 from functions.shared.errors import Forbidden, NotAcceptable, NotFound
 from functions.shared.uploads import Uploaded
@@ -105,7 +106,15 @@ def material() -> MaterialService:
             others=(Outcome("", Exchange),),
         )
     },
-    errors=(NotFound, ExternalIdConflict, AnswerInProgress, TooManyStreams, NotAcceptable),
+    errors=(
+        NotFound,
+        ExternalIdConflict,
+        AnswerInProgress,
+        TooManyStreams,
+        NotAcceptable,
+        AgentDisabled,
+        AgentModelUnknown,
+    ),
     headers=(ACCEPT, LAST_EVENT_ID),
 )
 @rate_limited("chat-messages", limit=60)
@@ -120,6 +129,7 @@ def ask(thread_id: UUID, body: Question) -> Any:
     if accepted is None:
         raise NotAcceptable
     # before anything is stored, so that a refusal changes nothing
+    check_agent(context().database, context().settings, "assistant")
     slot = context().slots.take()
     try:
         asked = service().ask(current_caller(), str(thread_id), body)
@@ -247,7 +257,7 @@ def refresh_courses(body: CoursesWish) -> Any:
 @operation(
     "Have material written",
     {202: Outcome("A job writes it; `content_md` of the row is null until then.", WishTaken)},
-    errors=(Forbidden, NotFound, PlanLimitReached),
+    errors=(Forbidden, NotFound, PlanLimitReached, AgentDisabled, AgentModelUnknown),
 )
 @rate_limited("chat-generate", limit=30)
 @blueprint.input(Wish, arg_name="body")
@@ -257,6 +267,7 @@ def generate(body: Wish) -> Any:
 
     Its job shows how far it is. When it fails, the row has an `error_code`. Edit and approve the row over REST.
     """
+    check_agent(context().database, context().settings, "assistant")
     begun = material().begin(current_caller(), body)
     return WishTaken(job_id=UUID(begun.job_id), generated_content_id=UUID(begun.generated_content_id)), 202
 

@@ -17,6 +17,7 @@ from functions.headstart.assignment import Task, read_task
 from functions.headstart.timing import HORIZON_DAYS
 from functions.headstart.triggers import scan
 from functions.headstart.writing import Writer, prompt
+from functions.shared.agents import assign_agent
 from functions.shared.answers.writing import StreamWriter, Superseded
 from functions.shared.database import rpc, rpc_row, run
 from functions.shared.errors import AppError, Internal, NotFound, Unavailable
@@ -70,6 +71,12 @@ class RunJob:
     def work(self) -> Mapping[str, Any]:
         """Takes the run, writes its document and ends it."""
         found = prompt()
+        refusal: ModelError | None = None
+        try:
+            self._client = assign_agent(self._context, "headstart").client(self._context.settings)
+        except ModelError as error:
+            # the run is told of it when it has begun
+            refusal = error
         args = {
             "p_run_id": self._run_id,
             "p_model": self._client.model,
@@ -90,11 +97,13 @@ class RunJob:
             self._ledger.resume()
             # a call may have been counted and not recorded
             self._ledger.tally.attempts = max(self._ledger.tally.attempts, row["attempts"])
-        return self._write(row["assignment_id"], bool(row["text_released"]))
+        return self._write(row["assignment_id"], bool(row["text_released"]), refusal)
 
-    def _write(self, assignment_id: str, text_released: bool) -> Mapping[str, Any]:
+    def _write(self, assignment_id: str, text_released: bool, refusal: ModelError | None) -> Mapping[str, Any]:
         path: str | None = None
         try:
+            if refusal is not None:
+                raise refusal
             if text_released or self._ledger.tally.attempts >= MAX_CALLS:
                 raise Interrupted
             task = self._task(assignment_id)

@@ -17,6 +17,7 @@ from functions.headstart.schemas import (
     HeadstartStarted,
 )
 from functions.headstart.service import HeadstartService
+from functions.shared.agents import AgentDisabled, AgentModelUnknown, check_agent
 from functions.shared.jobs import LIVE
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
@@ -56,7 +57,7 @@ def service() -> HeadstartService:
         202: Outcome("The run is queued, or a live one was joined.", HeadstartStarted),
         200: Outcome("The run ended while the caller waited (`?wait=N`).", HeadstartRunEnded),
     },
-    errors=(AssignmentNotFound, AssignmentRemoved),
+    errors=(AssignmentNotFound, AssignmentRemoved, AgentDisabled, AgentModelUnknown),
 )
 @rate_limited("headstart-runs", limit=30)
 @blueprint.input(HeadstartRequest, arg_name="body")
@@ -64,6 +65,7 @@ def service() -> HeadstartService:
 @idempotent
 def start(body: HeadstartRequest, query: WaitQuery) -> Any:
     """Joins a live run of the same assignment. When the run has succeeded, read its document over REST."""
+    check_agent(context().database, context().settings, "headstart")
     started = service().start(current_caller(), str(body.assignment_id))
     if query.wait:
         row = wait_for_job(started.job_id, query.wait)

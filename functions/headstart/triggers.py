@@ -13,12 +13,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from postgrest import SyncPostgrestClient
 
 from functions.headstart.writing import prompt
+from functions.shared.agents import AgentDisabled, AgentModelUnknown, check_agent
 from functions.shared.database import rpc, rpc_row
 from functions.shared.errors import Unavailable
 from functions.shared.jobs import JobContext, JobFailure, enqueue
+
+log = structlog.get_logger(__name__)
 
 ASSIGNMENTS_AT_ONCE = 200
 # a run that reads an older text has ended by then
@@ -31,8 +35,13 @@ def scan(context: JobContext) -> Mapping[str, Any]:
     :raise JobFailure: the database does not answer; the job is retried
     """
     try:
+        check_agent(context.database, context.settings, "headstart")
         payload = context.job.payload
         counts = _changed(context, payload) if "changes" in payload else _due(context)
+    except (AgentDisabled, AgentModelUnknown) as error:
+        # no runs that can only fail; what is due soon is looked for again
+        log.warning("no_automatic_headstarts", error_code=error.code)
+        return {error.code: len(context.job.payload.get("changes", ()))}
     except Unavailable as error:
         raise JobFailure("service_unavailable", error.message, retryable=True) from error
     return dict(counts)

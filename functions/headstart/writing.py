@@ -140,7 +140,7 @@ class Writer:
         self._task = task
         self._budget = budget
         self._release = release
-        self._opinion = SecondOpinion(client, task.text, budget) if has_second_opinion else None
+        self._opinion = SecondOpinion(client.uninstructed(), task.text, budget) if has_second_opinion else None
         self._prompt = prompt()
         self._carried: tuple[str, ...] = ()
         self._fresh()

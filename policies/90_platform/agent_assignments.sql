@@ -20,3 +20,7 @@ using (true);
 comment on policy select_admin on public.agent_assignments is 'Staff see all work of agents.';
 
 grant execute on function private.my_agent_assignments() to authenticated;
+
+grant execute on function public.svc_find_agent(public.agent_type) to service_role;
+
+grant execute on function public.svc_assign_agent(public.agent_type, uuid, uuid) to service_role;

@@ -19,10 +19,13 @@ create table public.agent_assignments (
 );
 
 create index idx_agent_assignments_agent_id on public.agent_assignments (agent_id);
-create index idx_agent_assignments_socratic_session_id on public.agent_assignments (socratic_session_id)
-where socratic_session_id is not null;
-create index idx_agent_assignments_job_id on public.agent_assignments (job_id) where job_id is not null;
-create index idx_agent_assignments_week_id on public.agent_assignments (week_id) where week_id is not null;
+-- one row for each agent and target, so that work that is repeated is recorded once
+create unique index idx_agent_assignments_socratic_session_id
+on public.agent_assignments (socratic_session_id, agent_id) where socratic_session_id is not null;
+create unique index idx_agent_assignments_job_id
+on public.agent_assignments (job_id, agent_id) where job_id is not null;
+create unique index idx_agent_assignments_week_id
+on public.agent_assignments (week_id, agent_id) where week_id is not null;
 
 comment on table public.agent_assignments is 'Work given to agents.';
 comment on column public.agent_assignments.id is 'Identity of the row.';
@@ -58,3 +61,102 @@ $$;
 
 comment on function private.my_agent_assignments() is
     'Ids of the work agents did on the caller''s dialogues, jobs and weeks.';
+
+create function public.svc_find_agent(p_type public.agent_type)
+returns table (agent_id uuid, name text, version text, config jsonb)
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    if p_type is null then
+        raise exception 'p_type must not be null' using errcode = '22004';
+    end if;
+    return query
+    select a.id, a.name, a.version, coalesce(c.config, '{}')
+    from public.agents as a
+    left join public.agent_configs as c on c.agent_id = a.id
+    where a.type = p_type and a.is_active
+    order by a.created_at desc, a.id desc
+    limit 1;
+end
+$$;
+
+comment on function public.svc_find_agent(public.agent_type) is
+    'The agent that works: the newest active one of the type. No row: the type is switched off.';
+
+create function public.svc_assign_agent(
+    p_type public.agent_type, p_job_id uuid default null, p_socratic_session_id uuid default null
+)
+returns table (agent_id uuid, name text, version text, config jsonb)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+    v_agent record;
+begin
+    if num_nonnulls(p_job_id, p_socratic_session_id) = 0 then
+        raise exception 'p_job_id or p_socratic_session_id must be given' using errcode = '22004';
+    end if;
+    select f.agent_id, f.name, f.version, f.config into v_agent from public.svc_find_agent(p_type) as f;
+    if not found then
+        -- work that began before the type was switched off goes on
+        select a.id as agent_id, a.name, a.version, coalesce(c.config, '{}') as config into v_agent
+        from public.agent_assignments as g
+        join public.agents as a on a.id = g.agent_id and a.type = p_type
+        left join public.agent_configs as c on c.agent_id = a.id
+        where g.job_id = p_job_id
+        order by g.assigned_at desc, g.id desc
+        limit 1;
+        if not found then
+            return;
+        end if;
+    end if;
+    insert into public.agent_assignments (agent_id, job_id)
+    select v_agent.agent_id, j.id from public.jobs as j where j.id = p_job_id and j.completed_at is null
+    on conflict do nothing;
+    insert into public.agent_assignments (agent_id, socratic_session_id)
+    select v_agent.agent_id, s.id from public.socratic_sessions as s
+    where s.id = p_socratic_session_id and s.ended_at is null
+    on conflict do nothing;
+    return query select v_agent.agent_id, v_agent.name, v_agent.version, v_agent.config;
+end
+$$;
+
+comment on function public.svc_assign_agent(public.agent_type, uuid, uuid) is
+    'Gives the work of a job, and of an open Socratic session, to the newest active agent of a type, and records it '
+    'once for each agent. Returns the agent with its settings; no row when the type is switched off, except for a job '
+    'that had an agent before.';
+
+create function private.complete_agent_assignments()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if tg_table_name = 'jobs' then
+        update public.agent_assignments set completed_at = greatest(assigned_at, now())
+        where job_id = new.id and completed_at is null;
+    else
+        update public.agent_assignments set completed_at = greatest(assigned_at, now())
+        where socratic_session_id = new.id and completed_at is null;
+    end if;
+    return null;
+end
+$$;
+
+comment on function private.complete_agent_assignments() is
+    'AFTER UPDATE on jobs and socratic_sessions, once the row has ended: completes what agents were given.';
+
+create trigger trg_jobs_agents after update of status on public.jobs
+for each row when (new.status in ('succeeded', 'failed', 'cancelled') and new.status <> old.status)
+execute function private.complete_agent_assignments();
+
+create trigger trg_socratic_sessions_agents after update of ended_at on public.socratic_sessions
+for each row when (new.ended_at is not null and old.ended_at is null)
+execute function private.complete_agent_assignments();

@@ -38,3 +38,15 @@ create trigger trg_agents_columns before update on public.agents
 for each row execute function private.keep_columns('type', 'name', 'description', 'is_active', 'version');
 create trigger trg_agents_updated_at before update on public.agents
 for each row execute function public.set_updated_at();
+
+-- One agent of each type, so that a new installation works. Staff may rename them, switch them off or add versions.
+insert into public.agents (id, type, name, description)
+values
+('a6e47000-0000-4000-8000-000000000001', 'clo', 'Learning objectives', 'Writes a week''s objectives.'),
+('a6e47000-0000-4000-8000-000000000002', 'engineer', 'Engineer', 'Reads repositories, and reviews and explains code.'),
+('a6e47000-0000-4000-8000-000000000003', 'socratic', 'Socratic tutor', 'Asks until the learner finds the answer.'),
+('a6e47000-0000-4000-8000-000000000004', 'brand', 'Brand', 'Makes a brand package of a learner''s week.'),
+('a6e47000-0000-4000-8000-000000000005', 'headstart', 'Headstart', 'Prepares the first steps of an assignment.'),
+('a6e47000-0000-4000-8000-000000000006', 'assistant', 'Teachers'' assistant', 'Answers teachers and writes material.'),
+('a6e47000-0000-4000-8000-000000000007', 'tutor_companion', 'Tutor companion', 'Answers students between sessions.')
+on conflict do nothing;

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from functions.shared.agents import AgentType, assign_agent
 from functions.shared.answers.writing import StreamWriter, Superseded
 from functions.shared.errors import AppError, Internal, NotFound, Unavailable
 from functions.shared.jobs import JobCancelled, JobContext, JobFailure, LeaseLost
@@ -108,10 +109,15 @@ class Ending:
 
 
 class Answer(ABC):
-    """What an answer is about: a message, a question. A service has one kind of them."""
+    """What an answer is about: a message, a question. A service has one kind of them.
+
+    ``agent_type`` says which agent writes it, and ``session_id`` names the Socratic session that it belongs to.
+    """
 
     stream_id: str
     prompt_version: str
+    agent_type: AgentType
+    session_id: str | None = None
 
     @abstractmethod
     def load(self) -> State:
@@ -192,8 +198,10 @@ class AnswerRun:
         raise self._failed(failure)
 
     def _write(self) -> str:
-        state = self._state
-        messages, self._filter = self._answer.prepare(state)
+        state, answer = self._state, self._answer
+        agent = assign_agent(self._context, answer.agent_type, session_id=answer.session_id)
+        self._client = agent.client(self._context.settings)
+        messages, self._filter = answer.prepare(state)
         if state.text or state.attempts >= MAX_CALLS:
             raise Interrupted
         self._client.prepare()

@@ -13,6 +13,7 @@ import queue
 import threading
 import weakref
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -40,16 +41,34 @@ _refused_options: dict[tuple[str, str], set[str]] = {}
 _swallows_marks: set[tuple[str, str]] = set()
 
 
+@dataclass(frozen=True)
+class ModelOptions:
+    """What an agent asks of a model beside the settings. None leaves it to the settings or the server.
+
+    :param extra_instructions: are added to what the system says
+    """
+
+    model: str | None = None
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+    extra_instructions: str | None = None
+
+
 class ModelClient:
     """Calls a model. Before the first call, nothing is contacted and nothing slow is imported."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, options: ModelOptions = ModelOptions()) -> None:
         self._settings = settings
+        self._options = options
 
     @property
     def model(self) -> str:
-        """The model's name, from the settings."""
-        return self._settings.openai_model
+        """The model's name, from the agent or the settings."""
+        return self._options.model or self._settings.openai_model
+
+    def uninstructed(self) -> ModelClient:
+        """The same model without an agent's extra instructions, to judge what the agent wrote."""
+        return ModelClient(self._settings, dataclasses.replace(self._options, extra_instructions=None))
 
     @property
     def server(self) -> tuple[str, str]:
@@ -106,6 +125,7 @@ class ModelClient:
         if not (self._settings.openai_api_key or self._settings.openai_base_url):
             raise errors.ProviderAuth("No model is configured. An operator must set OPENAI_API_KEY or OPENAI_BASE_URL.")
         client = connections(self._settings.openai_base_url, self._settings.openai_api_key)
+        messages = self._instructed(messages)
         sent = sum(estimated_tokens(message["content"]) for message in messages)
         while True:
             call = _Call(client, self._request(messages, response_format, stream), self._settings, budget, notes)
@@ -130,6 +150,15 @@ class ModelClient:
                     call.end()
                     self._account(call, entry)
 
+    def _instructed(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The messages with the agent's extra instructions at the end of what the system says."""
+        extra = self._options.extra_instructions
+        if extra is None:
+            return messages
+        system = next((message["content"] for message in messages if message["role"] == "system"), None)
+        rest = [message for message in messages if message["role"] != "system" or message["content"] != system]
+        return [{"role": "system", "content": extra if system is None else f"{system}\n\n{extra}"}, *rest]
+
     def _request(
         self, messages: Sequence[Message], response_format: Mapping[str, Any] | None, stream: bool
     ) -> dict[str, Any]:
@@ -138,7 +167,9 @@ class ModelClient:
         cap = "max_tokens" if self._settings.openai_base_url else "max_completion_tokens"
         options: dict[str, Any] = {"model": self.model, "messages": list(messages), "stream": stream}
         if cap not in refused:
-            options[cap] = MAX_OUTPUT_TOKENS
+            options[cap] = self._options.max_output_tokens or MAX_OUTPUT_TOKENS
+        if self._options.temperature is not None and "temperature" not in refused:
+            options["temperature"] = self._options.temperature
         if stream and "stream_options" not in refused:
             options["stream_options"] = {"include_usage": True}
         if response_format is not None:

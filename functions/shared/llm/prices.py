@@ -83,6 +83,9 @@ class PriceTable:
     def __init__(self, prices: Mapping[str, tuple[Price, ...]] | None = None) -> None:
         self._prices = dict(prices or {})
 
+    def __contains__(self, model: object) -> bool:
+        return model in self._prices
+
     def cost(self, model: str, used: Used, at: datetime) -> Decimal | None:
         """US dollars for one call, exact. None, and never 0, when the model has no price at this time.
 

@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 MAX_SAID_CHARACTERS = 4000
 MAX_DEPTH = 6
 # options that a call can do without; a server that names one in a refusal does not get it again
-OPTIONS = ("stream_options", "max_completion_tokens", "max_tokens")
+OPTIONS = ("stream_options", "max_completion_tokens", "max_tokens", "temperature")
 # each kind of refusal by words that servers use for it, the first that fits counts
 WORDS: tuple[tuple[type[errors.ModelError], re.Pattern[str]], ...] = (
     (errors.QuotaExceeded, re.compile(
@@ -73,6 +73,9 @@ def by_words(body: Any, options: frozenset[str] = frozenset()) -> errors.ModelEr
     said = " ".join(part[:MAX_SAID_CHARACTERS] for part in said_by(body))[:MAX_SAID_CHARACTERS].lower()
     if "stream_options" in options and re.search(r"stream_options|include_usage", said):
         return OptionRefused("stream_options")
+    if "temperature" in options and "temperature" in said:
+        # models that reason take no other than their own
+        return OptionRefused("temperature")
     cap = next((option for option in OPTIONS if option in options and option.endswith("tokens")), None)
     if cap is not None and CAP.search(said):
         # it does not know the name, or the cap does not fit beside the prompt

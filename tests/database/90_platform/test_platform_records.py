@@ -174,7 +174,7 @@ def test_parallel_requests_take_exactly_the_places_there_are(db_url: str) -> Non
 
 def test_what_agents_are_told_is_for_staff(db: Connection) -> None:
     agent = insert(db, "public.agents", {"type": "clo", "name": f"Clo {uuid.uuid4()}"})
-    db.execute("""insert into public.agent_configs (agent_id, config) values (%s, '{"prompt": "x"}')""", (agent,))
+    db.execute("""insert into public.agent_configs (agent_id, config) values (%s, '{"model": "x"}')""", (agent,))
     see = "select count(*) from public.agents where id = %s"
     with act_as(db, persona(db)):
         assert one(db, see, (agent,)) == 1
@@ -182,7 +182,7 @@ def test_what_agents_are_told_is_for_staff(db: Connection) -> None:
         refused(db, "42501", "update public.agents set is_active = false where id = %s", (agent,))
     with act_as(db, persona(db, "admin"), "app_admin"):
         db.execute("update public.agents set is_active = false where id = %s", (agent,))
-        assert one(db, "select config ->> 'prompt' from public.agent_configs where agent_id = %s", (agent,)) == "x"
+        assert one(db, "select config ->> 'model' from public.agent_configs where agent_id = %s", (agent,)) == "x"
     with act_as(db, persona(db)):
         assert one(db, see, (agent,)) == 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import uuid
 
 import pytest
 
@@ -195,3 +197,37 @@ def test_a_model_that_gives_no_title_leaves_the_beginning_of_the_question(desk: 
     desk.answer(chat.body("Please explain to my class of seventh graders how the light reaction works"))
     (row,) = desk.person.rows("threads", id=f"eq.{desk.thread_id}")
     assert row["title"] == "Please explain to my class of seventh graders how the light…"
+
+
+def test_the_newest_active_agent_writes_with_its_settings_and_none_refuses_new_work(desk: Desk) -> None:
+    name, begun = f"Assistant {uuid.uuid4()}", desk.begin()
+    [(active,)] = desk.sql("select array_agg(id) from public.agents where type = 'assistant' and is_active")
+    config = {"model": "standin-slow", "temperature": 0.25, "max_output_tokens": 700, "extra_instructions": "Be brief."}
+    try:
+        add = "insert into public.agents (type, name) values ('assistant', %s) returning id"
+        [(agent,)] = desk.sql(add, name)
+        desk.sql("insert into public.agent_configs (agent_id, config) values (%s, %s)", agent, json.dumps(config))
+        assert desk.handle(begun) == "agent_model_unknown"
+        refused = chat.ask_json(desk.person, desk.thread_id, chat.body())
+        assert (refused.status_code, refused.json()["code"]) == (503, "agent_model_unknown")
+        # the one that the functions have in OPENAI_MODEL, and this worker only in MODEL_PRICES
+        known = '{"model": "standin-scripted"}'
+        desk.sql("update public.agent_configs set config = config || %s where agent_id = %s", known, agent)
+        answer_id, outcome = desk.answer(MODEL_PRICES='{"standin-scripted": {"input": 1, "output": 2}}')
+        assert (outcome, desk.message(answer_id)["model"]) == ("complete", "standin-scripted")
+        sent = desk.model.requests[-1]["body"]
+        assert (sent["temperature"], sent["max_tokens"]) == (0.25, 700)
+        assert sent["messages"][0]["content"].endswith("\n\nBe brief.")
+        found = desk.sql("select agent_id, completed_at from public.agent_assignments where agent_id = %s", agent)
+        assert found == [(agent, None)] * 2, "two jobs, which have not ended because no worker holds them"
+        waiting = desk.begin()
+        desk.sql("update public.agents set is_active = false where type = 'assistant'")
+        refused = chat.ask_json(desk.person, desk.thread_id, chat.body())
+        assert (refused.status_code, refused.json()["code"]) == (409, "agent_disabled")
+        wish = {"kind": "quiz", "instructions": "Light"}
+        assert desk.person.functions.post("/chat/generate", json=wish).json()["code"] == "agent_disabled"
+        assert desk.handle(waiting) == "agent_disabled"
+        assert desk.message(waiting)["error_code"] == "agent_disabled"
+    finally:
+        desk.sql("delete from public.agents where name = %s", name)
+        desk.sql("update public.agents set is_active = true where id = any(%s)", active)

@@ -33,6 +33,7 @@ ALLOWED = {
     # whose assignment it is, is asked by the function that starts a headstart
     "functions/headstart/triggers.py",
     # the owner of a stream is checked before it is followed, and by the answer before it is written
+    "functions/shared/agents.py",
     "functions/shared/answers/reading.py",
     "functions/shared/answers/run.py",
     "functions/lectures/jobs.py",
