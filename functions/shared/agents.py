@@ -1,7 +1,7 @@
 """The agents that do the product's work with models: who works, with which settings, and the record of it.
 
-A route asks :func:`check_agent` before it starts work. A job asks :func:`assign_agent`, which records that the agent has
-worked on it, and calls models by ``agent.client(settings)``::
+A route asks :func:`check_agent` before it starts work. A job asks :func:`assign_agent`, which records that the agent
+works on it, and calls models by ``agent.client(settings)``::
 
     agent = assign_agent(context, "headstart")
     client = agent.client(context.settings)

@@ -20,11 +20,11 @@ create table public.agent_assignments (
 
 create index idx_agent_assignments_agent_id on public.agent_assignments (agent_id);
 -- one row for each agent and target, so that work that is repeated is recorded once
-create unique index idx_agent_assignments_socratic_session_id
+create unique index uq_agent_assignments_socratic_session_id
 on public.agent_assignments (socratic_session_id, agent_id) where socratic_session_id is not null;
-create unique index idx_agent_assignments_job_id
+create unique index uq_agent_assignments_job_id
 on public.agent_assignments (job_id, agent_id) where job_id is not null;
-create unique index idx_agent_assignments_week_id
+create unique index uq_agent_assignments_week_id
 on public.agent_assignments (week_id, agent_id) where week_id is not null;
 
 comment on table public.agent_assignments is 'Work given to agents.';

@@ -52,7 +52,7 @@ begin
                 else 'a text of 1 to 4000 characters' end
             else 'left out, because there is no such setting' end;
         if v_wanted is not null then
-            raise exception 'config.% must be %', quote_ident(left(v_key, 100)), v_wanted using errcode = '22023',
+            raise exception '% must be %', 'config.' || quote_ident(left(v_key, 100)), v_wanted using errcode = '22023',
                 hint = 'The settings of an agent are model, temperature, max_output_tokens and extra_instructions.';
         end if;
     end loop;
@@ -64,5 +64,5 @@ comment on function private.check_agent_config() is
     'BEFORE INSERT OR UPDATE OF config on agent_configs: refuses unknown settings, wrong types and values out of range '
     '(22023).';
 
-create trigger trg_agent_configs_check before insert or update of config on public.agent_configs
+create trigger trg_agent_configs_valid before insert or update of config on public.agent_configs
 for each row execute function private.check_agent_config();

@@ -1,7 +1,7 @@
 -- Agents work: one of each type is seeded, settings are checked when they are written, and the work of a job or a
 -- Socratic session is recorded once for each agent and completed with it. Duplicate records of one target are merged.
 -- Touches: agents, agent_configs, agent_assignments, jobs, socratic_sessions.
--- Undo: drop the two triggers, the trigger trg_agent_configs_check and the four functions; the rows may stay.
+-- Undo: drop the two triggers, the trigger trg_agent_configs_valid and the four functions; the rows may stay.
 
 set lock_timeout = '5s';
 
@@ -11,11 +11,11 @@ where a.agent_id = b.agent_id and a.id > b.id
 drop index public.idx_agent_assignments_socratic_session_id;
 drop index public.idx_agent_assignments_job_id;
 drop index public.idx_agent_assignments_week_id;
-create unique index idx_agent_assignments_socratic_session_id
+create unique index uq_agent_assignments_socratic_session_id
 on public.agent_assignments (socratic_session_id, agent_id) where socratic_session_id is not null;
-create unique index idx_agent_assignments_job_id
+create unique index uq_agent_assignments_job_id
 on public.agent_assignments (job_id, agent_id) where job_id is not null;
-create unique index idx_agent_assignments_week_id
+create unique index uq_agent_assignments_week_id
 on public.agent_assignments (week_id, agent_id) where week_id is not null;
 
 -- One agent of each type, so that a new installation works. Staff may rename them, switch them off or add versions.
@@ -61,7 +61,7 @@ begin
                 else 'a text of 1 to 4000 characters' end
             else 'left out, because there is no such setting' end;
         if v_wanted is not null then
-            raise exception 'config.% must be %', quote_ident(left(v_key, 100)), v_wanted using errcode = '22023',
+            raise exception '% must be %', 'config.' || quote_ident(left(v_key, 100)), v_wanted using errcode = '22023',
                 hint = 'The settings of an agent are model, temperature, max_output_tokens and extra_instructions.';
         end if;
     end loop;
@@ -73,7 +73,7 @@ comment on function private.check_agent_config() is
     'BEFORE INSERT OR UPDATE OF config on agent_configs: refuses unknown settings, wrong types and values out of range '
     '(22023).';
 
-create trigger trg_agent_configs_check before insert or update of config on public.agent_configs
+create trigger trg_agent_configs_valid before insert or update of config on public.agent_configs
 for each row execute function private.check_agent_config();
 
 create function public.svc_find_agent(p_type public.agent_type)
