@@ -1954,6 +1954,11 @@ isOneToOne: false
 "svc_apply_stripe_event":
 { Args: { "p_stripe_event_id": string }; Returns: string
                            },
+"svc_assign_agent":
+{ Args: { "p_job_id"?: string,"p_socratic_session_id"?: string,"p_type": Database["public"]['Enums']["agent_type"] }; Returns: {
+              "agent_id": string,"config": Json,"name": string,"version": string
+            }[]
+                           },
 "svc_begin_answer":
 { Args: { "p_class_id"?: string,"p_content": string,"p_content_hash": string,"p_content_source_ids"?: (string)[],"p_external_id": string,"p_teacher_id": string,"p_thread_id": string }; Returns: {
               "assistant_message_id": string,"outcome": string,"user_message_id": string
@@ -2080,6 +2085,11 @@ isOneToOne: false
 "svc_fail_lost_files":
 { Args: Record<PropertyKey, never>; Returns: {
               "documents": number,"lectures": number
+            }[]
+                           },
+"svc_find_agent":
+{ Args: { "p_type": Database["public"]['Enums']["agent_type"] }; Returns: {
+              "agent_id": string,"config": Json,"name": string,"version": string
             }[]
                            },
 "svc_find_content_source":
