@@ -61,8 +61,8 @@ end
 $$;
 
 comment on function private.check_agent_config() is
-    'BEFORE INSERT OR UPDATE OF config on agent_configs: refuses unknown settings, wrong types and values out of range '
-    '(22023).';
+    'BEFORE INSERT OR UPDATE OF config on agent_configs: refuses unknown settings, wrong types and values out of '
+    'range (22023).';
 
 create trigger trg_agent_configs_valid before insert or update of config on public.agent_configs
 for each row execute function private.check_agent_config();
