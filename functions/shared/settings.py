@@ -98,6 +98,7 @@ class Settings:
     transcription_piece_seconds: float
     catalog_url: str | None
     catalog_terms: tuple[str, ...]
+    weeks_archive_after_days: int
     rate_limits: bool
     trusted_proxies: int
     metrics_token: str | None = field(repr=False)
@@ -317,6 +318,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         transcription_piece_seconds=read.number("TRANSCRIPTION_PIECE_SECONDS", float, 600.0, 5, 3600),
         catalog_url=read.template("CATALOG_URL", "{term}"),
         catalog_terms=read.terms("CATALOG_TERMS"),
+        weeks_archive_after_days=read.number("WEEKS_ARCHIVE_AFTER_DAYS", int, 730, 1, 36500),
         rate_limits=read.switch("RATE_LIMITS", True),
         trusted_proxies=read.number("TRUSTED_PROXIES", int, 1, 0, 10),
         metrics_token=read.optional("METRICS_TOKEN"),

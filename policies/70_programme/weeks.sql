@@ -4,8 +4,7 @@ alter table public.weeks enable row level security;
 
 grant select on public.weeks to authenticated;
 grant insert (
-    id, user_id, week_number, start_date, end_date, status, focus_area, estimated_hours, actual_hours,
-    completion_percentage
+    id, user_id, week_number, start_date, end_date, status, focus_area, estimated_hours, actual_hours
 ) on public.weeks to authenticated;
 grant update on public.weeks to authenticated;
 grant delete on public.weeks to authenticated;

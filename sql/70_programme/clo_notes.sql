@@ -12,10 +12,16 @@ create table public.clo_notes (
     resources jsonb not null default '[]',
     assessment_criteria text[] not null default '{}',
     content jsonb not null default '{}',
+    model text,
+    prompt_version text,
+    job_id uuid,
+    read_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
     constraint clo_notes_week_id_fkey foreign key (week_id) references public.weeks(id) on delete cascade,
+    constraint clo_notes_model_check check (char_length(model) <= 200),
+    constraint clo_notes_prompt_version_check check (char_length(prompt_version) <= 100),
     constraint clo_notes_module_title_check check (char_length(module_title) between 1 and 500),
     constraint clo_notes_estimated_duration_check check (estimated_duration >= 0),
     constraint clo_notes_resources_check check (jsonb_typeof(resources) = 'array'),
@@ -23,6 +29,8 @@ create table public.clo_notes (
 );
 
 create index idx_clo_notes_week_id on public.clo_notes (week_id);
+-- a job writes its row once, however often it runs
+create unique index uq_clo_notes_job_id on public.clo_notes (job_id) where job_id is not null;
 
 comment on table public.clo_notes is 'Learning objectives of a week, written by the clo agent.';
 comment on column public.clo_notes.id is 'Identity of the row.';
@@ -35,6 +43,10 @@ comment on column public.clo_notes.prerequisites is 'What should be known before
 comment on column public.clo_notes.resources is 'Reading and links, in order.';
 comment on column public.clo_notes.assessment_criteria is 'How to tell that it is learnt.';
 comment on column public.clo_notes.content is 'Anything else the agent wrote.';
+comment on column public.clo_notes.model is 'The model that wrote it.';
+comment on column public.clo_notes.prompt_version is 'The prompt it was asked with.';
+comment on column public.clo_notes.job_id is 'The job that wrote it; null once the job is forgotten.';
+comment on column public.clo_notes.read_at is 'When the learner first read it; see mark_note_read.';
 comment on column public.clo_notes.created_at is 'When the row was written.';
 comment on column public.clo_notes.updated_at is 'When the row last changed; kept by trigger.';
 

@@ -11,10 +11,16 @@ create table public.engineer_notes (
     best_practices_followed text[] not null default '{}',
     areas_for_improvement text[] not null default '{}',
     content jsonb not null default '{}',
+    model text,
+    prompt_version text,
+    job_id uuid,
+    read_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
     constraint engineer_notes_week_id_fkey foreign key (week_id) references public.weeks(id) on delete cascade,
+    constraint engineer_notes_model_check check (char_length(model) <= 200),
+    constraint engineer_notes_prompt_version_check check (char_length(prompt_version) <= 100),
     constraint engineer_notes_repository_url_check
         check (repository_url ~ '^https://' and char_length(repository_url) <= 2000),
     constraint engineer_notes_analysis_summary_check check (char_length(analysis_summary) <= 100000),
@@ -25,6 +31,8 @@ create table public.engineer_notes (
 );
 
 create index idx_engineer_notes_week_id on public.engineer_notes (week_id);
+-- a job writes its row once, however often it runs
+create unique index uq_engineer_notes_job_id on public.engineer_notes (job_id) where job_id is not null;
 
 comment on table public.engineer_notes is 'Notes on a week''s code, written by the engineer agent.';
 comment on column public.engineer_notes.id is 'Identity of the row.';
@@ -37,6 +45,10 @@ comment on column public.engineer_notes.technical_debt_items is 'Technical debt 
 comment on column public.engineer_notes.best_practices_followed is 'What is done well.';
 comment on column public.engineer_notes.areas_for_improvement is 'What to learn next.';
 comment on column public.engineer_notes.content is 'Anything else the agent wrote.';
+comment on column public.engineer_notes.model is 'The model that wrote it.';
+comment on column public.engineer_notes.prompt_version is 'The prompt it was asked with.';
+comment on column public.engineer_notes.job_id is 'The job that wrote it; null once the job is forgotten.';
+comment on column public.engineer_notes.read_at is 'When the learner first read it; see mark_note_read.';
 comment on column public.engineer_notes.created_at is 'When the row was written.';
 comment on column public.engineer_notes.updated_at is 'When the row last changed; kept by trigger.';
 

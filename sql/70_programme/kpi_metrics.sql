@@ -19,6 +19,8 @@ create table public.kpi_metrics (
     constraint kpi_metrics_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint kpi_metrics_week_id_fkey
         foreign key (week_id, user_id) references public.weeks(id, user_id) on delete cascade,
+    -- one measurement has one value, however often its job runs
+    constraint kpi_metrics_week_id_metric_name_recorded_at_key unique (week_id, metric_name, recorded_at),
     constraint kpi_metrics_metric_name_check check (char_length(metric_name) between 1 and 200),
     constraint kpi_metrics_metric_category_check check (char_length(metric_category) <= 200),
     constraint kpi_metrics_unit_check check (char_length(unit) <= 50)

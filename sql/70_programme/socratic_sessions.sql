@@ -12,6 +12,7 @@ create table public.socratic_sessions (
     insights_generated text[] not null default '{}',
     voice_enabled boolean not null default false,
     session_metadata jsonb not null default '{}',
+    archived_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
 
@@ -31,6 +32,9 @@ create index idx_socratic_sessions_user_id on public.socratic_sessions (user_id,
 create index idx_socratic_sessions_week_id on public.socratic_sessions (week_id, user_id);
 -- for finding open ones
 create index idx_socratic_sessions_open on public.socratic_sessions (user_id) where ended_at is null;
+-- for the schedule that archives
+create index idx_socratic_sessions_ended on public.socratic_sessions (ended_at)
+where ended_at is not null and archived_at is null;
 
 comment on table public.socratic_sessions is 'Socratic dialogues of a learner with the agent.';
 comment on column public.socratic_sessions.id is 'Identity of the row.';
@@ -43,6 +47,8 @@ comment on column public.socratic_sessions.total_questions is 'Questions the age
 comment on column public.socratic_sessions.insights_generated is 'What the learner found out.';
 comment on column public.socratic_sessions.voice_enabled is 'Whether it is spoken.';
 comment on column public.socratic_sessions.session_metadata is 'More about the dialogue that needs no column.';
+comment on column public.socratic_sessions.archived_at is
+    'When it was put into the archive, long after its end; archived ones stay readable.';
 comment on column public.socratic_sessions.created_at is 'When the row was written.';
 comment on column public.socratic_sessions.updated_at is 'When the row last changed; kept by trigger.';
 

@@ -84,3 +84,12 @@ for each row execute function private.enforce_transition(
 -- rooms before this one that point at a job
 alter table public.generated_content add constraint generated_content_job_id_fkey
     foreign key (job_id) references public.jobs(id) on delete set null;
+
+alter table public.clo_notes add constraint clo_notes_job_id_fkey
+    foreign key (job_id) references public.jobs(id) on delete set null;
+
+alter table public.engineer_notes add constraint engineer_notes_job_id_fkey
+    foreign key (job_id) references public.jobs(id) on delete set null;
+
+alter table public.brand_packages add constraint brand_packages_job_id_fkey
+    foreign key (job_id) references public.jobs(id) on delete set null;

@@ -206,7 +206,9 @@ def _content(model: type[BaseModel] | None, example: Any) -> dict[str, Any]:
         return {"schema": {"type": "string"}, "example": example}
     content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
     example = getattr(model, "example", None)
-    return content | ({} if example is None else {"example": dict(example)})
+    if example is None:
+        return content
+    return content | {"example": example if isinstance(example, list) else dict(example)}
 
 
 def _failure(errors: list[type[AppError]]) -> dict[str, Any]:
