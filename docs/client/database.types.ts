@@ -138,17 +138,23 @@ isOneToOne: false
                   ]
                 },"brand_packages": {
                   Row: {
-                    "assets": NonNullable<Json>,"brand_voice_analysis": string | null,"content_themes": (string)[],"created_at": string,"engagement_strategies": (string)[],"id": string,"kpi_metrics": NonNullable<Json>,"mode": string | null,"social_content_suggestions": NonNullable<Json>,"updated_at": string,"week_id": string
+                    "assets": NonNullable<Json>,"brand_voice_analysis": string | null,"content_themes": (string)[],"created_at": string,"engagement_strategies": (string)[],"id": string,"job_id": string | null,"kpi_metrics": NonNullable<Json>,"mode": string | null,"model": string | null,"prompt_version": string | null,"social_content_suggestions": NonNullable<Json>,"updated_at": string,"week_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "assets"?: NonNullable<Json>,"brand_voice_analysis"?: string | null,"content_themes"?: (string)[],"created_at"?: string,"engagement_strategies"?: (string)[],"id"?: string,"kpi_metrics"?: NonNullable<Json>,"mode"?: string | null,"social_content_suggestions"?: NonNullable<Json>,"updated_at"?: string,"week_id": string
+                    "assets"?: NonNullable<Json>,"brand_voice_analysis"?: string | null,"content_themes"?: (string)[],"created_at"?: string,"engagement_strategies"?: (string)[],"id"?: string,"job_id"?: string | null,"kpi_metrics"?: NonNullable<Json>,"mode"?: string | null,"model"?: string | null,"prompt_version"?: string | null,"social_content_suggestions"?: NonNullable<Json>,"updated_at"?: string,"week_id": string
                   }
                   Update: {
-                    "assets"?: NonNullable<Json>,"brand_voice_analysis"?: string | null,"content_themes"?: (string)[],"created_at"?: string,"engagement_strategies"?: (string)[],"id"?: string,"kpi_metrics"?: NonNullable<Json>,"mode"?: string | null,"social_content_suggestions"?: NonNullable<Json>,"updated_at"?: string,"week_id"?: string
+                    "assets"?: NonNullable<Json>,"brand_voice_analysis"?: string | null,"content_themes"?: (string)[],"created_at"?: string,"engagement_strategies"?: (string)[],"id"?: string,"job_id"?: string | null,"kpi_metrics"?: NonNullable<Json>,"mode"?: string | null,"model"?: string | null,"prompt_version"?: string | null,"social_content_suggestions"?: NonNullable<Json>,"updated_at"?: string,"week_id"?: string
                   }
                   Relationships: [
                     {
+      foreignKeyName: "brand_packages_job_id_fkey"
+      columns: ["job_id"]
+isOneToOne: false
+      referencedRelation: "jobs"
+      referencedColumns: ["id"]
+    },{
       foreignKeyName: "brand_packages_week_id_fkey"
       columns: ["week_id"]
 isOneToOne: false
@@ -204,17 +210,23 @@ isOneToOne: false
                   ]
                 },"clo_notes": {
                   Row: {
-                    "assessment_criteria": (string)[],"content": NonNullable<Json>,"created_at": string,"estimated_duration": number | null,"id": string,"key_concepts": (string)[],"learning_objectives": (string)[],"module_title": string,"prerequisites": (string)[],"resources": NonNullable<Json>,"updated_at": string,"week_id": string
+                    "assessment_criteria": (string)[],"content": NonNullable<Json>,"created_at": string,"estimated_duration": number | null,"id": string,"job_id": string | null,"key_concepts": (string)[],"learning_objectives": (string)[],"model": string | null,"module_title": string,"prerequisites": (string)[],"prompt_version": string | null,"read_at": string | null,"resources": NonNullable<Json>,"updated_at": string,"week_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "assessment_criteria"?: (string)[],"content"?: NonNullable<Json>,"created_at"?: string,"estimated_duration"?: number | null,"id"?: string,"key_concepts"?: (string)[],"learning_objectives"?: (string)[],"module_title": string,"prerequisites"?: (string)[],"resources"?: NonNullable<Json>,"updated_at"?: string,"week_id": string
+                    "assessment_criteria"?: (string)[],"content"?: NonNullable<Json>,"created_at"?: string,"estimated_duration"?: number | null,"id"?: string,"job_id"?: string | null,"key_concepts"?: (string)[],"learning_objectives"?: (string)[],"model"?: string | null,"module_title": string,"prerequisites"?: (string)[],"prompt_version"?: string | null,"read_at"?: string | null,"resources"?: NonNullable<Json>,"updated_at"?: string,"week_id": string
                   }
                   Update: {
-                    "assessment_criteria"?: (string)[],"content"?: NonNullable<Json>,"created_at"?: string,"estimated_duration"?: number | null,"id"?: string,"key_concepts"?: (string)[],"learning_objectives"?: (string)[],"module_title"?: string,"prerequisites"?: (string)[],"resources"?: NonNullable<Json>,"updated_at"?: string,"week_id"?: string
+                    "assessment_criteria"?: (string)[],"content"?: NonNullable<Json>,"created_at"?: string,"estimated_duration"?: number | null,"id"?: string,"job_id"?: string | null,"key_concepts"?: (string)[],"learning_objectives"?: (string)[],"model"?: string | null,"module_title"?: string,"prerequisites"?: (string)[],"prompt_version"?: string | null,"read_at"?: string | null,"resources"?: NonNullable<Json>,"updated_at"?: string,"week_id"?: string
                   }
                   Relationships: [
                     {
+      foreignKeyName: "clo_notes_job_id_fkey"
+      columns: ["job_id"]
+isOneToOne: false
+      referencedRelation: "jobs"
+      referencedColumns: ["id"]
+    },{
       foreignKeyName: "clo_notes_week_id_fkey"
       columns: ["week_id"]
 isOneToOne: false
@@ -354,17 +366,23 @@ isOneToOne: false
                   ]
                 },"engineer_notes": {
                   Row: {
-                    "analysis_summary": string | null,"areas_for_improvement": (string)[],"best_practices_followed": (string)[],"code_quality_score": number | null,"content": NonNullable<Json>,"created_at": string,"id": string,"recommendations": NonNullable<Json>,"repository_url": string | null,"technical_debt_items": NonNullable<Json>,"updated_at": string,"week_id": string
+                    "analysis_summary": string | null,"areas_for_improvement": (string)[],"best_practices_followed": (string)[],"code_quality_score": number | null,"content": NonNullable<Json>,"created_at": string,"id": string,"job_id": string | null,"model": string | null,"prompt_version": string | null,"read_at": string | null,"recommendations": NonNullable<Json>,"repository_url": string | null,"technical_debt_items": NonNullable<Json>,"updated_at": string,"week_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "analysis_summary"?: string | null,"areas_for_improvement"?: (string)[],"best_practices_followed"?: (string)[],"code_quality_score"?: number | null,"content"?: NonNullable<Json>,"created_at"?: string,"id"?: string,"recommendations"?: NonNullable<Json>,"repository_url"?: string | null,"technical_debt_items"?: NonNullable<Json>,"updated_at"?: string,"week_id": string
+                    "analysis_summary"?: string | null,"areas_for_improvement"?: (string)[],"best_practices_followed"?: (string)[],"code_quality_score"?: number | null,"content"?: NonNullable<Json>,"created_at"?: string,"id"?: string,"job_id"?: string | null,"model"?: string | null,"prompt_version"?: string | null,"read_at"?: string | null,"recommendations"?: NonNullable<Json>,"repository_url"?: string | null,"technical_debt_items"?: NonNullable<Json>,"updated_at"?: string,"week_id": string
                   }
                   Update: {
-                    "analysis_summary"?: string | null,"areas_for_improvement"?: (string)[],"best_practices_followed"?: (string)[],"code_quality_score"?: number | null,"content"?: NonNullable<Json>,"created_at"?: string,"id"?: string,"recommendations"?: NonNullable<Json>,"repository_url"?: string | null,"technical_debt_items"?: NonNullable<Json>,"updated_at"?: string,"week_id"?: string
+                    "analysis_summary"?: string | null,"areas_for_improvement"?: (string)[],"best_practices_followed"?: (string)[],"code_quality_score"?: number | null,"content"?: NonNullable<Json>,"created_at"?: string,"id"?: string,"job_id"?: string | null,"model"?: string | null,"prompt_version"?: string | null,"read_at"?: string | null,"recommendations"?: NonNullable<Json>,"repository_url"?: string | null,"technical_debt_items"?: NonNullable<Json>,"updated_at"?: string,"week_id"?: string
                   }
                   Relationships: [
                     {
+      foreignKeyName: "engineer_notes_job_id_fkey"
+      columns: ["job_id"]
+isOneToOne: false
+      referencedRelation: "jobs"
+      referencedColumns: ["id"]
+    },{
       foreignKeyName: "engineer_notes_week_id_fkey"
       columns: ["week_id"]
 isOneToOne: false
@@ -1170,14 +1188,14 @@ isOneToOne: false
                   ]
                 },"socratic_sessions": {
                   Row: {
-                    "created_at": string,"ended_at": string | null,"id": string,"insights_generated": (string)[],"session_metadata": NonNullable<Json>,"started_at": string,"topic": string,"total_questions": number,"updated_at": string,"user_id": string,"voice_enabled": boolean,"week_id": string
+                    "archived_at": string | null,"created_at": string,"ended_at": string | null,"id": string,"insights_generated": (string)[],"session_metadata": NonNullable<Json>,"started_at": string,"topic": string,"total_questions": number,"updated_at": string,"user_id": string,"voice_enabled": boolean,"week_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "created_at"?: string,"ended_at"?: string | null,"id"?: string,"insights_generated"?: (string)[],"session_metadata"?: NonNullable<Json>,"started_at"?: string,"topic": string,"total_questions"?: number,"updated_at"?: string,"user_id"?: string,"voice_enabled"?: boolean,"week_id": string
+                    "archived_at"?: string | null,"created_at"?: string,"ended_at"?: string | null,"id"?: string,"insights_generated"?: (string)[],"session_metadata"?: NonNullable<Json>,"started_at"?: string,"topic": string,"total_questions"?: number,"updated_at"?: string,"user_id"?: string,"voice_enabled"?: boolean,"week_id": string
                   }
                   Update: {
-                    "created_at"?: string,"ended_at"?: string | null,"id"?: string,"insights_generated"?: (string)[],"session_metadata"?: NonNullable<Json>,"started_at"?: string,"topic"?: string,"total_questions"?: number,"updated_at"?: string,"user_id"?: string,"voice_enabled"?: boolean,"week_id"?: string
+                    "archived_at"?: string | null,"created_at"?: string,"ended_at"?: string | null,"id"?: string,"insights_generated"?: (string)[],"session_metadata"?: NonNullable<Json>,"started_at"?: string,"topic"?: string,"total_questions"?: number,"updated_at"?: string,"user_id"?: string,"voice_enabled"?: boolean,"week_id"?: string
                   }
                   Relationships: [
                     {
@@ -1540,14 +1558,14 @@ isOneToOne: true
                   ]
                 },"weeks": {
                   Row: {
-                    "actual_hours": number | null,"completion_percentage": number,"created_at": string,"end_date": string,"estimated_hours": number | null,"focus_area": string | null,"id": string,"start_date": string,"status": Database["public"]['Enums']["week_status"],"updated_at": string,"user_id": string,"week_number": number
+                    "actual_hours": number | null,"are_hours_written": boolean,"completion_percentage": number,"created_at": string,"end_date": string,"estimated_hours": number | null,"focus_area": string | null,"id": string,"reopened_at": string | null,"start_date": string,"status": Database["public"]['Enums']["week_status"],"updated_at": string,"user_id": string,"week_number": number
                   }
                   ComputedFields: never
                   Insert: {
-                    "actual_hours"?: number | null,"completion_percentage"?: number,"created_at"?: string,"end_date": string,"estimated_hours"?: number | null,"focus_area"?: string | null,"id"?: string,"start_date": string,"status"?: Database["public"]['Enums']["week_status"],"updated_at"?: string,"user_id"?: string,"week_number": number
+                    "actual_hours"?: number | null,"are_hours_written"?: boolean,"completion_percentage"?: number,"created_at"?: string,"end_date": string,"estimated_hours"?: number | null,"focus_area"?: string | null,"id"?: string,"reopened_at"?: string | null,"start_date": string,"status"?: Database["public"]['Enums']["week_status"],"updated_at"?: string,"user_id"?: string,"week_number": number
                   }
                   Update: {
-                    "actual_hours"?: number | null,"completion_percentage"?: number,"created_at"?: string,"end_date"?: string,"estimated_hours"?: number | null,"focus_area"?: string | null,"id"?: string,"start_date"?: string,"status"?: Database["public"]['Enums']["week_status"],"updated_at"?: string,"user_id"?: string,"week_number"?: number
+                    "actual_hours"?: number | null,"are_hours_written"?: boolean,"completion_percentage"?: number,"created_at"?: string,"end_date"?: string,"estimated_hours"?: number | null,"focus_area"?: string | null,"id"?: string,"reopened_at"?: string | null,"start_date"?: string,"status"?: Database["public"]['Enums']["week_status"],"updated_at"?: string,"user_id"?: string,"week_number"?: number
                   }
                   Relationships: [
                     {
@@ -1817,6 +1835,9 @@ isOneToOne: false
         isOneToOne: true
         isSetofReturn: false
       } },
+"mark_note_read":
+{ Args: { "p_id": string,"p_kind": string }; Returns: string
+                           },
 "mark_nudge":
 { Args: { "p_event": string,"p_id": string }; Returns: {
               "channel": Database["public"]['Enums']["nudge_channel"],
@@ -1935,6 +1956,11 @@ isOneToOne: false
 "svc_add_lti_signing_key":
 { Args: { "p_kid": string,"p_only_first"?: boolean,"p_private_key_enc": string,"p_public_jwk": Json }; Returns: boolean
                            },
+"svc_advance_weeks":
+{ Args: { "p_limit"?: number }; Returns: {
+              "activated": number,"completed": number
+            }[]
+                           },
 "svc_append_generation":
 { Args: { "p_from_seq": number,"p_parts": (Json)[],"p_stream_id": string }; Returns: number
                            },
@@ -1953,6 +1979,11 @@ isOneToOne: false
                            },
 "svc_apply_stripe_event":
 { Args: { "p_stripe_event_id": string }; Returns: string
+                           },
+"svc_archive_weeks":
+{ Args: { "p_days"?: number,"p_limit"?: number }; Returns: {
+              "sessions": number,"weeks": number
+            }[]
                            },
 "svc_assign_agent":
 { Args: { "p_job_id"?: string,"p_socratic_session_id"?: string,"p_type": Database["public"]['Enums']["agent_type"] }; Returns: {
@@ -2221,6 +2252,28 @@ isOneToOne: false
 "svc_mark_nudge_sent":
 { Args: { "p_id": string }; Returns: string
                            },
+"svc_measure_kpis":
+{ Args: { "p_recorded_at"?: string,"p_user_id"?: string,"p_week_id": string }; Returns: {
+              "created_at": string,
+"current_value": number,
+"delta": number | null,
+"id": string,
+"metric_category": string | null,
+"metric_name": string,
+"previous_value": number | null,
+"recorded_at": string,
+"target_value": number | null,
+"trend": Database["public"]['Enums']["kpi_trend"] | null,
+"unit": string | null,
+"user_id": string,
+"week_id": string
+            }[]
+                          SetofOptions: {
+        from: "*"
+        to: "kpi_metrics"
+        isOneToOne: false
+        isSetofReturn: true
+      } },
 "svc_missing_assignments":
 { Args: { "p_course_id": string,"p_seen": (number)[] }; Returns: (number)[]
                            },
@@ -2331,6 +2384,11 @@ isOneToOne: false
                            },
 "svc_record_payment_event":
 { Args: { "p_api_version": string,"p_event_created": string,"p_event_type": string,"p_livemode": boolean,"p_payload": Json,"p_stripe_event_id": string }; Returns: boolean
+                           },
+"svc_refresh_weeks":
+{ Args: { "p_after"?: string,"p_limit"?: number,"p_recorded_at"?: string }; Returns: {
+              "last_id": string,"measured": number
+            }[]
                            },
 "svc_register_lti_client":
 { Args: { "p_client_id": string,"p_platform_id": string }; Returns: string
@@ -2497,7 +2555,7 @@ isOneToOne: false
                            }
           }
           Enums: {
-            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration"|"lti_score"|"headstart_scan"|"lti_roster"|"chunk_embedding","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
+            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration"|"lti_score"|"headstart_scan"|"lti_roster"|"chunk_embedding"|"week_advance"|"kpi_refresh","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
           }
           CompositeTypes: {
             [_ in never]: never
@@ -2613,7 +2671,7 @@ export type CompositeTypes<
 export const Constants = {
   "public": {
           Enums: {
-            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration", "lti_score", "headstart_scan", "lti_roster", "chunk_embedding"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
+            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration", "lti_score", "headstart_scan", "lti_roster", "chunk_embedding", "week_advance", "kpi_refresh"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
           }
         }
 } as const
