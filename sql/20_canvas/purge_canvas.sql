@@ -16,6 +16,15 @@ as $$
         'lti_sign_in_locks', private.purge('private.lti_sign_in_locks', 'expires_at', '1 day'),
         'lti_launches', private.purge('private.lti_launches', 'expires_at', '1 day'),
         'lti_scores', private.purge('private.lti_scores', 'settled_at', '30 days'),
+        -- what a platform asked for and nobody decided in 90 days; it can ask again
+        'lti_registrations', private.purge(
+            'private.lti_registrations', 'created_at', '90 days', 'status = ''pending'''
+        ),
+        'lti_platforms', private.purge(
+            'private.lti_platforms', 'created_at', '90 days',
+            'status = ''pending'''
+            ' and not exists (select from private.lti_registrations as r where r.platform_id = t.id)'
+        ),
         -- an id reserved for an account that was never made
         'lti_identities', private.purge(
             'private.lti_identities', 'created_at', '1 day',

@@ -167,3 +167,23 @@ def test_no_api_role_comes_near(db: Connection) -> None:
             refused(db, "42501", DEPLOYMENT, (client, "x", platform))
             refused(db, "42501", STATUS, ("platform", platform, "disabled"))
             refused(db, "42501", "select from private.lti_platforms")
+
+
+def test_what_nobody_decided_goes_after_90_days(db: Connection) -> None:
+    """With its platform, unless that has another; what is decided stays, also what was refused."""
+    request = "select public.svc_request_lti_registration(%s, %s, %s, %s, %s, %s)"
+    with act_as(db, None, "service_role"):
+        ids = {
+            name: one(db, request, (f"https://{host}.test", *CANVAS[1:], name))
+            for name, host in (("old", "lone"), ("new", "busy"), ("stale", "busy"), ("refused", "closed"))
+        }
+        one(db, STATUS, ("registration", ids["refused"], "disabled"))
+    for table in ("lti_platforms", "lti_registrations"):
+        db.execute(f"update private.{table} set created_at = now() - interval '91 days'".encode())
+    db.execute("update private.lti_registrations set created_at = now() where id = %s", (ids["new"],))
+    with act_as(db, None, "service_role"):
+        gone = one(db, "select public.svc_purge_expired()")
+    assert (gone["lti_registrations"], gone["lti_platforms"]) == (2, 1)
+    left = db.execute("select client_id from private.lti_registrations order by client_id").fetchall()
+    assert left == [("new",), ("refused",)]
+    assert one(db, "select count(*) from private.lti_platforms where issuer = 'https://lone.test'") == 0
