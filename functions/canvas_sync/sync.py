@@ -205,15 +205,16 @@ class IntegrationSync:
         args = {"p_course_id": course.id, "p_seen": sorted(published)}
         missing = set(self.rpc("svc_missing_assignments", args))
         unseen = missing - hidden
-        gone = missing & hidden
+        gone: set[int] = set()
         if unseen:
             second = self.canvas.confirm_gone(course.canvas_id, unseen)
             back = [(number, row) for row in second.still_there if (number := row_id(row)) is not None]
             self._apply(course, back, published, hidden, self._cursor(len(seen) + len(back), None))
-            gone |= second.gone | (unseen & hidden)
+            gone |= second.gone
         finished = {
             "p_course_id": course.id,
-            "p_gone": sorted(gone),
+            "p_gone": sorted(gone - hidden),
+            "p_unpublished": sorted(hidden),
             "p_cursor": self._cursor(len(seen), None, self.now()),
         }
         self.report.assignments.removed += self.rpc("svc_finish_assignments", finished)

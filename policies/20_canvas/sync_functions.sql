@@ -26,5 +26,5 @@ to service_role;
 grant execute on function public.svc_missing_assignments(uuid, bigint[])
 to service_role;
 
-grant execute on function public.svc_finish_assignments(uuid, bigint[], jsonb)
+grant execute on function public.svc_finish_assignments(uuid, bigint[], jsonb, bigint[])
 to service_role;

@@ -19,6 +19,7 @@ create table public.assignments (
     canvas_url text,
     published_at timestamptz,
     status public.assignment_status not null default 'open',
+    is_unpublished boolean not null default false,
     submission jsonb,
     raw_payload jsonb not null default '{}',
     content_hash text,
@@ -35,6 +36,7 @@ create table public.assignments (
     constraint assignments_course_id_fkey
         foreign key (course_id, user_id)
         references public.courses(id, user_id) on delete cascade,
+    constraint assignments_is_unpublished_check check (not is_unpublished or status = 'removed'),
     constraint assignments_points_possible_check check (points_possible >= 0),
     constraint assignments_submission_check check (jsonb_typeof(submission) = 'object'),
     constraint assignments_raw_payload_check check (jsonb_typeof(raw_payload) = 'object')
@@ -68,6 +70,9 @@ comment on column public.assignments.position is 'Its position within its group.
 comment on column public.assignments.canvas_url is 'Its page in Canvas.';
 comment on column public.assignments.published_at is 'When the teacher published it, where Canvas says so.';
 comment on column public.assignments.status is 'Its state for this person; follows Canvas.';
+comment on column public.assignments.is_unpublished is
+    'Removed because the teacher withdrew it: it still exists in Canvas, and returns with the same id when it is '
+    'published again. Learners are not told why an assignment left, so this is known to its teachers only.';
 comment on column public.assignments.submission is
     'The person''s own submission: workflow_state, submitted_at, score, late, missing, excused; null where there is '
     'none.';
@@ -87,3 +92,20 @@ create trigger trg_assignments_text_id before insert or update of canvas_assignm
 for each row execute function private.keep_canvas_id('canvas_assignment_id');
 create trigger trg_assignments_updated_at before update on public.assignments
 for each row execute function public.set_updated_at();
+
+create function private.clear_unpublished()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    new.is_unpublished := false;
+    return new;
+end
+$$;
+
+comment on function private.clear_unpublished() is
+    'BEFORE UPDATE OF status on assignments: one that is shown again is no longer unpublished.';
+
+create trigger trg_assignments_unpublished before update of status on public.assignments
+for each row when (new.status <> 'removed') execute function private.clear_unpublished();

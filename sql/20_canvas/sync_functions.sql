@@ -514,13 +514,20 @@ set search_path = ''
 as $$
     select coalesce(array_agg(canvas_assignment_id order by canvas_assignment_id), '{}')
     from public.assignments
-    where course_id = p_course_id and status <> 'removed' and canvas_assignment_id <> all (p_seen);
+    where course_id = p_course_id and (status <> 'removed' or is_unpublished)
+        and canvas_assignment_id <> all (p_seen);
 $$;
 
 comment on function public.svc_missing_assignments(uuid, bigint[]) is
-    'Canvas ids of stored assignments that are not removed and were not in a complete list.';
+    'Canvas ids of stored assignments that Canvas still has, as far as we know, and that were not in a complete list '
+    'of published ones.';
 
-create function public.svc_finish_assignments(p_course_id uuid, p_gone bigint[], p_cursor jsonb)
+create function public.svc_finish_assignments(
+    p_course_id uuid,
+    p_gone bigint[],
+    p_cursor jsonb,
+    p_unpublished bigint[] default '{}'
+)
 returns int
 language plpgsql
 volatile
@@ -530,9 +537,20 @@ as $$
 declare
     v_removed int;
 begin
-    update public.assignments set status = 'removed', last_synced_at = private.clock()
-    where course_id = p_course_id and canvas_assignment_id = any (p_gone) and status <> 'removed';
-    get diagnostics v_removed = row_count;
+    with left_out as (
+        select a.id, a.status <> 'removed' as is_new, a.canvas_assignment_id = any (p_unpublished) as is_unpublished
+        from public.assignments as a
+        where a.course_id = p_course_id and a.canvas_assignment_id = any (p_gone || p_unpublished)
+            and (a.status <> 'removed' or a.is_unpublished <> (a.canvas_assignment_id = any (p_unpublished)))
+        order by a.id
+        for no key update
+    ),
+    written as (
+        update public.assignments as a
+        set status = 'removed', is_unpublished = l.is_unpublished, last_synced_at = private.clock()
+        from left_out as l where a.id = l.id
+    )
+    select count(*) filter (where l.is_new) into v_removed from left_out as l;
     insert into public.course_sync_state as s (user_id, course_id, cursor, last_polled_at)
     select c.user_id, c.id, p_cursor, private.clock() from public.courses as c where c.id = p_course_id
     on conflict on constraint course_sync_state_course_id_key do update
@@ -541,6 +559,7 @@ begin
 end
 $$;
 
-comment on function public.svc_finish_assignments(uuid, bigint[], jsonb) is
-    'Ends a complete list: confirmed missing assignments become removed (their rows stay), and the cursor records it. '
-    'Returns how many. Safe to repeat.';
+comment on function public.svc_finish_assignments(uuid, bigint[], jsonb, bigint[]) is
+    'Ends a complete list: assignments that are confirmed gone (p_gone) or unpublished become removed, their rows stay, '
+    'and the cursor records it. Only unpublished ones carry is_unpublished. Returns how many became removed. Safe to '
+    'repeat.';
