@@ -133,6 +133,13 @@ on conflict do nothing;
 update public.lms_connections set status = 'disabled'
 where id = pg_temp.id(200102) and status = 'active';
 
+insert into public.lms_connections (id, provider, instance_domain, name, status, settings, proposed_by)
+values (
+    pg_temp.id(200103), 'canvas', 'other-canvas.headstart.test', 'Another school', 'pending',
+    '{"allow_personal_tokens": true}', pg_temp.id(100001)
+)
+on conflict do nothing;
+
 insert into public.integrations (
     id, user_id, provider, lms_connection_id, instance_domain, external_user_id, status, scopes
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functions.shared.canvas.errors import CanvasGrantRefused
 from functions.shared.errors import AppError
 
 
@@ -52,3 +53,32 @@ class OtherCanvasPerson(AppError):
 
     status = 409
     code = "other_canvas_person"
+
+
+class HostInvalid(AppError):
+    """This is not the public address of a Canvas. Give its host alone, such as school.instructure.com."""
+
+    status = 422
+    code = "canvas_host_invalid"
+
+
+class HostPending(AppError):
+    """Staff have not approved this Canvas yet. Try again when they have."""
+
+    status = 409
+    code = "canvas_host_pending"
+
+
+class PersonalTokensNotAllowed(AppError):
+    """This school does not allow personal access tokens. Connect with its sign-in instead."""
+
+    status = 403
+    code = "personal_tokens_not_allowed"
+
+
+class TokenRefused(CanvasGrantRefused):
+    """Canvas does not accept this access token. Make a new one in Canvas, under Account and Settings."""
+
+
+class TokenLacksRights(CanvasGrantRefused):
+    """This access token may not read your courses. Make one without limits in Canvas, under Account and Settings."""

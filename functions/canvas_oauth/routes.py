@@ -12,14 +12,26 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from functions.canvas_oauth.errors import (
     CanvasAccountInUse,
+    HostInvalid,
+    HostPending,
     OtherCanvasPerson,
+    PersonalTokensNotAllowed,
     RedirectNotAllowed,
     StateExpired,
     StateNotYours,
     StateUnknown,
     StateUsed,
 )
-from functions.canvas_oauth.schemas import CompleteAnswer, CompleteRequest, SecretRequest, StartAnswer, StartRequest
+from functions.canvas_oauth.schemas import (
+    CompleteAnswer,
+    CompleteRequest,
+    HostAnswer,
+    HostRequest,
+    SecretRequest,
+    StartAnswer,
+    StartRequest,
+    TokenRequest,
+)
 from functions.canvas_oauth.service import OAuthService
 from functions.shared.canvas.errors import (
     CanvasBadAnswer,
@@ -50,6 +62,7 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+MAX_PROPOSALS, PROPOSAL_SECONDS = 5, 24 * 3600
 PAGE_EXAMPLE = '<!doctype html><html lang="en">...<p>This sign-in at Canvas took too long. Start again.</p></html>'
 
 
@@ -144,6 +157,45 @@ def callback() -> AnyResponse:
 def complete(body: CompleteRequest) -> CompleteAnswer:
     """Exchanges the code. Only the person who started may finish."""
     return CompleteAnswer(**_service().complete(current_caller(), body.state, body.code))
+
+
+@blueprint.post("/tokens")
+@operation(
+    "Connect Canvas with a personal access token",
+    {200: Outcome("Connected; the first sync is queued.", CompleteAnswer)},
+    errors=(
+        LmsConnectionNotFound,
+        HostPending,
+        PersonalTokensNotAllowed,
+        CanvasGrantRefused,
+        CanvasAccountInUse,
+        OtherCanvasPerson,
+        CanvasBadAnswer,
+        CanvasUnavailable,
+    ),
+)
+@rate_limited("canvas-oauth-tokens", limit=10)
+@blueprint.input(TokenRequest, arg_name="body")
+@idempotent
+def connect_token(body: TokenRequest) -> CompleteAnswer:
+    """For schools that gave us no developer key. The token is checked at Canvas, kept encrypted, and never refreshed:
+    when it ends, the integration becomes expired. Disconnecting forgets it here; the person deletes it in Canvas.
+    """
+    return CompleteAnswer(**_service().connect_token(current_caller(), str(body.lms_connection_id), body.token))
+
+
+@blueprint.post("/hosts")
+@operation(
+    "Propose a Canvas that is not on the list",
+    {202: Outcome("Staff decide; or what was decided before.", HostAnswer)},
+    errors=(HostInvalid,),
+)
+@rate_limited("canvas-oauth-hosts", limit=MAX_PROPOSALS, window_seconds=PROPOSAL_SECONDS)
+@blueprint.input(HostRequest, arg_name="body")
+@idempotent
+def propose_host(body: HostRequest) -> tuple[HostAnswer, int]:
+    """Each host is one row, whoever proposes it. Until staff approve it, nobody can connect to it."""
+    return HostAnswer(**_service().propose_host(current_caller(), body.host, body.name)), 202
 
 
 @blueprint.delete("/integrations/<uuid:integration_id>")

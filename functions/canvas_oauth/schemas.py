@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from functions.shared.web.schemas import Answer, Request, UtcTime
 
@@ -43,14 +43,50 @@ class CompleteRequest(Request):
     code: str = Field(min_length=1, max_length=4096)
 
 
+class TokenRequest(Request):
+    """A personal access token, which the person made in Canvas under Account and Settings."""
+
+    example: ClassVar = {
+        "lms_connection_id": "0b9a1f2e-5c3d-4e6f-8a7b-1c2d3e4f5a6b",
+        "token": "the token that Canvas showed once",
+    }
+
+    lms_connection_id: UUID
+    # what may stand in a header
+    token: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1024, pattern=r"^[\x21-\x7e]+$")
+    ] = Field(repr=False)
+
+
+class HostRequest(Request):
+    """A Canvas that is not on the list: its host, perhaps with a port, and what people call it."""
+
+    example: ClassVar = {"host": "school.instructure.com", "name": "Our school"}
+
+    host: str = Field(min_length=1, max_length=300)
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None = None
+
+
+class HostAnswer(Answer):
+    """The Canvas with this host, and whether people may connect to it: pending until staff decide."""
+
+    example: ClassVar = {"lms_connection_id": "0b9a1f2e-5c3d-4e6f-8a7b-1c2d3e4f5a6b", "status": "pending"}
+
+    lms_connection_id: UUID
+    status: str
+
+
 class Integration(Answer):
-    """A person's connection to one Canvas."""
+    """A person's connection to one Canvas. A personal access token has no scopes, and ends at ``token_expires_at``
+    where Canvas tells it.
+    """
 
     id: UUID
     status: str
     instance_domain: str
     external_user_id: str
     scopes: list[str]
+    token_expires_at: UtcTime | None = None
 
 
 class CompleteAnswer(Answer):
@@ -63,6 +99,7 @@ class CompleteAnswer(Answer):
             "instance_domain": "canvas.example.edu",
             "external_user_id": "4711",
             "scopes": ["url:GET|/api/v1/courses"],
+            "token_expires_at": None,
         },
         "job_id": "9c8b7a6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d",
     }

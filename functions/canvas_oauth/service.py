@@ -1,4 +1,5 @@
-"""The life of a grant: a signed-in person starts it, the same person completes it, and disconnecting revokes it.
+"""The life of a grant: a signed-in person starts it, the same person completes it, and disconnecting revokes it. Here
+are also the ways in without a developer key: personal access tokens, and hosts that people propose.
 
 A code arrives through the browser of the person who started, and is exchanged only with that person's access token. So
 a stranger's consent never reaches another account.
@@ -17,22 +18,26 @@ from urllib.parse import urlencode
 
 import structlog
 
+from functions.canvas_oauth import personal_tokens
 from functions.canvas_oauth.errors import (
     CanvasAccountInUse,
+    HostPending,
     OtherCanvasPerson,
+    PersonalTokensNotAllowed,
     RedirectNotAllowed,
     StateExpired,
     StateNotYours,
     StateUnknown,
     StateUsed,
 )
+from functions.canvas_oauth.hosts import check_addresses, instance_domain
 from functions.shared.canvas import oauth
 from functions.shared.canvas.errors import CanvasError, LmsConnectionNotFound
 from functions.shared.canvas.factory import CONNECTION_COLUMNS, SECRET_FIELD, CanvasFactory
 from functions.shared.canvas.profile import Profile, own_profile
 from functions.shared.canvas.tokens import seal
 from functions.shared.canvas.transport import PERSON_SECONDS, NotTaken
-from functions.shared.database import Database, rpc, run
+from functions.shared.database import Database, rpc, rpc_row, run
 from functions.shared.errors import AppError, NotFound, Unavailable
 from functions.shared.origins import is_allowed_redirect
 from functions.shared.tokens import Caller
@@ -156,6 +161,41 @@ class OAuthService:
                 oauth.revoke(transport, tokens.access_token)
             raise
 
+    def connect_token(self, caller: Caller, connection_id: str, token: str) -> dict[str, Any]:
+        """Connects with a personal access token, which Canvas is asked about first. Answers as :meth:`complete`.
+
+        :raise LmsConnectionNotFound: the installation is unknown or switched off
+        :raise HostPending: staff have not approved the host; with APP_ENV=local a token that works approves it
+        :raise PersonalTokensNotAllowed: the installation's settings do not allow them
+        :raise CanvasGrantRefused, CanvasBadAnswer, CanvasUnavailable: nothing is stored
+        :raise CanvasAccountInUse, OtherCanvasPerson: as :meth:`complete`
+        """
+        service = self._database.service()
+        connection = self._connection(connection_id)
+        is_pending = connection["status"] == "pending"
+        if is_pending and not self._settings.is_local:
+            raise HostPending
+        if connection["settings"].get("allow_personal_tokens") is not True:
+            raise PersonalTokensNotAllowed
+        origin = self._factory.origin({**connection, "status": "active"} if is_pending else connection)
+        transport = self._factory.transport(origin, total_seconds=PERSON_SECONDS)
+        tokens = personal_tokens.checked(transport, token)
+        profile = own_profile(transport, token)
+        if is_pending:
+            approved = service.from_("lms_connections").update({"status": "active"})
+            run(approved.eq("id", connection_id).eq("status", "pending"))
+        return self._connect(caller, connection, tokens, profile, is_personal=True)
+
+    def propose_host(self, caller: Caller, host: str, name: str | None) -> dict[str, Any]:
+        """The installation with this host and its status; a new one is pending.
+
+        :raise HostInvalid: it can be no school's Canvas
+        """
+        domain = instance_domain(host, local=self._settings.is_local)
+        check_addresses(domain, local=self._settings.is_local)
+        args = {"p_user_id": caller.user_id, "p_instance_domain": domain, "p_name": name or domain}
+        return rpc_row(self._database.service(), "svc_propose_lms_connection", args, safe=True)
+
     def disconnect(self, caller: Caller, integration_id: str) -> None:
         """Forgets the tokens. A job revokes the grant at Canvas, so this works while Canvas is down. Courses stay.
 
@@ -170,10 +210,16 @@ class OAuthService:
     # ---- parts --------------------------------------------------------------------------------------------------
 
     def _connect(
-        self, caller: Caller, connection: Mapping[str, Any], tokens: oauth.Tokens, profile: Profile
+        self,
+        caller: Caller,
+        connection: Mapping[str, Any],
+        tokens: oauth.Tokens,
+        profile: Profile,
+        *,
+        is_personal: bool = False,
     ) -> dict[str, Any]:
         service = self._database.service()
-        scopes = self._scopes(caller)
+        scopes = () if is_personal else self._scopes(caller)
         domain = connection["instance_domain"]
         query = service.from_("integrations").select("id").eq("user_id", caller.user_id).eq("provider", "canvas")
         rows = run(query.eq("instance_domain", domain))
@@ -191,6 +237,7 @@ class OAuthService:
                     "p_scopes": list(scopes),
                     "p_name": profile.name or tokens.name,
                     "p_time_zone": profile.time_zone,
+                    "p_is_personal": is_personal,
                     **seal(self._factory.crypto, integration_id, tokens),
                 }
                 outcome = rpc(service, "svc_connect_integration", args, safe=True)[0]
@@ -203,6 +250,8 @@ class OAuthService:
                 "instance_domain": domain,
                 "external_user_id": tokens.canvas_user_id,
                 "scopes": list(scopes),
+                # an access token that we refresh ends every hour, which concerns nobody
+                "token_expires_at": tokens.expires_at if is_personal else None,
             },
             "job_id": outcome["job_id"],
         }
@@ -214,8 +263,9 @@ class OAuthService:
 
     def _connection(self, connection_id: str) -> dict[str, Any]:
         service = self._database.service()
-        rows = run(service.from_("lms_connections").select(CONNECTION_COLUMNS).eq("id", connection_id))
-        if not rows:
+        columns = f"{CONNECTION_COLUMNS},settings"
+        rows = run(service.from_("lms_connections").select(columns).eq("id", connection_id))
+        if not rows or rows[0]["status"] == "disabled":
             raise LmsConnectionNotFound
         return dict(rows[0])
 

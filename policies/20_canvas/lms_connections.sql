@@ -19,7 +19,7 @@ comment on policy all_admin_of_now on public.lms_connections is
 
 create policy select_admin on public.lms_connections for select to app_admin
 using (true);
-comment on policy select_admin on public.lms_connections is 'Staff see disabled ones, too.';
+comment on policy select_admin on public.lms_connections is 'Staff see pending and disabled ones, too.';
 
 create policy insert_admin on public.lms_connections for insert to app_admin
 with check (true);
@@ -28,4 +28,7 @@ comment on policy insert_admin on public.lms_connections is 'Staff register inst
 create policy update_admin on public.lms_connections for update to app_admin
 using (true)
 with check (true);
-comment on policy update_admin on public.lms_connections is 'Staff edit or disable installations.';
+comment on policy update_admin on public.lms_connections is 'Staff edit, approve and disable installations.';
+
+grant execute on function public.svc_propose_lms_connection(uuid, text, text)
+to service_role;

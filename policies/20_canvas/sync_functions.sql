@@ -1,7 +1,7 @@
 -- For the service alone: it checks ownership before it calls.
 
 grant execute on function public.svc_connect_integration(
-    uuid, uuid, uuid, text, text[], text, text, timestamptz, text, text
+    uuid, uuid, uuid, text, text[], text, text, timestamptz, text, text, boolean
 )
 to service_role;
 

@@ -8,8 +8,10 @@ comment on type public.integration_status is
     'pending: started. connected: tokens work. expired: Canvas no longer accepts the grant; connect again. revoked: '
     'disconnected by the person. error: the provider refuses for another reason.';
 
-create type public.lms_connection_status as enum ('active', 'disabled');
-comment on type public.lms_connection_status is 'active: people may connect; disabled: no new grants and no sync.';
+create type public.lms_connection_status as enum ('pending', 'active', 'disabled');
+comment on type public.lms_connection_status is
+    'pending: somebody proposed it and staff have not decided. active: people may connect. disabled: refused or switched '
+    'off; no new grants and no sync.';
 
 create type public.assignment_status as enum ('open', 'submitted', 'graded', 'removed');
 comment on type public.assignment_status is

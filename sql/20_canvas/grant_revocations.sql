@@ -43,7 +43,7 @@ begin
     select i.id, i.lms_connection_id, t.access_token_enc, t.refresh_token_enc, private.clock()
     from private.integration_tokens as t
     join public.integrations as i on i.id = t.integration_id
-    where t.integration_id = p_integration_id and i.lms_connection_id is not null
+    where t.integration_id = p_integration_id and i.lms_connection_id is not null and not t.is_personal
     for update of t
     returning id into v_id;
     delete from private.integration_tokens where integration_id = p_integration_id;
@@ -62,7 +62,7 @@ $$;
 
 comment on function private.give_up_grant(uuid) is
     'Moves the tokens of an integration into private.grant_revocations and enqueues the job that revokes them at '
-    'Canvas. Without tokens nothing happens.';
+    'Canvas. A personal access token is only forgotten. Without tokens nothing happens.';
 
 create function public.svc_get_grant_revocation(p_id uuid)
 returns table (integration_id uuid, lms_connection_id uuid, access_token_enc text, refresh_token_enc text)

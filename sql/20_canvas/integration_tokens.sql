@@ -7,6 +7,7 @@ create table private.integration_tokens (
     access_token_enc text not null,
     refresh_token_enc text,
     expires_at timestamptz,
+    is_personal boolean not null default false,
     version int not null default 1,
     refresh_holder text,
     refresh_until timestamptz,
@@ -26,6 +27,8 @@ comment on column private.integration_tokens.integration_id is 'Whose tokens.';
 comment on column private.integration_tokens.access_token_enc is 'Envelope v<key number>:<base64url>.';
 comment on column private.integration_tokens.refresh_token_enc is 'Envelope; null where the provider gave none.';
 comment on column private.integration_tokens.expires_at is 'When the access token expires.';
+comment on column private.integration_tokens.is_personal is
+    'A personal access token: it is never refreshed, and never revoked at Canvas, because it is the person''s own.';
 comment on column private.integration_tokens.version is 'Counts writes; a writer names the version it read.';
 comment on column private.integration_tokens.refresh_holder is 'The process that is refreshing now.';
 comment on column private.integration_tokens.refresh_until is

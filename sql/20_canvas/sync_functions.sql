@@ -91,7 +91,8 @@ create function public.svc_connect_integration(
     p_refresh_token_enc text default null,
     p_expires_at timestamptz default null,
     p_name text default null,
-    p_time_zone text default null
+    p_time_zone text default null,
+    p_is_personal boolean default false
 )
 returns table (integration_id uuid, outcome text, job_id uuid)
 language plpgsql
@@ -107,7 +108,7 @@ declare
     v_version int;
 begin
     if p_integration_id is null or p_user_id is null or p_lms_connection_id is null or p_external_user_id is null
-        or p_scopes is null or p_access_token_enc is null then
+        or p_scopes is null or p_access_token_enc is null or p_is_personal is null then
         raise exception 'of the parameters only p_refresh_token_enc, p_expires_at, p_name and p_time_zone may be null'
             using errcode = '22004';
     end if;
@@ -152,6 +153,14 @@ begin
         return query select null::uuid, 'in_use'::text, null::uuid;
         return;
     end;
+    -- what the owner sees of a token that we cannot renew
+    update public.integrations as i
+    set metadata = i.metadata - array['is_personal_token', 'token_expires_at'] || case
+        when p_is_personal
+            then jsonb_build_object('is_personal_token', true, 'token_expires_at', p_expires_at)
+        else '{}'
+    end
+    where i.id = p_integration_id and (p_is_personal or i.metadata ? 'is_personal_token');
     if v_former <> p_external_user_id then
         perform private.part_from_canvas_person(p_integration_id, v_former);
     end if;
@@ -160,10 +169,11 @@ begin
     select t.version into v_version from private.integration_tokens as t where t.integration_id = p_integration_id;
     perform private.give_up_grant(p_integration_id);
     insert into private.integration_tokens (
-        integration_id, access_token_enc, refresh_token_enc, expires_at, version
+        integration_id, access_token_enc, refresh_token_enc, expires_at, is_personal, version
     )
     values (
-        p_integration_id, p_access_token_enc, p_refresh_token_enc, p_expires_at, coalesce(v_version, 0) + 1
+        p_integration_id, p_access_token_enc, p_refresh_token_enc, p_expires_at, p_is_personal,
+        coalesce(v_version, 0) + 1
     );
     return query
     select p_integration_id, 'connected'::text, j.job_id
@@ -177,13 +187,14 @@ end
 $$;
 
 comment on function public.svc_connect_integration(
-    uuid, uuid, uuid, text, text[], text, text, timestamptz, text, text
+    uuid, uuid, uuid, text, text[], text, text, timestamptz, text, text, boolean
 ) is
     'Stores a grant: connects the integration, stores its tokens, gives an earlier grant up, enqueues the first sync. '
     'outcome connected; other_id when the person already has an integration there under the returned id (seal the '
     'tokens for it and call again); in_use when another account has connected that Canvas person; other_person when '
     'this account has connected another Canvas person there and not disconnected them. Only connected stores '
-    'anything. p_name and p_time_zone are what Canvas says of the person. PT404 without an active connection.';
+    'anything. p_name and p_time_zone are what Canvas says of the person; p_is_personal: the token is one '
+    'that the person made in Canvas, and metadata says when it ends. PT404 without an active connection.';
 
 create function public.svc_disconnect_integration(p_integration_id uuid)
 returns void

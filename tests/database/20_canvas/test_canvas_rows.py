@@ -18,10 +18,10 @@ Connection = psycopg.Connection[Any]
 
 def test_states_of_an_installation(db: Connection) -> None:
     births, changes = outcomes(
-        db, "lms_connections", ["active", "disabled"], lambda state: rows.connection(db, status=state)
+        db, "lms_connections", ["pending", "active", "disabled"], lambda state: rows.connection(db, status=state)
     )
-    assert births == {"active"}
-    assert changes == {"active>disabled", "disabled>active"}
+    assert births == {"pending", "active"}
+    assert changes == {"pending>active", "pending>disabled", "active>disabled", "disabled>active"}
 
 
 def test_states_of_a_grant(db: Connection) -> None:

@@ -14,7 +14,7 @@ ENUMS = {
     "consent_basis": "student_consent minor_verified",
     "integration_provider": "canvas google_calendar outlook_calendar",
     "integration_status": "pending connected expired revoked error",
-    "lms_connection_status": "active disabled",
+    "lms_connection_status": "pending active disabled",
     "assignment_status": "open submitted graded removed",
     "headstart_trigger": "manual assignment_published due_soon content_changed",
     "headstart_run_status": "queued running succeeded failed cancelled",

@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 import time
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -94,6 +95,23 @@ def profile() -> ResponseReturnValue:
     extra = {"primary_email": None, "login_id": person.login, "time_zone": person.time_zone, "locale": "en"}
     calendar = {"calendar": {"ics": f"{request.host_url}feeds/calendars/user_secret{person.id}.ics"}}
     return answer({**_person(person), **extra, **calendar})
+
+
+@api.get("/users/self/user_generated_tokens")
+def own_tokens() -> ResponseReturnValue:
+    """The caller's tokens, without what they are."""
+    state = world()
+    with state.lock:
+        grants = [grant for grant in state.grants if grant.person_id == g.person.id and not grant.revoked]
+    return paged(
+        [
+            {
+                "token_hint": grant.access_token[:8],
+                "expires_at": datetime.fromtimestamp(grant.expires_at, UTC).isoformat(),
+            }
+            for grant in grants
+        ]
+    )
 
 
 @api.get("/courses")
