@@ -48,7 +48,7 @@ class TokenRequest(Request):
 
     example: ClassVar = {
         "lms_connection_id": "0b9a1f2e-5c3d-4e6f-8a7b-1c2d3e4f5a6b",
-        "token": "the token that Canvas showed once",
+        "token": "the-token-that-Canvas-showed-once",
     }
 
     lms_connection_id: UUID

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from functions.shared.crypto import DecryptionFailed
 from functions.shared.database import rpc
 from functions.shared.jobs import HandlerRegistry, JobContext, JobFailure
 
@@ -36,6 +37,11 @@ def fail(context: JobContext) -> None:
         retry_after_s=payload.get("retry_after_s"),
         detail="in a test",
     )
+
+
+def lack_a_key(_: JobContext) -> None:
+    """Needs a secret that nobody can open any more."""
+    raise DecryptionFailed
 
 
 def crash(_: JobContext) -> None:
@@ -92,7 +98,20 @@ def apply(context: JobContext) -> Mapping[str, Any]:
 
 DEEDS: Mapping[str, Callable[[JobContext], Mapping[str, Any] | None]] = {
     deed.__name__: deed
-    for deed in (succeed, say_nothing, fail, crash, hang, wait_for, step, write_nul, write_strange, write_huge, apply)
+    for deed in (
+        succeed,
+        say_nothing,
+        fail,
+        lack_a_key,
+        crash,
+        hang,
+        wait_for,
+        step,
+        write_nul,
+        write_strange,
+        write_huge,
+        apply,
+    )
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from tests.support import rows
-from tests.support.people import act_as, persona
+from tests.support.people import act_as, persona, refused
 from tests.support.rows import one
 
 Connection = psycopg.Connection[Any]
@@ -105,3 +105,27 @@ def test_zones_that_the_database_does_not_know_are_left_out(db: Connection) -> N
     assert db.execute(zone, (user,)).fetchone() == ("Europe/Berlin", "canvas")
     apply_course(db, row_id, canvas_course_id=9, time_zone="Asia/Tokyo")
     assert db.execute(zone, (user,)).fetchone() == ("Europe/Berlin", "canvas"), "one that was found stays"
+
+
+def test_a_proposal_is_decided_once_and_its_person_is_told(db: Connection) -> None:
+    user = persona(db)
+    propose = "select * from public.svc_propose_lms_connection(%s, %s, 'N')"
+    for decision, action in (("disabled", "refuse"), ("active", "approve")):
+        host = f"{uuid.uuid4().hex}.example.edu"
+        (made, status) = db.execute(propose, (user, host)).fetchone() or (None, None)
+        assert status == "pending"
+        assert db.execute(propose, (persona(db), host)).fetchone() == (made, "pending"), "nobody's second row"
+        db.execute("update public.lms_connections set status = %s where id = %s", (decision, made))
+        told = db.execute(
+            "select payload ->> 'status' from public.notifications"
+            " where user_id = %s and payload ->> 'lms_connection_id' = %s",
+            (user, str(made)),
+        ).fetchall()
+        assert told == [(decision,)]
+        audited = "select action from private.audit_log where entity = 'lms_connections' and entity_id = %s"
+        assert db.execute(audited, (str(made),)).fetchall() == [(action,)]
+        proposer = one(db, "select proposed_by from public.lms_connections where id = %s", (made,))
+        assert proposer == (user if decision == "disabled" else None), "everybody reads active rows"
+        refused(db, "23514", "update public.lms_connections set status = 'pending' where id = %s", (made,))
+    refused(db, "23514", propose, (user, "https://canvas.example.edu"))
+    refused(db, "22004", propose, (user, None))

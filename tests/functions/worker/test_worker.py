@@ -109,6 +109,12 @@ def test_a_permanent_failure_and_a_last_attempt_are_final(desk: Desk, hire: Hire
     assert len(desk.attempts()) == 2
 
 
+def test_a_job_that_lacks_a_secret_is_not_repeated(desk: Desk, hire: Hire) -> None:
+    hire()
+    row = desk.wait(desk.enqueue("lack_a_key"), "failed")
+    assert (row["error_code"], row["retry_count"], len(desk.attempts())) == ("secret_unreadable", 0, 1)
+
+
 def test_a_crash_tells_the_owner_nothing(desk: Desk, hire: Hire) -> None:
     hire()
     row = desk.wait(desk.enqueue("crash", max_retries=0), "failed")
