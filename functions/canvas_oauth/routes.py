@@ -30,6 +30,7 @@ from functions.canvas_oauth.schemas import (
     SecretRequest,
     StartAnswer,
     StartRequest,
+    TokenAnswer,
     TokenRequest,
 )
 from functions.canvas_oauth.service import OAuthService
@@ -162,7 +163,7 @@ def complete(body: CompleteRequest) -> CompleteAnswer:
 @blueprint.post("/tokens")
 @operation(
     "Connect Canvas with a personal access token",
-    {200: Outcome("Connected; the first sync is queued.", CompleteAnswer)},
+    {200: Outcome("Connected; the first sync is queued.", TokenAnswer)},
     errors=(
         LmsConnectionNotFound,
         HostPending,
@@ -177,11 +178,11 @@ def complete(body: CompleteRequest) -> CompleteAnswer:
 @rate_limited("canvas-oauth-tokens", limit=10)
 @blueprint.input(TokenRequest, arg_name="body")
 @idempotent
-def connect_token(body: TokenRequest) -> CompleteAnswer:
+def connect_token(body: TokenRequest) -> TokenAnswer:
     """For schools that gave us no developer key. The token is checked at Canvas, kept encrypted, and never refreshed:
     when it ends, the integration becomes expired. Disconnecting forgets it here; the person deletes it in Canvas.
     """
-    return CompleteAnswer(**_service().connect_token(current_caller(), str(body.lms_connection_id), body.token))
+    return TokenAnswer(**_service().connect_token(current_caller(), str(body.lms_connection_id), body.token))
 
 
 @blueprint.post("/hosts")

@@ -77,16 +77,13 @@ class HostAnswer(Answer):
 
 
 class Integration(Answer):
-    """A person's connection to one Canvas. A personal access token has no scopes, and ends at ``token_expires_at``
-    where Canvas tells it.
-    """
+    """A person's connection to one Canvas. With a personal access token it has no scopes."""
 
     id: UUID
     status: str
     instance_domain: str
     external_user_id: str
     scopes: list[str]
-    token_expires_at: UtcTime | None = None
 
 
 class CompleteAnswer(Answer):
@@ -99,13 +96,24 @@ class CompleteAnswer(Answer):
             "instance_domain": "canvas.example.edu",
             "external_user_id": "4711",
             "scopes": ["url:GET|/api/v1/courses"],
-            "token_expires_at": None,
         },
         "job_id": "9c8b7a6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d",
     }
 
     integration: Integration
     job_id: UUID
+
+
+class TokenAnswer(CompleteAnswer):
+    """The same, and when the token ends, where Canvas tells it."""
+
+    example: ClassVar = {
+        **CompleteAnswer.example,
+        "integration": {**CompleteAnswer.example["integration"], "scopes": []},
+        "token_expires_at": "2026-12-31T23:59:59Z",
+    }
+
+    token_expires_at: UtcTime | None
 
 
 class SecretRequest(Request):

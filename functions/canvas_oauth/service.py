@@ -162,7 +162,8 @@ class OAuthService:
             raise
 
     def connect_token(self, caller: Caller, connection_id: str, token: str) -> dict[str, Any]:
-        """Connects with a personal access token, which Canvas is asked about first. Answers as :meth:`complete`.
+        """Connects with a personal access token, which Canvas is asked about first. Answers as :meth:`complete`, with
+        the time when the token ends.
 
         :raise LmsConnectionNotFound: the installation is unknown or switched off
         :raise HostPending: staff have not approved the host; with APP_ENV=local a token that works approves it
@@ -184,7 +185,8 @@ class OAuthService:
         if is_pending:
             approved = service.from_("lms_connections").update({"status": "active"})
             run(approved.eq("id", connection_id).eq("status", "pending"))
-        return self._connect(caller, connection, tokens, profile, is_personal=True)
+        answer = self._connect(caller, connection, tokens, profile, is_personal=True)
+        return {**answer, "token_expires_at": tokens.expires_at}
 
     def propose_host(self, caller: Caller, host: str, name: str | None) -> dict[str, Any]:
         """The installation with this host and its status; a new one is pending.
@@ -250,8 +252,6 @@ class OAuthService:
                 "instance_domain": domain,
                 "external_user_id": tokens.canvas_user_id,
                 "scopes": list(scopes),
-                # an access token that we refresh ends every hour, which concerns nobody
-                "token_expires_at": tokens.expires_at if is_personal else None,
             },
             "job_id": outcome["job_id"],
         }
