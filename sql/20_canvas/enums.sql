@@ -10,8 +10,8 @@ comment on type public.integration_status is
 
 create type public.lms_connection_status as enum ('pending', 'active', 'disabled');
 comment on type public.lms_connection_status is
-    'pending: somebody proposed it and staff have not decided. active: people may connect. disabled: refused or switched '
-    'off; no new grants and no sync.';
+    'pending: somebody proposed it and staff have not decided. active: people may connect. disabled: refused or '
+    'switched off; no new grants and no sync.';
 
 create type public.assignment_status as enum ('open', 'submitted', 'graded', 'removed');
 comment on type public.assignment_status is

@@ -1,6 +1,6 @@
 -- One row per school's installation of Canvas. The rows are also the list of hosts that our servers may call. Staff
--- write it, and approve what people propose. The client secret is in private.lms_connection_secrets. LTI has its own tables: one installation has
--- several keys.
+-- write it, and approve what people propose. The client secret is in private.lms_connection_secrets. LTI has its own
+-- tables: one installation has several keys.
 
 create table public.lms_connections (
     id uuid primary key default gen_random_uuid(),
@@ -112,5 +112,5 @@ end
 $$;
 
 comment on function public.svc_propose_lms_connection(uuid, text, text) is
-    'The installation at a host and its status. An unknown one is added: pending, with personal access tokens allowed. '
-    '23514 when the domain is not a plain host.';
+    'The installation at a host and its status. An unknown one is added: pending, with personal access tokens '
+    'allowed. 23514 when the domain is not a plain host.';

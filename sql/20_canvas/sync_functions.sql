@@ -193,8 +193,8 @@ comment on function public.svc_connect_integration(
     'outcome connected; other_id when the person already has an integration there under the returned id (seal the '
     'tokens for it and call again); in_use when another account has connected that Canvas person; other_person when '
     'this account has connected another Canvas person there and not disconnected them. Only connected stores '
-    'anything. p_name and p_time_zone are what Canvas says of the person; p_is_personal: the token is one '
-    'that the person made in Canvas, and metadata says when it ends. PT404 without an active connection.';
+    'anything. p_name and p_time_zone are what Canvas says of the person; p_is_personal: the token is one that the '
+    'person made in Canvas, and metadata says when it ends. PT404 without an active connection.';
 
 create function public.svc_disconnect_integration(p_integration_id uuid)
 returns void
@@ -571,6 +571,6 @@ end
 $$;
 
 comment on function public.svc_finish_assignments(uuid, bigint[], jsonb, bigint[]) is
-    'Ends a complete list: assignments that are confirmed gone (p_gone) or unpublished become removed, their rows stay, '
-    'and the cursor records it. Only unpublished ones carry is_unpublished. Returns how many became removed. Safe to '
-    'repeat.';
+    'Ends a complete list: assignments that are confirmed gone (p_gone) or unpublished become removed, their rows '
+    'stay, and the cursor records it. Only unpublished ones carry is_unpublished. Returns how many became removed. '
+    'Safe to repeat.';
