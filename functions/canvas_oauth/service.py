@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 
 import structlog
 
-from functions.canvas_oauth import personal_tokens
 from functions.canvas_oauth.errors import (
     CanvasAccountInUse,
     HostPending,
@@ -31,6 +30,7 @@ from functions.canvas_oauth.errors import (
     StateUsed,
 )
 from functions.canvas_oauth.hosts import check_addresses, instance_domain
+from functions.canvas_oauth.personal_tokens import checked as checked_token
 from functions.shared.canvas import oauth
 from functions.shared.canvas.errors import CanvasError, LmsConnectionNotFound
 from functions.shared.canvas.factory import CONNECTION_COLUMNS, SECRET_FIELD, CanvasFactory
@@ -180,7 +180,7 @@ class OAuthService:
             raise PersonalTokensNotAllowed
         origin = self._factory.origin({**connection, "status": "active"} if is_pending else connection)
         transport = self._factory.transport(origin, total_seconds=PERSON_SECONDS)
-        tokens = personal_tokens.checked(transport, token)
+        tokens = checked_token(transport, token)
         profile = own_profile(transport, token)
         if is_pending:
             approved = service.from_("lms_connections").update({"status": "active"})
