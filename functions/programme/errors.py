@@ -10,3 +10,10 @@ class WeekArchived(AppError):
 
     status = 409
     code = "week_archived"
+
+
+class RepositoryNeeded(AppError):
+    """The week has no completed code review. Send repository_url, or ask for a review of the week first."""
+
+    status = 422
+    code = "repository_needed"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import RootModel
+from pydantic import Field, RootModel, StringConstraints, model_validator
 
-from functions.shared.web.schemas import Answer, UtcTime
+from functions.shared.web.schemas import Answer, Request, UtcTime
 
 WEEK_ID = "4b1f0a6c-5d2e-4f3a-8b7c-9d0e1f2a3b4c"
+JOB_ID = "7e4f3d9f-8a5b-4c6d-9e0f-2a3b4c5d6e7f"
 MetricName = Literal[
     "hours_worked", "completion", "questions_asked", "practice_accuracy", "code_quality", "study_blocks_kept"
 ]
@@ -53,3 +54,55 @@ class Kpis(RootModel[list[Kpi]]):
     """The numbers of a week. A mean or share without data is left out."""
 
     example: ClassVar = [Kpi.example]
+
+
+class NotesWish(Request):
+    """Which notes to write."""
+
+    example: ClassVar = {"kinds": ["clo", "engineer"], "repository_url": "https://github.com/example/project"}
+
+    kinds: list[Literal["clo", "engineer"]] = Field(min_length=1, max_length=2)
+    repository_url: (
+        Annotated[
+            str,
+            StringConstraints(
+                strip_whitespace=True,
+                max_length=500,
+                pattern=r"^https://(www\.)?github\.com/[A-Za-z0-9-]+/[A-Za-z0-9._-]+",
+            ),
+        ]
+        | None
+    ) = Field(default=None, description="Has this repository reviewed for engineer notes.")
+
+    @model_validator(mode="after")
+    def _is_for_engineer(self) -> Self:
+        if self.repository_url is not None and "engineer" not in self.kinds:
+            raise ValueError("repository_url is for engineer notes")
+        return self
+
+
+class NotesAsked(Answer):
+    """The job that writes them. With `review_id`, engineer notes come at the end of that code review."""
+
+    example: ClassVar = {"job_id": JOB_ID, "review_id": None}
+
+    job_id: UUID | None = Field(description="Null only when the job has just ended.")
+    review_id: UUID | None
+
+
+class PackageWish(Request):
+    """What kind of brand package."""
+
+    example: ClassVar = {"mode": "quiet and technical, for other students"}
+
+    mode: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None = Field(
+        default=None, description="The style or audience, in your own words."
+    )
+
+
+class PackageAsked(Answer):
+    """The job that writes it; its result has the id of the row of `brand_packages`."""
+
+    example: ClassVar = {"job_id": JOB_ID}
+
+    job_id: UUID

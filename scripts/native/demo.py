@@ -1,9 +1,9 @@
 """``./scripts/demo``: the story from nothing.
 
-A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture and practises. Then a teacher launches
-from Canvas, asks the assistant, and has a quiz written out of a page. Everything is real except what is not at hand:
-without OPENAI_API_KEY a scripted model answers, and Canvas and Panopto are stand-ins. All are announced. The browser's
-part (pressing "Authorize" in Canvas) is played over HTTP.
+A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture, practises and plans a week. Then a
+teacher launches from Canvas, asks the assistant, and has a quiz written out of a page. Everything is real except what
+is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas and Panopto are stand-ins. All are
+announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from scripts.native.demo_launch import LaunchFailed, launch_teacher
 from scripts.native.demo_materials import MaterialsFailed, materials
 from scripts.native.demo_practice import practise
 from scripts.native.demo_quiz import QuizFailed, quiz
+from scripts.native.demo_week import WeekFailed, week
 from scripts.native.keys import Keys
 from scripts.native.school import put_secret
 from scripts.native.stack import Options, Stack
@@ -278,6 +279,7 @@ def tell(stack: Stack) -> None:
             headstart(student, assignment["id"])
             materials(stack, student, headline, line)
             practise(stack.db_url, student, headline, line)
+            week(stack, student, headline, line)
             headline("What is in the database now (as the student sees it)")
             for table in (
                 "integrations",
@@ -287,6 +289,7 @@ def tell(stack: Stack) -> None:
                 "headstart_docs",
                 "lectures",
                 "documents",
+                "weeks",
                 "notifications",
             ):
                 line(f"{table:16} {len(student.select(table, 'id'))} rows")
@@ -323,7 +326,7 @@ def main(argv: list[str]) -> int:
             if given.keep:
                 headline("The stack keeps running; Ctrl-C stops everything")
                 return watch(stack)
-    except (DemoFailed, LaunchFailed, MaterialsFailed, QuizFailed, httpx.HTTPError) as failure:
+    except (DemoFailed, LaunchFailed, MaterialsFailed, QuizFailed, WeekFailed, httpx.HTTPError) as failure:
         print(f"\nThe demo broke off: {failure}\nLogs: {paths.STATE / 'logs'}", file=sys.stderr)
         return 1
     except FAILURES as failure:

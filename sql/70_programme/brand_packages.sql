@@ -11,6 +11,7 @@ create table public.brand_packages (
     brand_voice_analysis text,
     engagement_strategies text[] not null default '{}',
     assets jsonb not null default '[]',
+    sources jsonb not null default '[]',
     model text,
     prompt_version text,
     job_id uuid,
@@ -25,7 +26,8 @@ create table public.brand_packages (
     constraint brand_packages_social_content_suggestions_check
         check (jsonb_typeof(social_content_suggestions) = 'array'),
     constraint brand_packages_brand_voice_analysis_check check (char_length(brand_voice_analysis) <= 100000),
-    constraint brand_packages_assets_check check (jsonb_typeof(assets) = 'array')
+    constraint brand_packages_assets_check check (jsonb_typeof(assets) = 'array'),
+    constraint brand_packages_sources_check check (jsonb_typeof(sources) = 'array')
 );
 
 create index idx_brand_packages_week_id on public.brand_packages (week_id);
@@ -42,6 +44,8 @@ comment on column public.brand_packages.social_content_suggestions is 'Posts to 
 comment on column public.brand_packages.brand_voice_analysis is 'How the person comes across.';
 comment on column public.brand_packages.engagement_strategies is 'How to reach readers.';
 comment on column public.brand_packages.assets is 'Pictures and files to use.';
+comment on column public.brand_packages.sources is
+    'Which rows of the week each theme and statement comes from: part, text, sources.';
 comment on column public.brand_packages.model is 'The model that wrote it.';
 comment on column public.brand_packages.prompt_version is 'The prompt it was asked with.';
 comment on column public.brand_packages.job_id is 'The job that wrote it; null once the job is forgotten.';

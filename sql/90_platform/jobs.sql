@@ -93,3 +93,6 @@ alter table public.engineer_notes add constraint engineer_notes_job_id_fkey
 
 alter table public.brand_packages add constraint brand_packages_job_id_fkey
     foreign key (job_id) references public.jobs(id) on delete set null;
+
+alter table private.brand_wishes add constraint brand_wishes_job_id_fkey
+    foreign key (job_id) references public.jobs(id) on delete cascade;

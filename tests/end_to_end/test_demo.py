@@ -23,6 +23,11 @@ def test_the_demo_writes_a_headstart_cites_a_source_and_finds_the_page_and_the_s
     assert re.search(r"The quiz is a draft: .+\n.*Read, then answer", done.stdout), "a quiz is written"
     assert '[1] Inside a leaf.html: "' in done.stdout, "out of the uploaded page"
     assert "Ignore the teacher" not in done.stdout
+    assert "- Explain Hash tables to somebody" in done.stdout, "notes are written"
+    assert "A course that nobody has seen: no link (the link unreachable" in done.stdout
+    assert re.search(r"hours_worked +1.5 of 3 hours\n", done.stdout), "the week is measured"
+    assert re.search(r"linkedin +This week: .+ \[\w+\]\n", done.stdout), "a brand package names its rows"
+    assert "prizes" not in done.stdout
     assert "the scripted model stand-in answers" in done.stderr
     assert re.search(r"Auth: (the real server|our stand-in)", done.stderr)
     assert "no Canvas is configured" in done.stdout

@@ -27,6 +27,7 @@ JSON_LISTS = (
     "engineer_notes.technical_debt_items",
     "brand_packages.social_content_suggestions",
     "brand_packages.assets",
+    "brand_packages.sources",
     "plans.features",
     "planner_settings.working_hours",
 )

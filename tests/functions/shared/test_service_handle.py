@@ -53,7 +53,9 @@ ALLOWED = {
     "functions/lti/names_and_roles.py",
     "functions/lti/platform_tokens.py",
     # the functions look among the caller's own weeks; the jobs work on everybody's
+    "functions/programme/brand.py",
     "functions/programme/calendar.py",
+    "functions/programme/notes.py",
     "functions/programme/service.py",
     # svc_search_material searches for the caller alone; the job embeds everybody's fragments
     "functions/search/jobs.py",

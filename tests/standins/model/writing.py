@@ -7,7 +7,7 @@ import re
 import zlib
 from typing import Any
 
-from tests.standins.model import material
+from tests.standins.model import material, programme
 
 # the blocks of untrusted text in our prompts: <<token name>> ... <<token end>>
 BLOCK = re.compile(r"<<([0-9a-f]{32}) ([a-z0-9_]+)>>\n(.*?)\n<<\1 end>>", re.DOTALL)
@@ -40,6 +40,10 @@ def answer(request: dict[str, Any]) -> str:
     asked = "\n".join(plain(message) for message in messages)
     if '"contains_finished_work"' in asked:
         return json.dumps({"contains_finished_work": False})
+    if programme.PLANS in asked:
+        return json.dumps(programme.notes(blocks(messages)), ensure_ascii=False)
+    if programme.TELLS in asked:
+        return json.dumps(programme.package(blocks(messages)), ensure_ascii=False)
     kind = material_kind(messages)
     if not wants_json and '"content_md"' not in asked and kind is None:
         return chat(messages)
