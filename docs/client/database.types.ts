@@ -138,14 +138,14 @@ isOneToOne: false
                   ]
                 },"brand_packages": {
                   Row: {
-                    "assets": NonNullable<Json>,"brand_voice_analysis": string | null,"content_themes": (string)[],"created_at": string,"engagement_strategies": (string)[],"id": string,"job_id": string | null,"kpi_metrics": NonNullable<Json>,"mode": string | null,"model": string | null,"prompt_version": string | null,"social_content_suggestions": NonNullable<Json>,"updated_at": string,"week_id": string
+                    "assets": NonNullable<Json>,"brand_voice_analysis": string | null,"content_themes": (string)[],"created_at": string,"engagement_strategies": (string)[],"id": string,"job_id": string | null,"kpi_metrics": NonNullable<Json>,"mode": string | null,"model": string | null,"prompt_version": string | null,"social_content_suggestions": NonNullable<Json>,"sources": NonNullable<Json>,"updated_at": string,"week_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "assets"?: NonNullable<Json>,"brand_voice_analysis"?: string | null,"content_themes"?: (string)[],"created_at"?: string,"engagement_strategies"?: (string)[],"id"?: string,"job_id"?: string | null,"kpi_metrics"?: NonNullable<Json>,"mode"?: string | null,"model"?: string | null,"prompt_version"?: string | null,"social_content_suggestions"?: NonNullable<Json>,"updated_at"?: string,"week_id": string
+                    "assets"?: NonNullable<Json>,"brand_voice_analysis"?: string | null,"content_themes"?: (string)[],"created_at"?: string,"engagement_strategies"?: (string)[],"id"?: string,"job_id"?: string | null,"kpi_metrics"?: NonNullable<Json>,"mode"?: string | null,"model"?: string | null,"prompt_version"?: string | null,"social_content_suggestions"?: NonNullable<Json>,"sources"?: NonNullable<Json>,"updated_at"?: string,"week_id": string
                   }
                   Update: {
-                    "assets"?: NonNullable<Json>,"brand_voice_analysis"?: string | null,"content_themes"?: (string)[],"created_at"?: string,"engagement_strategies"?: (string)[],"id"?: string,"job_id"?: string | null,"kpi_metrics"?: NonNullable<Json>,"mode"?: string | null,"model"?: string | null,"prompt_version"?: string | null,"social_content_suggestions"?: NonNullable<Json>,"updated_at"?: string,"week_id"?: string
+                    "assets"?: NonNullable<Json>,"brand_voice_analysis"?: string | null,"content_themes"?: (string)[],"created_at"?: string,"engagement_strategies"?: (string)[],"id"?: string,"job_id"?: string | null,"kpi_metrics"?: NonNullable<Json>,"mode"?: string | null,"model"?: string | null,"prompt_version"?: string | null,"social_content_suggestions"?: NonNullable<Json>,"sources"?: NonNullable<Json>,"updated_at"?: string,"week_id"?: string
                   }
                   Relationships: [
                     {
@@ -2001,6 +2001,9 @@ isOneToOne: false
               "assistant_message_id": string,"outcome": string,"user_message_id": string
             }[]
                            },
+"svc_begin_brand_package":
+{ Args: { "p_mode"?: string,"p_user_id": string,"p_week_id": string }; Returns: string
+                           },
 "svc_begin_document":
 { Args: { "p_catalog_course_id": string,"p_checksum": string,"p_owner_id": string }; Returns: {
               "document": Json,"outcome": string
@@ -2031,6 +2034,11 @@ isOneToOne: false
                            },
 "svc_begin_token_refresh":
 { Args: { "p_holder": string,"p_integration_id": string,"p_ttl_s"?: number }; Returns: boolean
+                           },
+"svc_begin_week_notes":
+{ Args: { "p_kinds": (string)[],"p_repository_url"?: string,"p_user_id": string,"p_week_id": string }; Returns: {
+              "job_id": string,"outcome": string,"review_id": string
+            }[]
                            },
 "svc_cancel_headstart_run":
 { Args: { "p_run_id": string,"p_user_id": string }; Returns: undefined
@@ -2170,6 +2178,9 @@ isOneToOne: false
                            },
 "svc_get_assignment_notes":
 { Args: { "p_assignment_id": string }; Returns: string
+                           },
+"svc_get_brand_mode":
+{ Args: { "p_job_id": string }; Returns: string
                            },
 "svc_get_grant_revocation":
 { Args: { "p_id": string }; Returns: {
@@ -2472,6 +2483,12 @@ isOneToOne: false
                            },
 "svc_stop_answer":
 { Args: { "p_teacher_id": string,"p_thread_id": string }; Returns: string
+                           },
+"svc_store_brand_package":
+{ Args: { "p_job_id": string,"p_lease_token": string,"p_model"?: string,"p_package": Json,"p_prompt_version"?: string }; Returns: string
+                           },
+"svc_store_clo_note":
+{ Args: { "p_job_id": string,"p_lease_token": string,"p_model"?: string,"p_note": Json,"p_prompt_version"?: string }; Returns: string
                            },
 "svc_store_content_source":
 { Args: { "p_checksum": string,"p_class_id": string,"p_id": string,"p_metadata": Json,"p_storage_key": string,"p_teacher_id": string,"p_title": string }; Returns: {
