@@ -1,4 +1,5 @@
 """The handlers of ``practice_grading``, payload ``{"practice_assignment_id": ...}``, and ``practice_calibration``.
+That of ``session_summary`` is in sessions/summarising.py.
 
 A grading that runs twice records once, because the answer's key counts once. When the model cannot grade, the score is
 withheld for the tutor.
@@ -21,6 +22,7 @@ from functions.shared.llm.ledger import Ledger
 from functions.tutoring.errors import ItemChanged
 from functions.tutoring.reading import UNSURE, Judged, read
 from functions.tutoring.service import Given, Practice, PracticeService
+from functions.tutoring.sessions.summarising import summarise
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +34,7 @@ def register(registry: HandlerRegistry) -> None:
     """Registers this service's jobs with the worker."""
     registry.add("practice_grading", grade_answer)
     registry.add("practice_calibration", calibrate)
+    registry.add("session_summary", summarise)
 
 
 def grade_answer(context: JobContext) -> Mapping[str, Any]:

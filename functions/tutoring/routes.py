@@ -28,12 +28,14 @@ from functions.tutoring.schemas import (
     PracticeItem,
 )
 from functions.tutoring.service import Given, PracticeService
+from functions.tutoring.sessions.routes import add_routes as add_session_routes
 
 blueprint = APIBlueprint(
     "tutoring",
     __name__,
-    tag={"name": "tutoring", "description": "Practice that follows the student: items, answers, hints."},
+    tag={"name": "tutoring", "description": "Practice that follows the student; sessions with their summaries."},
 )
+add_session_routes(blueprint)
 
 
 def service() -> PracticeService:

@@ -7,4 +7,4 @@ comment on policy nobody on private.session_transcripts is 'Closed on purpose: n
 
 grant execute on function public.svc_put_transcript(uuid, text, text) to service_role;
 
-grant execute on function public.svc_get_transcript(uuid) to service_role;
+grant execute on function public.svc_get_transcript(uuid, uuid) to service_role;

@@ -9,7 +9,8 @@ comment on type public.goal_status is
 
 create type public.summary_type as enum ('normal', 'brief', 'missing_transcript');
 comment on type public.summary_type is
-    'normal: from a complete transcript. brief: from a short one. missing_transcript: from notes alone.';
+    'normal: from a complete transcript. brief: from one of less than ten minutes. missing_transcript: from the '
+    'topics of the session alone.';
 
 create type public.practice_source as enum ('bank', 'ai_generated');
 comment on type public.practice_source is

@@ -22,6 +22,7 @@ create table public.summaries (
         foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint summaries_tutor_id_fkey foreign key (tutor_id) references public.profiles(user_id) on delete set null,
     constraint summaries_subject_id_fkey foreign key (subject_id) references public.subjects(id) on delete restrict,
+    constraint summaries_session_id_key unique (session_id),
     constraint summaries_narrative_check check (char_length(narrative) between 1 and 50000),
     constraint summaries_override_id_check check (override_id is null or overridden)
 );
@@ -38,7 +39,7 @@ create index idx_summaries_override on public.summaries (override_id) where over
 -- (docs/decisions/0013-one-list-of-students.md).
 alter table public.summaries alter column student_id set (n_distinct = -0.1);
 
-comment on table public.summaries is 'Summaries of tutoring sessions.';
+comment on table public.summaries is 'Summaries of tutoring sessions, one each.';
 comment on column public.summaries.id is 'Identity of the row.';
 comment on column public.summaries.session_id is 'The session.';
 comment on column public.summaries.student_id is 'The session''s student.';

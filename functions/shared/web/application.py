@@ -101,6 +101,8 @@ def _begin() -> Response | None:
     said = operation_of(current_app.view_functions[request.endpoint]) if request.endpoint is not None else None
     if said is not None and said.max_body_bytes is not None:
         request.max_content_length = said.max_body_bytes
+    if said is not None and isinstance(request, StrictRequest):
+        request.text_types = said.texts
     length = request.content_length
     if length is not None and request.max_content_length is not None and length > request.max_content_length:
         raise PayloadTooLarge()

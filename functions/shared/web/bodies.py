@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,8 @@ PIECE_BYTES = 64 * 2**10
 class StrictRequest(Request):
     """A Flask request whose JSON is checked before it is used."""
 
+    # media types in which a body is one text: the field ``text`` of what would be JSON
+    text_types: Collection[str] = ()
     _strict: dict[str, Any] | None = None
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
@@ -37,6 +39,9 @@ class StrictRequest(Request):
         """
         if self._strict is None:
             raw = self._raw()
+            if raw and self.mimetype in self.text_types:
+                self._strict = parse_text(raw)
+                return self._strict
             if raw and not self.is_json:
                 raise UnsupportedMediaType()
             self._strict = parse_object(raw) if raw else {}
@@ -114,6 +119,20 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     if problems:
         raise ValidationFailed(details=problems)
     return value
+
+
+def parse_text(raw: bytes) -> dict[str, Any]:
+    """A body that is one text in UTF-8, as the field ``text``.
+
+    :raise ValidationFailed: it is not UTF-8, or has NUL characters
+    """
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValidationFailed.at("text", "string_unicode") from error
+    if problem := text_problem(text):
+        raise ValidationFailed.at("text", problem)
+    return {"text": text}
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Operation:
     is_listed: bool = True
     max_body_bytes: int | None = None
     form: type[BaseModel] | None = None
+    texts: Sequence[str] = ()
 
 
 # a route without a declaration is closed and not documented
@@ -80,6 +81,7 @@ def operation(
     is_listed: bool = True,
     max_body_bytes: int | None = None,
     form: type[BaseModel] | None = None,
+    texts: Sequence[str] = (),
 ) -> Callable[[View], View]:
     """For views, directly below the route. The view's docstring becomes the description.
 
@@ -88,9 +90,10 @@ def operation(
     :param headers: the request headers that the view itself reads
     :param max_body_bytes: the largest body of this route; 1 MiB unless it says otherwise
     :param form: the fields beside the file, when the view reads an upload (uploads.py)
+    :param texts: media types in which the field ``text`` of the JSON body may also be sent, as the whole body
     """
     said = Operation(
-        summary, access, outcomes or {200: Outcome("Done.")}, errors, headers, is_listed, max_body_bytes, form
+        summary, access, outcomes or {200: Outcome("Done.")}, errors, headers, is_listed, max_body_bytes, form, texts
     )
 
     def describe(view: View) -> View:

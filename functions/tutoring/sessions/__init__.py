@@ -1,0 +1,1 @@
+"""Tutoring sessions: transcripts, their summaries, and tutors' notes."""
