@@ -44,7 +44,7 @@ def test_a_summary_follows_its_session(db: Connection) -> None:
     db.execute("update public.tutoring_sessions set subject_id = null where id = %s", (held,))
     assert column(db, "summaries", "subject_id", made) is None
     with pytest.raises(psycopg.errors.ForeignKeyViolation), db.transaction():
-        summary(db, persona(db), session_id=held)
+        summary(db, persona(db), session_id=session(db, student))
 
 
 def test_a_transcript_marks_its_session_and_its_reading_is_audited(db: Connection) -> None:
