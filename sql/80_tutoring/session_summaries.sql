@@ -45,8 +45,8 @@ end
 $$;
 
 comment on function public.svc_request_summary(uuid, uuid) is
-    'Enqueues the summary of a tutor''s session and returns the job''s id. PT404 for a session of others, PT409 when a '
-    'tutor has corrected the summary.';
+    'Enqueues the summary of a tutor''s session and returns the job''s id. PT404 for a session of others, PT409 when '
+    'a tutor has corrected the summary.';
 
 create function public.svc_store_summary(
     p_session_id uuid,
@@ -103,5 +103,5 @@ end
 $$;
 
 comment on function public.svc_store_summary(uuid, int, text, text, text[], text[]) is
-    'Stores the one summary of a session: written; overridden when a tutor has corrected it; stale when the transcript '
-    'has another version, or there is one and p_transcript_version is null; gone without the session.';
+    'Stores the one summary of a session: written; overridden when a tutor has corrected it; stale when the '
+    'transcript has another version, or there is one and p_transcript_version is null; gone without the session.';
