@@ -37,16 +37,16 @@ SRT = "1\n00:00:00,000 --> 00:00:02,000\nTutor: Look at\n\n2\n00:00:02,000 --> 0
     [
         ('Ada said "it cancels". Then we wrote it down.', 'Ada said "it cancels". Then we wrote it down.', 0),
         ('Ada said "It is zero." Then we wrote it down.', "Then we wrote it down.", 1),
-        ("We began. She said “it is  Zero” and “it cancels”. We ended.", "We began. We ended.", 1),
+        ("We began. Ada said “it is  Zero” and “it cancels”. We ended.", "We began. We ended.", 1),
         ("Sie sagte: „It cancels.“ Gut.", "Sie sagte: „It cancels.“ Gut.", 0),
         ("Elle a dit « it grows ». Bien.", "Bien.", 1),
-        ("She doesn't know, the students' words: 'I don't know why'.", None, 0),
-        ("She said \u2018I don\u2019t know why\u2019.", None, 0),
-        ("She said \u2018I don\u2019t care\u2019.", "", 1),
+        ("Ada doesn't know, the students' words: 'I don't know why'.", None, 0),
+        ("Ada said \u2018I don\u2019t know why\u2019.", None, 0),
+        ("Ada said \u2018I don\u2019t care\u2019.", "", 1),
         ('A mark "alone. Then we ended.', "Then we ended.", 1),
         ('First.\nShe said "no" twice, "never" once.\nLast.', "First.\nLast.", 2),
-        ('She said "cancel".', "", 1),
-        ('She said "".', "", 1),
+        ('Ada said "cancel".', "", 1),
+        ('Ada said "".', "", 1),
     ],
 )
 def test_quotes_stand_in_the_transcript(text: str, kept: str | None, false: int) -> None:
@@ -79,7 +79,7 @@ def test_what_a_summary_is_made_of() -> None:
     assert (short.startswith("word0 "), short.endswith("word19999"), short.count(CUT)) == (True, True, 5)
     assert len(short) < len(long) / 10
     written = Written(
-        narrative='He said "no".', next_steps=['Say "no".', "Look\u200b at both sides."], subjects_covered=[]
+        narrative='Ada said "no".', next_steps=['Say "no".', "Look\u200b at both sides."], subjects_covered=[]
     )
     with pytest.raises(InvalidResponse):
         checked(written, "normal", SAID)
@@ -139,7 +139,7 @@ def test_a_tutor_has_the_last_word_on_a_session(
         # the tutor corrects it, and from then on no job writes
         override = {
             "p_type": "summary", "p_target_id": seen["id"], "p_action": "correct",
-            "p_new_content": {"narrative": "Ada explained why the mass cancels."}, "p_reason": "She did.",
+            "p_new_content": {"narrative": "Ada explained why the mass cancels."}, "p_reason": "Heard it.",
         }  # fmt: skip
         stranger.rest.post("/rpc/apply_override", json=override).raise_for_status()
         assert runner.handle(job) == {"status": "overridden"}
