@@ -2216,8 +2216,8 @@ isOneToOne: false
             }[]
                            },
 "svc_get_transcript":
-{ Args: { "p_session_id": string }; Returns: {
-              "transcript_enc": string,"transcript_storage_key": string,"updated_at": string
+{ Args: { "p_reader_id"?: string,"p_session_id": string }; Returns: {
+              "transcript_enc": string,"transcript_storage_key": string,"updated_at": string,"version": number
             }[]
                            },
 "svc_give_back_lti_line_item":
@@ -2441,6 +2441,9 @@ isOneToOne: false
 "svc_request_lti_registration":
 { Args: { "p_auth_url": string,"p_client_id": string,"p_deployment_id"?: string,"p_instance_domain"?: string,"p_issuer": string,"p_jwks_url": string,"p_name": string,"p_token_url": string }; Returns: string
                            },
+"svc_request_summary":
+{ Args: { "p_session_id": string,"p_tutor_id": string }; Returns: string
+                           },
 "svc_reserve_lti_identity":
 { Args: { "p_registration_id": string,"p_sub": string }; Returns: {
               "account": string,"identity_id": string,"user_id": string
@@ -2516,6 +2519,9 @@ isOneToOne: false
                            },
 "svc_store_lecture_transcript":
 { Args: { "p_captions_key": string,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_title"?: string,"p_transcript_key": string }; Returns: string
+                           },
+"svc_store_summary":
+{ Args: { "p_narrative": string,"p_next_steps": (string)[],"p_session_id": string,"p_subjects_covered": (string)[],"p_summary_type": string,"p_transcript_version": number }; Returns: string
                            },
 "svc_submit_answer":
 { Args: { "p_answer": string,"p_answered_at"?: string,"p_assignment_id": string,"p_duration_ms"?: number,"p_key": string,"p_student_id": string }; Returns: {
