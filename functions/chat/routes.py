@@ -7,7 +7,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response
 
 from functions.chat.errors import (
     AnswerInProgress,
@@ -38,20 +38,22 @@ from functions.chat.schemas import (
     WishTaken,
     content_source,
 )
-from functions.chat.service import ChatService
+from functions.chat.service import Asked, ChatService
 from functions.chat.sources import SourceService
 from functions.shared.agents import AgentDisabled, AgentModelUnknown, check_agent
+from functions.shared.answers.following import Follower
 from functions.shared.canvas.errors import IntegrationNotConnected
 from functions.shared.errors import Forbidden, NotAcceptable, NotFound
 from functions.shared.uploads import Uploaded
 from functions.shared.usage import PlanLimitReached
+from functions.shared.web.answers import ACCEPT, answered, example, held_slot, nothing_to_follow, stream
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
 from functions.shared.web.idempotency import answer_once, idempotent, may_answer_once
-from functions.shared.web.operations import Header, Outcome, operation
+from functions.shared.web.operations import Outcome, operation
 from functions.shared.web.rate_limits import rate_limited
-from functions.shared.web.slots import Slot, TooManyStreams
-from functions.shared.web.streams import LAST_EVENT_ID, event_stream, last_seq
+from functions.shared.web.slots import TooManyStreams
+from functions.shared.web.streams import LAST_EVENT_ID
 from functions.shared.web.uploads import received
 
 blueprint = APIBlueprint(
@@ -59,28 +61,15 @@ blueprint = APIBlueprint(
     __name__,
     tag={"name": "chat", "description": "The teachers' assistant: answers in threads, out of the teacher's material."},
 )
-# somewhat longer than the worker takes at most: a deadline of the model, and the time until it begins
-MAX_WAIT_SECONDS = 300.0
 MAX_FILE_BYTES = 50 * 1024 * 1024
 MAX_BODY_BYTES = 51 * 1024 * 1024
-MESSAGE_STREAM = {"x-vercel-ai-ui-message-stream": "v1"}
-ACCEPT = Header("Accept", "text/event-stream, the default, or application/json.", {"type": "string"})
-STREAM_EXAMPLE = (
-    "retry: 3000\n\n"
-    f'id: {ANSWER_ID}:1\ndata: {{"type":"start","messageId":"{ANSWER_ID}"}}\n\n'
-    f'id: {ANSWER_ID}:3\ndata: {{"type":"start-step"}}\n\n'
-    f'id: {ANSWER_ID}:4\ndata: {{"type":"text-start","id":"text"}}\n\n'
-    f'id: {ANSWER_ID}:5\ndata: {{"type":"text-delta","id":"text","delta":"It turns light"}}\n\n'
-    f'id: {ANSWER_ID}:6\ndata: {{"type":"text-end","id":"text"}}\n\n'
-    f'id: {ANSWER_ID}:7\ndata: {{"type":"finish","finishReason":"stop"}}\n\n'
-    "data: [DONE]\n\n"
-)
+STREAM_EXAMPLE = example(ANSWER_ID, "It turns light")
 
 
 def service() -> ChatService:
     """The service with this application's parts."""
     known = context()
-    return ChatService(known.database, known.reader, known.waker, known.clock)
+    return ChatService(known.database, known.reader, known.waker)
 
 
 def sources() -> SourceService:
@@ -125,22 +114,19 @@ def ask(thread_id: UUID, body: Question) -> Any:
     Asking again with the same `external_id` gives the stored answer, or the live one from its start. After a failed
     answer it is a new attempt. When you hang up, the answer goes on.
     """
-    accepted = request.accept_mimetypes.best_match(["text/event-stream", "application/json"])
-    if accepted is None:
-        raise NotAcceptable
-    # before anything is stored, so that a refusal changes nothing
-    check_agent(context().database, context().settings, "assistant")
-    slot = context().slots.take()
-    try:
-        asked = service().ask(current_caller(), str(thread_id), body)
-        if accepted == "application/json":
-            question, answer = service().wait(current_caller(), asked, MAX_WAIT_SECONDS)
-            slot.give_back()
-            return Exchange(user_message=Message(**question), assistant_message=Message(**answer))
-        return stream(asked.assistant_message_id, slot)
-    except BaseException:
-        slot.give_back()
-        raise
+    found: list[Asked] = []
+
+    def asked() -> tuple[str, Follower]:
+        check_agent(context().database, context().settings, "assistant")
+        found.append(service().ask(current_caller(), str(thread_id), body))
+        answer_id = found[0].assistant_message_id
+        return answer_id, service().follow(current_caller(), answer_id)
+
+    def exchange(_: str) -> Exchange:
+        question, answer = service().pair(current_caller(), found[0])
+        return Exchange(user_message=Message(**question), assistant_message=Message(**answer))
+
+    return answered(asked, exchange)
 
 
 @blueprint.get("/threads/<uuid:thread_id>/stream")
@@ -157,13 +143,9 @@ def follow(thread_id: UUID) -> Any:
     """For another tab or device, and after a lost connection. `Last-Event-ID` resumes after an event."""
     answer_id = service().live(current_caller(), str(thread_id))
     if answer_id is None:
-        return Response(status=204, headers=MESSAGE_STREAM)
-    slot = context().slots.take()
-    try:
-        return stream(answer_id, slot)
-    except BaseException:
-        slot.give_back()
-        raise
+        return nothing_to_follow()
+    with held_slot() as slot:
+        return stream(answer_id, service().follow(current_caller(), answer_id), slot)
 
 
 @blueprint.post("/threads/<uuid:thread_id>/stop")
@@ -172,13 +154,6 @@ def stop(thread_id: UUID) -> Any:
     """Ends the answer at once and keeps its text so far, with the status `stopped`."""
     stopped = service().stop(current_caller(), str(thread_id))
     return Stopped(thread_id=thread_id, assistant_message_id=None if stopped is None else UUID(stopped)), 202
-
-
-def stream(answer_id: str, slot: Slot) -> Response:
-    """The response that follows an answer."""
-    follower = service().follow(current_caller(), answer_id)
-    after = follower.start(last_seq(answer_id))
-    return event_stream(answer_id, follower.look, after=after, idle_seconds=0, headers=MESSAGE_STREAM, slot=slot)
 
 
 @blueprint.post("/sources")

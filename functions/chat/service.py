@@ -11,12 +11,10 @@ from functions.chat.errors import AnswerInProgress, ExternalIdConflict
 from functions.chat.schemas import Question
 from functions.shared.answers.following import Follower, Parts
 from functions.shared.answers.reading import EventReader
-from functions.shared.answers.run import TEXT_ID
+from functions.shared.answers.replay import Ended, parts_of, source_part
 from functions.shared.answers.waking import Waker
-from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc, rpc_row, run
-from functions.shared.errors import NotFound, every_error
-from functions.shared.llm.errors import ModelError
+from functions.shared.errors import NotFound
 from functions.shared.tokens import Caller
 
 MESSAGE_COLUMNS = (
@@ -35,11 +33,10 @@ class Asked(NamedTuple):
 class ChatService:
     """What the routes call. It knows nothing of HTTP."""
 
-    def __init__(self, database: Database, reader: EventReader, waker: Waker, clock: Clock) -> None:
+    def __init__(self, database: Database, reader: EventReader, waker: Waker) -> None:
         self._database = database
         self._reader = reader
         self._waker = waker
-        self._clock = clock
 
     def ask(self, caller: Caller, thread_id: str, question: Question) -> Asked:
         """Stores a question and has it answered, or finds the answer of the same question.
@@ -100,23 +97,16 @@ class ChatService:
             rows = run(query)
             if rows and rows[0]["status"] == "streaming":
                 return None
-            parts = parts_of(rows[0]) if rows else [{"type": "abort"}]
+            parts = parts_of(ended_of(rows[0])) if rows else [{"type": "abort"}]
             return parts[-1:] if is_stored else parts
 
         return Follower(self._reader, answer_id, ended)
 
-    def wait(self, caller: Caller, asked: Asked, seconds: float) -> Sequence[Mapping[str, Any]]:
-        """Waits until the answer has ended or the time is over; the question's and the answer's row.
+    def pair(self, caller: Caller, asked: Asked) -> Sequence[Mapping[str, Any]]:
+        """The question's and the answer's row.
 
         :raise NotFound: they were deleted meanwhile
         """
-        until = self._clock.monotonic() + seconds
-        follower, after = self.follow(caller, asked.assistant_message_id), 0
-        while self._clock.monotonic() < until:
-            batch = follower.look(after)
-            if batch.ended:
-                break
-            after = batch.events[-1].seq if batch.events else after
         query = self._database.user(caller.token).from_("messages").select(MESSAGE_COLUMNS)
         rows = {row["id"]: row for row in run(query.in_("id", list(asked)))}
         if len(rows) != len(asked):
@@ -124,34 +114,13 @@ class ChatService:
         return [rows[message_id] for message_id in asked]
 
 
-def parts_of(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The stream of an answer that has ended, made from its row: its events are kept for a day only."""
-    parts: list[dict[str, Any]] = [
-        {"type": "start", "messageId": row["id"]},
-        {"type": "start-step"},
-        {"type": "text-start", "id": TEXT_ID},
-        {"type": "text-delta", "id": TEXT_ID, "delta": row["content"]},
-        {"type": "text-end", "id": TEXT_ID},
-    ]
-    for citation in row["citations"]:
-        known = {"sourceId": str(citation["number"]), "title": citation["title"]}
-        if citation.get("url"):
-            parts.append({"type": "source-url", "url": citation["url"], **known})
-        else:
-            parts.append({"type": "source-document", "mediaType": "text/plain", **known})
-    match row["status"]:
-        case "complete":
-            reason = {"length": "length", "content_filter": "content-filter"}.get(row["finish_reason"] or "", "stop")
-            parts += [{"type": "finish-step"}, {"type": "finish", "finishReason": reason}]
-        case "stopped":
-            parts.append({"type": "abort"})
-        case _:
-            code = row["error_code"] or row["status"]
-            parts.append({"type": "error", "code": code, "errorText": sentence(code)})
-    return parts
-
-
-def sentence(code: str) -> str:
-    """The sentence that belongs to the code of a model's failure."""
-    kinds = {kind.code: kind for kind in every_error(ModelError)}
-    return kinds.get(code, ModelError)().message
+def ended_of(row: Mapping[str, Any]) -> Ended:
+    """An answer that has ended, from its row."""
+    return Ended(
+        answer_id=row["id"],
+        status=row["status"],
+        text=row["content"],
+        finish_reason=row["finish_reason"],
+        error_code=row["error_code"],
+        parts=[source_part(one["number"], one["title"], one.get("url")) for one in row["citations"]],
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from functions.shared.answers.reading import EventReader
+from functions.shared.clock import Clock
 from functions.shared.events import Batch, Event
 
 TERMINAL = frozenset({"finish", "error", "abort"})
@@ -60,6 +61,18 @@ class Follower:
             return Batch((), True)
         parts = self._ended(bool(kept)) or ()
         return Batch([Event(after + number, part) for number, part in enumerate(parts, 1)], True)
+
+    def wait(self, clock: Clock, seconds: float) -> None:
+        """Returns when the stream has ended or the time is over.
+
+        :raise AppError: the database did not answer
+        """
+        until, after = clock.monotonic() + seconds, 0
+        while clock.monotonic() < until:
+            batch = self.look(after)
+            if batch.ended:
+                return
+            after = batch.events[-1].seq if batch.events else after
 
     def _all(self) -> list[Event]:
         found: list[Event] = []

@@ -1,7 +1,8 @@
 """Reads the marks in a model's text while it is written: citations and the conversation's title.
 
 A model cites as ``[2: "the exact words"]``. When these words stand in source 2, readers see ``[1]``, the number of the
-citation; when not, they see nothing. A last line ``[title: ...]`` names the conversation. All other text stays.
+citation; when not, they see nothing. A last line ``[title: ...]`` names the conversation, and a service may ask for
+other marks of this form, which readers do not see either. All other text stays.
 One thing is escaped: ``![`` becomes ``\\![``. A front end would load an image's address, and whoever wrote it into a
 source would learn what was asked. Fenced code keeps even that.
 """
@@ -23,18 +24,21 @@ CLOSING = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*")
 NUMBER = re.compile(r"\[[ \t]*(\d{1,4})")
 QUOTE_BEGINS = re.compile(r"[ \t]*[:,]?[ \t]*[\"\u201c\u201d\u201e\u00ab\u2018']")
 QUOTE_ENDS = re.compile(r"[\"\u201c\u201d\u00bb\u2019'][ \t]*\]")
-TITLE = "[title:"
 SPECIAL = re.compile(r"[\[!\s]")
 MAX_SPACE_CHARACTERS = 200
 
 
 class _Mark(NamedTuple):
-    """What begins at a bracket. ``end`` is where it ends; 0 means that more text is needed, -1 that it is no mark."""
+    """What begins at a bracket. ``end`` is where it ends; 0 means that more text is needed, -1 that it is no mark.
+
+    :param name: of a mark that says something about the answer, ``text`` being what it says
+    """
 
     end: int
     number: int | None = None
     quote: str | None = None
-    title: str | None = None
+    name: str | None = None
+    text: str = ""
 
 
 NOT_A_MARK, NEEDS_MORE = _Mark(-1), _Mark(0)
@@ -45,15 +49,16 @@ class MarkFilter(TextFilter):
 
     :param passages: what may be cited; without any, brackets with numbers are text
     :param wants_title: whether the model was asked for a title
+    :param names: of other marks that the model was asked for; see :meth:`said`
     """
 
-    def __init__(self, passages: Sequence[Passage], wants_title: bool) -> None:
+    def __init__(self, passages: Sequence[Passage], wants_title: bool, names: Sequence[str] = ()) -> None:
         self._passages = {passage.number: passage for passage in passages}
-        self._wants_title = wants_title
+        self._names = (*names, "title") if wants_title else tuple(names)
         self._citations: dict[tuple[int, str], int] = {}
         self._newest: dict[int, int] = {}  # number of the newest citation by passage
         self._dropped = 0
-        self._title: str | None = None
+        self._said: dict[str, str] = {}
         self._held = ""
         self._line: list[str] = []  # the pieces of the current line so far
         self._last = ""  # the last character that was passed
@@ -72,6 +77,14 @@ class MarkFilter(TextFilter):
         self._held = self._last = ""
         self._backslashes, self._fence = 0, None
         return rest
+
+    def restart(self) -> None:
+        """Forgets a call that failed, what it cited included."""
+        self.finish()
+        self._citations.clear()
+        self._newest.clear()
+        self._said.clear()
+        self._dropped = 0
 
     def parts(self) -> Sequence[Mapping[str, Any]]:
         """A source for each citation, ``sourceId`` being its number."""
@@ -98,7 +111,16 @@ class MarkFilter(TextFilter):
 
     def title(self) -> str | None:
         """The title, when the model gave one."""
-        return self._title
+        title = self.said("title")
+        return None if title is None else title[:MAX_TITLE_CHARACTERS].strip()
+
+    def said(self, name: str) -> str | None:
+        """What the last mark of this name says; None without one."""
+        return self._said.get(name)
+
+    def cited(self) -> Sequence[Passage]:
+        """The passages that are cited, each once, in the order of their first citation."""
+        return [self._passages[number] for number in dict.fromkeys(number for number, _ in self._citations)]
 
     # ---- scanning ---------------------------------------------------------------------------------------------
 
@@ -141,7 +163,7 @@ class MarkFilter(TextFilter):
         end = at
         while end < len(text) and text[end].isspace() and end - at < MAX_SPACE_CHARACTERS:
             end += 1
-        if self._fence is None and (self._passages or self._wants_title) and end - at < MAX_SPACE_CHARACTERS:
+        if self._fence is None and (self._passages or self._names) and end - at < MAX_SPACE_CHARACTERS:
             if end == len(text) and not is_last:
                 return at
             if text[end : end + 1] == "[":
@@ -183,8 +205,11 @@ class MarkFilter(TextFilter):
         """The mark that begins at a bracket."""
         unfinished = NOT_A_MARK if is_last else NEEDS_MORE
         rest = text[at : at + MAX_MARK_CHARACTERS + 1]
-        if self._wants_title and TITLE.startswith(rest[: len(TITLE)].lower()):
-            return self._title_mark(rest, at, is_last)
+        for name in self._names:
+            if f"[{name}:".startswith(rest[: len(name) + 2].lower()):
+                mark = self._named_mark(name, rest, at, is_last)
+                if mark is not NOT_A_MARK:
+                    return mark
         before = text[at - 1] if at else self._last
         if not self._passages or before.isalnum() or before in ("`", "]", ")", "\\"):
             return NOT_A_MARK
@@ -211,13 +236,13 @@ class MarkFilter(TextFilter):
         # a citation that was cut off is no text
         return _Mark(len(text), int(number[1]), "") if is_last else NEEDS_MORE
 
-    def _title_mark(self, rest: str, at: int, is_last: bool) -> _Mark:
-        line = rest.partition("\n")[0]
+    def _named_mark(self, name: str, rest: str, at: int, is_last: bool) -> _Mark:
+        line, begins = rest.partition("\n")[0], len(name) + 2
         end = line.find("]")
         if end >= 0:
-            return _Mark(at + end + 1, title=line[len(TITLE) : end])
-        if is_last and len(rest) > len(TITLE):
-            return _Mark(at + len(rest), title="")
+            return _Mark(at + end + 1, name=name, text=line[begins:end])
+        if is_last and len(rest) > begins:
+            return _Mark(at + len(rest), name=name)
         return NOT_A_MARK if is_last or len(line) < len(rest) or len(rest) > MAX_MARK_CHARACTERS else NEEDS_MORE
 
     def _is_kept(self, mark: _Mark) -> bool:
@@ -230,8 +255,10 @@ class MarkFilter(TextFilter):
         return is_verbatim(mark.quote, passage.text)
 
     def _replace(self, mark: _Mark, shown: list[str]) -> None:
-        if mark.title is not None:
-            self._title = " ".join(mark.title.split())[:MAX_TITLE_CHARACTERS].strip() or self._title
+        if mark.name is not None:
+            said = " ".join(mark.text.split())
+            if said:
+                self._said[mark.name] = said
             return
         if not self._is_kept(mark):
             self._dropped += 1

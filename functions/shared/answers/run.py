@@ -59,6 +59,10 @@ class TextFilter:
         """The text that was held back, when the model has come to an end."""
         return ""
 
+    def restart(self) -> None:
+        """Forgets a call that failed, before another one."""
+        self.finish()
+
     def parts(self) -> Sequence[Mapping[str, Any]]:
         """The stream's parts after the text: sources."""
         return ()
@@ -225,6 +229,8 @@ class AnswerRun:
             self._take(self._filter.feed(text))
             if self._size >= MAX_TEXT_CHARACTERS:
                 raise Truncated
+        # what a filter refuses here may be asked for again, while nothing was shown
+        self._take(self._filter.finish())
 
     def _pause(self, budget: Budget) -> Any:
         def pause(error: ModelError, failures: int) -> float | None:
@@ -232,7 +238,7 @@ class AnswerRun:
             if self._released or self._waiting or not error.is_repeatable or not budget.calls_left:
                 return None
             # what the filter holds back came from the call that failed
-            self._filter.finish()
+            self._filter.restart()
             seconds = max(BACKOFF.seconds(failures), error.retry_after or 0.0)
             return seconds if seconds <= BACKOFF.max_seconds and seconds < budget.remaining_seconds() else None
 

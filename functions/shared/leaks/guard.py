@@ -22,13 +22,15 @@ class LeakGuard:
 
     :param solutions: known solutions, and notes for teachers
     :param task: the task as the student sees it, which may be quoted
+    :param judges_form: whether finished work is stopped also where no solution is known: essays, functions, results
     """
 
-    def __init__(self, solutions: Sequence[str], task: str) -> None:
+    def __init__(self, solutions: Sequence[str], task: str, *, judges_form: bool = True) -> None:
         # a model takes its time before the first piece comes
         prepare()
         self._given = ([one[:MAX_MARKDOWN_CHARACTERS] for one in solutions], task[:MAX_MARKDOWN_CHARACTERS])
         self._is_ready = False
+        self._judges_form = judges_form
         self._begin()
 
     def _read(self) -> None:
@@ -90,7 +92,10 @@ class LeakGuard:
         self._carried = (self._carried + found)[-CARRIED_WORDS:]
         blocks = blocks_of(text)
         self._check_results(text, blocks, language)
-        self._check_form(blocks, language)
+        if self._judges_form:
+            self._check_form(blocks, language)
+        elif not self._code.isdisjoint(known.code_windows(known.code_of(blocks))):
+            raise AnswerLeak
 
     def check_short(self, texts: Iterable[str]) -> None:
         """Checks titles, steps and questions, each alone and all in a row.
@@ -108,7 +113,8 @@ class LeakGuard:
         if known.results(prose, [formula for one in blocks for formula in one.formulas]) & self._results:
             raise AnswerLeak
         claims, others = known.stated(prose, language)
-        if claims - self._task_claims or others & self._numbers or known.measures(prose) & self._measures:
+        claims = claims - self._task_claims if self._judges_form else claims & self._numbers
+        if claims or others & self._numbers or known.measures(prose) & self._measures:
             raise AnswerLeak
         # a number that nobody writes by chance
         striking = {one for one in known.numbers(prose) if is_striking(one)}
