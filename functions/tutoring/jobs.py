@@ -1,5 +1,5 @@
 """The handlers of ``practice_grading``, payload ``{"practice_assignment_id": ...}``, and ``practice_calibration``.
-That of ``session_summary`` is in sessions/summarising.py.
+That of ``session_summary`` is in sessions/summarising.py, that of ``question_answer`` in questions/answering.py.
 
 A grading that runs twice records once, because the answer's key counts once. When the model cannot grade, the score is
 withheld for the tutor.
@@ -20,6 +20,7 @@ from functions.shared.llm.client import ModelClient
 from functions.shared.llm.errors import ModelError
 from functions.shared.llm.ledger import Ledger
 from functions.tutoring.errors import ItemChanged
+from functions.tutoring.questions.answering import answer_question
 from functions.tutoring.reading import UNSURE, Judged, read
 from functions.tutoring.service import Given, Practice, PracticeService
 from functions.tutoring.sessions.summarising import summarise
@@ -35,6 +36,7 @@ def register(registry: HandlerRegistry) -> None:
     registry.add("practice_grading", grade_answer)
     registry.add("practice_calibration", calibrate)
     registry.add("session_summary", summarise)
+    registry.add("question_answer", answer_question, is_answer=True)
 
 
 def grade_answer(context: JobContext) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from functions.shared.web.rate_limits import rate_limited
 from functions.shared.web.waiting import WaitQuery, wait_for_job
 from functions.tutoring.errors import ItemChanged, NoItems, PracticeAnswered, SubjectNotFound
 from functions.tutoring.hints import LEVELS
+from functions.tutoring.questions.routes import add_routes
 from functions.tutoring.schemas import (
     AnswerRequest,
     Graded,
@@ -33,8 +34,9 @@ from functions.tutoring.sessions.routes import add_routes as add_session_routes
 blueprint = APIBlueprint(
     "tutoring",
     __name__,
-    tag={"name": "tutoring", "description": "Practice that follows the student; sessions with their summaries."},
+    tag={"name": "tutoring", "description": "Practice that follows the student; questions; sessions and summaries."},
 )
+add_routes(blueprint)
 add_session_routes(blueprint)
 
 

@@ -1,7 +1,7 @@
 """``./scripts/demo``: the story from nothing.
 
-A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture, practises and plans a week. Then a
-teacher launches from Canvas, asks the assistant, and has a quiz written out of a page. Everything is real except what
+A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture, practises, asks and plans a week. Then
+a teacher launches from Canvas, asks the assistant, and has a quiz written out of a page. Everything is real except what
 is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas and Panopto are stand-ins. All are
 announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
 """
@@ -26,6 +26,7 @@ from scripts.native.cli import FAILURES, ending_in_good_order, watch
 from scripts.native.demo_launch import LaunchFailed, launch_teacher
 from scripts.native.demo_materials import MaterialsFailed, materials
 from scripts.native.demo_practice import practise
+from scripts.native.demo_question import QuestionFailed, question
 from scripts.native.demo_quiz import QuizFailed, quiz
 from scripts.native.demo_week import WeekFailed, week
 from scripts.native.keys import Keys
@@ -279,6 +280,7 @@ def tell(stack: Stack) -> None:
             headstart(student, assignment["id"])
             materials(stack, student, headline, line)
             practise(stack.db_url, student, headline, line)
+            question(stack.db_url, student, signed_up(stack), headline, line)
             week(stack, student, headline, line)
             headline("What is in the database now (as the student sees it)")
             for table in (
@@ -326,7 +328,15 @@ def main(argv: list[str]) -> int:
             if given.keep:
                 headline("The stack keeps running; Ctrl-C stops everything")
                 return watch(stack)
-    except (DemoFailed, LaunchFailed, MaterialsFailed, QuizFailed, WeekFailed, httpx.HTTPError) as failure:
+    except (
+        DemoFailed,
+        LaunchFailed,
+        MaterialsFailed,
+        QuestionFailed,
+        QuizFailed,
+        WeekFailed,
+        httpx.HTTPError,
+    ) as failure:
         print(f"\nThe demo broke off: {failure}\nLogs: {paths.STATE / 'logs'}", file=sys.stderr)
         return 1
     except FAILURES as failure:

@@ -96,3 +96,6 @@ alter table public.brand_packages add constraint brand_packages_job_id_fkey
 
 alter table private.brand_wishes add constraint brand_wishes_job_id_fkey
     foreign key (job_id) references public.jobs(id) on delete cascade;
+
+alter table public.qa_interactions add constraint qa_interactions_job_id_fkey
+    foreign key (job_id) references public.jobs(id) on delete set null;

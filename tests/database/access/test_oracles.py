@@ -30,12 +30,14 @@ ARGUMENTS: Mapping[str, list[Any]] = {
     "p_accept": [True, False],
     "p_action": ["edited"],
     "p_event": ["opened"],
+    "p_is_correct": [True],
     "p_kind": ["tutor"],
     "p_limit": [10],
     "p_new_content": [json.dumps({"narrative": "x"})],
     "p_reason": [None],
     "p_role": ["tutor"],
     "p_score": [1],
+    "p_seen_label": [True],
     "p_type": ["summary", "practice", "qa_answer"],
 }
 

@@ -30,6 +30,8 @@ JSON_LISTS = (
     "brand_packages.sources",
     "plans.features",
     "planner_settings.working_hours",
+    "qa_interactions.citations",
+    "private.confidence_calibrators.steps",
 )
 # They keep what a worker or an answer brought, of whatever kind.
 JSON_ANYTHING = ("jobs.result", "private.idempotency_keys.response")

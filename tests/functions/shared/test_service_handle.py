@@ -67,6 +67,9 @@ ALLOWED = {
     "functions/shared/web/idempotency.py",
     "functions/shared/web/rate_limits.py",
     "functions/tutoring/jobs.py",
+    # the question says whose it is; svc_begin, stop and escalate_question look among the caller's own
+    "functions/tutoring/questions/answering.py",
+    "functions/tutoring/questions/service.py",
     "functions/tutoring/service.py",
     # the session is the caller's own, which the database says
     "functions/tutoring/sessions/service.py",

@@ -11,6 +11,7 @@ from tests.standins.model import material, programme
 
 # the blocks of untrusted text in our prompts: <<token name>> ... <<token end>>
 BLOCK = re.compile(r"<<([0-9a-f]{32}) ([a-z0-9_]+)>>\n(.*?)\n<<\1 end>>", re.DOTALL)
+ASKED = re.compile(r"The (?:teacher|student) asks:")
 WORD = re.compile(r"[A-Za-z][A-Za-z-]{5,}")
 DULL = frozenset({"should", "please", "submit", "assignment", "points", "canvas", "course", "which", "there", "before"})
 
@@ -150,7 +151,7 @@ def key_words(text: str, most: int = 5) -> list[str]:
 def chat(messages: list[dict[str, Any]]) -> str:
     """An answer in prose."""
     request = next((plain(message) for message in reversed(messages) if message.get("role") == "user"), "")
-    question = BLOCK.sub("", request).partition("The teacher asks:")[2] or BLOCK.sub("", request)
+    question = ASKED.split(BLOCK.sub("", request))[-1]
     question = question.partition("Write as the very last line")[0]
     words = ", ".join(key_words(question)) or "nothing in particular"
     sources = {name: text for _, name, text in BLOCK.findall(request) if name.startswith("source_")}
