@@ -1090,22 +1090,40 @@ isOneToOne: false
                   ]
                 },"qa_interactions": {
                   Row: {
-                    "answer": string,"clarification_requested": boolean,"confidence": Database["public"]['Enums']["qa_confidence"],"confidence_score": number | null,"context_subjects": (string)[],"created_at": string,"disclaimer_shown": boolean,"escalated_to_tutor_id": string | null,"id": string,"out_of_scope": boolean,"overridden": boolean,"override_id": string | null,"query": string,"student_id": string,"tutor_escalation_suggested": boolean
+                    "answer": string,"assignment_id": string | null,"calibrator_version": number | null,"catalog_course_ids": (string)[],"citations": NonNullable<Json>,"clarification_question": string | null,"clarification_requested": boolean,"confidence": Database["public"]['Enums']["qa_confidence"],"confidence_score": number | null,"context_subjects": (string)[],"created_at": string,"disclaimer_shown": boolean,"error_code": string | null,"escalated_at": string | null,"escalated_to_tutor_id": string | null,"escalation_note": string | null,"external_id": string | null,"finish_reason": string | null,"id": string,"job_id": string | null,"metrics": NonNullable<Json>,"model": string | null,"out_of_scope": boolean,"overridden": boolean,"override_id": string | null,"prompt_version": string | null,"query": string,"raw_score": number | null,"status": Database["public"]['Enums']["message_status"],"student_id": string,"subject_id": string | null,"tutor_escalation_suggested": boolean
                   }
                   ComputedFields: never
                   Insert: {
-                    "answer": string,"clarification_requested"?: boolean,"confidence": Database["public"]['Enums']["qa_confidence"],"confidence_score"?: number | null,"context_subjects"?: (string)[],"created_at"?: string,"disclaimer_shown"?: boolean,"escalated_to_tutor_id"?: string | null,"id"?: string,"out_of_scope"?: boolean,"overridden"?: boolean,"override_id"?: string | null,"query": string,"student_id": string,"tutor_escalation_suggested"?: boolean
+                    "answer": string,"assignment_id"?: string | null,"calibrator_version"?: number | null,"catalog_course_ids"?: (string)[],"citations"?: NonNullable<Json>,"clarification_question"?: string | null,"clarification_requested"?: boolean,"confidence": Database["public"]['Enums']["qa_confidence"],"confidence_score"?: number | null,"context_subjects"?: (string)[],"created_at"?: string,"disclaimer_shown"?: boolean,"error_code"?: string | null,"escalated_at"?: string | null,"escalated_to_tutor_id"?: string | null,"escalation_note"?: string | null,"external_id"?: string | null,"finish_reason"?: string | null,"id"?: string,"job_id"?: string | null,"metrics"?: NonNullable<Json>,"model"?: string | null,"out_of_scope"?: boolean,"overridden"?: boolean,"override_id"?: string | null,"prompt_version"?: string | null,"query": string,"raw_score"?: number | null,"status"?: Database["public"]['Enums']["message_status"],"student_id": string,"subject_id"?: string | null,"tutor_escalation_suggested"?: boolean
                   }
                   Update: {
-                    "answer"?: string,"clarification_requested"?: boolean,"confidence"?: Database["public"]['Enums']["qa_confidence"],"confidence_score"?: number | null,"context_subjects"?: (string)[],"created_at"?: string,"disclaimer_shown"?: boolean,"escalated_to_tutor_id"?: string | null,"id"?: string,"out_of_scope"?: boolean,"overridden"?: boolean,"override_id"?: string | null,"query"?: string,"student_id"?: string,"tutor_escalation_suggested"?: boolean
+                    "answer"?: string,"assignment_id"?: string | null,"calibrator_version"?: number | null,"catalog_course_ids"?: (string)[],"citations"?: NonNullable<Json>,"clarification_question"?: string | null,"clarification_requested"?: boolean,"confidence"?: Database["public"]['Enums']["qa_confidence"],"confidence_score"?: number | null,"context_subjects"?: (string)[],"created_at"?: string,"disclaimer_shown"?: boolean,"error_code"?: string | null,"escalated_at"?: string | null,"escalated_to_tutor_id"?: string | null,"escalation_note"?: string | null,"external_id"?: string | null,"finish_reason"?: string | null,"id"?: string,"job_id"?: string | null,"metrics"?: NonNullable<Json>,"model"?: string | null,"out_of_scope"?: boolean,"overridden"?: boolean,"override_id"?: string | null,"prompt_version"?: string | null,"query"?: string,"raw_score"?: number | null,"status"?: Database["public"]['Enums']["message_status"],"student_id"?: string,"subject_id"?: string | null,"tutor_escalation_suggested"?: boolean
                   }
                   Relationships: [
                     {
+      foreignKeyName: "qa_interactions_assignment_id_fkey"
+      columns: ["assignment_id"]
+isOneToOne: false
+      referencedRelation: "assignments"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "qa_interactions_assignment_id_fkey"
+      columns: ["assignment_id"]
+isOneToOne: false
+      referencedRelation: "v_open_assignments"
+      referencedColumns: ["id"]
+    },{
       foreignKeyName: "qa_interactions_escalated_to_tutor_id_fkey"
       columns: ["escalated_to_tutor_id"]
 isOneToOne: false
       referencedRelation: "profiles"
       referencedColumns: ["user_id"]
+    },{
+      foreignKeyName: "qa_interactions_job_id_fkey"
+      columns: ["job_id"]
+isOneToOne: false
+      referencedRelation: "jobs"
+      referencedColumns: ["id"]
     },{
       foreignKeyName: "qa_interactions_override_id_fkey"
       columns: ["override_id"]
@@ -1118,6 +1136,12 @@ isOneToOne: false
 isOneToOne: false
       referencedRelation: "profiles"
       referencedColumns: ["user_id"]
+    },{
+      foreignKeyName: "qa_interactions_subject_id_fkey"
+      columns: ["subject_id"]
+isOneToOne: false
+      referencedRelation: "subjects"
+      referencedColumns: ["id"]
     }
                   ]
                 },"related_subjects": {
@@ -1868,6 +1892,9 @@ isOneToOne: false
 "normalize_course_code":
 { Args: { "p_code": string }; Returns: string
                            },
+"rate_answer":
+{ Args: { "p_is_correct": boolean,"p_qa_id": string,"p_seen_label"?: boolean }; Returns: undefined
+                           },
 "redeem_invitation":
 { Args: { "p_code": string }; Returns: Json
                            },
@@ -2032,6 +2059,11 @@ isOneToOne: false
 "svc_begin_lti_roster":
 { Args: { "p_context_id": string,"p_deployment": string,"p_from_start"?: boolean,"p_holder": string,"p_run": string,"p_seconds": number,"p_teacher_id": string }; Returns: Json
                            },
+"svc_begin_question":
+{ Args: { "p_assignment_id"?: string,"p_catalog_course_ids"?: (string)[],"p_external_id": string,"p_question": string,"p_student_id": string,"p_subject_id"?: string }; Returns: {
+              "max_used": number,"outcome": string,"period_end": string,"question_id": string,"used": number
+            }[]
+                           },
 "svc_begin_token_refresh":
 { Args: { "p_holder": string,"p_integration_id": string,"p_ttl_s"?: number }; Returns: boolean
                            },
@@ -2119,6 +2151,9 @@ isOneToOne: false
               "created": boolean,"job_id": string
             }[]
                            },
+"svc_escalate_question":
+{ Args: { "p_note"?: string,"p_question_id": string,"p_student_id": string }; Returns: string
+                           },
 "svc_expire_integration":
 { Args: { "p_integration_id": string }; Returns: boolean
                            },
@@ -2173,6 +2208,9 @@ isOneToOne: false
               "launch_id": string,"outcome": string
             }[]
                            },
+"svc_finish_question":
+{ Args: { "p_citations"?: Json,"p_content": string,"p_error_code"?: string,"p_error_message"?: string,"p_finish_reason"?: string,"p_metrics"?: Json,"p_model"?: string,"p_parts"?: (Json)[],"p_prompt_version"?: string,"p_question_id": string,"p_seq"?: number,"p_status": string,"p_verdict"?: Json }; Returns: boolean
+                           },
 "svc_finish_storage_deletion":
 { Args: { "p_error"?: string,"p_id": number }; Returns: undefined
                            },
@@ -2181,6 +2219,11 @@ isOneToOne: false
                            },
 "svc_get_brand_mode":
 { Args: { "p_job_id": string }; Returns: string
+                           },
+"svc_get_calibrator":
+{ Args: { "p_features": string,"p_subject_id": string }; Returns: {
+              "steps": Json,"version": number
+            }[]
                            },
 "svc_get_grant_revocation":
 { Args: { "p_id": string }; Returns: {
@@ -2259,6 +2302,9 @@ isOneToOne: false
                            },
 "svc_load_answer":
 { Args: { "p_message_id": string }; Returns: Json
+                           },
+"svc_load_question":
+{ Args: { "p_question_id": string }; Returns: Json
                            },
 "svc_lock_lti_user":
 { Args: { "p_holder": string,"p_seconds": number,"p_user_id": string }; Returns: boolean
@@ -2374,6 +2420,14 @@ isOneToOne: false
 "svc_put_tutor_note":
 { Args: { "p_assignment_id"?: string,"p_body_enc": string,"p_id"?: string,"p_session_id"?: string,"p_student_id": string,"p_tutor_id": string }; Returns: string
                            },
+"svc_question_keys":
+{ Args: { "p_student_id": string }; Returns: Json
+                           },
+"svc_question_terms":
+{ Args: { "p_catalog_course_ids"?: (string)[],"p_chunk_ids": (string)[],"p_user_id": string,"p_words": string }; Returns: {
+              "chunk_ids": (string)[],"fragments": number,"term": string,"total": number
+            }[]
+                           },
 "svc_queue_lti_roster":
 { Args: { "p_launch_id": string,"p_memberships_url": string,"p_teacher_id": string }; Returns: string
                            },
@@ -2487,6 +2541,9 @@ isOneToOne: false
 "svc_stop_answer":
 { Args: { "p_teacher_id": string,"p_thread_id": string }; Returns: string
                            },
+"svc_stop_question":
+{ Args: { "p_question_id": string,"p_student_id": string }; Returns: boolean
+                           },
 "svc_store_brand_package":
 { Args: { "p_job_id": string,"p_lease_token": string,"p_model"?: string,"p_package": Json,"p_prompt_version"?: string }; Returns: string
                            },
@@ -2589,7 +2646,7 @@ isOneToOne: false
                            }
           }
           Enums: {
-            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration"|"lti_score"|"headstart_scan"|"lti_roster"|"chunk_embedding"|"week_advance"|"kpi_refresh","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "pending"|"active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
+            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration"|"lti_score"|"headstart_scan"|"lti_roster"|"chunk_embedding"|"week_advance"|"kpi_refresh"|"question_answer","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "pending"|"active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system"|"question_escalated","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
           }
           CompositeTypes: {
             [_ in never]: never
@@ -2705,7 +2762,7 @@ export type CompositeTypes<
 export const Constants = {
   "public": {
           Enums: {
-            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration", "lti_score", "headstart_scan", "lti_roster", "chunk_embedding", "week_advance", "kpi_refresh"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["pending", "active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
+            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration", "lti_score", "headstart_scan", "lti_roster", "chunk_embedding", "week_advance", "kpi_refresh", "question_answer"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["pending", "active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system", "question_escalated"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
           }
         }
 } as const
