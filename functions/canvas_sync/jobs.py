@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from functions.canvas_sync.sync import IntegrationSync, Report
+from functions.canvas_sync.report import Report
+from functions.canvas_sync.sync import IntegrationSync
 from functions.shared.canvas.errors import CanvasError, CanvasUnavailable, ReauthorizationRequired
 from functions.shared.canvas.factory import CONNECTION_COLUMNS, CanvasFactory
 from functions.shared.database import rpc, run

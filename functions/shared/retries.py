@@ -46,4 +46,5 @@ def retried(
             seconds = pause(error, failures)
             if seconds is None:
                 raise
-        sleep(seconds)
+        if seconds > 0:
+            sleep(seconds)

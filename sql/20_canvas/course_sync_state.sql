@@ -1,7 +1,6 @@
 -- How far the sync of each course has come: decides which course is next, and shows why one is not up to date. Sync
--- writes it with each page. A killed run lists the course again from its first page. The cursor counts rows and does
--- not name them, so a listing begun in the middle could not tell what is missing. Links to a later page may have
--- expired by then, and rows with an unchanged hash cost no write.
+-- writes it with each page. The cursor names the pages that are still to be read and the assignments that were seen, so
+-- a run that was killed goes on there and can still tell what is missing. At the end of a list it no longer names them.
 
 create table public.course_sync_state (
     id uuid primary key default gen_random_uuid(),
@@ -30,7 +29,9 @@ comment on table public.course_sync_state is 'Progress of the sync of one course
 comment on column public.course_sync_state.id is 'Key.';
 comment on column public.course_sync_state.user_id is 'Whose course.';
 comment on column public.course_sync_state.course_id is 'Which course.';
-comment on column public.course_sync_state.cursor is 'Keys run, listing, next, seen, complete_at.';
+comment on column public.course_sync_state.cursor is
+    'Keys run, listing, open (addresses of pages still to be read), seen (how many rows), complete_at; until then '
+    'also shown and hidden (Canvas ids).';
 comment on column public.course_sync_state.last_polled_at is 'When Canvas was last asked about it.';
 comment on column public.course_sync_state.created_at is 'When it was first synced.';
 comment on column public.course_sync_state.updated_at is 'When the row last changed.';

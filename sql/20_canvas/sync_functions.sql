@@ -3,8 +3,8 @@
 --
 --   connect     grant -> integrations + private.integration_tokens + first job
 --   course list -> svc_apply_courses -> (missing ones looked at again) -> svc_mark_course
---   page of assignments -> svc_apply_assignments, with the cursor -> svc_missing_assignments
---               -> (looked at again) -> svc_finish_assignments
+--   pages of assignments, with their cursors -> svc_apply_assignment_pages (sync_listings.sql)
+--               -> (missing ones looked at again) -> svc_apply_assignment_pages
 --
 -- Rows with an unchanged hash are not touched: a run without news writes nothing to courses and assignments.
 

@@ -57,7 +57,23 @@ class Canvas:
 
     def assignments(self, course_id: int) -> Iterator[Page]:
         """A course's assignments as this person sees them, page by page, with their own submission if there is one."""
-        return self._list(f"/api/v1/courses/{course_id}/assignments", {"include[]": ["submission"]})
+        return self.pages_from(self.first_assignments(course_id))
+
+    def first_assignments(self, course_id: int) -> str:
+        """The address of the first page of a course's assignments."""
+        return self._first(f"/api/v1/courses/{course_id}/assignments", {"include[]": ["submission"]})
+
+    def pages_from(self, address: str, *, is_single: bool = False) -> Iterator[Page]:
+        """A list from this page on, or this page alone. A stored address is checked as a new one is."""
+        first = self._canvas.transport.stored(address)
+        if is_single:
+            yield self._canvas.page(first)
+        else:
+            yield from pages(first, self._canvas.page)
+
+    def stop(self) -> None:
+        """Ends what waits for Canvas in other threads. Afterwards no request begins."""
+        self._canvas.transport.throttle.stop()
 
     def confirm_gone(self, course_id: int, ids: Iterable[int]) -> Confirmation:
         """Looks again for assignments that a complete listing did not show.
@@ -136,8 +152,10 @@ class Canvas:
         return row
 
     def _list(self, path: str, query: Query) -> Iterator[Page]:
-        first = self._canvas.transport.first(path, {**query, "per_page": PER_PAGE})
-        return pages(first, self._canvas.page)
+        return pages(self._first(path, query), self._canvas.page)
+
+    def _first(self, path: str, query: Query) -> str:
+        return self._canvas.transport.first(path, {**query, "per_page": PER_PAGE})
 
 
 def row_id(row: Row) -> int | None:

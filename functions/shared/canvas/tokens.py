@@ -7,6 +7,7 @@ the lease in the database refreshes. All others wait and read the tokens again.
 from __future__ import annotations
 
 import random
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -45,7 +46,10 @@ class StoredToken:
 
 @dataclass
 class TokenStore:
-    """Reads and refreshes the tokens of one integration. ``renew`` gets a new access token from Canvas."""
+    """Reads and refreshes the tokens of one integration. ``renew`` gets a new access token from Canvas.
+
+    Threads may share it: one of them refreshes, and the others wait for its token.
+    """
 
     rpc: Rpc
     crypto: Envelope
@@ -54,6 +58,7 @@ class TokenStore:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     _known: StoredToken | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def current(self) -> StoredToken:
         """A token that has not expired; an expired one is refreshed first.
@@ -63,11 +68,12 @@ class TokenStore:
         :raise ReauthorizationRequired: no token is stored, or none that we can open
         :raise CanvasUnavailable, CanvasBadAnswer: the token has expired and could not be refreshed
         """
-        token = self._known or self._read()
-        self._known = token
-        if token.expires_at is not None and token.expires_at <= datetime.now(UTC):
-            return self.replace(token)
-        return token
+        with self._lock:
+            token = self._known or self._read()
+            self._known = token
+            if token.expires_at is not None and token.expires_at <= datetime.now(UTC):
+                return self.replace(token)
+            return token
 
     def replace(self, rejected: StoredToken) -> StoredToken:
         """Another token than the rejected one: the stored one if another process refreshed it, else a new one.
@@ -75,11 +81,14 @@ class TokenStore:
         :raise ReauthorizationRequired: Canvas no longer accepts the grant
         :raise CanvasUnavailable, CanvasBadAnswer: Canvas could not refresh the token
         """
-        stored = self._read()
-        if stored.version == rejected.version:
-            stored = self._refresh(stored)
-        self._known = stored
-        return stored
+        with self._lock:
+            if self._known is not None and self._known.version != rejected.version:
+                return self._known  # another thread was here first
+            stored = self._read()
+            if stored.version == rejected.version:
+                stored = self._refresh(stored)
+            self._known = stored
+            return stored
 
     def _refresh(self, stale: StoredToken) -> StoredToken:
         lease = {"p_integration_id": self.integration_id, "p_holder": str(uuid.uuid4())}

@@ -7,8 +7,10 @@ its shape.
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +27,14 @@ from functions.shared.canvas.errors import (
     CourseGone,
     PaginationRefused,
 )
+from functions.shared.canvas.throttle import (
+    MAX_PAUSE_SECONDS,
+    MAX_REFUSED_SECONDS,
+    MIN_ROOM_UNITS,
+    Throttle,
+    TokenPaused,
+)
+from functions.shared.canvas.throttle import RETRY_SECONDS as THROTTLED_RETRY_SECONDS
 from functions.shared.http import READ_SECONDS, AddressRefused, Answer, AnswerTooLarge, Http, OutboundError
 from functions.shared.retries import Backoff, retried
 
@@ -33,13 +43,9 @@ DELETE_SECONDS = 5.0  # a revocation that hangs must not keep the person waiting
 PERSON_SECONDS = 6.0  # for all calls of one HTTP request: the person waits, and a thread of the functions with them
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 MAX_PAGES = 500
-MAX_THROTTLE_PAUSE_SECONDS = 5.0
-MAX_THROTTLED_SECONDS = 60.0  # in all, for one request
-THROTTLED_RETRY_SECONDS = 30.0  # what a caller is told when that was not enough
 UNAVAILABLE_RETRY_SECONDS = 15.0  # what a caller is told when Canvas does not answer
 BACKOFF = Backoff(first_seconds=0.25, max_seconds=2.0)
 LEAK_PER_SECOND = 10.0  # units that leave Canvas's throttle bucket
-MIN_ROOM = 200.0  # units that the bucket should have left before the next request
 MAX_FAILING_LISTINGS = 6  # that may use their whole give-up time; the rest then gets one attempt each
 
 CANVAS_PER_PAGE = 10
@@ -85,6 +91,13 @@ class Counters:
 
     requests: int = 0
     throttled: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, *, requests: int = 0, throttled: int = 0) -> None:
+        """Counts, from any thread."""
+        with self._lock:
+            self.requests += requests
+            self.throttled += throttled
 
 
 @dataclass(frozen=True)
@@ -92,16 +105,19 @@ class Page:
     """One page of a list, and the address of the next page.
 
     ``is_cut``: the page is full and came without any link, so ``next`` is our own guess, or there is none to guess.
+    ``rest``: all further pages, where Canvas numbers them and names the last. They may be read at the same time.
     """
 
     rows: list[dict[str, Any]]
     next: str | None
     is_cut: bool = False
+    rest: tuple[str, ...] = ()
+    url: str = ""
 
 
 @dataclass
 class Transport:
-    """Sends requests to one host.
+    """Sends requests to one host, for one access token at a time. Threads may share it.
 
     :param http: shared by all; it holds no identity
     :param base_url: scheme, host and port
@@ -120,6 +136,7 @@ class Transport:
 
     def __post_init__(self) -> None:
         self._patience = self.give_up_seconds * MAX_FAILING_LISTINGS
+        self.throttle = Throttle(self.sleep, self.clock)
         self._ends_at = None if self.total_seconds is None else self.clock() + self.total_seconds
 
     @property
@@ -184,10 +201,19 @@ class Transport:
         links = parse_links(response.headers.get("link", ""))
         rows = [row for row in body if isinstance(row, dict)]
         if "next" in links:
-            return Page(rows, self._safe_next(url, links["next"]))
+            following = self._safe_next(url, links["next"])
+            last = self._safe_next(url, links["last"]) if "last" in links else following
+            return Page(rows, following, rest=_numbered_rest(following, last), url=url)
         # Canvas leaves the header out when its links would be too long
         is_cut = not links and len(body) >= _page_size(url)
-        return Page(rows, _numbered_next(url) if is_cut else None, is_cut=is_cut)
+        return Page(rows, _numbered_next(url) if is_cut else None, is_cut=is_cut, url=url)
+
+    def stored(self, url: str) -> str:
+        """The address of a page that was stored, checked again as if Canvas had just sent it.
+
+        :raise PaginationRefused: it leads elsewhere
+        """
+        return self._safe_next(self.base_url, url)
 
     def _safe_next(self, url: str, link: str) -> str:
         try:
@@ -203,14 +229,27 @@ class Transport:
         return str(target)
 
     def _fetch(self, url: str, token: str, *, want_list: bool = False) -> tuple[Any, Answer]:
+        patience = _Patience(self)
+
         def get() -> tuple[Any, Answer]:
-            response = self._send("GET", url, token=token)
-            if is_throttled(response):
-                raise Throttled(response)
+            with self.throttle.slot() as slot:
+                patience.begins()
+                response = self._send("GET", url, token=token)
+                if is_throttled(response):
+                    self.counters.add(throttled=1)
+                    if self.is_patient:
+                        self.throttle.refused(slot, throttle_delay(response))
+                    raise Throttled(response)
+                self.throttle.answered(slot, _number(response.headers.get("x-rate-limit-remaining")))
             return _body(response, want_list=want_list), response
 
-        patience = _Patience(self)
-        return retried(get, on=CanvasError, pause=lambda error, _: patience.pause(error), sleep=self.sleep)
+        def pause(error: CanvasError, _: int) -> float | None:
+            if isinstance(error, Throttled) and self.is_patient:
+                # the next attempt waits for its slot, as all requests of this token do
+                return None if self.throttle.is_exhausted else 0.0
+            return None if isinstance(error, TokenPaused) else patience.pause(error)
+
+        return retried(get, on=CanvasError, pause=pause, sleep=self.sleep)
 
     def _send(
         self,
@@ -225,7 +264,7 @@ class Transport:
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         seconds, read_seconds = self._allowed(total_seconds)
-        self.counters.requests += 1
+        self.counters.add(requests=1)
         try:
             return self.http.request(
                 method,
@@ -269,10 +308,14 @@ class _Patience:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         # the first attempt begins now, and the time that it takes to fail counts
-        self._began = transport.clock()
+        self.begins()
         self._failing_since: float | None = None
         self._failures = 0
         self._throttled_seconds = 0.0
+
+    def begins(self) -> None:
+        """The next attempt begins now: what it waited for a slot is no failure."""
+        self._began = self._transport.clock()
 
     def pause(self, error: CanvasError) -> float | None:
         """Seconds until the next attempt. None when the error is final or the time is over."""
@@ -296,9 +339,9 @@ class _Patience:
         return seconds
 
     def _after_throttle(self, response: Answer) -> float | None:
-        """Seconds until Canvas's bucket should have room. None after ``MAX_THROTTLED_SECONDS`` in all."""
-        self._transport.counters.throttled += 1
-        if self._throttled_seconds >= MAX_THROTTLED_SECONDS:
+        """Seconds until Canvas's bucket should have room. None after ``MAX_REFUSED_SECONDS`` in all."""
+        self._transport.counters.add(throttled=1)
+        if self._throttled_seconds >= MAX_REFUSED_SECONDS:
             return None
         seconds = throttle_delay(response) * random.uniform(0.8, 1.0)  # noqa: S311 (jitter, no secret)
         self._throttled_seconds += seconds
@@ -336,6 +379,30 @@ def _numbered_next(url: str) -> str | None:
     return str(httpx.URL(url).copy_set_param("page", str(int(number) + 1)))
 
 
+def _numbered_rest(following: str, last: str) -> tuple[str, ...]:
+    """The pages from ``following`` to ``last``, where the two addresses differ only in the page's number."""
+    first, final = httpx.URL(following), httpx.URL(last)
+    numbers = [address.params.get("page", "") for address in (first, final)]
+    if not all(re.fullmatch(r"[0-9]{1,6}", number) for number in numbers):
+        return ()
+    begin, end = map(int, numbers)
+    if not 0 < end - begin < MAX_PAGES or first.path != final.path:
+        return ()
+    plain = [sorted(address.params.set("page", "").multi_items()) for address in (first, final)]
+    if plain[0] != plain[1]:
+        return ()
+    return tuple(str(first.copy_set_param("page", str(number))) for number in range(begin, end + 1))
+
+
+def _number(given: str | None) -> float | None:
+    """A finite number of a header, or None."""
+    try:
+        found = float(given or "")
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
 def is_throttled(response: Answer) -> bool:
     """429, or 403 with the words of Canvas's throttle. Its X-Rate-Limit-Remaining header proves nothing."""
     return response.status == 429 or (response.status == 403 and b"Rate Limit Exceeded" in response.content[:2000])
@@ -350,14 +417,13 @@ def throttle_delay(response: Answer) -> float:
         try:
             wanted = parsedate_to_datetime(given).timestamp() - time.time()
         except ValueError:
-            wanted = MAX_THROTTLE_PAUSE_SECONDS
+            wanted = MAX_PAUSE_SECONDS
     else:
-        try:
-            remaining = float(response.headers.get("x-rate-limit-remaining", ""))
-        except ValueError:
-            remaining = MIN_ROOM - LEAK_PER_SECOND
-        wanted = (MIN_ROOM - remaining) / LEAK_PER_SECOND
-    return min(max(wanted, 1.0), MAX_THROTTLE_PAUSE_SECONDS)
+        remaining = _number(response.headers.get("x-rate-limit-remaining"))
+        if remaining is None:
+            remaining = MIN_ROOM_UNITS - LEAK_PER_SECOND
+        wanted = (MIN_ROOM_UNITS - remaining) / LEAK_PER_SECOND
+    return min(max(wanted, 1.0), MAX_PAUSE_SECONDS)
 
 
 def _body(response: Answer, *, want_list: bool) -> Any:

@@ -14,8 +14,8 @@ from functions.shared.canvas.errors import (
     CourseGone,
     PaginationRefused,
 )
+from functions.shared.canvas.throttle import MAX_REFUSED_SECONDS
 from functions.shared.canvas.transport import (
-    MAX_THROTTLED_SECONDS,
     PERSON_SECONDS,
     CanvasRefused,
     Counters,
@@ -124,7 +124,7 @@ def test_throttling_without_end_is_given_up(
     canvas.world.add_fault(kind="throttle", path="/courses")
     with pytest.raises(CanvasUnavailable):
         every(transport, token)
-    assert MAX_THROTTLED_SECONDS <= sum(clock.slept) <= MAX_THROTTLED_SECONDS + 5
+    assert MAX_REFUSED_SECONDS <= sum(clock.slept) <= MAX_REFUSED_SECONDS + 5
 
 
 def test_a_full_bucket_refuses_and_leaks(canvas: CanvasStandIn, http: Http, token: str) -> None:

@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -146,7 +147,7 @@ def assignments(course_id: int) -> ResponseReturnValue:
                 named = ",".join(str(number) for number in missing)
                 raise Refused(400, {"message": f"Invalid assignment_ids: {named}"})
             rows = [row for row in rows if row.id in wanted]
-        return paged([_assignment(row) for row in rows])
+        return paged(rows, _assignment)
 
 
 @api.get("/courses/<int:course_id>/assignments/<int:id>")
@@ -279,7 +280,8 @@ def _course(course: Course) -> dict[str, Any]:
 def _assignment(assignment: Assignment) -> dict[str, Any]:
     state = world()
     person_id = g.person.id
-    teaches = state.courses[assignment.course_id].roles.get(person_id) == "teacher"
+    roles = state.courses[assignment.course_id].roles
+    teaches = roles.get(person_id) == "teacher"
     locked = not teaches and assignment.unlock_at is not None and assignment.unlock_at > _now()
     row: dict[str, Any] = {
         "id": assignment.id,
@@ -301,7 +303,7 @@ def _assignment(assignment: Assignment) -> dict[str, Any]:
         "updated_at": assignment.updated_at,
         "locked_for_user": locked,
         "allowed_attempts": -1,
-        "has_submitted_submissions": any(key[0] == assignment.id for key in state.submissions),
+        "has_submitted_submissions": any((assignment.id, person) in state.submissions for person in roles),
         "is_quiz_assignment": "online_quiz" in assignment.submission_types,
         # a signed blob that differs at every call, so it must not be stored or hashed
         "secure_params": base64.b64encode(f"{assignment.id}.{time.time_ns()}".encode()).decode(),
@@ -331,7 +333,11 @@ def _absolute(text: str | None) -> str | None:
 # ---- answers ------------------------------------------------------------------------------------------------------
 
 
-def _page_start(token: str, rows: list[dict[str, Any]]) -> int:
+def _id(row: Any) -> int:
+    return int(row["id"] if isinstance(row, dict) else row.id)
+
+
+def _page_start(token: str, rows: Sequence[Any]) -> int:
     if token.isdigit():
         if token != "1" and world().switches.paging != "numbered":
             raise NOT_FOUND
@@ -342,7 +348,7 @@ def _page_start(token: str, rows: list[dict[str, Any]]) -> int:
         after = json.loads(base64.urlsafe_b64decode(token.removeprefix("bookmark:")))["after"]
     except (binascii.Error, ValueError, KeyError, TypeError):
         raise NOT_FOUND from None
-    ids = [row["id"] for row in rows]
+    ids = [_id(row) for row in rows]
     if after in ids:
         return ids.index(after) + 1
     # the bookmark's own row is gone: go on with the next higher id
@@ -354,8 +360,8 @@ def _per_page() -> int:
     return min(int(given), MOST_PER_PAGE) if given.isdigit() and int(given) > 0 else DEFAULT_PER_PAGE
 
 
-def paged(rows: list[dict[str, Any]]) -> Response:
-    """One page with its Link header: absolute addresses, opaque bookmarks (or page numbers), no ``last``."""
+def paged(rows: Sequence[Any], show: Callable[[Any], object] = lambda row: row) -> Response:
+    """One page of the rows as ``show`` makes them, with absolute links: opaque bookmarks, or numbers and a ``last``."""
     per_page = _per_page()
     start = _page_start(request.args.get("page", "1"), rows)
     page = rows[start : start + per_page]
@@ -364,11 +370,14 @@ def paged(rows: list[dict[str, Any]]) -> Response:
         if world().switches.paging == "numbered":
             following = str(start // per_page + 2)
         else:
-            marker = json.dumps({"after": page[-1]["id"]}).encode()
+            marker = json.dumps({"after": _id(page[-1])}).encode()
             following = f"bookmark:{base64.urlsafe_b64encode(marker).decode()}"
         links.append(_link("next", following))
     links.append(_link("first", "1"))
-    response = answer(page)
+    switches = world().switches
+    if switches.paging == "numbered" and switches.last_link:
+        links.append(_link("last", str(max(-(-len(rows) // per_page), 1))))
+    response = answer([show(row) for row in page])
     response.headers["link"] = ",".join(links)
     return response
 

@@ -60,7 +60,7 @@ def switches() -> ResponseReturnValue:
 
 @control.post("/faults")
 def add_fault() -> ResponseReturnValue:
-    """Adds one fault: ``{"kind", "path", "method", "person_id", "skip", "times", "status", "body", "seconds"}``."""
+    """Adds one fault: its kind, and further keys as of a fault."""
     given: dict[str, Any] = request.get_json()
     if given.get("kind") not in KINDS:
         return jsonify(error=f"kind is one of {sorted(KINDS)}"), 400
@@ -104,6 +104,13 @@ def grants() -> ResponseReturnValue:
     else:
         return jsonify(error="action is expire or revoke"), 400
     return jsonify({})
+
+
+@control.post("/tokens")
+def new_token() -> ResponseReturnValue:
+    """``{"person_id", "scopes"}``: an access token without the way through consent."""
+    given: dict[str, Any] = request.get_json()
+    return jsonify(access_token=world().new_grant(given["person_id"], given["scopes"]).access_token), 201
 
 
 @control.post("/courses")

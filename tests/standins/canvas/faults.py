@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import secrets
 import time
@@ -81,7 +82,9 @@ def _before(world: World) -> Callable[[], Response | tuple[str, int] | None]:
         # charged before the work begins: requests in flight fill the bucket
         refused = _charge(world)
         if refused is None:
-            time.sleep(world.switches.latency_seconds + (fault.seconds if fault and fault.kind == "slow" else 0.0))
+            spread = random.uniform(-1, 1) * world.switches.latency_spread
+            latency = world.switches.latency_seconds * (1 + spread)
+            time.sleep(latency + (fault.seconds if fault and fault.kind == "slow" else 0.0))
         return refused or (_instead(fault) if fault else None)
 
     return before
@@ -93,6 +96,8 @@ def _pick(faults: list[Fault], person_id: int | None) -> Fault | None:
         if not re.search(fault.path, target) or not re.fullmatch(fault.method, request.method):
             continue
         if fault.person_id not in (None, person_id):
+            continue
+        if fault.share < 1 and random.random() >= fault.share:
             continue
         fault.used += 1
         if fault.used <= fault.skip or (fault.times is not None and fault.used > fault.skip + fault.times):

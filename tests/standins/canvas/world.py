@@ -111,6 +111,7 @@ class Fault:
     status: int = 503
     body: str = "json"
     seconds: float = 0.0
+    share: float = 1.0  # 0.05: of the requests that it is for, every twentieth at random
     used: int = 0
 
 
@@ -136,6 +137,8 @@ class Switches:
     token_cost: float = 200.0
     forbidden_status: int = 403  # 401 without WWW-Authenticate on older installs
     latency_seconds: float = 0.0
+    latency_spread: float = 0.0  # 0.3: each answer takes up to 30 % less or more
+    last_link: bool = True  # of numbered lists; costly counts have none
     id_confirmation: bool = True  # assignment_ids[] names invisible ids with 400
 
 

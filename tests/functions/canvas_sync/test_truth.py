@@ -1,0 +1,253 @@
+"""Whatever happens on the way, the rows equal what Canvas has in the end.
+
+``CANVAS_SYNC_RUNS=500`` makes the random runs many (minutes), ``CANVAS_SYNC_SEED`` makes them others.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from functions.shared.canvas import client
+from functions.shared.database import rpc
+from functions.shared.jobs import Job
+from tests.functions.canvas_sync.conftest import Connected
+
+Connection = psycopg.Connection[Any]
+
+RUNS = int(os.environ.get("CANVAS_SYNC_RUNS", "6"))
+SEED = int(os.environ.get("CANVAS_SYNC_SEED", "16"))
+PER_PAGE = "4"
+FAULTS: list[dict[str, Any]] = [
+    {"kind": "throttle"},
+    {"kind": "status", "status": 502, "body": "html"},
+    {"kind": "drop"},
+    {"kind": "slow", "seconds": 1.5},
+    {"kind": "truncated"},
+]
+GIVE_UP_SECONDS = 1.0  # less than the slow ones take
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each course has several pages."""
+    monkeypatch.setattr(client, "PER_PAGE", PER_PAGE)
+
+
+def truth(connected: Connected) -> dict[int, str]:
+    """Canvas ids and titles of what the person sees at Canvas."""
+    world = connected.canvas.world
+    with world.lock:
+        return {
+            row.id: row.name
+            for course in world.courses_of(101)
+            for row in world.assignments_of(course.id, 101)
+            if row.published
+        }
+
+
+def stored(connected: Connected) -> dict[int, str]:
+    """The same of what we have."""
+    rows = connected.person.rows("assignments", status="neq.removed", select="canvas_assignment_id,title")
+    return {row["canvas_assignment_id"]: row["title"] for row in rows}
+
+
+def removed(connected: Connected) -> set[int]:
+    """Canvas ids of what we take for gone."""
+    rows = connected.person.rows("assignments", status="eq.removed", select="canvas_assignment_id")
+    return {row["canvas_assignment_id"] for row in rows}
+
+
+def is_first(address: str) -> bool:
+    """Whether this is a list's first page."""
+    return re.search(r"(?<!per_)page=", address) is None
+
+
+def misbehave(connected: Connected, dice: random.Random) -> None:
+    """Five of a hundred requests meet a fault."""
+    world = connected.canvas.world
+    world.faults.clear()
+    world.switches.throttle_status = dice.choice([403, 429])
+    for fault in FAULTS:
+        world.add_fault(path="/api/v1/courses", share=0.05 / len(FAULTS), **fault)
+
+
+def move(connected: Connected, dice: random.Random, touched: set[int]) -> None:
+    """One change that a teacher makes; ``touched`` are the assignments that it takes from somebody's sight."""
+    world = connected.canvas.world
+    with world.lock:
+        course = dice.choice([c for c in world.courses_of(101) if c.workflow_state == "available"])
+        rows = world.assignments_of(course.id, 201 if 201 in course.roles else 202)
+        gone = [row for row in world.assignments.values() if row.course_id == course.id and row.deleted]
+        what = dice.choice(["add", "delete", "restore", "hide", "show", "turn", "assign", "rename"])
+        if what == "add" or len(rows) < 3:
+            world.add_assignment(course.id, position=dice.randint(1, 20))
+            return
+        row = dice.choice(gone) if what == "restore" and gone else dice.choice(rows)
+        changes: dict[str, dict[str, Any]] = {
+            "delete": {"deleted": True},
+            "restore": {"deleted": False},
+            "hide": {"published": False},
+            "show": {"published": True, "visible_to": None},
+            "turn": {"position": dice.randint(1, 20)},
+            "assign": {"visible_to": {102}},
+            "rename": {"name": f"Renamed {dice.randint(1, 999)}"},
+        }
+        world.change_assignment(row.id, **changes[what])
+        if what in ("delete", "hide", "assign"):
+            touched.add(row.id)
+
+
+def begun(connected: Connected) -> Job:
+    """A run that is claimed."""
+    return connected.runner.claim(connected.start())
+
+
+def whole(connected: Connected, on_check: Callable[[], None]) -> Mapping[str, Any]:
+    """A run from beginning to end; its result."""
+    job = begun(connected)
+    result = connected.runner.handle(job, on_check=on_check)
+    assert result is not None
+    lease = {"job_id": job.job_id, "lease_token": job.lease_token, "result": result}
+    rpc(connected.runner.database.service(), "svc_complete_jobs", {"p_jobs": [lease]})
+    return result
+
+
+def test_random_moves_and_faults_leave_no_false_tombstone(synced: Connected) -> None:
+    dice = random.Random(SEED)
+    random.seed(SEED)
+    runner = synced.runner
+    runner.settings = replace(runner.settings, canvas_give_up_seconds=GIVE_UP_SECONDS)
+    partial = false = 0
+    for number in range(RUNS):
+        synced.canvas.world.switches.paging = dice.choice(["numbered", "bookmark"])
+        synced.canvas.world.switches.id_confirmation = dice.random() < 0.8
+        misbehave(synced, dice)
+        touched: set[int] = set()
+        for _ in range(dice.randint(0, 4)):
+            move(synced, dice, touched)
+        before, moves = set(truth(synced)), dice.randint(0, 3)
+        touched.clear()
+
+        def during(moves: list[int] = [moves], touched: set[int] = touched) -> None:  # noqa: B006 (one list a run)
+            if moves[0] and dice.random() < 0.3:
+                moves[0] -= 1
+                move(synced, dice, touched)
+
+        result = whole(synced, during)
+        partial += result["status"] == "partial"
+        # what was there all the time must not be taken for gone
+        false += len((before - touched) & removed(synced))
+        assert false == 0, f"run {number} of seed {SEED}"
+        if number % 5 == 4 or number == RUNS - 1:
+            synced.canvas.world.faults.clear()
+            assert synced.result()["status"] == "complete"
+            assert stored(synced) == truth(synced), f"run {number} of seed {SEED}"
+    print(f"{RUNS} runs of seed {SEED}: {partial} partial, {false} false tombstones")
+    assert partial <= RUNS / 2, "short faults are waited out"
+
+
+@pytest.mark.parametrize("paging", ["bookmark", "numbered"])
+def test_a_killed_run_goes_on_where_it_was(ann: Connected, db: Connection, paging: str) -> None:
+    dice = random.Random(SEED)
+    world = ann.canvas.world
+    world.switches.paging = paging
+    for _ in range(30):
+        world.add_assignment(1001)
+    job = ann.runner.claim(ann.first_job)
+    kills = 0
+    while kills < 4:
+        left = dice.randint(3, 9)
+
+        def kill() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+
+        with world.lock:
+            world.journal.clear()
+        db.rollback()
+        cursors = dict(
+            db.execute(
+                "select c.canvas_course_id, s.cursor from public.course_sync_state as s"
+                " join public.courses as c on c.id = s.course_id where s.user_id = %s",
+                (ann.person.user_id,),
+            ).fetchall()
+        )
+        try:
+            result = ann.runner.handle(job, on_check=kill if kills < 3 else lambda: None)
+        except Killed:
+            result = None
+        kills += 1
+        for course_id, cursor in cursors.items():
+            asked = {
+                f"{ann.canvas.url}{entry['path']}?{entry['query']}"
+                for entry in world.requests(f"/{course_id}/assignments")
+            }
+            is_anew = any(is_first(url) for url in asked)
+            assert not (is_anew and cursor["shown"]), "a page that was written is not read again"
+            if cursor["complete_at"]:
+                assert not asked, "what was finished is not read again"
+    assert result is not None
+    assert result["status"] == "complete"
+    assert stored(ann) == truth(ann)
+    assert removed(ann) == set()
+
+
+def test_bookmarks_are_repeated_once_at_most(ann: Connected) -> None:
+    dice = random.Random(SEED)
+    world = ann.canvas.world
+    for _ in range(30):
+        world.add_assignment(1001)
+    job = ann.runner.claim(ann.first_job)
+    left = dice.randint(5, 9)
+
+    def kill() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Killed
+
+    with pytest.raises(Killed):
+        ann.runner.handle(job, on_check=kill)
+    result = ann.runner.handle(job)
+    assert result is not None
+    for course in world.courses_of(101):
+        entries = [entry["query"] for entry in world.requests(f"/{course.id}/assignments")]
+        assert len(entries) - len(set(entries)) <= 1
+    assert stored(ann) == truth(ann)
+
+
+def test_a_stale_bookmark_begins_its_course_anew(synced: Connected, db: Connection) -> None:
+    job = begun(synced)
+    course = synced.course(1001)
+    url = f"{synced.canvas.url}/api/v1/courses/1001/assignments?page=bookmark:gone&per_page=4"
+    foreign = "http://127.0.0.1:1/api/v1/courses/1002/assignments"
+    for canvas_id, address in ((1001, url), (1002, foreign)):
+        cursor = {"run": job.job_id, "open": [address], "shown": [1], "hidden": [], "complete_at": None}
+        db.execute(
+            "update public.course_sync_state set cursor = %s, last_polled_at = now() where course_id = %s",
+            (Jsonb(cursor), synced.course(canvas_id)["id"]),
+        )
+    db.commit()
+    result = synced.runner.handle(job)
+    assert result is not None
+    assert (result["status"], result["errors"]) == ("complete", [])
+    assert stored(synced) == truth(synced)
+    asked = [entry["query"] for entry in synced.canvas.world.requests("/1001/assignments")]
+    assert "bookmark:gone" in asked[0] or "bookmark%3Agone" in asked[0]
+    assert is_first(asked[1])
+    assert course["id"] == synced.course(1001)["id"]
