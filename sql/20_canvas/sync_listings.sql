@@ -1,5 +1,5 @@
--- The pages of many courses in one call, and where a run that was killed goes on. One call is one transaction, so a page,
--- its cursor and what is found missing at the end of a list are stored together or not at all.
+-- The pages of many courses in one call, and where a run that was killed goes on. One call is one transaction, so a
+-- page, its cursor and what is found missing at the end of a list are stored together or not at all.
 
 create function public.svc_get_sync_cursors(p_integration_id uuid, p_run text)
 returns jsonb
@@ -99,5 +99,5 @@ comment on function public.svc_apply_assignment_pages(jsonb) is
     'Stores what was read of several courses: [{course_id, assignments, cursor}], see svc_apply_assignments. When a '
     'list is complete, shown and hidden name its ids, finished is its last cursor, and gone what a second look found. '
     'Hidden ones become removed as unpublished, and missing ones that are gone; others are returned as unseen, to be '
-    'looked at again. '
-    'Returns, in the same order, the counts with removed, unseen and is_finished, or error for a course that failed.';
+    'looked at again. Returns, in the same order, the counts with removed, unseen and is_finished, or error for a '
+    'course that failed.';
