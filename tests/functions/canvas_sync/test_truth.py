@@ -1,6 +1,6 @@
 """Whatever happens on the way, the rows equal what Canvas has in the end.
 
-``CANVAS_SYNC_RUNS=500`` makes the random runs many (minutes), ``CANVAS_SYNC_SEED`` makes them others.
+``SYNC_RUNS=500`` makes the random runs many (minutes), ``SYNC_SEED`` makes them others.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tests.functions.canvas_sync.conftest import Connected
 
 Connection = psycopg.Connection[Any]
 
-RUNS = int(os.environ.get("CANVAS_SYNC_RUNS", "6"))
-SEED = int(os.environ.get("CANVAS_SYNC_SEED", "16"))
+RUNS = int(os.environ.get("SYNC_RUNS", "6"))
+SEED = int(os.environ.get("SYNC_SEED", "16"))
 PER_PAGE = "4"
 FAULTS: list[dict[str, Any]] = [
     {"kind": "throttle"},
