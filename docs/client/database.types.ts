@@ -1997,6 +1997,9 @@ isOneToOne: false
 "svc_append_generation":
 { Args: { "p_from_seq": number,"p_parts": (Json)[],"p_stream_id": string }; Returns: number
                            },
+"svc_apply_assignment_pages":
+{ Args: { "p_pages": Json }; Returns: Json
+                           },
 "svc_apply_assignments":
 { Args: { "p_assignments": Json,"p_course_id": string,"p_cursor": Json }; Returns: {
               "inserted": number,"restored": number,"seen": number,"unchanged": number,"updated": number
@@ -2257,6 +2260,9 @@ isOneToOne: false
 { Args: { "p_assignment_id": string }; Returns: {
               "answer": string,"idempotency_key": string,"student_id": string
             }[]
+                           },
+"svc_get_sync_cursors":
+{ Args: { "p_integration_id": string,"p_run": string }; Returns: Json
                            },
 "svc_get_transcript":
 { Args: { "p_reader_id"?: string,"p_session_id": string }; Returns: {
