@@ -20,11 +20,12 @@ from functions.lectures import audio, errors
 from functions.lectures.download import bring
 from functions.lectures.errors import LectureFailure
 from functions.lectures.transcribing import transcribe
-from functions.lectures.work import LectureGone, Work, run_stage, work_folder
+from functions.lectures.work import LectureGone, Work, run_stage
 from functions.shared.captions import Segment, write_webvtt
 from functions.shared.children import ChildError, run_in_child
 from functions.shared.chunks import chunk_segments, detect_language, replace_chunks
 from functions.shared.errors import AppError, NotFound, Unavailable
+from functions.shared.folders import work_folder
 from functions.shared.jobs import HandlerRegistry
 from functions.shared.storage import ObjectMissing
 
@@ -44,7 +45,7 @@ def register(registry: HandlerRegistry) -> None:
 
 def download(work: Work) -> Mapping[str, Any]:
     """Brings the recording here and stores its sound."""
-    with work_folder() as folder:
+    with work_folder("lecture") as folder:
         media, sound = folder / "media", folder / "sound.m4a"
         title = bring(work, media)
         seconds = _encode(work, media, sound)
@@ -86,7 +87,7 @@ def _encode(work: Work, media: Path, sound: Path) -> float:
 
 def transcription(work: Work) -> Mapping[str, Any]:
     """Stores what is said in the lecture, as JSON and as WebVTT."""
-    with work_folder() as folder:
+    with work_folder("lecture") as folder:
         work.show("transcribing", 0)
         sound = folder / "sound.m4a"
         _fetch_stored(work, work.row["audio_storage_key"], sound)
@@ -110,7 +111,7 @@ def transcription(work: Work) -> Mapping[str, Any]:
 
 def ingest(work: Work) -> Mapping[str, Any]:
     """Makes the transcript searchable and completes the lecture."""
-    with work_folder() as folder:
+    with work_folder("lecture") as folder:
         work.show("indexing", 0)
         file = folder / "transcript.json"
         _fetch_stored(work, work.row["transcript_storage_key"], file, MAX_TRANSCRIPT_BYTES)

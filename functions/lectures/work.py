@@ -6,12 +6,8 @@ The database decides what an attempt may still write (sql/50_lectures/lecture_wo
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -26,8 +22,6 @@ log = structlog.get_logger(__name__)
 
 NOTE_SECONDS = 2.0
 MAX_WAIT_SECONDS = 120
-FOLDER_PREFIX = "headstart-lecture-"
-MAX_FOLDER_AGE_SECONDS = 24 * 3600.0
 
 Stage = Callable[["Work"], Mapping[str, Any]]
 
@@ -168,15 +162,3 @@ def _failed(work: Work, failure: LectureFailure) -> JobFailure:
             work.call("svc_end_lecture", error=f"{failure.code}: {failure.message}")
     wait = None if failure.retry_after is None else int(failure.retry_after)
     return JobFailure(failure.code, failure.message, retryable=again, retry_after_s=wait)
-
-
-@contextmanager
-def work_folder() -> Iterator[Path]:
-    """A folder for the files of one attempt. Folders that killed workers left a day ago are removed."""
-    base = Path(tempfile.gettempdir())
-    for old in base.glob(f"{FOLDER_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime > MAX_FOLDER_AGE_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from functions.lectures.work import FOLDER_PREFIX, work_folder
+from functions.shared.folders import work_folder
 from tests.standins.panopto import Session
 from tests.support.canvas import Student
 from tests.support.lectures import Hall, session_id
 from tests.support.waiting import wait_until
 
+FOLDER = "headstart-lecture-"
 SETTINGS = {"TRANSCRIPTION_PIECE_SECONDS": "10"}
 ALL_LINES = 10**9
 # each attempt gets so many times the lines of the one before; 1.2 meets far more lines and takes minutes
@@ -80,7 +81,7 @@ def test_a_worker_killed_in_the_middle_of_the_download(hall: Hall, tmp_path: Pat
     wait_until(lambda: hall.panopto.media_sent() > 20_000)
     process.kill()
     process.wait()
-    left = [folder for folder in tmp_path.iterdir() if folder.name.startswith(FOLDER_PREFIX)]
+    left = [folder for folder in tmp_path.iterdir() if folder.name.startswith(FOLDER)]
     assert left, "a killed worker cannot clean up"
     forget_lease(hall)
     assert hall.finish(lecture, **SETTINGS)["status"] == "completed"
@@ -88,13 +89,13 @@ def test_a_worker_killed_in_the_middle_of_the_download(hall: Hall, tmp_path: Pat
 
 def test_what_dead_workers_left_on_disk_goes_a_day_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    old, fresh, other = (tmp_path / name for name in (f"{FOLDER_PREFIX}old", f"{FOLDER_PREFIX}new", "other"))
+    old, fresh, other = (tmp_path / name for name in (f"{FOLDER}old", f"{FOLDER}new", "other"))
     for folder in (old, fresh, other):
         folder.mkdir()
         (folder / "media").write_text("x")
     for folder in (old, other):
         os.utime(folder, (1, 1))
-    with work_folder() as folder:
+    with work_folder("lecture") as folder:
         assert folder.parent == tmp_path
         assert {path.name for path in tmp_path.iterdir()} == {fresh.name, other.name, folder.name}
     assert not folder.exists()
