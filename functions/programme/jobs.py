@@ -5,6 +5,7 @@ from __future__ import annotations
 from functions.programme.brand import write_package
 from functions.programme.calendar import advance, refresh_kpis
 from functions.programme.notes import write_notes
+from functions.programme.reviews.work import review
 from functions.shared.jobs import HandlerRegistry
 
 
@@ -14,3 +15,4 @@ def register(registry: HandlerRegistry) -> None:
     registry.add("kpi_refresh", refresh_kpis)
     registry.add("week_notes", write_notes)
     registry.add("brand_package", write_package)
+    registry.add("code_review", review)

@@ -8,7 +8,9 @@ from uuid import UUID
 from apiflask import APIBlueprint
 
 from functions.programme.errors import RepositoryNeeded, WeekArchived
-from functions.programme.schemas import Kpi, Kpis, NotesAsked, NotesWish, PackageAsked, PackageWish
+from functions.programme.reviews.errors import ReviewNotFailed
+from functions.programme.reviews.service import ReviewService
+from functions.programme.schemas import Kpi, Kpis, NotesAsked, NotesWish, PackageAsked, PackageWish, ReviewRetried
 from functions.programme.service import WeekService
 from functions.shared.agents import AgentDisabled, AgentModelUnknown
 from functions.shared.errors import CheckFailed, NotFound
@@ -74,3 +76,16 @@ def write_notes(week_id: UUID, body: NotesWish) -> Any:
 def write_package(week_id: UUID, body: PackageWish) -> Any:
     """Themes, posts and numbers with which you can show your week. Each statement names the rows it comes from."""
     return PackageAsked(job_id=UUID(weeks().ask_for_package(current_caller(), str(week_id), body.mode))), 202
+
+
+@blueprint.post("/reviews/<uuid:review_id>/retry")
+@operation(
+    "Try a failed code review again",
+    {202: Outcome("The review is pending, and its job is queued.", ReviewRetried)},
+    errors=(NotFound, ReviewNotFailed),
+)
+@rate_limited("programme-reviews", limit=30)
+def retry_review(review_id: UUID) -> Any:
+    """Starts from the beginning, with the newest commit that the address means."""
+    job_id = ReviewService(context().database).retry(current_caller(), str(review_id))
+    return ReviewRetried(review_id=review_id, status="pending", job_id=UUID(job_id)), 202

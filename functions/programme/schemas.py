@@ -106,3 +106,17 @@ class PackageAsked(Answer):
     example: ClassVar = {"job_id": JOB_ID}
 
     job_id: UUID
+
+
+class ReviewRetried(Answer):
+    """A review that is done again. Its row and the job's row show how it goes on."""
+
+    example: ClassVar = {
+        "review_id": "3f2a1b0c-9d8e-4f7a-8b6c-5d4e3f2a1b0c",
+        "status": "pending",
+        "job_id": "0c1b2a3f-8e9d-4a7f-8c6b-0b1c2a3f4e5d",
+    }
+
+    review_id: UUID
+    status: str
+    job_id: UUID

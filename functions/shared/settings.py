@@ -96,6 +96,8 @@ class Settings:
     lecture_max_seconds: int
     lecture_download_timeout_seconds: float
     transcription_piece_seconds: float
+    github_api_url: str
+    github_token: str | None = field(repr=False)
     catalog_url: str | None
     catalog_terms: tuple[str, ...]
     weeks_archive_after_days: int
@@ -316,6 +318,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         lecture_max_seconds=read.number("LECTURE_MAX_SECONDS", int, 3 * 3600, 1, 24 * 3600),
         lecture_download_timeout_seconds=read.number("LECTURE_DOWNLOAD_TIMEOUT_SECONDS", float, 1800.0, 0.1, 7200),
         transcription_piece_seconds=read.number("TRANSCRIPTION_PIECE_SECONDS", float, 600.0, 5, 3600),
+        github_api_url=read.url("GITHUB_API_URL", "https://api.github.com"),
+        github_token=read.optional("GITHUB_TOKEN"),
         catalog_url=read.template("CATALOG_URL", "{term}"),
         catalog_terms=read.terms("CATALOG_TERMS"),
         weeks_archive_after_days=read.number("WEEKS_ARCHIVE_AFTER_DAYS", int, 730, 1, 36500),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripts.native import paths
 
-PARTS = ("functions", "worker", "model", "storage", "panopto")
+PARTS = ("functions", "worker", "model", "storage", "panopto", "github")
 SETTINGS_OF_A_PROJECT = ("SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY", "ENCRYPTION_KEYS")
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 

@@ -1,9 +1,9 @@
 """``./scripts/demo``: the story from nothing.
 
-A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture, practises, asks and plans a week. Then
-a teacher launches from Canvas, asks the assistant, and has a quiz written out of a page. Everything is real except what
-is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas and Panopto are stand-ins. All are
-announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
+A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture, practises, asks, plans a week and has
+code reviewed. Then a teacher launches from Canvas, asks the assistant, and has a quiz written out of a page. Everything
+is real except what is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas, Panopto and GitHub are
+stand-ins. All are announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from scripts.native.demo_materials import MaterialsFailed, materials
 from scripts.native.demo_practice import practise
 from scripts.native.demo_question import QuestionFailed, question
 from scripts.native.demo_quiz import QuizFailed, quiz
+from scripts.native.demo_review import ReviewFailed, review
 from scripts.native.demo_week import WeekFailed, week
 from scripts.native.keys import Keys
 from scripts.native.school import put_secret
@@ -41,6 +42,18 @@ MAX_WAIT_SECONDS = 120.0
 
 class DemoFailed(RuntimeError):
     """The story broke off; the message says where and shows the answer."""
+
+
+FAILED = (
+    DemoFailed,
+    LaunchFailed,
+    MaterialsFailed,
+    QuestionFailed,
+    QuizFailed,
+    ReviewFailed,
+    WeekFailed,
+    httpx.HTTPError,
+)
 
 
 def headline(text: str) -> None:
@@ -79,6 +92,10 @@ class Student:
         for column, value in equals.items():
             query = query.eq(column, value)
         return [dict(row) for row in query.execute().data]  # type: ignore[arg-type]
+
+    def insert(self, table: str, row: dict[str, Any]) -> dict[str, Any]:
+        """Adds a row through REST; the row as it is stored."""
+        return dict(self.rows.table(table).insert(row).execute().data[0])  # type: ignore[arg-type]
 
     def rpc(self, name: str, args: Mapping[str, Any]) -> Any:
         """Calls a database function through REST."""
@@ -282,6 +299,7 @@ def tell(stack: Stack) -> None:
             practise(stack.db_url, student, headline, line)
             question(stack.db_url, student, signed_up(stack), headline, line)
             week(stack, student, headline, line)
+            review(stack, student, headline, line)
             headline("What is in the database now (as the student sees it)")
             for table in (
                 "integrations",
@@ -292,6 +310,7 @@ def tell(stack: Stack) -> None:
                 "lectures",
                 "documents",
                 "weeks",
+                "reviews",
                 "notifications",
             ):
                 line(f"{table:16} {len(student.select(table, 'id'))} rows")
@@ -328,15 +347,7 @@ def main(argv: list[str]) -> int:
             if given.keep:
                 headline("The stack keeps running; Ctrl-C stops everything")
                 return watch(stack)
-    except (
-        DemoFailed,
-        LaunchFailed,
-        MaterialsFailed,
-        QuestionFailed,
-        QuizFailed,
-        WeekFailed,
-        httpx.HTTPError,
-    ) as failure:
+    except FAILED as failure:
         print(f"\nThe demo broke off: {failure}\nLogs: {paths.STATE / 'logs'}", file=sys.stderr)
         return 1
     except FAILURES as failure:

@@ -33,7 +33,7 @@ LOCAL_FRONT_ENDS = "http://127.0.0.1:3000,http://localhost:3000"
 class Options:
     """What a caller of the stack may choose."""
 
-    without: frozenset[str] = frozenset()  # of: functions, worker, model, storage, panopto
+    without: frozenset[str] = frozenset()  # of: functions, worker, model, storage, panopto, github
     settings: Mapping[str, str] = field(default_factory=dict)  # for functions and worker
     auth: Mapping[str, str] = field(default_factory=dict)  # GOTRUE_*: for Auth, over what auth_environment says
     postgres: Mapping[str, str] = field(default_factory=dict)  # server settings
@@ -92,6 +92,11 @@ class Stack:
         """The Panopto stand-in, where it runs."""
         host = self._panopto.get("PANOPTO_HOSTS")
         return host and f"http://{host}"
+
+    @property
+    def has_github(self) -> bool:
+        """Whether the GitHub stand-in runs, because no API is configured."""
+        return bool(self._github)
 
     @property
     def rest_url(self) -> str:
@@ -153,7 +158,8 @@ class Stack:
             "PYTHONPATH": str(paths.REPO),
         }
         counting = environment.from_outside(self.options.dotenv)
-        chosen = {**defaults, **counting, **exported, **self._model, **self._panopto, **self.options.settings}
+        stand_ins = {**self._model, **self._panopto, **self._github}
+        chosen = {**defaults, **counting, **exported, **stand_ins, **self.options.settings}
         if environment.is_local(chosen.get("OPENAI_BASE_URL", "")):
             chosen |= environment.NO_PROXIES
         return environment.silenced(chosen)
@@ -186,6 +192,7 @@ class Stack:
         self._anon_token, self._service_token = self.keys.mint("anon"), self.keys.mint("service_role")
         self._model: dict[str, str] = {}
         self._panopto: dict[str, str] = {}
+        self._github: dict[str, str] = {}
         self._start_postgres()
         self.gateway_port = self.options.gateway_port or postgres.free_port()
         self.auth_port, self.rest_port = postgres.free_port(), postgres.free_port()
@@ -199,6 +206,8 @@ class Stack:
             parts += self._model_parts()
         if not self.options.without & {"functions", "worker", "panopto"}:
             parts += self._panopto_parts()
+        if not self.options.without & {"functions", "worker", "github"}:
+            parts += self._github_parts()
         if "functions" not in self.options.without:
             parts.append(self._functions())
         for part in parts:
@@ -341,6 +350,17 @@ class Stack:
         self.say(f"Panopto: our stand-in, tests/standins/panopto; http://127.0.0.1:{port}/ lists a recording")
         command = [sys.executable, "-m", "tests.standins.panopto", "--port", str(port)]
         return [self._part("panopto", command, os.environ, f"http://127.0.0.1:{port}/")]
+
+    def _github_parts(self) -> list[Part]:
+        """The GitHub stand-in when no API is configured, so that a repository can be reviewed."""
+        chosen = {**environment.from_outside(self.options.dotenv), **self.options.settings}
+        if chosen.get("GITHUB_API_URL"):
+            return []
+        port = postgres.free_port()
+        self._github = {"GITHUB_API_URL": f"http://127.0.0.1:{port}"}
+        self.say(f"GitHub: our stand-in, tests/standins/github; http://127.0.0.1:{port}/ lists its repositories")
+        command = [sys.executable, "-m", "tests.standins.github", "--port", str(port)]
+        return [self._part("github", command, os.environ, f"http://127.0.0.1:{port}/")]
 
     def _functions(self) -> Part:
         command = [sys.executable, "-m", "gunicorn", "--config", "functions/gunicorn.conf.py"]

@@ -9,6 +9,8 @@ create table public.reviews (
     status public.review_status not null default 'pending',
     result_json jsonb,
     error_message text,
+    commit_sha text,
+    metrics jsonb not null default '{}',
     started_at timestamptz,
     completed_at timestamptz,
     created_at timestamptz not null default now(),
@@ -19,10 +21,13 @@ create table public.reviews (
         foreign key (week_id, user_id) references public.weeks(id, user_id) on delete set null (week_id),
     constraint reviews_github_url_check
         check (
-            github_url ~ '^https://github\.com/[A-Za-z0-9-]+/[A-Za-z0-9._-]+(/.*)?$' and char_length(github_url) <= 500
+            github_url ~* '^https://(www\.)?github\.com/[a-z0-9-]+/[a-z0-9._-]+([/?#].*)?$'
+            and char_length(github_url) <= 500
         ),
     constraint reviews_result_json_check check (jsonb_typeof(result_json) = 'object'),
-    constraint reviews_error_message_check check (char_length(error_message) <= 500)
+    constraint reviews_error_message_check check (char_length(error_message) <= 500),
+    constraint reviews_commit_sha_check check (commit_sha ~ '^[0-9a-f]{40}([0-9a-f]{24})?$'),
+    constraint reviews_metrics_check check (jsonb_typeof(metrics) = 'object')
 );
 
 -- for a learner's list, newest first
@@ -39,7 +44,10 @@ comment on column public.reviews.github_url is 'The repository: https://github.c
 comment on column public.reviews.depth is 'How much to read.';
 comment on column public.reviews.status is 'Its state.';
 comment on column public.reviews.result_json is 'The review, once completed.';
-comment on column public.reviews.error_message is 'Of a failed review: a sentence the learner may read.';
+comment on column public.reviews.error_message is
+    'Of a failed review: a code, a colon, and a sentence the learner may read.';
+comment on column public.reviews.commit_sha is 'The commit that is read, from the moment at which it is known.';
+comment on column public.reviews.metrics is 'Attempts, tokens and cost of the models; how many findings were dropped.';
 comment on column public.reviews.started_at is 'When the job began; kept by trigger.';
 comment on column public.reviews.completed_at is 'When it completed or failed; kept by trigger.';
 comment on column public.reviews.created_at is 'When the row was written.';

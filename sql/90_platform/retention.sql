@@ -76,7 +76,8 @@ as $$
         'public.lectures', 'downloading', 'interrupted: The work on this lecture stopped before it was done.',
         '{lecture_download, lecture_transcription, lecture_ingest}', 'lecture_id'
     ) + private.fail_stuck(
-        'public.reviews', 'running', 'The review stopped before it was done.', '{code_review}', 'review_id'
+        'public.reviews', 'running', 'interrupted: The review stopped before it was done. Try it again.',
+        '{code_review}', 'review_id'
     ) + private.fail_stuck(
         'public.content_sources', 'processing', 'interrupted: The material could not be read in time. Try again.',
         '{content_source}', 'content_source_id'

@@ -32,6 +32,10 @@ def test_the_demo_writes_a_headstart_cites_a_source_and_finds_the_page_and_the_s
     assert re.search(r"Auth: (the real server|our stand-in)", done.stderr)
     assert "no Canvas is configured" in done.stdout
     assert "Panopto: our stand-in" in done.stderr
+    assert "GitHub: our stand-in" in done.stderr
+    assert "1 findings of the model were dropped" in done.stdout
+    assert re.search(r"critical security quiz.py:19  if eval\(", done.stdout), "a finding is put at its line"
+    assert re.search(r"medium   bug      quiz.py:10  def load\(", done.stdout)
     assert re.search(r"Hash tables.pdf, page \d+: http\S+/documents/[0-9a-f-]{36}#page=\d+\n", done.stdout), done.stdout
     assert re.search(r"week 3, second \d+: http\S+/Viewer.aspx\?id=[0-9a-f-]{36}&start=\d+\n", done.stdout)
     assert "<mark>collisions</mark>" in done.stdout.lower()

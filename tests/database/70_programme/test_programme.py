@@ -70,6 +70,12 @@ def test_reviews_are_of_github_repositories(db: Connection, address: str) -> Non
         refused(db, "23514", "insert into public.reviews (github_url) values (%s)", (address,))
 
 
+def test_addresses_of_github_as_browsers_have_them(db: Connection) -> None:
+    with act_as(db, persona(db)):
+        for address in ("https://GitHub.com/A/b.git", "https://www.github.com/a/b/", "https://github.com/a/b?tab=x#y"):
+            db.execute("insert into public.reviews (github_url) values (%s)", (address,))
+
+
 def test_a_learner_asks_for_a_review_and_decides_nothing_else(db: Connection) -> None:
     me, other = persona(db), persona(db)
     foreign = week(db, other)

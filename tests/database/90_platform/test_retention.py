@@ -178,7 +178,10 @@ def test_rows_that_stood_still_without_a_live_job_fail(db: Connection) -> None:
             db.execute("insert into public.user_lectures (user_id, lecture_id) values (%s, %s)", (me, found))
             return found
         if table == "reviews":
-            return insert(db, "public.reviews", {"user_id": me, "github_url": "https://github.com/a/b"})
+            asked = insert(db, "public.reviews", {"user_id": me, "github_url": "https://github.com/a/b"})
+            # its insert has enqueued one
+            db.execute("delete from public.jobs where dedupe_key = %s", (f"reviews:{asked}",))
+            return asked
         given = {"teacher_id": teacher, "kind": "text", "title": "x", "text_content": "x"}
         source = insert(db, "public.content_sources", given)
         # its insert has enqueued one
@@ -213,8 +216,7 @@ def test_rows_that_stood_still_without_a_live_job_fail(db: Connection) -> None:
 def test_a_row_whose_job_ended_badly_fails_at_once(db: Connection) -> None:
     me = persona(db)
     asked = insert(db, "public.reviews", {"user_id": me, "github_url": "https://github.com/a/b"})
-    enqueue = "select job_id from public.svc_enqueue_job('code_review', jsonb_build_object('review_id', %s::text))"
-    job = one(db, enqueue, (str(asked),))
+    job = one(db, "select id from public.jobs where dedupe_key = %s", (f"reviews:{asked}",))
     sweep = "select public.svc_sweep_generations()"
     db.execute(sweep)
     assert column(db, "reviews", "status", asked) == "pending"

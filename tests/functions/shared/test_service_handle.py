@@ -39,6 +39,8 @@ ALLOWED = {
     "functions/lectures/jobs.py",
     "functions/lectures/service.py",
     "functions/lectures/work.py",
+    "functions/programme/reviews/service.py",
+    "functions/programme/reviews/work.py",
     # a launch has no caller yet; what it may see is decided by the platform's signature
     "functions/lti/accounts.py",
     "functions/lti/routes.py",

@@ -1,0 +1,1 @@
+"""Code reviews of public GitHub repositories: read, never run."""
