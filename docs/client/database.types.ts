@@ -1172,14 +1172,14 @@ isOneToOne: false
                   ]
                 },"reviews": {
                   Row: {
-                    "completed_at": string | null,"created_at": string,"depth": Database["public"]['Enums']["review_depth"],"error_message": string | null,"github_url": string,"id": string,"result_json": Json | null,"started_at": string | null,"status": Database["public"]['Enums']["review_status"],"updated_at": string,"user_id": string,"week_id": string | null
+                    "commit_sha": string | null,"completed_at": string | null,"created_at": string,"depth": Database["public"]['Enums']["review_depth"],"error_message": string | null,"github_url": string,"id": string,"metrics": NonNullable<Json>,"result_json": Json | null,"started_at": string | null,"status": Database["public"]['Enums']["review_status"],"updated_at": string,"user_id": string,"week_id": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "completed_at"?: string | null,"created_at"?: string,"depth"?: Database["public"]['Enums']["review_depth"],"error_message"?: string | null,"github_url": string,"id"?: string,"result_json"?: Json | null,"started_at"?: string | null,"status"?: Database["public"]['Enums']["review_status"],"updated_at"?: string,"user_id"?: string,"week_id"?: string | null
+                    "commit_sha"?: string | null,"completed_at"?: string | null,"created_at"?: string,"depth"?: Database["public"]['Enums']["review_depth"],"error_message"?: string | null,"github_url": string,"id"?: string,"metrics"?: NonNullable<Json>,"result_json"?: Json | null,"started_at"?: string | null,"status"?: Database["public"]['Enums']["review_status"],"updated_at"?: string,"user_id"?: string,"week_id"?: string | null
                   }
                   Update: {
-                    "completed_at"?: string | null,"created_at"?: string,"depth"?: Database["public"]['Enums']["review_depth"],"error_message"?: string | null,"github_url"?: string,"id"?: string,"result_json"?: Json | null,"started_at"?: string | null,"status"?: Database["public"]['Enums']["review_status"],"updated_at"?: string,"user_id"?: string,"week_id"?: string | null
+                    "commit_sha"?: string | null,"completed_at"?: string | null,"created_at"?: string,"depth"?: Database["public"]['Enums']["review_depth"],"error_message"?: string | null,"github_url"?: string,"id"?: string,"metrics"?: NonNullable<Json>,"result_json"?: Json | null,"started_at"?: string | null,"status"?: Database["public"]['Enums']["review_status"],"updated_at"?: string,"user_id"?: string,"week_id"?: string | null
                   }
                   Relationships: [
                     {
@@ -2067,6 +2067,11 @@ isOneToOne: false
               "max_used": number,"outcome": string,"period_end": string,"question_id": string,"used": number
             }[]
                            },
+"svc_begin_review":
+{ Args: { "p_job_id": string,"p_lease_token": string,"p_review_id": string }; Returns: {
+              "commit_sha": string,"depth": string,"github_url": string
+            }[]
+                           },
 "svc_begin_token_refresh":
 { Args: { "p_holder": string,"p_integration_id": string,"p_ttl_s"?: number }; Returns: boolean
                            },
@@ -2170,6 +2175,9 @@ isOneToOne: false
               "documents": number,"lectures": number
             }[]
                            },
+"svc_fail_review":
+{ Args: { "p_error": string,"p_job_id": string,"p_lease_token": string,"p_review_id": string }; Returns: boolean
+                           },
 "svc_find_agent":
 { Args: { "p_type": Database["public"]['Enums']["agent_type"] }; Returns: {
               "agent_id": string,"config": Json,"name": string,"version": string
@@ -2213,6 +2221,9 @@ isOneToOne: false
                            },
 "svc_finish_question":
 { Args: { "p_citations"?: Json,"p_content": string,"p_error_code"?: string,"p_error_message"?: string,"p_finish_reason"?: string,"p_metrics"?: Json,"p_model"?: string,"p_parts"?: (Json)[],"p_prompt_version"?: string,"p_question_id": string,"p_seq"?: number,"p_status": string,"p_verdict"?: Json }; Returns: boolean
+                           },
+"svc_finish_review":
+{ Args: { "p_job_id": string,"p_lease_token": string,"p_metrics": Json,"p_notes": Json,"p_result": Json,"p_review_id": string }; Returns: boolean
                            },
 "svc_finish_storage_deletion":
 { Args: { "p_error"?: string,"p_id": number }; Returns: undefined
@@ -2301,6 +2312,11 @@ isOneToOne: false
               "created_at": string,"kid": string,"private_key_enc": string,"public_jwk": Json,"status": string
             }[]
                            },
+"svc_list_review_parts":
+{ Args: { "p_review_id": string }; Returns: {
+              "key": string,"result": Json
+            }[]
+                           },
 "svc_list_tutor_notes":
 { Args: { "p_student_id": string,"p_tutor_id": string }; Returns: {
               "assignment_id": string,"body_enc": string,"created_at": string,"id": string,"session_id": string,"updated_at": string
@@ -2354,6 +2370,9 @@ isOneToOne: false
                            },
 "svc_note_lecture_progress":
 { Args: { "p_done": number,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_stage": string,"p_total"?: number }; Returns: boolean
+                           },
+"svc_note_review_commit":
+{ Args: { "p_commit_sha": string,"p_job_id": string,"p_lease_token": string,"p_review_id": string }; Returns: boolean
                            },
 "svc_pause_provider":
 { Args: { "p_provider": string,"p_seconds": number }; Returns: undefined
@@ -2512,6 +2531,9 @@ isOneToOne: false
 "svc_retry_lecture":
 { Args: { "p_lecture_id": string,"p_user_id": string }; Returns: undefined
                            },
+"svc_retry_review":
+{ Args: { "p_review_id": string,"p_user_id": string }; Returns: string
+                           },
 "svc_return_usage":
 { Args: { "p_amount"?: number,"p_meter": string,"p_period_start"?: string,"p_user_id": string }; Returns: undefined
                            },
@@ -2582,6 +2604,9 @@ isOneToOne: false
                            },
 "svc_store_lecture_transcript":
 { Args: { "p_captions_key": string,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_title"?: string,"p_transcript_key": string }; Returns: string
+                           },
+"svc_store_review_part":
+{ Args: { "p_job_id": string,"p_key": string,"p_lease_token": string,"p_result": Json,"p_review_id": string }; Returns: boolean
                            },
 "svc_store_summary":
 { Args: { "p_narrative": string,"p_next_steps": (string)[],"p_session_id": string,"p_subjects_covered": (string)[],"p_summary_type": string,"p_transcript_version": number }; Returns: string
