@@ -16,11 +16,12 @@ from typing import Any
 
 import structlog
 
-from functions.lectures import audio, errors
+from functions.lectures import errors
 from functions.lectures.download import bring
 from functions.lectures.errors import LectureFailure
 from functions.lectures.transcribing import transcribe
 from functions.lectures.work import LectureGone, Work, run_stage
+from functions.shared import audio
 from functions.shared.captions import Segment, write_webvtt
 from functions.shared.children import ChildError, run_in_child
 from functions.shared.chunks import chunk_segments, detect_language, replace_chunks

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from functions.lectures import audio, errors
+from functions.lectures import errors
 from functions.lectures.errors import LectureFailure
 from functions.lectures.panopto import Panopto
 from functions.lectures.work import Work
+from functions.shared import audio
 from functions.shared.captions import Segment, tidy
 from functions.shared.children import ChildError, run_in_child
 from functions.shared.llm.errors import DeadlineExceeded, InvalidResponse, ModelError, QuotaExceeded

@@ -50,11 +50,11 @@ begin
         );
         v_count := v_count + 1;
     end loop;
-    return v_count + private.sweep_questions() + private.fail_stuck_rows();
+    return v_count + private.sweep_questions() + private.sweep_socratic() + private.fail_stuck_rows();
 end
 $$;
 
 comment on function public.svc_sweep_generations() is
     'Ends what no live job will finish: answers of the assistant and of the companion (interrupted, keeping the text '
-    'so far), headstart runs, lectures, reviews and content sources (failed); returns how many. Called by workers '
-    'every few seconds and by svc_purge_expired.';
+    'so far), headstart runs, lectures, reviews and content sources (failed), and idle Socratic sessions; returns how '
+    'many. Called by workers every few seconds and by svc_purge_expired.';

@@ -19,6 +19,9 @@ as $$
         when p_bucket = 'content' then exists (
             select from public.content_sources where storage_key = 'content/' || p_name
         )
+        when p_bucket = 'socratic-audio' then exists (
+            select from public.socratic_messages where audio_url = 'socratic-audio/' || p_name
+        )
         -- a lecture's files carry its id; a failed lecture keeps none
         when p_bucket in ('audio', 'transcripts') then exists (
             select from public.lectures

@@ -134,6 +134,13 @@ class Answer(ABC):
     def prepare(self, state: State) -> tuple[Sequence[Message], TextFilter]:
         """What to ask the model, and what becomes of its text."""
 
+    def revise(self, written: TextFilter) -> Sequence[Message] | None:
+        """What to ask once more when the model has come to an end, because its text may not be shown; else None.
+
+        The filter must have held the whole text back. Then it gets the second text too, and decides.
+        """
+        return None
+
     @abstractmethod
     def end_call(self, state: State, ending: Ending, model: str, seq: int) -> tuple[str, Mapping[str, Any]]:
         """The database function that ends the row and its stream, and its arguments.
@@ -216,6 +223,11 @@ class AnswerRun:
             retried(lambda: self._ask(messages, budget), on=ModelError, pause=self._pause(budget), sleep=budget.wait)
         except Truncated:
             finish_reason = "length"
+        again = answer.revise(self._filter)
+        if again is not None and budget.calls_left:
+            # the filter knows what to show when this fails, too
+            with contextlib.suppress(ModelError):
+                self._ask(again, budget)
         self._take(self._filter.finish())
         self._flush()
         if not "".join(self._released).strip():

@@ -72,11 +72,14 @@ class Transcriber:
     def _server(self) -> tuple[str, str]:
         return self.settings.openai_base_url or "", self.model
 
-    def hear(self, sound: Path, seconds: float, span: tuple[float, float] | None = None) -> Heard:
+    def hear(
+        self, sound: Path, seconds: float, span: tuple[float, float] | None = None, *, needs_times: bool = True
+    ) -> Heard:
         """Transcribes one file.
 
         :param seconds: its length
         :param span: where it is not silent, for models that give no times
+        :param needs_times: False for a file whose text alone counts, of whatever length
         :raise TimesUnknown: the model gives no times, and the file is longer than a window
         :raise ModelError: see errors.py
         """
@@ -87,7 +90,7 @@ class Transcriber:
             raise errors.ModelNotFound(sentence)
         form = _forms.get(self._server, 0)
         while True:
-            if form == TEXT_ONLY and seconds > MAX_WINDOW_SECONDS + 1:
+            if needs_times and form == TEXT_ONLY and seconds > MAX_WINDOW_SECONDS + 1:
                 raise TimesUnknown
             try:
                 heard = self._read(self._recorded(sound, FORMS[form], seconds), FORMS[form], seconds, span)

@@ -29,7 +29,7 @@ from functions.shared.errors import (
 from functions.shared.settings import Settings
 from functions.shared.web.operations import Access, Operation, Outcome, added_errors, headers_of, operation_of
 from functions.shared.web.schemas import ErrorBody
-from functions.shared.web.uploads import NotMultipart
+from functions.shared.web.uploads import NotMultipart, file_part
 
 BASE = "/functions/v1"
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -166,15 +166,15 @@ def _operation(rule: Rule, view: View, said: Operation) -> dict[str, Any]:
 
 
 def _upload(form: type[BaseModel]) -> dict[str, Any]:
-    schema = form.model_json_schema(schema_generator=Untitled)
+    schema, name = form.model_json_schema(schema_generator=Untitled), file_part(form)
     file = {"type": "string", "contentMediaType": "application/octet-stream", "description": "The file."}
     return {
         "schema": {
             **{key: value for key, value in schema.items() if key != "description"},
-            "properties": {"file": file, **schema["properties"]},
-            "required": ["file", *schema.get("required", ())],
+            "properties": {name: file, **schema["properties"]},
+            "required": [name, *schema.get("required", ())],
         },
-        "example": {"file": "(the bytes of the file)", **(getattr(form, "example", None) or {})},
+        "example": {name: "(the bytes of the file)", **(getattr(form, "example", None) or {})},
     }
 
 

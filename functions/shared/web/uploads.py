@@ -31,6 +31,11 @@ MAX_PARTS = 20
 FILE = "file"
 
 
+def file_part(form: type[BaseModel]) -> str:
+    """The name of the part that is the file; a form may name another in ``file_part``."""
+    return str(getattr(form, "file_part", FILE))
+
+
 class NotMultipart(UnsupportedMediaType):
     """The body is not multipart/form-data. Send the file as a form."""
 
@@ -61,7 +66,7 @@ def received(form: type[T], *, max_bytes: int) -> Iterator[Upload[T]]:
     if request.mimetype != "multipart/form-data" or not boundary:
         raise NotMultipart()
     with tempfile.TemporaryFile() as file:
-        parts = _Parts(file, max_bytes)
+        parts = _Parts(file, max_bytes, file_part(form))
         decoder = MultipartDecoder(boundary.encode(), MAX_BUFFER_BYTES, max_parts=MAX_PARTS)
         for event in _events(decoder):
             parts.take(event)
@@ -100,6 +105,7 @@ class _Parts:
 
     file: IO[bytes]
     max_bytes: int
+    part: str
     size: int = 0
     filename: str | None = None
     fields: dict[str, bytes] = field(default_factory=dict)
@@ -111,7 +117,7 @@ class _Parts:
         """One event of the decoder."""
         if isinstance(event, File | Field):
             self._begin(event)
-        elif isinstance(event, Data) and self._current == FILE:
+        elif isinstance(event, Data) and self._current == self.part:
             self.size += len(event.data)
             if self.size > self.max_bytes:
                 raise PayloadTooLarge()
@@ -126,8 +132,8 @@ class _Parts:
     def _begin(self, event: File | Field) -> None:
         self._current = None
         is_file = isinstance(event, File)
-        if is_file != (event.name == FILE):
-            self._refuse(event.name, "file_expected" if event.name == FILE else "extra_forbidden")
+        if is_file != (event.name == self.part):
+            self._refuse(event.name, "file_expected" if event.name == self.part else "extra_forbidden")
         elif (self.filename is not None) if is_file else (event.name in self.fields):
             self._refuse(event.name, "given_twice")
         else:
@@ -143,7 +149,7 @@ class _Parts:
     def upload(self, form: type[T]) -> Upload[T]:
         """All of it, checked."""
         if self.filename is None and not self.problems:
-            self._refuse(FILE, "missing")
+            self._refuse(self.part, "missing")
         texts: dict[str, str] = {}
         for name, value in self.fields.items():
             # what is no UTF-8 becomes lone surrogates, which are refused like those of JSON

@@ -62,7 +62,7 @@ ENUMS = {
         "lecture_transcription lecture_ingest document_ingest code_review week_notes brand_package session_summary "
         "nudge_dispatch notification_dispatch stats_refresh catalog_sync storage_cleanup account_deletion "
         "canvas_revoke content_source practice_grading practice_calibration lti_score headstart_scan lti_roster "
-        "chunk_embedding week_advance kpi_refresh question_answer"
+        "chunk_embedding week_advance kpi_refresh question_answer socratic_answer socratic_insights"
     ),
     "job_status": "queued running succeeded failed cancelled",
     "job_state": "later waiting ready running over",

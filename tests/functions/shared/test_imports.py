@@ -32,7 +32,7 @@ LATE = {
     # it takes seconds and much memory, and web processes never cut texts
     ("functions/shared/chunks.py", "_loaded"),
     # FFmpeg reads files of strangers; it is loaded in a child process and never in the worker
-    ("functions/lectures/audio.py", "library"),
+    ("functions/shared/audio.py", "library"),
     # numpy and the model of languages take a second to load, and most processes never guard a text
     ("functions/shared/leaks/words.py", "_loaded"),
     # prometheus_client decides at its import, by the environment, whether several processes share numbers

@@ -27,6 +27,8 @@ MIN_SILENT_LEVELS = 13  # 260 ms
 MIN_SOUND_LEVELS = 5
 EDGE_MS = 200
 OVERLAP_MS = 4000
+# longer than any sound
+MAX_SECONDS = 1_000_000.0
 
 
 def library() -> ModuleType:
@@ -142,17 +144,7 @@ def cut(source: str, folder: str, piece_seconds: float, overlaps: bool, have: Se
     :return: ``[{"start", "end", "sound_start", "sound_end", "path"}]`` in milliseconds. ``path`` is None for a piece
         that is not needed; ``sound_start`` and ``sound_end`` are where it is not silent, None when it is silent
     """
-    levels = array("h")
-    with _opened(source) as file:
-        rest = b""
-        for block in _sound(file):
-            rest += block
-            whole = len(rest) // (2 * LEVEL_SAMPLES)
-            view = memoryview(rest)[: whole * 2 * LEVEL_SAMPLES].cast("h")
-            levels.extend(max(view[n * LEVEL_SAMPLES : (n + 1) * LEVEL_SAMPLES]) for n in range(whole))
-            rest = rest[whole * 2 * LEVEL_SAMPLES :]
-            del view
-    pieces = plan(levels, piece_seconds, overlaps)
+    pieces = plan(_levels(source), piece_seconds, overlaps)
     known = {(start, end) for start, end in have}
     wanted = [
         piece | {"path": str(Path(folder) / f"{piece['start']}.m4a")}
@@ -163,6 +155,26 @@ def cut(source: str, folder: str, piece_seconds: float, overlaps: bool, have: Se
         _write(_sound(file), wanted)
     paths = {piece["start"]: piece["path"] for piece in wanted}
     return [piece | {"path": paths.get(piece["start"])} for piece in pieces]
+
+
+def is_heard(source: str) -> bool:
+    """Whether a sound is anywhere louder than silence, for a tenth of a second."""
+    return any(piece["sound_start"] is not None for piece in plan(_levels(source), MAX_SECONDS, False))
+
+
+def _levels(source: str) -> array[int]:
+    """The highest sample of every 20 ms of a sound."""
+    levels = array("h")
+    with _opened(source) as file:
+        rest = b""
+        for block in _sound(file):
+            rest += block
+            whole = len(rest) // (2 * LEVEL_SAMPLES)
+            view = memoryview(rest)[: whole * 2 * LEVEL_SAMPLES].cast("h")
+            levels.extend(max(view[n * LEVEL_SAMPLES : (n + 1) * LEVEL_SAMPLES]) for n in range(whole))
+            rest = rest[whole * 2 * LEVEL_SAMPLES :]
+            del view
+    return levels
 
 
 def plan(levels: Sequence[int], piece_seconds: float, overlaps: bool) -> list[dict[str, Any]]:

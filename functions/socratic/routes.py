@@ -1,0 +1,247 @@
+"""The routes of this service."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response, request
+
+from functions.shared.agents import AgentDisabled, AgentModelUnknown, check_agent
+from functions.shared.errors import NotAcceptable, NotFound
+from functions.shared.uploads import Uploaded
+from functions.shared.web.callers import current_caller
+from functions.shared.web.context import context
+from functions.shared.web.operations import Header, Outcome, operation
+from functions.shared.web.rate_limits import rate_limited
+from functions.shared.web.slots import Slot, TooManyStreams
+from functions.shared.web.streams import LAST_EVENT_ID, event_stream, last_seq
+from functions.shared.web.uploads import received
+from functions.socratic.errors import (
+    AnswerInProgress,
+    AudioSilent,
+    AudioTooLong,
+    AudioTypeNotSupported,
+    ExternalIdConflict,
+    SessionEnded,
+)
+from functions.socratic.schemas import (
+    ANSWER_ID,
+    Exchange,
+    InsightsAwaited,
+    Line,
+    Message,
+    Session,
+    Spoken,
+    SpokenLine,
+    Stopped,
+)
+from functions.socratic.service import Asked, SocraticService
+
+blueprint = APIBlueprint(
+    "socratic",
+    __name__,
+    tag={"name": "socratic", "description": "Socratic sessions: the agent asks, the learner finds the answers."},
+)
+# somewhat longer than the worker takes at most: a deadline of the model, and the time until it begins
+MAX_WAIT_SECONDS = 300.0
+MAX_FILE_BYTES = 25 * 1024 * 1024
+MAX_BODY_BYTES = 26 * 1024 * 1024
+MESSAGE_STREAM = {"x-vercel-ai-ui-message-stream": "v1"}
+ACCEPT = Header("Accept", "text/event-stream, the default, or application/json.", {"type": "string"})
+STREAM_EXAMPLE = (
+    "retry: 3000\n\n"
+    f'id: {ANSWER_ID}:1\ndata: {{"type":"start","messageId":"{ANSWER_ID}"}}\n\n'
+    f'id: {ANSWER_ID}:3\ndata: {{"type":"start-step"}}\n\n'
+    f'id: {ANSWER_ID}:4\ndata: {{"type":"text-start","id":"text"}}\n\n'
+    f'id: {ANSWER_ID}:5\ndata: {{"type":"text-delta","id":"text","delta":"How well do you know this already?"}}\n\n'
+    f'id: {ANSWER_ID}:6\ndata: {{"type":"text-end","id":"text"}}\n\n'
+    f'id: {ANSWER_ID}:7\ndata: {{"type":"finish","finishReason":"stop"}}\n\n'
+    "data: [DONE]\n\n"
+)
+
+
+def service() -> SocraticService:
+    """The service with this application's parts."""
+    known = context()
+    return SocraticService(known.database, known.storage, known.reader, known.waker, known.clock)
+
+
+@blueprint.post("/sessions/<uuid:session_id>/messages")
+@operation(
+    "Say something",
+    {
+        200: Outcome(
+            "The agent's turn as an AI SDK message stream; with `Accept: application/json`, both lines at its end.",
+            media_type="text/event-stream",
+            example=STREAM_EXAMPLE,
+            others=(Outcome("", Exchange),),
+        )
+    },
+    errors=(
+        NotFound,
+        SessionEnded,
+        ExternalIdConflict,
+        AnswerInProgress,
+        TooManyStreams,
+        NotAcceptable,
+        AgentDisabled,
+        AgentModelUnknown,
+    ),
+    headers=(ACCEPT, LAST_EVENT_ID),
+)
+@rate_limited("socratic-messages", limit=60)
+@blueprint.input(Line, arg_name="body")
+def say(session_id: UUID, body: Line) -> Any:
+    """Stores your line, then streams the agent's turn. Each turn asks one question and gives no final answer.
+
+    A turn is checked as a whole before it is shown, so its text comes in one piece. Saying the same again with the same
+    `external_id` gives the stored turn, or the live one from its start. When you hang up, the agent goes on.
+    """
+    wants = accepted()
+    # before anything is stored, so that a refusal changes nothing
+    check_agent(context().database, context().settings, "socratic")
+    slot = context().slots.take()
+    try:
+        return answered(service().say(current_caller(), str(session_id), body), wants, slot)
+    except BaseException:
+        slot.give_back()
+        raise
+
+
+@blueprint.post("/sessions/<uuid:session_id>/voice")
+@operation(
+    "Say something aloud",
+    {
+        200: Outcome(
+            "The agent's turn as an AI SDK message stream.", media_type="text/event-stream", example=STREAM_EXAMPLE
+        ),
+        202: Outcome("With `Accept: application/json`: both lines, before the recording was heard.", Exchange),
+    },
+    errors=(
+        NotFound,
+        SessionEnded,
+        ExternalIdConflict,
+        AnswerInProgress,
+        TooManyStreams,
+        NotAcceptable,
+        AudioTypeNotSupported,
+        AudioTooLong,
+        AudioSilent,
+        AgentDisabled,
+        AgentModelUnknown,
+    ),
+    headers=(ACCEPT, LAST_EVENT_ID),
+    max_body_bytes=MAX_BODY_BYTES,
+    form=Spoken,
+)
+@rate_limited("socratic-voice", limit=30)
+def speak(session_id: UUID) -> Any:
+    """Stores your recording, which is heard and then answered. M4A, MP3, Ogg, WAV or WebM; 10 minutes, 25 MiB.
+
+    The type is told by the file's first bytes. What was understood becomes the line's `content` and `transcript`.
+    """
+    wants = accepted()
+    check_agent(context().database, context().settings, "socratic")
+    with received(Spoken, max_bytes=MAX_FILE_BYTES) as found:
+        uploaded = Uploaded(found.file, found.size, found.sha256, found.filename)
+        slot = context().slots.take()
+        try:
+            asked = service().speak(current_caller(), str(session_id), uploaded, found.fields.external_id)
+            if wants == "application/json":
+                line, answer = service().wait(current_caller(), asked, 0)
+                slot.give_back()
+                return Exchange(user_message=Message(**line), assistant_message=Message(**answer)), 202
+            return stream(asked.assistant_message_id, slot)
+        except BaseException:
+            slot.give_back()
+            raise
+
+
+@blueprint.get("/messages/<uuid:message_id>/audio")
+@operation("Hear a spoken line", {200: Outcome("A signed address of the file.", SpokenLine)}, errors=(NotFound,))
+def hear(message_id: UUID) -> SpokenLine:
+    """Gives an address at which the line can be heard for an hour."""
+    url, expires_at = service().audio(current_caller(), str(message_id))
+    return SpokenLine(url=url, expires_at=expires_at)
+
+
+def accepted() -> str:
+    """The type of answer that the client accepts.
+
+    :raise NotAcceptable: it accepts neither
+    """
+    wants = request.accept_mimetypes.best_match(["text/event-stream", "application/json"])
+    if wants is None:
+        raise NotAcceptable
+    return wants
+
+
+def answered(asked: Asked, wants: str, slot: Slot) -> Any:
+    """The agent's turn as a stream, or both lines when it is done."""
+    if wants == "application/json":
+        line, answer = service().wait(current_caller(), asked, MAX_WAIT_SECONDS)
+        slot.give_back()
+        return Exchange(user_message=Message(**line), assistant_message=Message(**answer))
+    return stream(asked.assistant_message_id, slot)
+
+
+@blueprint.get("/sessions/<uuid:session_id>/stream")
+@operation(
+    "Follow the agent's turn",
+    {
+        200: Outcome("The turn, from its start.", media_type="text/event-stream", example=STREAM_EXAMPLE),
+        204: Outcome("No turn is being written."),
+    },
+    errors=(NotFound, TooManyStreams),
+    headers=(LAST_EVENT_ID,),
+)
+def follow(session_id: UUID) -> Any:
+    """For another tab or device, and after a lost connection. `Last-Event-ID` resumes after an event."""
+    answer_id = service().live(current_caller(), str(session_id))
+    if answer_id is None:
+        return Response(status=204, headers=MESSAGE_STREAM)
+    slot = context().slots.take()
+    try:
+        return stream(answer_id, slot)
+    except BaseException:
+        slot.give_back()
+        raise
+
+
+@blueprint.post("/sessions/<uuid:session_id>/stop")
+@operation("Stop the agent's turn", {202: Outcome("No turn is being written.", Stopped)}, errors=(NotFound,))
+def stop(session_id: UUID) -> Any:
+    """Ends the turn at once, with the status `stopped`. What was not checked yet is not kept."""
+    stopped = service().stop(current_caller(), str(session_id))
+    return Stopped(session_id=session_id, assistant_message_id=None if stopped is None else UUID(stopped)), 202
+
+
+@blueprint.post("/sessions/<uuid:session_id>/end")
+@operation(
+    "End a session",
+    {
+        200: Outcome("The session, with its insights.", Session),
+        202: Outcome("The session has ended. After 20 seconds its insights are still being written.", InsightsAwaited),
+    },
+    errors=(NotFound,),
+)
+@rate_limited("socratic-ends", limit=30)
+def end(session_id: UUID) -> Any:
+    """Ends the session, and waits up to 20 seconds for three to six insights, each with a quote of the session.
+
+    Ending again gives the same. A session in which you said nothing has no insights. When the job of a 202 has failed,
+    ending again starts a new one.
+    """
+    session, job_id = service().end(current_caller(), str(session_id))
+    if job_id is not None:
+        return InsightsAwaited(job_id=UUID(job_id)), 202
+    return Session(**session), 200
+
+
+def stream(answer_id: str, slot: Slot) -> Response:
+    """The response that follows an answer."""
+    follower = service().follow(current_caller(), answer_id)
+    after = follower.start(last_seq(answer_id))
+    return event_stream(answer_id, follower.look, after=after, idle_seconds=0, headers=MESSAGE_STREAM, slot=slot)
