@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import psycopg
+from psycopg.types.json import Jsonb
 
 from functions.shared.crypto import Envelope
 from functions.shared.database import Database
@@ -86,7 +87,7 @@ class Talk:
             "select j.id::text, r.payload from public.jobs as j join private.job_runtime as r on r.job_id = j.id "
             "where j.type = %s::public.job_type and r.payload @> %s::jsonb order by j.created_at desc limit 1",
             type,
-            psycopg.types.json.Jsonb(payload),
+            Jsonb(payload),
         )
         user_id = self.person.user_id if type == "socratic_insights" else None
         environment = {

@@ -49,7 +49,7 @@ def test_a_session_is_ended_two_hours_after_its_last_line(db: Connection) -> Non
 
 
 def test_a_turn_whose_worker_died_is_ended_and_the_line_may_be_said_again(db: Connection) -> None:
-    me = persona(db)
+    me, stranger = persona(db), persona(db)
     freeze(db, "2030-01-07T10:00:00Z")
     talk = session(db, me, "2030-01-07T10:00:00Z")
     with act_as(db, None, "service_role"):
@@ -58,7 +58,7 @@ def test_a_turn_whose_worker_died_is_ended_and_the_line_may_be_said_again(db: Co
         assert (db.execute(BEGIN, (talk, me, "1", "Hello", "h")).fetchone() or ())[1:] == (answer, "existing")
         assert (db.execute(BEGIN, (talk, me, "1", "Other", "o")).fetchone() or ())[2] == "conflict"
         assert (db.execute(BEGIN, (talk, me, "2", "More", "m")).fetchone() or ())[2] == "busy"
-        refused(db, "PT404", BEGIN, (talk, persona(db), "3", "Hello", "h"))
+        refused(db, "PT404", BEGIN, (talk, stranger, "3", "Hello", "h"))
     state = "select status, error_code from public.socratic_messages where id = %s"
     freeze(db, "2030-01-07T11:59:00Z")
     assert one(db, SWEEP) == 0, "its job is alive"
@@ -78,7 +78,7 @@ def test_a_turn_whose_worker_died_is_ended_and_the_line_may_be_said_again(db: Co
 
 
 def test_insights_are_stored_once_and_quote_lines_of_the_session(db: Connection) -> None:
-    me = persona(db)
+    me, stranger = persona(db), persona(db)
     talk, other = session(db, me, "2030-01-07T10:00:00Z"), session(db, me, "2030-01-07T10:00:00Z")
     line = insert(db, "public.socratic_messages", {"session_id": talk, "role": "user", "content": "Light is energy"})
     told = f'[{{"text": "You said it.", "message_id": "{line}", "quote": "Light is energy"}}]'
@@ -94,5 +94,5 @@ def test_insights_are_stored_once_and_quote_lines_of_the_session(db: Connection)
         assert one(db, store, (talk, "[]")) is False
         ended = db.execute("select job_id, is_done from public.svc_end_socratic(%s, %s)", (talk, me)).fetchall()
         assert ended == [(None, True)]
-        refused(db, "PT404", "select public.svc_end_socratic(%s, %s)", (talk, persona(db)))
+        refused(db, "PT404", "select public.svc_end_socratic(%s, %s)", (talk, stranger))
     assert one(db, "select insights_generated from public.socratic_sessions where id = %s", (talk,)) == ["You said it."]

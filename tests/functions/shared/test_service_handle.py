@@ -70,7 +70,9 @@ ALLOWED = {
     "functions/shared/web/rate_limits.py",
     "functions/socratic/insights.py",
     "functions/socratic/jobs.py",
+    "functions/socratic/routes.py",
     "functions/socratic/service.py",
+    "functions/socratic/voice.py",
     "functions/tutoring/jobs.py",
     # the question says whose it is; svc_begin, stop and escalate_question look among the caller's own
     "functions/tutoring/questions/answering.py",

@@ -31,7 +31,7 @@ BAD = {
     "`is it?`": "no_question",
     "Visit https://a.test/?q=1 and read.": "no_question",
     "> why?\n\nRead this.": "no_question",
-    'She asked "why?" and left.': "no_question",
+    'They asked "why?" and left.': "no_question",
     "```\nwhat is it?\n```\nGo on.": "no_question",
     "What is light? What is dark?": "several_questions",
     "What is light? " + "x" * 1500: "too_long",
