@@ -194,7 +194,9 @@ begin
                 where m.session_id = s.id and m.seq < v_answer.seq and m.role = 'assistant' and m.content <> ''
             ),
             'history', (
-                select coalesce(jsonb_agg(jsonb_build_object('role', m.role, 'content', m.content) order by m.seq), '[]')
+                select coalesce(
+                    jsonb_agg(jsonb_build_object('role', m.role, 'content', m.content) order by m.seq), '[]'
+                )
                 from (
                     select * from public.socratic_messages
                     where session_id = s.id and seq < v_answer.seq and id is distinct from v_line.id

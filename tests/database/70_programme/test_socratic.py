@@ -53,11 +53,11 @@ def test_a_turn_whose_worker_died_is_ended_and_the_line_may_be_said_again(db: Co
     freeze(db, "2030-01-07T10:00:00Z")
     talk = session(db, me, "2030-01-07T10:00:00Z")
     with act_as(db, None, "service_role"):
-        _, answer, outcome = db.execute(BEGIN, (talk, me, "1", "Hello", "h")).fetchone() or ()
+        [(_, answer, outcome)] = db.execute(BEGIN, (talk, me, "1", "Hello", "h")).fetchall()
         assert outcome == "new"
-        assert (db.execute(BEGIN, (talk, me, "1", "Hello", "h")).fetchone() or ())[1:] == (answer, "existing")
-        assert (db.execute(BEGIN, (talk, me, "1", "Other", "o")).fetchone() or ())[2] == "conflict"
-        assert (db.execute(BEGIN, (talk, me, "2", "More", "m")).fetchone() or ())[2] == "busy"
+        assert db.execute(BEGIN, (talk, me, "1", "Hello", "h")).fetchall()[0][1:] == (answer, "existing")
+        assert db.execute(BEGIN, (talk, me, "1", "Other", "o")).fetchall()[0][2] == "conflict"
+        assert db.execute(BEGIN, (talk, me, "2", "More", "m")).fetchall()[0][2] == "busy"
         refused(db, "PT404", BEGIN, (talk, stranger, "3", "Hello", "h"))
     state = "select status, error_code from public.socratic_messages where id = %s"
     freeze(db, "2030-01-07T11:59:00Z")
@@ -71,7 +71,7 @@ def test_a_turn_whose_worker_died_is_ended_and_the_line_may_be_said_again(db: Co
     # a failed turn is a new attempt
     db.execute("update public.socratic_messages set status = 'failed' where id = %s", (answer,))
     with act_as(db, None, "service_role"):
-        _, again, outcome = db.execute(BEGIN, (talk, me, "1", "Hello", "h")).fetchone() or ()
+        [(_, again, outcome)] = db.execute(BEGIN, (talk, me, "1", "Hello", "h")).fetchall()
         assert (outcome, again != answer) == ("new", True)
         assert one(db, finish, (again,)) is True
     assert one(db, "select total_questions from public.socratic_sessions where id = %s", (talk,)) == 1
