@@ -28,14 +28,14 @@ from functions.socratic.errors import (
 )
 from functions.socratic.schemas import (
     ANSWER_ID,
-    Exchange,
     InsightsAwaited,
-    Line,
-    Message,
-    Session,
+    SocraticExchange,
+    SocraticLine,
+    SocraticMessage,
+    SocraticSession,
+    SocraticStopped,
     Spoken,
     SpokenLine,
-    Stopped,
 )
 from functions.socratic.service import Asked, SocraticService
 
@@ -76,7 +76,7 @@ def service() -> SocraticService:
             "The agent's turn as an AI SDK message stream; with `Accept: application/json`, both lines at its end.",
             media_type="text/event-stream",
             example=STREAM_EXAMPLE,
-            others=(Outcome("", Exchange),),
+            others=(Outcome("", SocraticExchange),),
         )
     },
     errors=(
@@ -92,8 +92,8 @@ def service() -> SocraticService:
     headers=(ACCEPT, LAST_EVENT_ID),
 )
 @rate_limited("socratic-messages", limit=60)
-@blueprint.input(Line, arg_name="body")
-def say(session_id: UUID, body: Line) -> Any:
+@blueprint.input(SocraticLine, arg_name="body")
+def say(session_id: UUID, body: SocraticLine) -> Any:
     """Stores your line, then streams the agent's turn. Each turn asks one question and gives no final answer.
 
     A turn is checked as a whole before it is shown, so its text comes in one piece. Saying the same again with the same
@@ -117,7 +117,7 @@ def say(session_id: UUID, body: Line) -> Any:
         200: Outcome(
             "The agent's turn as an AI SDK message stream.", media_type="text/event-stream", example=STREAM_EXAMPLE
         ),
-        202: Outcome("With `Accept: application/json`: both lines, before the recording was heard.", Exchange),
+        202: Outcome("With `Accept: application/json`: both lines, before the recording was heard.", SocraticExchange),
     },
     errors=(
         NotFound,
@@ -152,7 +152,9 @@ def speak(session_id: UUID) -> Any:
             if wants == "application/json":
                 line, answer = service().wait(current_caller(), asked, 0)
                 slot.give_back()
-                return Exchange(user_message=Message(**line), assistant_message=Message(**answer)), 202
+                return SocraticExchange(
+                    user_message=SocraticMessage(**line), assistant_message=SocraticMessage(**answer)
+                ), 202
             return stream(asked.assistant_message_id, slot)
         except BaseException:
             slot.give_back()
@@ -183,7 +185,7 @@ def answered(asked: Asked, wants: str, slot: Slot) -> Any:
     if wants == "application/json":
         line, answer = service().wait(current_caller(), asked, MAX_WAIT_SECONDS)
         slot.give_back()
-        return Exchange(user_message=Message(**line), assistant_message=Message(**answer))
+        return SocraticExchange(user_message=SocraticMessage(**line), assistant_message=SocraticMessage(**answer))
     return stream(asked.assistant_message_id, slot)
 
 
@@ -211,18 +213,18 @@ def follow(session_id: UUID) -> Any:
 
 
 @blueprint.post("/sessions/<uuid:session_id>/stop")
-@operation("Stop the agent's turn", {202: Outcome("No turn is being written.", Stopped)}, errors=(NotFound,))
+@operation("Stop the agent's turn", {202: Outcome("No turn is being written.", SocraticStopped)}, errors=(NotFound,))
 def stop(session_id: UUID) -> Any:
     """Ends the turn at once, with the status `stopped`. What was not checked yet is not kept."""
     stopped = service().stop(current_caller(), str(session_id))
-    return Stopped(session_id=session_id, assistant_message_id=None if stopped is None else UUID(stopped)), 202
+    return SocraticStopped(session_id=session_id, assistant_message_id=None if stopped is None else UUID(stopped)), 202
 
 
 @blueprint.post("/sessions/<uuid:session_id>/end")
 @operation(
     "End a session",
     {
-        200: Outcome("The session, with its insights.", Session),
+        200: Outcome("The session, with its insights.", SocraticSession),
         202: Outcome("The session has ended. After 20 seconds its insights are still being written.", InsightsAwaited),
     },
     errors=(NotFound,),
@@ -237,7 +239,7 @@ def end(session_id: UUID) -> Any:
     session, job_id = service().end(current_caller(), str(session_id))
     if job_id is not None:
         return InsightsAwaited(job_id=UUID(job_id)), 202
-    return Session(**session), 200
+    return SocraticSession(**session), 200
 
 
 def stream(answer_id: str, slot: Slot) -> Response:

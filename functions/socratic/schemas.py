@@ -17,7 +17,7 @@ JOB_ID = "5e6f7081-92a3-4b4c-95e6-f708192a3b4c"
 MAX_CONTENT_CHARACTERS = 20_000
 
 
-class Line(Request):
+class SocraticLine(Request):
     """What the learner says."""
 
     example: ClassVar = {"content": "Plants need light, but I do not know what for.", "external_id": "line-1"}
@@ -53,7 +53,7 @@ class SpokenLine(Answer):
     expires_at: UtcTime
 
 
-class Message(Answer):
+class SocraticMessage(Answer):
     """A line of a session."""
 
     id: UUID
@@ -93,7 +93,7 @@ def _message(**columns: Any) -> dict[str, Any]:
     }
 
 
-class Exchange(Answer):
+class SocraticExchange(Answer):
     """The learner's line and the agent's."""
 
     example: ClassVar = {
@@ -109,11 +109,11 @@ class Exchange(Answer):
         ),
     }
 
-    user_message: Message
-    assistant_message: Message
+    user_message: SocraticMessage
+    assistant_message: SocraticMessage
 
 
-class Stopped(Answer):
+class SocraticStopped(Answer):
     """The answer that was stopped, if one was being written."""
 
     example: ClassVar = {"session_id": SESSION_ID, "assistant_message_id": ANSWER_ID}
@@ -122,7 +122,7 @@ class Stopped(Answer):
     assistant_message_id: UUID | None
 
 
-class Session(Answer):
+class SocraticSession(Answer):
     """An ended session."""
 
     example: ClassVar = {

@@ -25,7 +25,7 @@ from functions.shared.storage import ObjectMissing, Storage
 from functions.shared.tokens import Caller
 from functions.shared.uploads import Uploaded
 from functions.socratic.errors import AnswerInProgress, ExternalIdConflict, SessionEnded
-from functions.socratic.schemas import Line
+from functions.socratic.schemas import SocraticLine
 from functions.socratic.voice import BUCKET, MIME_TYPE, prepared
 
 log = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ class SocraticService:
         self._waker = waker
         self._clock = clock
 
-    def say(self, caller: Caller, session_id: str, line: Line) -> Asked:
+    def say(self, caller: Caller, session_id: str, line: SocraticLine) -> Asked:
         """Stores a line and has it answered, or finds the answer to the same line.
 
         :raise NotFound: the session does not exist, or belongs to another learner
