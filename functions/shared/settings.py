@@ -75,6 +75,7 @@ class Settings:
     openai_api_key: str | None = field(repr=False)
     openai_model: str
     openai_transcription_model: str | None
+    openai_speech_model: str | None
     openai_embedding_model: str | None
     openai_embedding_dimensions: int | None
     model_connect_timeout_seconds: float
@@ -297,6 +298,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         openai_api_key=api_key,
         openai_model=read.text("OPENAI_MODEL", None if read.is_production and (api_key or base_url) else "default"),
         openai_transcription_model=read.optional("OPENAI_TRANSCRIPTION_MODEL"),
+        openai_speech_model=read.optional("OPENAI_SPEECH_MODEL"),
         openai_embedding_model=read.optional("OPENAI_EMBEDDING_MODEL"),
         openai_embedding_dimensions=read.number("OPENAI_EMBEDDING_DIMENSIONS", int, None, 1, 16_000),
         model_connect_timeout_seconds=read.number("MODEL_CONNECT_TIMEOUT_SECONDS", float, 5.0, 0.05, 60),

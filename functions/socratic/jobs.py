@@ -18,7 +18,7 @@ from functions.shared.llm.usage import estimated_tokens
 from functions.socratic.checking import Checker, Given
 from functions.socratic.insights import find_insights
 from functions.socratic.turn import Turn
-from functions.socratic.voice import heard
+from functions.socratic.voice import heard, speak
 
 # of the model's window: for the answer, and for what estimates miss
 ANSWER_SHARE = 0.25
@@ -32,8 +32,11 @@ def register(registry: HandlerRegistry) -> None:
 
 
 def answer(context: JobContext) -> Mapping[str, Any]:
-    """Writes the agent's turn; see :class:`functions.shared.answers.run.AnswerRun` for how it ends."""
-    return AnswerRun(context, SocraticAnswer(context)).work()
+    """Writes the agent's turn; see :class:`functions.shared.answers.run.AnswerRun` for how it ends. Then speaks it."""
+    turn = SocraticAnswer(context)
+    result = AnswerRun(context, turn).work()
+    speak(context, turn.stream_id)
+    return result
 
 
 def prompt() -> Prompt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -13,10 +14,13 @@ import structlog
 from functions.shared import audio
 from functions.shared.children import ChildError, run_in_child
 from functions.shared.database import rpc
-from functions.shared.errors import Unavailable
+from functions.shared.errors import AppError, NotFound, Unavailable
 from functions.shared.jobs import JobContext
+from functions.shared.llm import speech
 from functions.shared.llm.ledger import Ledger
+from functions.shared.llm.speech import is_mp3
 from functions.shared.llm.transcription import Transcriber
+from functions.shared.markup.markdown import plain
 from functions.shared.storage import ObjectMissing, Storage
 from functions.socratic.errors import AudioSilent, AudioTooLong, AudioTypeNotSupported
 
@@ -34,10 +38,9 @@ def is_sound(head: bytes) -> bool:
     """Whether a file begins as M4A, MP3, Ogg, WAV or WebM do."""
     return (
         head[4:8] == b"ftyp"
-        or head.startswith((b"ID3", b"OggS", b"\x1a\x45\xdf\xa3"))
+        or is_mp3(head)
+        or head.startswith((b"OggS", b"\x1a\x45\xdf\xa3"))
         or (head[:4] == b"RIFF" and head[8:12] == b"WAVE")
-        # the frame of an MP3: twelve bits of one, then layer III
-        or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2)
     )
 
 
@@ -99,3 +102,30 @@ def heard(context: JobContext, line: Mapping[str, Any]) -> str:
     if not rpc(context.database.service(), "svc_store_socratic_speech", args, safe=True):
         raise Unavailable
     return text
+
+
+def speak(context: JobContext, message_id: str) -> None:
+    """Speaks a complete turn of the agent, where its session is spoken and a model for it is configured.
+
+    The turn stands as text, so a fault only leaves it silent. It may run twice: the file keeps its key.
+    """
+    if context.settings.openai_speech_model is None:
+        return
+    service = context.database.service()
+    try:
+        row = rpc(service, "svc_load_socratic", {"p_message_id": message_id}, safe=True)
+        if row["status"] != "complete" or not row["voice_enabled"] or row["has_audio"]:
+            return
+        ledger = Ledger.of_job(context, "socratic_speech")
+        ledger.user_id = row["user_id"]
+        spoken = speech.Speaker(context.settings, ledger, context.check_cancelled).say(plain(row["content"]))
+        key = f"{row['user_id']}/{message_id}"
+        with Storage(context.settings) as storage:
+            storage.upload(BUCKET, key, io.BytesIO(spoken), speech.MIME_TYPE)
+        args = {"p_message_id": message_id, "p_audio_url": f"{BUCKET}/{key}"}
+        rpc(service, "svc_store_socratic_speech", args, safe=True)
+    except NotFound:
+        # the session was deleted meanwhile; the sweep of files deletes what was stored
+        return
+    except AppError as error:
+        log.warning("turn_not_spoken", error_code=error.code)

@@ -70,7 +70,8 @@ class Talk:
         with self.person.functions.stream("POST", f"/socratic/sessions/{self.session_id}/messages", json=said) as asked:
             assert asked.status_code == 200, asked.read()
             answer_id = chat.read(asked, most=1).message_id
-        self.script(*drafts)
+        if drafts:
+            self.script(*drafts)
         self.handle("socratic_answer", message_id=answer_id)
         (found,) = [line for line in self.lines() if line["id"] == answer_id]
         return found
@@ -96,6 +97,7 @@ class Talk:
             "OPENAI_API_KEY": "test",
             "OPENAI_MODEL": "standin-normal",
             "OPENAI_TRANSCRIPTION_MODEL": "standin-whisper",
+            "OPENAI_SPEECH_MODEL": "standin-voice",
             "MODEL_READ_TIMEOUT_SECONDS": "1",
             "MODEL_DEADLINE_SECONDS": "15",
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
@@ -11,6 +12,7 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from functions.socratic.safe import QUESTIONS
@@ -207,3 +209,26 @@ def test_a_spoken_line_is_stored_heard_and_answered(talk: Talk) -> None:
     talk.sql("delete from public.socratic_sessions where id = %s", talk.session_id)
     waiting = talk.sql("select count(*) from private.storage_deletions where storage_key = %s", line["audio_url"])
     assert waiting == [(1,)]
+
+
+def test_turns_are_spoken_in_a_spoken_session(talk: Talk, learner: Student) -> None:
+    assert talk.say("Hello", FIRST)["audio_url"] is None, "this session is text"
+    aloud = Talk.begin(talk.stack, learner, talk.model, voice_enabled=True)
+    turn = aloud.say("Hello", FIRST)
+    assert turn["audio_url"] == f"socratic-audio/{learner.user_id}/{turn['id']}"
+    asked = aloud.model.requests[-1]["body"]
+    assert (asked["model"], asked["input"]) == ("standin-voice", FIRST)
+    used = "select purpose, prompt_tokens > 0, is_estimated from private.model_usage where model = 'standin-voice' "
+    assert aloud.sql(f"{used} and user_id = %s", learner.user_id) == [("socratic_speech", True, True)]
+    found = learner.functions.get(f"/socratic/messages/{turn['id']}/audio").json()
+    with httpx.Client(trust_env=False) as client:
+        spoken = client.get(found["url"])
+    assert (spoken.headers["content-type"], FIRST.encode() in spoken.content) == ("audio/mpeg", True)
+    calls = len(aloud.model.requests)
+    assert aloud.handle("socratic_answer", message_id=turn["id"]) == "complete"
+    assert len(aloud.model.requests) == calls, "what is spoken is not spoken again"
+    # a model that cannot speak leaves the text
+    aloud.script(SECOND, "")
+    aloud.model._script[1] = dataclasses.replace(aloud.model._script[1], status=500, body={"error": {"message": "x"}})
+    silent = aloud.say("Leaves are green.")
+    assert (silent["status"], silent["content"], silent["audio_url"]) == ("complete", SECOND, None)

@@ -131,6 +131,13 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(200, {})
             case "/v1/chat/completions":
                 self.complete(body)
+            case "/v1/audio/speech":
+                self.record(body)
+                behaviour = self.model.next(str(body.get("model") or ""))
+                if behaviour.body is not None:
+                    self.answer(behaviour.status, behaviour.body, behaviour.headers)
+                else:
+                    self.answer(200, speech(str(body.get("input") or "")), kind="audio/mpeg")
             case "/v1/embeddings":
                 self.embed(body)
             case _:
@@ -142,8 +149,8 @@ class Handler(BaseHTTPRequestHandler):
         self.model.requests.append({"path": self.path, "body": body, "signed": signed, "at": time.time()})
 
     def answer(self, status: int, body: Any, headers: dict[str, str] | None = None, *, kind: str | None = None) -> None:
-        """A whole answer: JSON, or HTML for a string."""
-        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        """A whole answer: bytes as they are, HTML for a string, else JSON."""
+        data = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
         self.send_header("Content-Type", kind or ("text/html" if isinstance(body, str) else "application/json"))
         self.send_header("Content-Length", str(len(data)))
@@ -372,6 +379,12 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.shutdown(socket.SHUT_RD)
         self.connection.close()
+
+
+def speech(text: str) -> bytes:
+    """The tag of an MP3, which names the text, and a frame."""
+    words = text.encode()
+    return b"ID3\x04\x00\x00" + len(words).to_bytes(4, "big") + words + b"\xff\xfb\x90\x00"
 
 
 def placed(behaviour: Behaviour, text: str) -> dict[str, Any]:

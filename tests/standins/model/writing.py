@@ -7,7 +7,7 @@ import re
 import zlib
 from typing import Any
 
-from tests.standins.model import material, programme, reviewing
+from tests.standins.model import material, programme, reviewing, socratic
 
 # the blocks of untrusted text in our prompts: <<token name>> ... <<token end>>
 BLOCK = re.compile(r"<<([0-9a-f]{32}) ([a-z0-9_]+)>>\n(.*?)\n<<\1 end>>", re.DOTALL)
@@ -48,6 +48,11 @@ def answer(request: dict[str, Any]) -> str:
     if reviewing.asks_for_review(next((plain(one) for one in messages if one.get("role") == "system"), "")):
         task = BLOCK.sub("", next(plain(one) for one in reversed(messages) if one.get("role") == "user"))
         return json.dumps(reviewing.write(task, blocks(messages)), ensure_ascii=False)
+    system = plain(messages[0]) if messages else ""
+    if system.startswith("You lead a learner to find answers by asking"):
+        return socratic.turn(messages)
+    if system.startswith("You read a dialogue in which a learner found things out"):
+        return json.dumps(socratic.insights(blocks(messages).get("dialogue", "")), ensure_ascii=False)
     kind = material_kind(messages)
     if not wants_json and '"content_md"' not in asked and kind is None:
         return chat(messages)
