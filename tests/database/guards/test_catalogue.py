@@ -424,7 +424,9 @@ GUARDS = [
                         'escalated_to_tutor_id')
         and c.oid <> 'public.profiles'::regclass
         -- an answer's parent is a message, not a person
-        and (c.oid, attname) <> ('public.messages'::regclass, 'parent_id')
+        and (c.oid, attname) not in (
+            ('public.messages'::regclass, 'parent_id'), ('public.socratic_messages'::regclass, 'parent_id')
+        )
         and not exists (
             select from pg_constraint
             where conrelid = c.oid and contype = 'f' and conkey = array[attnum]
