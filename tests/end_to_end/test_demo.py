@@ -28,6 +28,8 @@ def test_the_demo_writes_a_headstart_cites_a_source_and_finds_the_page_and_the_s
     assert re.search(r"hours_worked +1.5 of 3 hours\n", done.stdout), "the week is measured"
     assert re.search(r"linkedin +This week: .+ \[\w+\]\n", done.stdout), "a brand package names its rows"
     assert "prizes" not in done.stdout
+    assert "3 questions; what they found out:" in done.stdout, "the Socratic agent asks"
+    assert re.search(r"- Line \d says where you stand. \(\"", done.stdout), "insights quote the learner"
     assert "the scripted model stand-in answers" in done.stderr
     assert re.search(r"Auth: (the real server|our stand-in)", done.stderr)
     assert "no Canvas is configured" in done.stdout
