@@ -29,7 +29,7 @@ from scripts.native.demo_practice import practise
 from scripts.native.demo_question import QuestionFailed, question
 from scripts.native.demo_quiz import QuizFailed, quiz
 from scripts.native.demo_review import ReviewFailed, review
-from scripts.native.demo_socratic import question
+from scripts.native.demo_socratic import talk
 from scripts.native.demo_week import WeekFailed, week
 from scripts.native.keys import Keys
 from scripts.native.school import put_secret
@@ -301,7 +301,7 @@ def tell(stack: Stack) -> None:
             question(stack.db_url, student, signed_up(stack), headline, line)
             week(stack, student, headline, line)
             review(stack, student, headline, line)
-            question(student, headline, line)
+            talk(student, headline, line)
             headline("What is in the database now (as the student sees it)")
             for table in (
                 "integrations",

@@ -28,7 +28,7 @@ class Learner(Protocol):
     def select(self, table: str, columns: str = "*", **equals: str) -> list[dict[str, Any]]: ...
 
 
-def question(learner: Learner, headline: Say, line: Say) -> None:
+def talk(learner: Learner, headline: Say, line: Say) -> None:
     """Opens a session in the learner's week, says three lines, ends it and shows the insights."""
     headline(f"They talk with the Socratic agent: {TOPIC}")
     row = {"week_id": learner.select("weeks", "id")[0]["id"], "topic": TOPIC}
