@@ -85,9 +85,7 @@ begin
         raise exception 'p_session_id, p_user_id, p_external_id, p_content and p_content_hash must not be null'
             using errcode = '22004';
     end if;
-    if p_audio_seconds = 'NaN' or p_audio_seconds not between 0 and 86400 then
-        raise exception 'p_audio_seconds must be between 0 and 86400' using errcode = '22003';
-    end if;
+    perform private.check_number('p_audio_seconds', p_audio_seconds, 0, 86400);
     -- one line at a time: the second waits here, then sees the first
     select * into v_session from public.socratic_sessions
     where id = p_session_id and user_id = p_user_id for update;
