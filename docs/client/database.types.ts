@@ -1198,17 +1198,23 @@ isOneToOne: false
                   ]
                 },"socratic_messages": {
                   Row: {
-                    "audio_url": string | null,"content": string,"created_at": string,"has_transcript": boolean | null,"id": string,"metadata": NonNullable<Json>,"occurred_at": string,"role": Database["public"]['Enums']["message_role"],"seq": number,"session_id": string,"transcript": string | null
+                    "audio_seconds": number | null,"audio_url": string | null,"content": string,"content_hash": string | null,"created_at": string,"error_code": string | null,"external_id": string | null,"finish_reason": string | null,"has_transcript": boolean | null,"id": string,"metadata": NonNullable<Json>,"metrics": NonNullable<Json>,"model": string | null,"occurred_at": string,"parent_id": string | null,"prompt_version": string | null,"role": Database["public"]['Enums']["message_role"],"seq": number,"session_id": string,"status": Database["public"]['Enums']["message_status"],"transcript": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "audio_url"?: string | null,"content": string,"created_at"?: string,"has_transcript"?: never,"id"?: string,"metadata"?: NonNullable<Json>,"occurred_at"?: string,"role": Database["public"]['Enums']["message_role"],"seq"?: never,"session_id": string,"transcript"?: string | null
+                    "audio_seconds"?: number | null,"audio_url"?: string | null,"content": string,"content_hash"?: string | null,"created_at"?: string,"error_code"?: string | null,"external_id"?: string | null,"finish_reason"?: string | null,"has_transcript"?: never,"id"?: string,"metadata"?: NonNullable<Json>,"metrics"?: NonNullable<Json>,"model"?: string | null,"occurred_at"?: string,"parent_id"?: string | null,"prompt_version"?: string | null,"role": Database["public"]['Enums']["message_role"],"seq"?: never,"session_id": string,"status"?: Database["public"]['Enums']["message_status"],"transcript"?: string | null
                   }
                   Update: {
-                    "audio_url"?: string | null,"content"?: string,"created_at"?: string,"has_transcript"?: never,"id"?: string,"metadata"?: NonNullable<Json>,"occurred_at"?: string,"role"?: Database["public"]['Enums']["message_role"],"seq"?: never,"session_id"?: string,"transcript"?: string | null
+                    "audio_seconds"?: number | null,"audio_url"?: string | null,"content"?: string,"content_hash"?: string | null,"created_at"?: string,"error_code"?: string | null,"external_id"?: string | null,"finish_reason"?: string | null,"has_transcript"?: never,"id"?: string,"metadata"?: NonNullable<Json>,"metrics"?: NonNullable<Json>,"model"?: string | null,"occurred_at"?: string,"parent_id"?: string | null,"prompt_version"?: string | null,"role"?: Database["public"]['Enums']["message_role"],"seq"?: never,"session_id"?: string,"status"?: Database["public"]['Enums']["message_status"],"transcript"?: string | null
                   }
                   Relationships: [
                     {
+      foreignKeyName: "socratic_messages_parent_id_fkey"
+      columns: ["parent_id","session_id"]
+isOneToOne: false
+      referencedRelation: "socratic_messages"
+      referencedColumns: ["id","session_id"]
+    },{
       foreignKeyName: "socratic_messages_session_id_fkey"
       columns: ["session_id"]
 isOneToOne: false
@@ -2072,6 +2078,11 @@ isOneToOne: false
               "commit_sha": string,"depth": string,"github_url": string
             }[]
                            },
+"svc_begin_socratic":
+{ Args: { "p_audio_seconds"?: number,"p_audio_url"?: string,"p_content": string,"p_content_hash": string,"p_external_id": string,"p_message_id"?: string,"p_session_id": string,"p_user_id": string }; Returns: {
+              "assistant_message_id": string,"outcome": string,"user_message_id": string
+            }[]
+                           },
 "svc_begin_token_refresh":
 { Args: { "p_holder": string,"p_integration_id": string,"p_ttl_s"?: number }; Returns: boolean
                            },
@@ -2151,6 +2162,11 @@ isOneToOne: false
 "svc_end_lecture":
 { Args: { "p_error"?: string,"p_ingest_status"?: string,"p_job_id": string,"p_language"?: string,"p_lease_token": string,"p_lecture_id": string }; Returns: boolean
                            },
+"svc_end_socratic":
+{ Args: { "p_session_id": string,"p_user_id": string }; Returns: {
+              "is_done": boolean,"job_id": string
+            }[]
+                           },
 "svc_end_token_refresh":
 { Args: { "p_holder": string,"p_integration_id": string }; Returns: boolean
                            },
@@ -2224,6 +2240,12 @@ isOneToOne: false
                            },
 "svc_finish_review":
 { Args: { "p_job_id": string,"p_lease_token": string,"p_metrics": Json,"p_notes": Json,"p_result": Json,"p_review_id": string }; Returns: boolean
+                           },
+"svc_finish_socratic":
+{ Args: { "p_content": string,"p_error_code"?: string,"p_error_message"?: string,"p_finish_reason"?: string,"p_message_id": string,"p_metrics"?: Json,"p_model"?: string,"p_prompt_version"?: string,"p_seq"?: number,"p_status": string }; Returns: boolean
+                           },
+"svc_finish_socratic_insights":
+{ Args: { "p_insights": Json,"p_metrics"?: Json,"p_model": string,"p_prompt_version": string,"p_session_id": string }; Returns: boolean
                            },
 "svc_finish_storage_deletion":
 { Args: { "p_error"?: string,"p_id": number }; Returns: undefined
@@ -2327,6 +2349,9 @@ isOneToOne: false
                            },
 "svc_load_question":
 { Args: { "p_question_id": string }; Returns: Json
+                           },
+"svc_load_socratic":
+{ Args: { "p_message_id": string }; Returns: Json
                            },
 "svc_lock_lti_user":
 { Args: { "p_holder": string,"p_seconds": number,"p_user_id": string }; Returns: boolean
@@ -2572,6 +2597,9 @@ isOneToOne: false
 "svc_stop_question":
 { Args: { "p_question_id": string,"p_student_id": string }; Returns: boolean
                            },
+"svc_stop_socratic":
+{ Args: { "p_session_id": string,"p_user_id": string }; Returns: string
+                           },
 "svc_store_brand_package":
 { Args: { "p_job_id": string,"p_lease_token": string,"p_model"?: string,"p_package": Json,"p_prompt_version"?: string }; Returns: string
                            },
@@ -2607,6 +2635,9 @@ isOneToOne: false
                            },
 "svc_store_review_part":
 { Args: { "p_job_id": string,"p_key": string,"p_lease_token": string,"p_result": Json,"p_review_id": string }; Returns: boolean
+                           },
+"svc_store_socratic_speech":
+{ Args: { "p_audio_url": string,"p_message_id": string,"p_transcript"?: string }; Returns: boolean
                            },
 "svc_store_summary":
 { Args: { "p_narrative": string,"p_next_steps": (string)[],"p_session_id": string,"p_subjects_covered": (string)[],"p_summary_type": string,"p_transcript_version": number }; Returns: string
@@ -2677,7 +2708,7 @@ isOneToOne: false
                            }
           }
           Enums: {
-            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration"|"lti_score"|"headstart_scan"|"lti_roster"|"chunk_embedding"|"week_advance"|"kpi_refresh"|"question_answer","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "pending"|"active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system"|"question_escalated","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
+            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration"|"lti_score"|"headstart_scan"|"lti_roster"|"chunk_embedding"|"week_advance"|"kpi_refresh"|"question_answer"|"socratic_answer"|"socratic_insights","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "pending"|"active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system"|"question_escalated","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
           }
           CompositeTypes: {
             [_ in never]: never
@@ -2793,7 +2824,7 @@ export type CompositeTypes<
 export const Constants = {
   "public": {
           Enums: {
-            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration", "lti_score", "headstart_scan", "lti_roster", "chunk_embedding", "week_advance", "kpi_refresh", "question_answer"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["pending", "active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system", "question_escalated"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
+            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration", "lti_score", "headstart_scan", "lti_roster", "chunk_embedding", "week_advance", "kpi_refresh", "question_answer", "socratic_answer", "socratic_insights"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["pending", "active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system", "question_escalated"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
           }
         }
 } as const
