@@ -42,8 +42,10 @@ class Turn(TextFilter):
         return draft, faults
 
     def finish(self) -> str:
-        """The newest draft that passes; one with several questions up to its first; else a safe question."""
-        drafts, self._drafts = [clean(draft) for draft in self._drafts], [""]
+        """The newest draft that passes; one with several questions up to its first; else a safe question; then nothing."""
+        if not self._drafts:
+            return ""
+        drafts, self._drafts = [clean(draft) for draft in self._drafts], []
         for draft in reversed(drafts):
             shortened = first_question_only(draft)
             for text in (draft, shortened):
@@ -51,6 +53,10 @@ class Turn(TextFilter):
                     return text
         self._is_safe_question = True
         return safe_question(self._checker.language, self._number)
+
+    def restart(self) -> None:
+        """Forgets the drafts of a call that failed."""
+        self._drafts = [""]
 
     def metrics(self) -> Mapping[str, Any]:
         """What was wrong with the first draft, and whether a safe question took the place of all drafts."""

@@ -223,11 +223,6 @@ class AnswerRun:
             retried(lambda: self._ask(messages, budget), on=ModelError, pause=self._pause(budget), sleep=budget.wait)
         except Truncated:
             finish_reason = "length"
-        again = answer.revise(self._filter)
-        if again is not None and budget.calls_left:
-            # the filter knows what to show when this fails, too
-            with contextlib.suppress(ModelError):
-                self._ask(again, budget)
         self._take(self._filter.finish())
         self._flush()
         if not "".join(self._released).strip():
@@ -236,13 +231,29 @@ class AnswerRun:
         return "complete"
 
     def _ask(self, messages: Sequence[Message], budget: Budget) -> None:
+        """Has the model write, and write once more what may not be shown."""
+        try:
+            self._read(messages, budget)
+        except Truncated:
+            self._revise(budget)
+            raise
+        self._revise(budget)
+        # what a filter refuses here may be asked for again, while nothing was shown
+        self._take(self._filter.finish())
+
+    def _read(self, messages: Sequence[Message], budget: Budget) -> None:
         """Makes one call of the model."""
         for text in self._client.prose(messages, budget):
             self._take(self._filter.feed(text))
             if self._size >= MAX_TEXT_CHARACTERS:
                 raise Truncated
-        # what a filter refuses here may be asked for again, while nothing was shown
-        self._take(self._filter.finish())
+
+    def _revise(self, budget: Budget) -> None:
+        again = self._answer.revise(self._filter)
+        if again is not None and budget.calls_left:
+            # the filter knows what to show when this fails, too
+            with contextlib.suppress(ModelError):
+                self._read(again, budget)
 
     def _pause(self, budget: Budget) -> Any:
         def pause(error: ModelError, failures: int) -> float | None:

@@ -49,6 +49,7 @@ def test_a_session_is_ended_two_hours_after_its_last_line(db: Connection) -> Non
 
 
 def test_a_turn_whose_worker_died_is_ended_and_the_line_may_be_said_again(db: Connection) -> None:
+    db.execute("delete from public.socratic_sessions")
     me, stranger = persona(db), persona(db)
     freeze(db, "2030-01-07T10:00:00Z")
     talk = session(db, me, "2030-01-07T10:00:00Z")
