@@ -42,7 +42,7 @@ class Turn(TextFilter):
         return draft, faults
 
     def finish(self) -> str:
-        """The newest draft that passes, one with several questions up to its first, or a safe question; then nothing."""
+        """The newest draft that passes, one cut after its first question, or a safe question; then nothing."""
         if not self._drafts:
             return ""
         drafts, self._drafts = [clean(draft) for draft in self._drafts], []
