@@ -205,7 +205,7 @@ class OAuthService:
         """
         service = self._database.service()
         query = service.from_("integrations").select("id").eq("id", integration_id)
-        if not run(query.eq("user_id", caller.user_id).eq("provider", "canvas")):
+        if not run(query.eq("user_id", caller.user_id).in_("provider", ["canvas", "canvas_feed"])):
             raise NotFound
         rpc(service, "svc_disconnect_integration", {"p_integration_id": integration_id}, safe=True)
 

@@ -1,16 +1,23 @@
-"""The handler of ``canvas_sync`` jobs. Payload: ``{"integration_ids"?: [...], "course_ids"?: [...]}``, our own ids."""
+"""The handler of ``canvas_sync`` jobs. Payload: ``{"integration_ids"?: [...], "course_ids"?: [...]}``, our own ids.
+
+Those of ``canvas_sync_scan`` and ``due_scan``, which come by the clock, are in scheduled.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from functions.canvas_sync.announcements import AnnouncementReader, announcements_told
+from functions.canvas_sync.feed_sync import FeedSync
 from functions.canvas_sync.report import Report
+from functions.canvas_sync.scheduled import scan, tell_due
 from functions.canvas_sync.sync import IntegrationSync
 from functions.shared.canvas.errors import CanvasError, CanvasUnavailable, ReauthorizationRequired
 from functions.shared.canvas.factory import CONNECTION_COLUMNS, CanvasFactory
 from functions.shared.database import rpc, run
 from functions.shared.errors import Unavailable
+from functions.shared.fetch import Fetcher
 from functions.shared.jobs import HandlerRegistry, JobContext, JobFailure
 
 CHECK_SECONDS = 0.5  # how soon a waiting run notices that it was cancelled
@@ -19,6 +26,8 @@ CHECK_SECONDS = 0.5  # how soon a waiting run notices that it was cancelled
 def register(registry: HandlerRegistry) -> None:
     """Registers this service's jobs with the worker."""
     registry.add("canvas_sync", sync)
+    registry.add("canvas_sync_scan", scan)
+    registry.add("due_scan", tell_due)
 
 
 def sync(context: JobContext) -> Mapping[str, Any]:
@@ -58,9 +67,9 @@ def _sync(context: JobContext) -> Mapping[str, Any]:
 
 def _integrations(context: JobContext, wanted: list[str] | None) -> list[dict[str, Any]]:
     """The connected ones among the wanted integrations, and only those of the job's person."""
-    columns = f"id,lms_connection:lms_connections({CONNECTION_COLUMNS})"
+    columns = f"id,provider,lms_connection:lms_connections({CONNECTION_COLUMNS})"
     query = context.database.service().from_("integrations").select(columns).eq("user_id", context.job.user_id)
-    query = query.eq("provider", "canvas").eq("status", "connected")
+    query = query.in_("provider", ["canvas", "canvas_feed"]).eq("status", "connected")
     if wanted is not None:
         query = query.in_("id", wanted)
     return [dict(row) for row in run(query.order("id"))]
@@ -86,8 +95,28 @@ def _sync_one(context: JobContext, row: dict[str, Any], report: Report, only: se
 
     factory = CanvasFactory(context.settings, context.http, context.crypto, context.clock, call, pause)
     try:
+        if row["provider"] == "canvas_feed":
+            step()
+            fetcher = Fetcher.of(context.settings)
+            feed = FeedSync(
+                call, context.crypto, fetcher, row["id"], context.job.job_id, local=context.settings.is_local
+            )
+            feed.run(report, context.clock.now())
+            return
         canvas = factory.canvas(row["lms_connection"], row["id"])
-        IntegrationSync(canvas, call, row["id"], context.job.job_id, report, step, context.clock.now).run(only)
+        sync_run = IntegrationSync(canvas, call, row["id"], context.job.job_id, report, step, context.clock.now)
+        if only is not None:
+            sync_run.run(only)
+            return
+        # its own client, because a run may end its own while announcements are still read
+        reader = AnnouncementReader(
+            lambda: factory.canvas(row["lms_connection"], row["id"]), call, row["id"], context.clock.now()
+        )
+        try:
+            with announcements_told(reader):
+                sync_run.run()
+        finally:
+            report.requests += reader.requests
     except ReauthorizationRequired:
         call("svc_expire_integration", {"p_integration_id": row["id"]})
         raise

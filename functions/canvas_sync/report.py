@@ -37,6 +37,7 @@ class Report:
     assignments: AssignmentCounts = field(default_factory=AssignmentCounts)
     requests: int = 0
     throttled: int = 0
+    skipped: int = 0  # assignments of calendar feeds that could not be read
     errors: list[dict[str, str | None]] = field(default_factory=list)
     courses_done: int = 0
     courses_total: int = 0
@@ -58,6 +59,7 @@ class Report:
             "assignments": asdict(self.assignments),
             "requests": self.requests,
             "throttled": self.throttled,
+            **({"skipped": self.skipped} if self.skipped else {}),
             "errors": self.errors,
         }
 

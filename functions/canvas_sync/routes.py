@@ -7,7 +7,16 @@ from uuid import UUID
 
 from apiflask import APIBlueprint
 
-from functions.canvas_sync.schemas import SyncRequest, SyncRun, SyncRunEnded, SyncStarted, run_fields
+from functions.canvas_sync.feeds import CanvasAlreadyConnected, FeedUrlInvalid
+from functions.canvas_sync.schemas import (
+    FeedRequest,
+    FeedStarted,
+    SyncRequest,
+    SyncRun,
+    SyncRunEnded,
+    SyncStarted,
+    run_fields,
+)
 from functions.canvas_sync.service import SyncService
 from functions.shared.canvas.errors import IntegrationNotConnected
 from functions.shared.errors import NotFound
@@ -55,3 +64,22 @@ def start(body: SyncRequest, query: WaitQuery) -> Any:
 def look(job_id: UUID) -> SyncRun:
     """Shows one of your own runs."""
     return SyncRun(**run_fields(SyncService(context().database).find(current_caller(), str(job_id))))
+
+
+@blueprint.post("/feeds")
+@operation(
+    "Add a calendar feed of Canvas",
+    {202: Outcome("The feed is stored, and its first sync is queued.", FeedStarted)},
+    errors=(FeedUrlInvalid, CanvasAlreadyConnected),
+)
+@rate_limited("canvas-sync-feeds", limit=10, window_seconds=3600)
+@blueprint.input(FeedRequest, arg_name="body")
+@idempotent
+def add_feed(body: FeedRequest) -> Any:
+    """Brings courses and due dates where the school gives no developer key. It replaces an earlier feed of the host.
+    When the account itself is connected, it takes the feed's place. `DELETE /canvas-oauth/integrations/{id}` ends it.
+    """
+    known = context()
+    service = SyncService(known.database)
+    integration_id, job_id = service.add_feed(current_caller(), body.url, body.name, known.crypto, known.settings)
+    return FeedStarted(integration_id=UUID(integration_id), job_id=UUID(job_id)), 202

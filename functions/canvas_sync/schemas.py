@@ -30,6 +30,24 @@ class SyncStarted(Answer):
     deduplicated: bool
 
 
+class FeedRequest(Request):
+    """The address that Canvas shows under Calendar, Calendar Feed, and what the person calls it. It is a secret."""
+
+    example: ClassVar = {"url": "https://canvas.example.edu/feeds/calendars/user_Zk3vQe1b8.ics", "name": "My courses"}
+
+    url: str = Field(min_length=1, max_length=1000)
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+class FeedStarted(Answer):
+    """The integration that the feed became, and the job that reads it."""
+
+    example: ClassVar = {"integration_id": "3f6d2b1a-7c8e-4d5f-9a0b-2c3d4e5f6a7b", "job_id": JOB_ID}
+
+    integration_id: UUID
+    job_id: UUID
+
+
 class SyncProgress(Answer):
     """How far a run is."""
 
@@ -74,6 +92,8 @@ class SyncResult(Answer):
     assignments: AssignmentCounts
     requests: int
     throttled: int
+    # of calendar feeds: assignments that could not be read; runs of before this was counted have none
+    skipped: int = 0
     errors: list[SyncError]
 
 
@@ -90,6 +110,7 @@ class SyncRun(Answer):
             "assignments": {"seen": 9, "inserted": 9, "updated": 0, "unchanged": 0, "removed": 0, "restored": 0},
             "requests": 4,
             "throttled": 0,
+            "skipped": 0,
             "errors": [
                 {
                     "course_id": "7d6c5b4a-3f2e-4d1c-8b0a-9f8e7d6c5b4a",

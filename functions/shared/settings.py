@@ -91,6 +91,8 @@ class Settings:
     worker_wake_url: tuple[str, ...]
     worker_grace_seconds: float
     canvas_give_up_seconds: float
+    canvas_background_sync: bool
+    canvas_background_sync_seconds: int
     panopto_hosts: tuple[str, ...]
     panopto_captions: bool
     lecture_max_bytes: int
@@ -314,6 +316,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         worker_wake_url=read.inner_urls("WORKER_WAKE_URL"),
         worker_grace_seconds=read.number("WORKER_GRACE_SECONDS", float, 20.0, 0, 600),
         canvas_give_up_seconds=read.number("CANVAS_GIVE_UP_SECONDS", float, 10.0, 0.1, 600),
+        canvas_background_sync=read.switch("CANVAS_BACKGROUND_SYNC", True),
+        canvas_background_sync_seconds=read.number("CANVAS_BACKGROUND_SYNC_SECONDS", int, 21_600, 900, 604_800),
         panopto_hosts=read.hosts("PANOPTO_HOSTS"),
         panopto_captions=read.switch("PANOPTO_CAPTIONS", True),
         lecture_max_bytes=read.number("LECTURE_MAX_BYTES", int, 2 * 1024**3, 1, 64 * 1024**3),

@@ -152,6 +152,7 @@ class Stack:
             "CORS_ORIGINS": LOCAL_FRONT_ENDS,
             "ENCRYPTION_KEYS": self.keys.encryption_keys,
             "RATE_LIMITS": "off",
+            "CANVAS_BACKGROUND_SYNC": "off",
             "WORKER_POLL_SECONDS": "0.5",
             "WORKER_WAKE_URL": f"http://127.0.0.1:{self.worker_port}/wake",
             "PYTHONUNBUFFERED": "1",

@@ -8,6 +8,7 @@ create table public.course_sync_state (
     course_id uuid not null,
     cursor jsonb not null default '{}',
     last_polled_at timestamptz,
+    listed_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     constraint course_sync_state_course_id_key unique (course_id),
@@ -33,8 +34,29 @@ comment on column public.course_sync_state.cursor is
     'Keys run, listing, open (addresses of pages still to be read), seen (how many rows), complete_at; until then '
     'also shown and hidden (Canvas ids).';
 comment on column public.course_sync_state.last_polled_at is 'When Canvas was last asked about it.';
+comment on column public.course_sync_state.listed_at is
+    'When its first complete listing ended: assignments that come later are new.';
 comment on column public.course_sync_state.created_at is 'When it was first synced.';
 comment on column public.course_sync_state.updated_at is 'When the row last changed.';
 
 create trigger trg_course_sync_state_updated_at before update on public.course_sync_state
 for each row execute function public.set_updated_at();
+
+create function private.note_first_listing()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if new.cursor ->> 'complete_at' is not null then
+        new.listed_at := private.clock();
+    end if;
+    return new;
+end
+$$;
+
+comment on function private.note_first_listing() is
+    'BEFORE INSERT OR UPDATE on course_sync_state: records when a complete listing was stored for the first time.';
+
+create trigger trg_course_sync_state_listed before insert or update of cursor on public.course_sync_state
+for each row when (new.listed_at is null) execute function private.note_first_listing();

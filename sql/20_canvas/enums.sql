@@ -1,6 +1,6 @@
 -- Values stand in the order of the life cycle, not of the alphabet.
 
-create type public.integration_provider as enum ('canvas', 'google_calendar', 'outlook_calendar');
+create type public.integration_provider as enum ('canvas', 'google_calendar', 'outlook_calendar', 'canvas_feed');
 comment on type public.integration_provider is 'Outside systems a person can connect.';
 
 create type public.integration_status as enum ('pending', 'connected', 'expired', 'revoked', 'error');

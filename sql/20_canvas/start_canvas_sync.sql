@@ -1,7 +1,9 @@
-create function public.svc_start_canvas_sync(
+create function private.start_canvas_sync(
     p_user_id uuid,
     p_integration_ids uuid[],
-    p_course_ids uuid[] default null
+    p_course_ids uuid[],
+    p_priority int,
+    p_scheduled_at timestamptz
 )
 returns table (job_id uuid, created boolean)
 language plpgsql
@@ -13,6 +15,8 @@ as $$
 declare
     v_left uuid[];
     v_live uuid;
+    v_joined uuid[];
+    v_owners uuid[];
     v_key text;
 begin
     if num_nulls(p_user_id, p_integration_ids) > 0 or array_position(p_integration_ids, null) is not null
@@ -25,7 +29,7 @@ begin
     end if;
     if (
         select count(*) from public.integrations
-        where id = any (p_integration_ids) and user_id = p_user_id and provider = 'canvas'
+        where id = any (p_integration_ids) and user_id = p_user_id and provider in ('canvas', 'canvas_feed')
     ) <> (select count(distinct i) from unnest(p_integration_ids) as i) then
         raise exception 'an id in p_integration_ids is no Canvas integration of this person' using errcode = 'PT404';
     end if;
@@ -53,9 +57,25 @@ begin
         (
             select l.id from live as l where l.integration_id = any (p_integration_ids)
             order by l.created_at desc, l.id limit 1
+        ),
+        array(select distinct l.id from live as l where l.integration_id = any (p_integration_ids) order by l.id)
+    into v_left, v_live, v_joined;
+    if p_priority >= 0 then
+        -- a run that the schedule asked for waits no longer once a person asks
+        perform from public.jobs
+        where id = any (v_joined) and status = 'queued' and priority < 0 order by id for no key update;
+        with hastened as (
+            update public.jobs set priority = p_priority, scheduled_at = least(scheduled_at, private.clock())
+            where id = any (v_joined) and status = 'queued' and priority < 0
+            returning id
         )
-    into v_left, v_live;
+        select array_agg(h.id) into v_joined from hastened as h;
+        v_owners := private.line_up(v_joined);
+    end if;
     if cardinality(v_left) = 0 then
+        if v_owners is not null then
+            perform private.fill_slots(v_owners);
+        end if;
         return query select v_live, false;
         return;
     end if;
@@ -74,12 +94,39 @@ begin
             jsonb_build_object('integration_ids', to_jsonb(v_left), 'course_ids', to_jsonb(p_course_ids))
         ),
         p_user_id => p_user_id,
-        p_dedupe_key => v_key
+        p_dedupe_key => v_key,
+        p_priority => p_priority,
+        p_scheduled_at => p_scheduled_at
     ) as e;
+end
+$$;
+
+comment on function private.start_canvas_sync(uuid, uuid[], uuid[], int, timestamptz) is
+    'Behind svc_start_canvas_sync and svc_start_due_syncs. Below priority 0 the run is the schedule''s; a person who '
+    'joins it brings it forward.';
+
+create function public.svc_start_canvas_sync(
+    p_user_id uuid,
+    p_integration_ids uuid[],
+    p_course_ids uuid[] default null
+)
+returns table (job_id uuid, created boolean)
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $$
+begin
+    return query select s.job_id, s.created
+    from private.start_canvas_sync(p_user_id, p_integration_ids, p_course_ids, 0, null) as s;
+    if p_course_ids is null then
+        update private.integration_schedules set asked_at = private.clock()
+        where integration_id = any (p_integration_ids);
+    end if;
 end
 $$;
 
 comment on function public.svc_start_canvas_sync(uuid, uuid[], uuid[]) is
     'Starts a sync of these integrations of a person. What a live run covers is left out, and when nothing is left '
-    'that run is returned (created false). A run of some courses covers only these. PT404 for an integration that is '
-    'not the person''s.';
+    'that run is returned (created false), and brought forward if the schedule had asked for it. A run of some '
+    'courses covers only these. PT404 for an integration that is not the person''s.';

@@ -222,10 +222,11 @@ set search_path = ''
 as $$
 declare
     v_user_id uuid;
+    v_is_feed boolean;
 begin
     update public.integrations set status = 'expired'
     where id = p_integration_id and status = 'connected'
-    returning user_id into v_user_id;
+    returning user_id, provider = 'canvas_feed' into v_user_id, v_is_feed;
     if not found then
         return false;
     end if;
@@ -238,9 +239,16 @@ begin
         v_user_id,
         'integration_error',
         'sent',
-        'Connect Canvas again',
-        'The permission you gave no longer works. Your courses stay; connect again to keep them up to date.',
-        jsonb_build_object('integration_id', p_integration_id, 'code', 'reauthorization_required'),
+        case when v_is_feed then 'Add your Canvas calendar again' else 'Connect Canvas again' end,
+        case
+            when v_is_feed
+                then 'The address of your calendar no longer works. Your courses stay; copy the new one from Canvas.'
+            else 'The permission you gave no longer works. Your courses stay; connect again to keep them up to date.'
+        end,
+        jsonb_build_object(
+            'integration_id', p_integration_id,
+            'code', case when v_is_feed then 'feed_gone' else 'reauthorization_required' end
+        ),
         private.clock()
     );
     return true;

@@ -6,7 +6,7 @@ comment on type public.study_block_status is
 
 create type public.notification_type as enum (
     'assignment_new', 'assignment_due', 'headstart_ready', 'headstart_failed', 'lecture_ready', 'lecture_failed',
-    'study_block_reminder', 'nudge', 'integration_error', 'billing', 'system', 'question_escalated'
+    'study_block_reminder', 'nudge', 'integration_error', 'billing', 'system', 'question_escalated', 'announcement'
 );
 comment on type public.notification_type is 'What a notification is about; the front end chooses icon and link by it.';
 

@@ -9,6 +9,7 @@ create table public.notifications (
     title text not null,
     body text,
     payload jsonb not null default '{}',
+    event_key text,
     sent_at timestamptz,
     dismissed_at timestamptz,
     created_at timestamptz not null default now(),
@@ -22,9 +23,12 @@ create table public.notifications (
     constraint notifications_title_check check (char_length(title) between 1 and 500),
     constraint notifications_body_check check (char_length(body) <= 10000),
     constraint notifications_payload_check check (jsonb_typeof(payload) = 'object'),
+    constraint notifications_event_key_check check (char_length(event_key) between 1 and 200),
     constraint notifications_dismissed_at_check check ((status = 'dismissed') = (dismissed_at is not null))
 );
 
+-- a person is told of an event once, however often and from where it is reported
+create unique index uq_notifications_event on public.notifications (user_id, event_key) where event_key is not null;
 create index idx_notifications_user_id on public.notifications (user_id, created_at desc);
 -- for the inbox: newest first, without dismissed lines
 create index idx_notifications_user_id_undismissed on public.notifications (user_id, created_at desc)
@@ -43,6 +47,8 @@ comment on column public.notifications.body is 'More, in plain text.';
 comment on column public.notifications.payload is
     'Ids for links, such as assignment_id. For work with a due date due_at, and due_text, the same in the person''s '
     'zone with the weekday. Nothing that people wrote.';
+comment on column public.notifications.event_key is
+    'What it tells of, where that is told once: kind and ids. Null where lines may repeat.';
 comment on column public.notifications.sent_at is 'When it first reached the inbox.';
 comment on column public.notifications.dismissed_at is 'When the person dismissed it.';
 comment on column public.notifications.created_at is 'When it was made.';

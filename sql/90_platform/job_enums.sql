@@ -4,7 +4,8 @@ create type public.job_type as enum (
     'session_summary', 'nudge_dispatch', 'notification_dispatch', 'stats_refresh', 'catalog_sync', 'storage_cleanup',
     'account_deletion', 'canvas_revoke', 'content_source', 'practice_grading', 'practice_calibration',
     'lti_score', 'headstart_scan', 'lti_roster', 'chunk_embedding',
-    'week_advance', 'kpi_refresh', 'question_answer', 'socratic_answer', 'socratic_insights'
+    'week_advance', 'kpi_refresh', 'question_answer', 'socratic_answer', 'socratic_insights', 'canvas_sync_scan',
+    'due_scan'
 );
 comment on type public.job_type is
     'What a job does; each type has one handler, registered by the service that owns it.';

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -131,6 +132,20 @@ class Canvas:
                 if row_id(row) == number:
                     there.append(row)
         return gone, there
+
+    def announcements(self, course_ids: Iterable[int], start: datetime, end: datetime) -> Iterator[Page]:
+        """What was announced in these courses between two moments, page by page.
+
+        :param course_ids: a few, because Canvas leaves out the paging links when the query is very long
+        :raise CourseGone, CourseForbidden: one of the courses is deleted or closed to this person
+        """
+        query: Query = {
+            "context_codes[]": [f"course_{number}" for number in course_ids],
+            "start_date": start.isoformat(),
+            "end_date": end.isoformat(),
+            "active_only": "true",
+        }
+        return self._list("/api/v1/announcements", query)
 
     def page(self, course_id: int, name: str) -> Row:
         """A page of a course with its body.

@@ -25,6 +25,7 @@ SCOPES = (
     "url:GET|/api/v1/courses/:id",
     "url:GET|/api/v1/courses/:course_id/assignments",
     "url:GET|/api/v1/courses/:course_id/assignments/:id",
+    "url:GET|/api/v1/announcements",
 )
 # what teachers are asked for besides, so that the assistant may read the pages and files that they name
 MATERIAL_SCOPES = (

@@ -12,7 +12,7 @@ ENUMS = {
     "learning_style": "visual textual mixed",
     "guardianship_status": "pending active revoked",
     "consent_basis": "student_consent minor_verified",
-    "integration_provider": "canvas google_calendar outlook_calendar",
+    "integration_provider": "canvas google_calendar outlook_calendar canvas_feed",
     "integration_status": "pending connected expired revoked error",
     "lms_connection_status": "pending active disabled",
     "assignment_status": "open submitted graded removed",
@@ -22,7 +22,7 @@ ENUMS = {
     "study_block_status": "planned in_progress completed missed cancelled",
     "notification_type": (
         "assignment_new assignment_due headstart_ready headstart_failed lecture_ready lecture_failed "
-        "study_block_reminder nudge integration_error billing system question_escalated"
+        "study_block_reminder nudge integration_error billing system question_escalated announcement"
     ),
     "notification_status": "pending sent dismissed failed",
     "nudge_type": "login inactivity cross_subject",
@@ -62,7 +62,8 @@ ENUMS = {
         "lecture_transcription lecture_ingest document_ingest code_review week_notes brand_package session_summary "
         "nudge_dispatch notification_dispatch stats_refresh catalog_sync storage_cleanup account_deletion "
         "canvas_revoke content_source practice_grading practice_calibration lti_score headstart_scan lti_roster "
-        "chunk_embedding week_advance kpi_refresh question_answer socratic_answer socratic_insights"
+        "chunk_embedding week_advance kpi_refresh question_answer socratic_answer socratic_insights canvas_sync_scan "
+        "due_scan"
     ),
     "job_status": "queued running succeeded failed cancelled",
     "job_state": "later waiting ready running over",

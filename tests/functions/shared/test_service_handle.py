@@ -13,6 +13,7 @@ ALLOWED = {
     "functions/canvas_oauth/routes.py",
     "functions/canvas_oauth/service.py",
     "functions/canvas_sync/jobs.py",
+    "functions/canvas_sync/scheduled.py",
     "functions/canvas_sync/service.py",
     "functions/chat/canvas.py",
     "functions/chat/generating.py",

@@ -11,7 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from functions.shared.llm.usage import Used
@@ -149,6 +150,8 @@ def test_settings_neither_change_nor_show_their_secrets() -> None:
     assert repr(bytes(range(32))) not in repr(settings)
 
 
+# a busy machine draws slowly, which says nothing of the settings
+@effort(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from([*PRODUCTION, "MODEL_PRICES", "CORS_ORIGINS", "PORT"]), st.text(max_size=60)))
 def test_whatever_stands_there_either_works_or_is_named(env: dict[str, str]) -> None:
     with suppress(SettingError):

@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -196,7 +196,7 @@ def file(course_id: int, id: int) -> ResponseReturnValue:
 
 @api.get("/announcements")
 def announcements() -> ResponseReturnValue:
-    """Announcements of the given courses; one forbidden course fails all, no course code gets 400."""
+    """Announcements of the given courses between two moments; one forbidden course fails all, no code gets 400."""
     state = world()
     codes = request.args.getlist("context_codes[]")
     if not codes:
@@ -205,8 +205,17 @@ def announcements() -> ResponseReturnValue:
     with state.lock:
         for code in codes:
             found = _visible_course(int(code.removeprefix("course_")))
-            rows += [{**row, "context_code": code} for row in found.announcements]
-    return paged(rows)
+            for row in found.announcements:
+                url = f"{request.host_url}courses/{found.id}/discussion_topics/{row['id']}"
+                rows.append({"html_url": url, **row, "context_code": code})
+    start = _moment("start_date", timedelta(days=-14))
+    end = _moment("end_date", timedelta(days=28))
+    return paged([row for row in rows if start <= datetime.fromisoformat(row["posted_at"]) <= end])
+
+
+def _moment(name: str, default: timedelta) -> datetime:
+    given = request.args.get(name)
+    return datetime.fromisoformat(given) if given else datetime.now(UTC) + default
 
 
 def _visible_course(course_id: int) -> Course:

@@ -7,6 +7,7 @@ from flask import Flask, Response, request
 from tests.standins.canvas import faults
 from tests.standins.canvas.api import VERIFIER, api
 from tests.standins.canvas.control import control
+from tests.standins.canvas.feeds import feeds
 from tests.standins.canvas.oauth import oauth
 from tests.standins.canvas.world import World
 
@@ -20,6 +21,7 @@ def create_app(world: World) -> Flask:
     app.register_blueprint(api)
     app.register_blueprint(oauth)
     app.register_blueprint(control)
+    app.register_blueprint(feeds)
 
     @app.get("/courses/<int:course_id>/files/<int:id>/download")
     def download(course_id: int, id: int) -> Response:

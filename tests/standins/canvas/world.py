@@ -165,6 +165,8 @@ class World:
             self.codes: dict[str, Code] = {}
             self.pending: dict[str, dict[str, str]] = {}
             self.faults: list[Fault] = []
+            self.closed_feeds: set[int] = set()  # people whose calendar has another address now
+            self.feed_content: bytes | None = None  # in place of every calendar
             self.buckets: dict[str, tuple[float, float]] = {}
             self.journal: deque[dict[str, Any]] = deque(maxlen=20000)
             self.in_flight = 0
@@ -356,7 +358,13 @@ def seed_world(world: World, rng: random.Random) -> None:
             for g, (name, weight) in enumerate([("Homework", 60.0), ("Exams and projects", 40.0)])
         ]
         course.announcements = [
-            {"id": 9000 + 10 * index, "title": f"Welcome to {code}", "message": "<p>Read the syllabus first.</p>"}
+            {
+                "id": 9000 + 10 * index,
+                "title": f"Welcome to {code}",
+                "message": "<p>Read the syllabus first.</p>",
+                "posted_at": stamp(world.today - timedelta(days=3)),
+                "author": {"id": 201 + index % 2},
+            }
         ]
         world.courses[course_id] = course
         for position in range(1, rng.randint(8, 26) + 1):
