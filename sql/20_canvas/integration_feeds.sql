@@ -73,8 +73,8 @@ end
 $$;
 
 comment on function private.replace_feed() is
-    'AFTER INSERT OR UPDATE OF status on integrations: an account that is connected takes the courses of a feed of the '
-    'same host over, and the feed ends. A feed that ends forgets its address.';
+    'AFTER INSERT OR UPDATE OF status on integrations: an account that is connected takes the courses of a feed of '
+    'the same host over, and the feed ends. A feed that ends forgets its address.';
 
 create trigger trg_integrations_feed_new after insert on public.integrations
 for each row execute function private.replace_feed();
@@ -334,7 +334,8 @@ $$;
 
 comment on function public.svc_apply_feed(uuid, jsonb, jsonb, timestamptz, text, text) is
     'Stores what a calendar feed shows, all or nothing: courses with keys canvas_course_id and code, each once, and '
-    'assignments with canvas_course_id, canvas_assignment_id, title, description_html, due_at, canvas_url, is_all_day, '
-    'content_hash, html_hash, each once. What an account brought before stays where a feed says nothing. An open '
-    'assignment of a course in the feed that is due from now until p_until, and missing, becomes removed; p_until in '
-    'the past removes nothing. Returns the counts of courses and assignments; null when the feed is not connected.';
+    'assignments with canvas_course_id, canvas_assignment_id, title, description_html, due_at, canvas_url, '
+    'is_all_day, content_hash, html_hash, each once. What an account brought before stays where a feed says nothing. '
+    'An open assignment of a course in the feed that is due from now until p_until, and missing, becomes removed; '
+    'p_until in the past removes nothing. Returns the counts of courses and assignments; null when the feed is not '
+    'connected.';

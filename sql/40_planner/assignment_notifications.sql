@@ -35,8 +35,8 @@ as $$
 $$;
 
 comment on function private.assignment_notification(public.notification_type, text, uuid) is
-    'Tells a person of an assignment that they still have to do, with its due time on their own day; nothing when they '
-    'were told of this event before.';
+    'Tells a person of an assignment that they still have to do, with its due time on their own day; nothing when '
+    'they were told of this event before.';
 
 create function private.notify_new_assignments()
 returns trigger
