@@ -196,10 +196,10 @@ declare
     v_assignments jsonb;
     v_removed int;
 begin
+    perform private.check_time('p_until', p_until);
     if jsonb_typeof(p_courses) is distinct from 'array' or jsonb_typeof(p_assignments) is distinct from 'array' then
         raise exception 'p_courses and p_assignments must be JSON arrays' using errcode = '22023';
     end if;
-    perform private.check_time('p_until', p_until);
     -- an account that is being connected takes the courses over before or after this, not meanwhile
     select user_id into v_user_id from public.integrations
     where id = p_integration_id and provider = 'canvas_feed' and status = 'connected' for no key update;
