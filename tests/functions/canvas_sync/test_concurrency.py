@@ -22,7 +22,7 @@ def test_courses_are_read_at_the_same_time(synced: Connected) -> None:
     world.most_in_flight = 0
     result = synced.result()
     assert (result["status"], result["throttled"]) == ("complete", 0)
-    assert result["requests"] == 1 + result["courses"]["seen"] + 1, "the courses, their assignments, and all announcements"
+    assert result["requests"] == 1 + result["courses"]["seen"] + 1, "courses, assignments, announcements"
     assert world.most_in_flight >= START_IN_FLIGHT
 
 
