@@ -38,6 +38,7 @@ class AnnouncementReader:
         self._now = now
         self._stopped = threading.Event()
         self.requests = 0
+        self.throttled = 0
 
     def stop(self) -> None:
         """Ends after the request that is under way."""
@@ -68,7 +69,7 @@ class AnnouncementReader:
                     half = len(batch) // 2
                     waiting += [part for part in (batch[:half], batch[half:]) if part and len(batch) > 1]
         finally:
-            self.requests = canvas.counters.requests
+            self.requests, self.throttled = canvas.counters.requests, canvas.counters.throttled
 
     def _tell(self, canvas: Canvas, course_ids: list[int]) -> None:
         pages = canvas.announcements(course_ids, self._now - LOOK_BACK, self._now + AHEAD)

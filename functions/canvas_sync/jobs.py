@@ -117,6 +117,7 @@ def _sync_one(context: JobContext, row: dict[str, Any], report: Report, only: se
                 sync_run.run()
         finally:
             report.requests += reader.requests
+            report.throttled += reader.throttled
     except ReauthorizationRequired:
         call("svc_expire_integration", {"p_integration_id": row["id"]})
         raise
