@@ -262,14 +262,14 @@ isOneToOne: false
                   ]
                 },"course_sync_state": {
                   Row: {
-                    "course_id": string,"created_at": string,"cursor": NonNullable<Json>,"id": string,"last_polled_at": string | null,"updated_at": string,"user_id": string
+                    "course_id": string,"created_at": string,"cursor": NonNullable<Json>,"id": string,"last_polled_at": string | null,"listed_at": string | null,"updated_at": string,"user_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "course_id": string,"created_at"?: string,"cursor"?: NonNullable<Json>,"id"?: string,"last_polled_at"?: string | null,"updated_at"?: string,"user_id": string
+                    "course_id": string,"created_at"?: string,"cursor"?: NonNullable<Json>,"id"?: string,"last_polled_at"?: string | null,"listed_at"?: string | null,"updated_at"?: string,"user_id": string
                   }
                   Update: {
-                    "course_id"?: string,"created_at"?: string,"cursor"?: NonNullable<Json>,"id"?: string,"last_polled_at"?: string | null,"updated_at"?: string,"user_id"?: string
+                    "course_id"?: string,"created_at"?: string,"cursor"?: NonNullable<Json>,"id"?: string,"last_polled_at"?: string | null,"listed_at"?: string | null,"updated_at"?: string,"user_id"?: string
                   }
                   Relationships: [
                     {
@@ -734,14 +734,14 @@ isOneToOne: false
                   ]
                 },"notifications": {
                   Row: {
-                    "body": string | null,"created_at": string,"dismissed_at": string | null,"id": string,"nudge_id": string | null,"payload": NonNullable<Json>,"sent_at": string | null,"status": Database["public"]['Enums']["notification_status"],"title": string,"type": Database["public"]['Enums']["notification_type"],"user_id": string
+                    "body": string | null,"created_at": string,"dismissed_at": string | null,"event_key": string | null,"id": string,"nudge_id": string | null,"payload": NonNullable<Json>,"sent_at": string | null,"status": Database["public"]['Enums']["notification_status"],"title": string,"type": Database["public"]['Enums']["notification_type"],"user_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "body"?: string | null,"created_at"?: string,"dismissed_at"?: string | null,"id"?: string,"nudge_id"?: string | null,"payload"?: NonNullable<Json>,"sent_at"?: string | null,"status"?: Database["public"]['Enums']["notification_status"],"title": string,"type": Database["public"]['Enums']["notification_type"],"user_id": string
+                    "body"?: string | null,"created_at"?: string,"dismissed_at"?: string | null,"event_key"?: string | null,"id"?: string,"nudge_id"?: string | null,"payload"?: NonNullable<Json>,"sent_at"?: string | null,"status"?: Database["public"]['Enums']["notification_status"],"title": string,"type": Database["public"]['Enums']["notification_type"],"user_id": string
                   }
                   Update: {
-                    "body"?: string | null,"created_at"?: string,"dismissed_at"?: string | null,"id"?: string,"nudge_id"?: string | null,"payload"?: NonNullable<Json>,"sent_at"?: string | null,"status"?: Database["public"]['Enums']["notification_status"],"title"?: string,"type"?: Database["public"]['Enums']["notification_type"],"user_id"?: string
+                    "body"?: string | null,"created_at"?: string,"dismissed_at"?: string | null,"event_key"?: string | null,"id"?: string,"nudge_id"?: string | null,"payload"?: NonNullable<Json>,"sent_at"?: string | null,"status"?: Database["public"]['Enums']["notification_status"],"title"?: string,"type"?: Database["public"]['Enums']["notification_type"],"user_id"?: string
                   }
                   Relationships: [
                     {
@@ -2000,8 +2000,14 @@ isOneToOne: false
               "activated": number,"completed": number
             }[]
                            },
+"svc_announcement_courses":
+{ Args: { "p_integration_id": string }; Returns: (string)[]
+                           },
 "svc_append_generation":
 { Args: { "p_from_seq": number,"p_parts": (Json)[],"p_stream_id": string }; Returns: number
+                           },
+"svc_apply_announcements":
+{ Args: { "p_announcements": Json,"p_integration_id": string }; Returns: number
                            },
 "svc_apply_assignment_pages":
 { Args: { "p_pages": Json }; Returns: Json
@@ -2015,6 +2021,9 @@ isOneToOne: false
 { Args: { "p_courses": Json,"p_integration_id": string }; Returns: {
               "canvas_course_id": number,"course_id": string,"is_active": boolean,"outcome": string,"workflow_state": string
             }[]
+                           },
+"svc_apply_feed":
+{ Args: { "p_assignments": Json,"p_courses": Json,"p_etag": string,"p_integration_id": string,"p_run": string,"p_until": string }; Returns: Json
                            },
 "svc_apply_lti_roster":
 { Args: { "p_context_id": string,"p_deployment": string,"p_holder": string,"p_members": Json,"p_next_url"?: string,"p_seconds"?: number }; Returns: Json
@@ -2261,6 +2270,11 @@ isOneToOne: false
               "steps": Json,"version": number
             }[]
                            },
+"svc_get_feed":
+{ Args: { "p_integration_id": string }; Returns: {
+              "etag": string,"time_zone": string,"url_enc": string
+            }[]
+                           },
 "svc_get_grant_revocation":
 { Args: { "p_id": string }; Returns: {
               "access_token_enc": string,"integration_id": string,"lms_connection_id": string,"refresh_token_enc": string
@@ -2399,6 +2413,9 @@ isOneToOne: false
 "svc_note_review_commit":
 { Args: { "p_commit_sha": string,"p_job_id": string,"p_lease_token": string,"p_review_id": string }; Returns: boolean
                            },
+"svc_notify_due_assignments":
+{ Args: { "p_limit"?: number }; Returns: number
+                           },
 "svc_pause_provider":
 { Args: { "p_provider": string,"p_seconds": number }; Returns: undefined
                            },
@@ -2457,6 +2474,11 @@ isOneToOne: false
                            },
 "svc_purge_expired":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"svc_put_feed":
+{ Args: { "p_instance_domain": string,"p_integration_id": string,"p_name": string,"p_url_enc": string,"p_user_id": string }; Returns: {
+              "integration_id": string,"job_id": string,"outcome": string
+            }[]
                            },
 "svc_put_integration_token":
 { Args: { "p_access_token_enc": string,"p_expected_version"?: number,"p_expires_at"?: string,"p_integration_id": string,"p_refresh_token_enc"?: string }; Returns: number
@@ -2586,6 +2608,11 @@ isOneToOne: false
               "created": boolean,"job_id": string
             }[]
                            },
+"svc_start_due_syncs":
+{ Args: { "p_interval_s": number,"p_limit"?: number }; Returns: {
+              "postponed": number,"started": number
+            }[]
+                           },
 "svc_start_headstart_run":
 { Args: { "p_assignment_id": string,"p_prompt_version"?: string,"p_trigger": string,"p_user_id": string }; Returns: {
               "created": boolean,"job_id": string,"run_id": string
@@ -2708,7 +2735,7 @@ isOneToOne: false
                            }
           }
           Enums: {
-            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration"|"lti_score"|"headstart_scan"|"lti_roster"|"chunk_embedding"|"week_advance"|"kpi_refresh"|"question_answer"|"socratic_answer"|"socratic_insights","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "pending"|"active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system"|"question_escalated","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
+            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar"|"canvas_feed","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration"|"lti_score"|"headstart_scan"|"lti_roster"|"chunk_embedding"|"week_advance"|"kpi_refresh"|"question_answer"|"socratic_answer"|"socratic_insights"|"canvas_sync_scan"|"due_scan","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "pending"|"active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system"|"question_escalated"|"announcement","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
           }
           CompositeTypes: {
             [_ in never]: never
@@ -2824,7 +2851,7 @@ export type CompositeTypes<
 export const Constants = {
   "public": {
           Enums: {
-            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration", "lti_score", "headstart_scan", "lti_roster", "chunk_embedding", "week_advance", "kpi_refresh", "question_answer", "socratic_answer", "socratic_insights"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["pending", "active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system", "question_escalated"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
+            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar", "canvas_feed"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration", "lti_score", "headstart_scan", "lti_roster", "chunk_embedding", "week_advance", "kpi_refresh", "question_answer", "socratic_answer", "socratic_insights", "canvas_sync_scan", "due_scan"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["pending", "active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system", "question_escalated", "announcement"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
           }
         }
 } as const
