@@ -18,6 +18,7 @@ from functions.shared.web.rate_limits import rate_limited
 from functions.shared.web.waiting import WaitQuery, wait_for_job
 from functions.tutoring.errors import ItemChanged, NoItems, PracticeAnswered, SubjectNotFound
 from functions.tutoring.hints import LEVELS
+from functions.tutoring.overview.routes import add_routes as add_overview_routes
 from functions.tutoring.questions.routes import add_routes
 from functions.tutoring.schemas import (
     AnswerRequest,
@@ -38,6 +39,7 @@ blueprint = APIBlueprint(
 )
 add_routes(blueprint)
 add_session_routes(blueprint)
+add_overview_routes(blueprint)
 
 
 def service() -> PracticeService:

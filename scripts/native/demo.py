@@ -4,6 +4,11 @@ A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture,
 code reviewed. Then a teacher launches from Canvas, asks the assistant, and has a quiz written out of a page. Everything
 is real except what is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas, Panopto and GitHub are
 stand-ins. All are announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
+A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture, practises, asks and plans a week. A
+tutor corrects the summary of a session, and a parent reads it. Then a teacher launches from Canvas, asks the assistant,
+and has a quiz written out of a page. Everything is real except what is not at hand: without OPENAI_API_KEY a scripted
+model answers, and Canvas and Panopto are stand-ins. All are announced. The browser's part (pressing "Authorize" in
+Canvas) is played over HTTP.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ from scripts.native.demo_question import QuestionFailed, question
 from scripts.native.demo_quiz import QuizFailed, quiz
 from scripts.native.demo_review import ReviewFailed, review
 from scripts.native.demo_socratic import talk
+from scripts.native.demo_sessions import SessionFailed, sessions
 from scripts.native.demo_week import WeekFailed, week
 from scripts.native.keys import Keys
 from scripts.native.school import put_secret
@@ -117,13 +123,13 @@ def register_installation(stack: Stack, host: str) -> str:
 
 
 @contextlib.contextmanager
-def signed_up(stack: Stack) -> Iterator[Student]:
-    """A new student with their own clients."""
-    email = f"student-{secrets.token_hex(4)}@example.test"
+def signed_up(stack: Stack, name: str = "Sam") -> Iterator[Student]:
+    """A new person with their own clients."""
+    email = f"{'student' if name == 'Sam' else name.lower()}-{secrets.token_hex(4)}@example.test"
     with httpx.Client(timeout=60, trust_env=False) as http:
         options = ClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
         client = create_client(stack.url, stack.keys.publishable_key, options)
-        person = {"email": email, "password": PASSWORD, "options": {"data": {"display_name": "Sam"}}}
+        person = {"email": email, "password": PASSWORD, "options": {"data": {"display_name": name}}}
         answer = client.auth.sign_up(person)  # type: ignore[arg-type]
         if answer.session is None or answer.user is None:
             raise DemoFailed("the sign-up gave no session")
@@ -302,6 +308,8 @@ def tell(stack: Stack) -> None:
             week(stack, student, headline, line)
             review(stack, student, headline, line)
             talk(student, headline, line)
+            with signed_up(stack, "Tutor") as tutor, signed_up(stack, "Parent") as parent:
+                sessions(stack.db_url, student, tutor, parent, headline, line)
             headline("What is in the database now (as the student sees it)")
             for table in (
                 "integrations",
@@ -350,6 +358,16 @@ def main(argv: list[str]) -> int:
                 headline("The stack keeps running; Ctrl-C stops everything")
                 return watch(stack)
     except FAILED as failure:
+    except (
+        DemoFailed,
+        LaunchFailed,
+        MaterialsFailed,
+        QuestionFailed,
+        QuizFailed,
+        SessionFailed,
+        WeekFailed,
+        httpx.HTTPError,
+    ) as failure:
         print(f"\nThe demo broke off: {failure}\nLogs: {paths.STATE / 'logs'}", file=sys.stderr)
         return 1
     except FAILURES as failure:

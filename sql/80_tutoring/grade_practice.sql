@@ -190,6 +190,9 @@ begin
     if p_practice.subject_id is not null then
         perform private.replay_practice(p_practice.student_id, p_practice.subject_id);
     end if;
+    if p_practice.bank_item_id is not null then
+        perform private.ask_for_review(p_practice.id, p_practice.student_id);
+    end if;
     perform private.correct_xp(v_correction, p_practice.goal_id);
     if p_practice.goal_id is not null then
         perform private.refresh_goal(p_practice.goal_id);

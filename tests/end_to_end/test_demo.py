@@ -41,3 +41,6 @@ def test_the_demo_writes_a_headstart_cites_a_source_and_finds_the_page_and_the_s
     assert re.search(r"Hash tables.pdf, page \d+: http\S+/documents/[0-9a-f-]{36}#page=\d+\n", done.stdout), done.stdout
     assert re.search(r"week 3, second \d+: http\S+/Viewer.aspx\?id=[0-9a-f-]{36}&start=\d+\n", done.stdout)
     assert "<mark>collisions</mark>" in done.stdout.lower()
+    assert 'normal summary: They talked about one question. The student said: "It cancels' in done.stdout
+    assert "goals: Pass physics\n   summaries: Sam explained without help why the mass cancels.\n" in done.stdout
+    assert "answers they see: 0; the transcript: 404\n" in done.stdout

@@ -260,7 +260,7 @@ def test_derived_figures(db: Connection) -> None:
     db.execute(refresh, (student,))
     assert one(db, stats, (student,)) == {
         "override_count": 0, "confidence_distribution": {"High": 0, "Medium": 0, "Low": 0},
-        "nudge_engagement": {"opened": 0, "clicked": 0}, "xp": 0, "streaks": 0, "level": 3,
+        "nudge_engagement": {"opened": 0, "clicked": 0}, "xp": 0, "streaks": 0, "level": 3, "badges": [],
     }  # fmt: skip
     goal(db, student, xp_earned=30, current_streak=2)
     goal(db, student, xp_earned=12, current_streak=7)
@@ -274,7 +274,12 @@ def test_derived_figures(db: Connection) -> None:
     assert one(db, stats, (student,)) == {
         "override_count": 0, "confidence_distribution": {"High": 33.33, "Medium": 0, "Low": 66.67},
         "nudge_engagement": {"opened": 66.67, "clicked": 33.33}, "xp": 42, "streaks": 7, "level": 3,
+        "badges": ["streak_7"],
     }  # fmt: skip
+    db.execute("update public.goals set current_streak = 0, status = 'completed' where student_id = %s", (student,))
+    db.execute(refresh, (student,))
+    badges = "select gamification -> 'badges' from public.user_stats where user_id = %s"
+    assert one(db, badges, (student,)) == ["goal_completed", "streak_7"], "what was earned stays"
     refused(db, "22004", refresh, (None,))
     refused(db, "PT404", refresh, (uuid.uuid4(),))
     with act_as(db, student):

@@ -59,10 +59,19 @@ def answer(request: dict[str, Any]) -> str:
     if kind is not None:
         return json.dumps(written_material(kind, messages), ensure_ascii=False)
     whole = headstart(blocks(messages).get("assignment", plain(messages[-1]) if messages else ""))
+    if "transcript" in blocks(messages):
+        whole = session(blocks(messages)["transcript"])
     schema = (form.get("json_schema") or {}).get("schema")
     if schema is None:
         schema = {"type": "object", "properties": {key: {} for key in whole}}
     return json.dumps(filled(schema, schema, whole), ensure_ascii=False)
+
+
+def session(transcript: str) -> dict[str, Any]:
+    """A summary of a tutoring session, which quotes its last line."""
+    said = transcript.strip().splitlines()[-1].partition(": ")[2] or transcript.strip()
+    narrative = f'They talked about one question. The student said: "{said}"'
+    return {"narrative": narrative, "next_steps": ["Say it in your own words."], "subjects_covered": ["Physics"]}
 
 
 def material_kind(messages: list[dict[str, Any]]) -> str | None:

@@ -1,0 +1,1 @@
+"""One read of a student's progress, for dashboards."""
