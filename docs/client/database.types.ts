@@ -2290,6 +2290,11 @@ isOneToOne: false
               "access_token_enc": string,"expires_at": string,"integration_id": string,"refresh_token_enc": string,"updated_at": string,"user_id": string,"version": number
             }[]
                            },
+"svc_get_item_answers":
+{ Args: { "p_assignment_id": string }; Returns: {
+              "answered_at": string,"bank_item_id": string,"is_pass": boolean,"is_right": boolean,"last_seq": number,"student_id": string
+            }[]
+                           },
 "svc_get_lms_secret":
 { Args: { "p_lms_connection_id": string }; Returns: string
                            },
@@ -2533,6 +2538,11 @@ isOneToOne: false
 "svc_record_payment_event":
 { Args: { "p_api_version": string,"p_event_created": string,"p_event_type": string,"p_livemode": boolean,"p_payload": Json,"p_stripe_event_id": string }; Returns: boolean
                            },
+"svc_refresh_stats":
+{ Args: { "p_after"?: string,"p_limit"?: number }; Returns: {
+              "last_id": string,"people": number
+            }[]
+                           },
 "svc_refresh_weeks":
 { Args: { "p_after"?: string,"p_limit"?: number,"p_recorded_at"?: string }; Returns: {
               "last_id": string,"measured": number
@@ -2563,6 +2573,9 @@ isOneToOne: false
 { Args: { "p_chunks": Json,"p_kind": string,"p_source_id": string }; Returns: {
               "inserted": number,"kept": number,"retired": number
             }[]
+                           },
+"svc_replace_review":
+{ Args: { "p_bank_item_id": string,"p_lapses": number,"p_last_seq": number,"p_reps": number,"p_review": Json,"p_student_id": string }; Returns: undefined
                            },
 "svc_request_lti_registration":
 { Args: { "p_auth_url": string,"p_client_id": string,"p_deployment_id"?: string,"p_instance_domain"?: string,"p_issuer": string,"p_jwks_url": string,"p_name": string,"p_token_url": string }; Returns: string

@@ -1,14 +1,10 @@
 """``./scripts/demo``: the story from nothing.
 
-A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture, practises, asks, plans a week and has
-code reviewed. Then a teacher launches from Canvas, asks the assistant, and has a quiz written out of a page. Everything
-is real except what is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas, Panopto and GitHub are
-stand-ins. All are announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
-A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture, practises, asks and plans a week. A
-tutor corrects the summary of a session, and a parent reads it. Then a teacher launches from Canvas, asks the assistant,
-and has a quiz written out of a page. Everything is real except what is not at hand: without OPENAI_API_KEY a scripted
-model answers, and Canvas and Panopto are stand-ins. All are announced. The browser's part (pressing "Authorize" in
-Canvas) is played over HTTP.
+A student signs up, connects Canvas, syncs, gets a headstart, submits a lecture, practises, asks, plans a week, has code
+reviewed and talks with the Socratic agent. A tutor corrects the summary of a session, and a parent reads it. Then a
+teacher launches from Canvas, asks the assistant, and has a quiz written out of a page. Everything is real except what
+is not at hand: without OPENAI_API_KEY a scripted model answers, and Canvas, Panopto and GitHub are stand-ins. All are
+announced. The browser's part (pressing "Authorize" in Canvas) is played over HTTP.
 """
 
 from __future__ import annotations
@@ -34,8 +30,8 @@ from scripts.native.demo_practice import practise
 from scripts.native.demo_question import QuestionFailed, question
 from scripts.native.demo_quiz import QuizFailed, quiz
 from scripts.native.demo_review import ReviewFailed, review
-from scripts.native.demo_socratic import talk
 from scripts.native.demo_sessions import SessionFailed, sessions
+from scripts.native.demo_socratic import talk
 from scripts.native.demo_week import WeekFailed, week
 from scripts.native.keys import Keys
 from scripts.native.school import put_secret
@@ -56,6 +52,7 @@ FAILED = (
     LaunchFailed,
     MaterialsFailed,
     QuestionFailed,
+    SessionFailed,
     QuizFailed,
     ReviewFailed,
     WeekFailed,
@@ -358,16 +355,6 @@ def main(argv: list[str]) -> int:
                 headline("The stack keeps running; Ctrl-C stops everything")
                 return watch(stack)
     except FAILED as failure:
-    except (
-        DemoFailed,
-        LaunchFailed,
-        MaterialsFailed,
-        QuestionFailed,
-        QuizFailed,
-        SessionFailed,
-        WeekFailed,
-        httpx.HTTPError,
-    ) as failure:
         print(f"\nThe demo broke off: {failure}\nLogs: {paths.STATE / 'logs'}", file=sys.stderr)
         return 1
     except FAILURES as failure:
