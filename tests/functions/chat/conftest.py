@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -33,6 +33,7 @@ class Desk:
     person: Student
     model: ModelStandIn
     thread_id: str
+    _workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def environment(self, **changes: str) -> dict[str, str]:
         """What a worker is told."""
@@ -78,7 +79,14 @@ class Desk:
     def worker(self, answer_id: str, **changes: str) -> subprocess.Popen[bytes]:
         """The handler in a process of its own."""
         command = [sys.executable, "-m", "tests.support.chat", json.dumps(self.payload(answer_id))]
-        return subprocess.Popen(command, env={**os.environ, **self.environment(**changes)})
+        self._workers.append(subprocess.Popen(command, env={**os.environ, **self.environment(**changes)}))
+        return self._workers[-1]
+
+    def close(self) -> None:
+        """Ends the workers that a failed test has left."""
+        for worker in self._workers:
+            worker.kill()
+            worker.wait()
 
     @contextmanager
     def answering(self, answer_id: str, **changes: str) -> Iterator[list[str]]:
@@ -127,8 +135,10 @@ def other_teacher(stack: Stack) -> Iterator[Student]:
 
 
 @pytest.fixture
-def desk(stack: Stack, teacher: Student, model: ModelStandIn) -> Desk:
-    return Desk(stack, teacher, model, chat.thread(teacher))
+def desk(stack: Stack, teacher: Student, model: ModelStandIn) -> Iterator[Desk]:
+    given = Desk(stack, teacher, model, chat.thread(teacher))
+    yield given
+    given.close()
 
 
 @pytest.fixture(autouse=True)
