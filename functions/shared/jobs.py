@@ -202,6 +202,11 @@ class HandlerRegistry:
         if is_answer:
             self._answers.add(type)
 
+    def replace(self, other: HandlerRegistry) -> None:
+        """Takes the other's handlers, also for types that have one already."""
+        self._handlers |= other._handlers
+        self._answers = self._answers - set(other._handlers) | other._answers
+
     def handler(self, type: str) -> Callable[[Handler], Handler]:
         """The same as a decorator."""
 

@@ -12,12 +12,18 @@ from functions.shared.jobs import HandlerRegistry
 
 
 def all_handlers(modules: Iterable[str] = ()) -> HandlerRegistry:
-    """The registry of all services; ``modules`` are further ones with a ``register`` (tests bring their own)."""
+    """The registry of all services.
+
+    :param modules: further ones with a ``register``, whose handlers take the place of the services' (tests bring their
+        own)
+    """
     registry = HandlerRegistry()
     for module in pkgutil.iter_modules(functions.__path__):
         name = f"functions.{module.name}.jobs"
         if module.ispkg and module.name not in ("shared", "worker") and importlib.util.find_spec(name):
             importlib.import_module(name).register(registry)
     for name in modules:
-        importlib.import_module(name).register(registry)
+        further = HandlerRegistry()
+        importlib.import_module(name).register(further)
+        registry.replace(further)
     return registry
