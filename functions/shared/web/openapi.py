@@ -157,7 +157,9 @@ def _operation(rule: Rule, view: View, said: Operation) -> dict[str, Any]:
     body = _body_model(view)
     if body is not None:
         is_required = any(field.is_required() for field in body.model_fields.values())
-        texts = {text: {"schema": {"type": "string"}} for text in said.texts}
+        # the whole body is the field ``text``
+        example = (getattr(body, "example", None) or {}).get("text")
+        texts = {text: {"schema": {"type": "string"}, "example": example} for text in said.texts}
         content = {"application/json": _content(body, None), **texts}
         operation["requestBody"] = {"required": is_required, "content": content}
     if said.form is not None:
