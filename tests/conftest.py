@@ -20,6 +20,26 @@ os.environ.setdefault("XDG_CACHE_HOME", str(REPO / ".stack" / "xdg"))
 os.environ["PYTHONPATH"] = os.pathsep.join([offline.HERE, str(REPO)])
 
 
+# files of few tests that each take long: begun last, they would run alone while three processes wait
+LONG = (
+    "test_fuzz.py",
+    "test_job_chaos.py",
+    "test_demo.py",
+    "test_browser.py",
+    "test_backup.py",
+    "test_worker.py",
+    "test_survival.py",
+    "test_deploy.py",
+    "test_ai_sdk.py",
+    "test_truth.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files come first."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """A developer's own settings never steer the tests: the stack makes its own."""
     for name in list(os.environ):

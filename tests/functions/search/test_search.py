@@ -16,6 +16,7 @@ from functions.search import jobs
 from functions.shared.jobs import enqueue
 from scripts.native.stack import Stack
 from tests.support.canvas import Ended, Runner, Student, student
+from tests.support.waiting import wait_until
 
 Connection = psycopg.Connection[Any]
 TEXT = "Such collisions are resolved by chaining <b>or</b> by open addressing."
@@ -105,6 +106,8 @@ def test_once_embedded_material_is_found_by_meaning(
     assert first["embedded"] >= 4
     assert first["is_complete"]
     assert embed().result == {"embedded": 0, "is_complete": True, "note": None}
+    # on a busy machine the model may answer later than a search waits
+    wait_until(lambda: person.functions.post("/search", json={"query": question}).json()["mode"] == "hybrid")
     results = found(person, mode="hybrid", query=question)
     assert {row["text"] for row in results[:2]} == {TEXT}
     assert results[0]["highlight"].startswith("Such collisions are resolved by chaining &lt;b&gt;")

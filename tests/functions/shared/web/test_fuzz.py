@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from typing import Any
 
@@ -15,6 +16,8 @@ from functions.app import create_app
 from functions.shared.settings import load_settings
 from scripts.native.stack import Stack
 
+# of each operation; more of them take minutes
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))
 SHAPE = {"code", "message", "details", "hint", "request_id"}
 
 
@@ -39,7 +42,7 @@ def test_no_input_is_our_fault(api: Any, token: str) -> None:
     assert len(operations) > 5
     for operation in operations:
 
-        @effort(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @effort(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
         def holds(case: Any) -> None:
             response = case.call(headers={"Authorization": f"Bearer {token}"})
