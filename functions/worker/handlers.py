@@ -14,8 +14,7 @@ from functions.shared.jobs import HandlerRegistry
 def all_handlers(modules: Iterable[str] = ()) -> HandlerRegistry:
     """The registry of all services.
 
-    :param modules: further ones with a ``register``, whose handlers take the place of the services' (tests bring their
-        own)
+    :param modules: further ones with a ``register``, whose handlers replace those of services (tests bring their own)
     """
     registry = HandlerRegistry()
     for module in pkgutil.iter_modules(functions.__path__):
