@@ -6,17 +6,18 @@ from typing import Any
 from uuid import UUID
 
 from apiflask import APIBlueprint
-from flask import Response, request
 
 from functions.shared.agents import AgentDisabled, AgentModelUnknown, check_agent
+from functions.shared.answers.following import Follower
 from functions.shared.errors import NotAcceptable, NotFound
 from functions.shared.uploads import Uploaded
+from functions.shared.web.answers import ACCEPT, accepted, answered, example, held_slot, nothing_to_follow, stream
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
-from functions.shared.web.operations import Header, Outcome, operation
+from functions.shared.web.operations import Outcome, operation
 from functions.shared.web.rate_limits import rate_limited
-from functions.shared.web.slots import Slot, TooManyStreams
-from functions.shared.web.streams import LAST_EVENT_ID, event_stream, last_seq
+from functions.shared.web.slots import TooManyStreams
+from functions.shared.web.streams import LAST_EVENT_ID
 from functions.shared.web.uploads import received
 from functions.socratic.errors import (
     AnswerInProgress,
@@ -44,22 +45,9 @@ blueprint = APIBlueprint(
     __name__,
     tag={"name": "socratic", "description": "Socratic sessions: the agent asks, the learner finds the answers."},
 )
-# somewhat longer than the worker takes at most: a deadline of the model, and the time until it begins
-MAX_WAIT_SECONDS = 300.0
 MAX_FILE_BYTES = 25 * 1024 * 1024
 MAX_BODY_BYTES = 26 * 1024 * 1024
-MESSAGE_STREAM = {"x-vercel-ai-ui-message-stream": "v1"}
-ACCEPT = Header("Accept", "text/event-stream, the default, or application/json.", {"type": "string"})
-STREAM_EXAMPLE = (
-    "retry: 3000\n\n"
-    f'id: {ANSWER_ID}:1\ndata: {{"type":"start","messageId":"{ANSWER_ID}"}}\n\n'
-    f'id: {ANSWER_ID}:3\ndata: {{"type":"start-step"}}\n\n'
-    f'id: {ANSWER_ID}:4\ndata: {{"type":"text-start","id":"text"}}\n\n'
-    f'id: {ANSWER_ID}:5\ndata: {{"type":"text-delta","id":"text","delta":"How well do you know this already?"}}\n\n'
-    f'id: {ANSWER_ID}:6\ndata: {{"type":"text-end","id":"text"}}\n\n'
-    f'id: {ANSWER_ID}:7\ndata: {{"type":"finish","finishReason":"stop"}}\n\n'
-    "data: [DONE]\n\n"
-)
+STREAM_EXAMPLE = example(str(ANSWER_ID), "How well do you know this already?")
 
 
 def service() -> SocraticService:
@@ -99,15 +87,15 @@ def say(session_id: UUID, body: SocraticLine) -> Any:
     A turn is checked as a whole before it is shown, so its text comes in one piece. Saying the same again with the same
     `external_id` gives the stored turn, or the live one from its start. When you hang up, the agent goes on.
     """
-    wants = accepted()
-    # before anything is stored, so that a refusal changes nothing
-    check_agent(context().database, context().settings, "socratic")
-    slot = context().slots.take()
-    try:
-        return answered(service().say(current_caller(), str(session_id), body), wants, slot)
-    except BaseException:
-        slot.give_back()
-        raise
+    found: list[Asked] = []
+
+    def asked() -> tuple[str, Follower]:
+        check_agent(context().database, context().settings, "socratic")
+        found.append(service().say(current_caller(), str(session_id), body))
+        answer_id = found[0].assistant_message_id
+        return answer_id, service().follow(answer_id)
+
+    return answered(asked, lambda _: exchange(found[0]))
 
 
 @blueprint.post("/sessions/<uuid:session_id>/voice")
@@ -142,23 +130,22 @@ def speak(session_id: UUID) -> Any:
 
     The type is told by the file's first bytes. What was understood becomes the line's `content` and `transcript`.
     """
-    wants = accepted()
+    wanted = accepted()
     check_agent(context().database, context().settings, "socratic")
     with received(Spoken, max_bytes=MAX_FILE_BYTES) as found:
         uploaded = Uploaded(found.file, found.size, found.sha256, found.filename)
-        slot = context().slots.take()
-        try:
+        with held_slot() as slot:
             asked = service().speak(current_caller(), str(session_id), uploaded, found.fields.external_id)
-            if wants == "application/json":
-                line, answer = service().wait(current_caller(), asked, 0)
+            if wanted == "application/json":
                 slot.give_back()
-                return SocraticExchange(
-                    user_message=SocraticMessage(**line), assistant_message=SocraticMessage(**answer)
-                ), 202
-            return stream(asked.assistant_message_id, slot)
-        except BaseException:
-            slot.give_back()
-            raise
+                return exchange(asked), 202
+            return stream(asked.assistant_message_id, service().follow(asked.assistant_message_id), slot)
+
+
+def exchange(asked: Asked) -> SocraticExchange:
+    """Both lines as they are now."""
+    line, answer = service().pair(current_caller(), asked)
+    return SocraticExchange(user_message=SocraticMessage(**line), assistant_message=SocraticMessage(**answer))
 
 
 @blueprint.get("/messages/<uuid:message_id>/audio")
@@ -167,26 +154,6 @@ def hear(message_id: UUID) -> SpokenLine:
     """Gives an address at which the line can be heard for an hour."""
     url, expires_at = service().audio(current_caller(), str(message_id))
     return SpokenLine(url=url, expires_at=expires_at)
-
-
-def accepted() -> str:
-    """The type of answer that the client accepts.
-
-    :raise NotAcceptable: it accepts neither
-    """
-    wants = request.accept_mimetypes.best_match(["text/event-stream", "application/json"])
-    if wants is None:
-        raise NotAcceptable
-    return wants
-
-
-def answered(asked: Asked, wants: str, slot: Slot) -> Any:
-    """The agent's turn as a stream, or both lines when it is done."""
-    if wants == "application/json":
-        line, answer = service().wait(current_caller(), asked, MAX_WAIT_SECONDS)
-        slot.give_back()
-        return SocraticExchange(user_message=SocraticMessage(**line), assistant_message=SocraticMessage(**answer))
-    return stream(asked.assistant_message_id, slot)
 
 
 @blueprint.get("/sessions/<uuid:session_id>/stream")
@@ -203,13 +170,9 @@ def follow(session_id: UUID) -> Any:
     """For another tab or device, and after a lost connection. `Last-Event-ID` resumes after an event."""
     answer_id = service().live(current_caller(), str(session_id))
     if answer_id is None:
-        return Response(status=204, headers=MESSAGE_STREAM)
-    slot = context().slots.take()
-    try:
-        return stream(answer_id, slot)
-    except BaseException:
-        slot.give_back()
-        raise
+        return nothing_to_follow()
+    with held_slot() as slot:
+        return stream(answer_id, service().follow(answer_id), slot)
 
 
 @blueprint.post("/sessions/<uuid:session_id>/stop")
@@ -240,10 +203,3 @@ def end(session_id: UUID) -> Any:
     if job_id is not None:
         return InsightsAwaited(job_id=UUID(job_id)), 202
     return SocraticSession(**session), 200
-
-
-def stream(answer_id: str, slot: Slot) -> Response:
-    """The response that follows an answer."""
-    follower = service().follow(current_caller(), answer_id)
-    after = follower.start(last_seq(answer_id))
-    return event_stream(answer_id, follower.look, after=after, idle_seconds=0, headers=MESSAGE_STREAM, slot=slot)

@@ -14,13 +14,12 @@ import structlog
 
 from functions.shared.answers.following import Follower, Parts
 from functions.shared.answers.reading import EventReader
-from functions.shared.answers.run import TEXT_ID
+from functions.shared.answers.replay import Ended, parts_of
 from functions.shared.answers.waking import Waker
 from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc, rpc_row, run
-from functions.shared.errors import AppError, NotFound, every_error
+from functions.shared.errors import AppError, NotFound
 from functions.shared.jobs import wait_for_job
-from functions.shared.llm.errors import ModelError
 from functions.shared.storage import ObjectMissing, Storage
 from functions.shared.tokens import Caller
 from functions.shared.uploads import Uploaded
@@ -167,7 +166,7 @@ class SocraticService:
         stopped: str | None = rpc(self._database.service(), "svc_stop_socratic", args, safe=True)
         return stopped
 
-    def follow(self, caller: Caller, answer_id: str) -> Follower:
+    def follow(self, answer_id: str) -> Follower:
         """Reads an answer's stream. The answer must be one that :meth:`say` or :meth:`live` gave."""
 
         def ended(is_stored: bool) -> Parts | None:
@@ -175,23 +174,16 @@ class SocraticService:
             rows = run(query.eq("id", answer_id).limit(1))
             if rows and rows[0]["status"] == "streaming":
                 return None
-            parts = parts_of(rows[0]) if rows else [{"type": "abort"}]
+            parts = parts_of(ended_of(rows[0])) if rows else [{"type": "abort"}]
             return parts[-1:] if is_stored else parts
 
         return Follower(self._reader, answer_id, ended)
 
-    def wait(self, caller: Caller, asked: Asked, seconds: float) -> Sequence[Mapping[str, Any]]:
-        """Waits until the answer has ended or the time is over; the line's and the answer's row.
+    def pair(self, caller: Caller, asked: Asked) -> Sequence[Mapping[str, Any]]:
+        """The line's and the answer's row.
 
         :raise NotFound: they were deleted meanwhile
         """
-        until = self._clock.monotonic() + seconds
-        follower, after = self.follow(caller, asked.assistant_message_id), 0
-        while self._clock.monotonic() < until:
-            batch = follower.look(after)
-            if batch.ended:
-                break
-            after = batch.events[-1].seq if batch.events else after
         query = self._database.user(caller.token).from_("socratic_messages").select(MESSAGE_COLUMNS)
         rows = {row["id"]: row for row in run(query.in_("id", list(asked)))}
         if len(rows) != len(asked):
@@ -221,22 +213,6 @@ class SocraticService:
         return rows[0]
 
 
-def parts_of(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The stream of an answer that has ended, made from its row: its events are kept for a day only."""
-    parts: list[dict[str, Any]] = [
-        {"type": "start", "messageId": row["id"]},
-        {"type": "start-step"},
-        {"type": "text-start", "id": TEXT_ID},
-        {"type": "text-delta", "id": TEXT_ID, "delta": row["content"]},
-        {"type": "text-end", "id": TEXT_ID},
-    ]
-    match row["status"]:
-        case "complete":
-            parts += [{"type": "finish-step"}, {"type": "finish", "finishReason": "stop"}]
-        case "stopped":
-            parts.append({"type": "abort"})
-        case _:
-            code = row["error_code"] or row["status"]
-            kinds = {kind.code: kind for kind in every_error(ModelError)}
-            parts.append({"type": "error", "code": code, "errorText": kinds.get(code, ModelError)().message})
-    return parts
+def ended_of(row: Mapping[str, Any]) -> Ended:
+    """An answer that has ended, from its row."""
+    return Ended(row["id"], row["status"], row["content"], row["finish_reason"], row["error_code"])

@@ -60,7 +60,7 @@ begin
                     round(100.0 * count(*) filter (where confidence = 'Low') / nullif(count(*), 0), 2), 0
                 )
             )
-            from public.qa_interactions where student_id = p_user_id
+            from public.qa_interactions where student_id = p_user_id and status = 'complete'
         ),
         'nudge_engagement', (
             select jsonb_build_object(

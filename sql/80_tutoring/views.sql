@@ -81,6 +81,7 @@ select
 from (
     select q.student_id, q.confidence, count(*) as count
     from public.qa_interactions as q
+    where q.status = 'complete'
     group by q.student_id, q.confidence
 ) as c;
 

@@ -35,6 +35,17 @@ def example(answer_id: str, text: str) -> str:
     )
 
 
+def accepted() -> str:
+    """The media type in which the client wants an answer.
+
+    :raise NotAcceptable: it wants neither of the two that there are
+    """
+    wanted = request.accept_mimetypes.best_match(["text/event-stream", "application/json"])
+    if wanted is None:
+        raise NotAcceptable
+    return wanted
+
+
 def answered(ask: Callable[[], tuple[str, Follower]], whole: Callable[[str], Any]) -> Any:
     """Asks, and answers with the stream, or with JSON when the answer has ended, as ``Accept`` wishes.
 
@@ -43,13 +54,11 @@ def answered(ask: Callable[[], tuple[str, Follower]], whole: Callable[[str], Any
     :raise NotAcceptable: neither is accepted, and nothing was asked
     :raise TooManyStreams: this process serves as many as it may, and nothing was asked
     """
-    accepted = request.accept_mimetypes.best_match(["text/event-stream", "application/json"])
-    if accepted is None:
-        raise NotAcceptable
+    wanted = accepted()
     # before anything is stored, so that a refusal changes nothing
     with held_slot() as slot:
         answer_id, follower = ask()
-        if accepted == "application/json":
+        if wanted == "application/json":
             follower.wait(context().clock, MAX_WAIT_SECONDS)
             slot.give_back()
             return whole(answer_id)

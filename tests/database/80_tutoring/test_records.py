@@ -223,6 +223,12 @@ def test_confidence_is_shared_out_per_student(db: Connection) -> None:
     for confidence in ("High", "High", "Low"):
         question(db, student, confidence=confidence)
     question(db, persona(db), confidence="Medium")
+    for status in ("streaming", "interrupted", "failed"):
+        # an answer without an end has no confidence of its own
+        question(db, student, confidence="Low", status=status)
+    db.execute("select public.refresh_user_stats(%s)", (student,))
+    stored = "select analytics -> 'confidence_distribution' from public.user_stats where user_id = %s"
+    assert one(db, stored, (student,)) == {"High": 66.67, "Medium": 0, "Low": 33.33}
     with act_as(db, student):
         rows = db.execute("select confidence, count, percentage from public.v_confidence_distribution").fetchall()
     assert sorted(rows) == [("High", 2, Decimal("66.67")), ("Low", 1, Decimal("33.33"))]
