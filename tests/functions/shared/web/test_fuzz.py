@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 
 from functions.app import create_app
+from functions.canvas_oauth import hosts
 from functions.shared.settings import load_settings
 from scripts.native.stack import Stack
 
@@ -37,7 +38,9 @@ def token(stack: Stack) -> str:
     return str(answer.json()["access_token"])
 
 
-def test_no_input_is_our_fault(api: Any, token: str) -> None:
+def test_no_input_is_our_fault(api: Any, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # tests are offline, and the name of a proposed host would be looked up
+    monkeypatch.setattr(hosts, "resolved", lambda host: [])
     operations = [found.ok() for found in api.get_all_operations()]
     assert len(operations) > 5
     for operation in operations:
