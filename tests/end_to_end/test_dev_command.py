@@ -61,11 +61,11 @@ def test_a_day_with_dev(checkout: Checkout) -> None:
     assert keys == [dev.value(name) for name in ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY")]
 
 
-@pytest.mark.parametrize("with_watchdog", [False, True])
-def test_a_killed_first_start_leaves_no_half_database(checkout: Checkout, with_watchdog: bool) -> None:
-    dev = checkout.dev()
-    dev.wait_for("seed.sql is loaded")
-    dev.kill(with_watchdog=with_watchdog)
+def test_a_killed_first_start_leaves_no_half_database(checkout: Checkout) -> None:
+    for with_watchdog in (False, True):
+        dev = checkout.dev()
+        dev.wait_for("seed.sql is loaded")
+        dev.kill(with_watchdog=with_watchdog)
     again = checkout.dev_up()
     situations.signs_in(again)
     assert again.interrupt() == 130

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+
+# Of the longest text: its square takes minutes, a line of it no time. HOSTILE_CHARS=1000000 asks for more.
+CHARS = int(os.environ.get("HOSTILE_CHARS", "100000"))
 
 # the text of a given number of characters
 HOSTILE: dict[str, Callable[[int], str]] = {

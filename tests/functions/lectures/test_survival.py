@@ -25,8 +25,11 @@ KILL_GROWTH = float(os.environ.get("KILL_GROWTH", "3"))
 
 
 def start(hall: Hall, lecture: str, lines: int = ALL_LINES, tmp: Path | None = None) -> subprocess.Popen[bytes]:
-    """The lecture's waiting job in a process of its own, killed before that many lines of ours."""
-    ((_, job_id),) = hall.live_jobs(lecture)
+    """The lecture's waiting job in a process of its own, killed before that many lines of ours.
+
+    Two jobs wait when a worker died after it had asked for the next stage: the older is the one to repeat.
+    """
+    (_, job_id), *_ = hall.live_jobs(lecture)
     hall.sql("update private.job_runtime set due_at = now(), state = 'ready' where job_id = %s", job_id)
     environment = {**os.environ, **hall.environment(**SETTINGS), **({"TMPDIR": str(tmp)} if tmp else {})}
     command = [sys.executable, "-m", "tests.support.lectures", job_id, "600", str(lines)]

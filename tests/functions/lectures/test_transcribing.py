@@ -152,11 +152,9 @@ def test_a_fault_of_a_moment_is_repeated_at_once(hall: Hall) -> None:
     ("behaviour", "code"),
     [
         ("401", "transcription_failed"),
-        ("404", "transcription_failed"),
         ("quota", "provider_unavailable"),
         ("500", "provider_unavailable"),
         ("200-html", "transcription_failed"),
-        ("503-html", "provider_unavailable"),
     ],
 )
 def test_a_provider_that_does_not_work_ends_the_lecture(hall: Hall, behaviour: str, code: str) -> None:

@@ -73,7 +73,7 @@ def test_a_worker_killed_at_any_line_leaves_one_result_and_honest_usage(desk: De
     job = desk.job(review)
     lines = deaths = 0
     while desk.row(review)["status"] != "completed":
-        lines = lines * 5 + 60
+        lines = lines * 12 + 60
         desk.due(job)
         command = [sys.executable, "-m", "tests.support.reviews", job, "600", str(lines)]
         code = subprocess.run(command, env={**os.environ, **desk.environment()}, cwd=REPO, check=False).returncode

@@ -106,9 +106,15 @@ def test_once_embedded_material_is_found_by_meaning(
     assert first["embedded"] >= 4
     assert first["is_complete"]
     assert embed().result == {"embedded": 0, "is_complete": True, "note": None}
-    # on a busy machine the model may answer later than a search waits
-    wait_until(lambda: person.functions.post("/search", json={"query": question}).json()["mode"] == "hybrid")
-    results = found(person, mode="hybrid", query=question)
+    answers: list[Any] = []
+
+    def is_found_by_meaning() -> bool:
+        # on a busy machine the model may answer later than a search waits
+        answers.append(person.functions.post("/search", json={"query": question}).json())
+        return bool(answers[-1]["mode"] == "hybrid")
+
+    wait_until(is_found_by_meaning)
+    results = answers[-1]["results"]
     assert {row["text"] for row in results[:2]} == {TEXT}
     assert results[0]["highlight"].startswith("Such collisions are resolved by chaining &lt;b&gt;")
     assert found(person, mode="lexical", query="the of and") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,9 +46,15 @@ def name(file: Path) -> str:
     return str(file.relative_to(REPO))
 
 
+@functools.cache
+def parsed(source: str) -> ast.Module:
+    """The tree of a file, which each test reads."""
+    return ast.parse(source)
+
+
 def imported(source: str) -> Iterator[str]:
     """Dotted names of everything that code imports, at the top or within functions."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -61,7 +68,7 @@ def imported(source: str) -> Iterator[str]:
 
 def late(source: str) -> Iterator[str]:
     """The names of functions that import something."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and any(
             isinstance(inner, ast.Import | ast.ImportFrom) for inner in ast.walk(node)
         ):

@@ -62,14 +62,13 @@ def test_a_woken_worker_answers_beside_a_long_job(
         desk.wait(jobs[0], "running")
         thread_id = chat.thread(person)
         answer_id = chat.ask(person, thread_id, chat.body(), most=1).message_id
-        asked_at = time.monotonic()
         wake(port)
 
         def status() -> str:
             return str(person.rows("messages", id=f"eq.{answer_id}")[0]["status"])
 
-        wait_until(lambda: status() == "complete")
-        assert time.monotonic() - asked_at < 8
+        # well before the worker looks for work by itself
+        wait_until(lambda: status() == "complete", 30)
         assert desk.job(jobs[0])["status"] == "running"
         gate.touch()
     with psycopg.connect(stack.db_url, autocommit=True) as db:

@@ -406,7 +406,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_gunicorn_serves_it(served: Served) -> None:
-    assert httpx.get(f"{served.url}{BASE}/healthz").json() == {"status": "ok"}
+    # the first request loads the application, and a busy machine takes its time
+    assert httpx.get(f"{served.url}{BASE}/healthz", timeout=60).json() == {"status": "ok"}
     assert httpx.get(f"{served.url}{BASE}/readyz").status_code == 503
     assert "headstart_http_requests_total" in httpx.get(f"{served.url}{BASE}/metrics").text
 

@@ -18,7 +18,7 @@ from functions.shared.settings import load_settings
 from scripts.native.stack import Stack
 
 # of each operation; more of them take minutes
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
 SHAPE = {"code", "message", "details", "hint", "request_id"}
 
 
