@@ -108,7 +108,7 @@ def _sync_one(context: JobContext, row: dict[str, Any], report: Report, only: se
         if only is not None:
             sync_run.run(only)
             return
-        # its own client, because a run may end its own while announcements are still read
+        # its own client, because a run may end its own while announcements are still read; both share one throttle
         reader = AnnouncementReader(
             lambda: factory.canvas(row["lms_connection"], row["id"]), call, row["id"], context.clock.now()
         )

@@ -103,6 +103,8 @@ def assignment_row(assignment: Row, canvas_id: int) -> Row:
     }
     if page and page.embedded:
         row["raw_payload"]["embedded"] = list(page.embedded)
+    if page and (only := page.only()):
+        row["raw_payload"]["description_only"] = only
     if files := attachments(assignment.get("attachments")):
         row["raw_payload"]["attachments"] = files
     if page and page.hidden:

@@ -16,12 +16,16 @@ from functions.headstart.timing import Times, read_times
 from functions.shared.leaks.solutions import plain_solutions, rubric_of, take_solutions
 from functions.shared.llm.usage import first_tokens
 from functions.shared.local_time import local_text, zone_of
-from functions.shared.markup.html import Page, read_html, topmost
+from functions.shared.markup.html import Page, read_html
 from functions.shared.markup.text import visible
 
 MAX_TASK_CHARACTERS = 30_000
 MAX_FILES = 30
 DATES = (("Opens", "unlock_at"), ("Closes", "lock_at"))
+ONLY = {
+    "link": "(The description is only a link. The task is behind it and is not here.)",
+    "picture": "(The description is only a picture. The task may be in it and is not here.)",
+}
 FILE_LINK = re.compile(r"https?://[^/]+/(?:[^?#]*/)?files/[0-9]+")
 
 
@@ -99,33 +103,31 @@ def read_task(
 
 def about(description: str, page: Page, payload: Mapping[str, Any]) -> list[str]:
     """What a reader of the text alone would miss: it stands in a frame, behind a link, or is not shown yet."""
-    frames = [visible(str(one)) for one in payload.get("embedded") or page.embedded]
-    if not description.strip():
-        if frames:
-            return [f"(The task is not here: the description only shows another page, {', '.join(frames)}.)"]
-        if payload.get("locked_for_user") is True:
-            return ["(Canvas does not show the description yet.)"]
-        return ["(The assignment has no description.)"]
+    frames = ", ".join(visible(str(one)) for one in payload.get("embedded") or page.embedded)
+    only = payload.get("description_only") or page.only()
+    if only == "frame" or (frames and not description.strip()):
+        return [f"(The task is not here: the description only shows another page, {frames}.)"]
+    if only is not None:
+        return [ONLY[only]]
     if frames:
-        return [f"(The description also shows another page, which is not here: {', '.join(frames)}.)"]
-    if is_only_links(page):
-        return ["(The description is only a link. The task is behind it and is not here.)"]
-    return []
-
-
-def is_only_links(page: Page) -> bool:
-    """Whether a description says nothing but the words of its links."""
-    if page.tree.body is None:
-        return False
-    links = "".join(node.text() for node in topmost(page.tree.css("a[href]")))
-    return bool(links.strip()) and len("".join(page.tree.body.text().split())) == len("".join(links.split()))
+        return [f"(The description also shows another page, which is not here: {frames}.)"]
+    if description.strip():
+        return []
+    if payload.get("locked_for_user") is True:
+        return ["(Canvas does not show the description yet.)"]
+    return ["(The assignment has no description.)"]
 
 
 def files_of(page: Page, attached: Any) -> list[tuple[str, str]]:
     """Names and links of files: those that Canvas lists, and those that the description links."""
-    found = {str(one["url"] or one["name"]): (visible(one["name"]), str(one["url"] or "")) for one in attached or []}
+    found: dict[str, tuple[str, str]] = {}
+    for one in attached or []:
+        name, url = visible(one["name"]), str(one["url"] or "")
+        match = FILE_LINK.match(url)
+        found.setdefault(match[0] if match else url or name, (name, url))
     for node in page.tree.css("a[href]"):
         url = (node.attributes.get("href") or "").strip()
-        if FILE_LINK.match(url):
-            found.setdefault(url, (visible(node.text(strip=True)) or "file", url))
+        if match := FILE_LINK.match(url):
+            # Canvas writes a second link, which downloads, beside the one with the name
+            found.setdefault(match[0], (visible(node.text(strip=True)) or "file", url))
     return [(" ".join(name.split())[:200], url) for name, url in list(found.values())[:MAX_FILES]]

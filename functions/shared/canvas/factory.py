@@ -10,6 +10,7 @@ from functions.shared.canvas import oauth
 from functions.shared.canvas.authenticated import AuthenticatedCanvas
 from functions.shared.canvas.client import Canvas
 from functions.shared.canvas.errors import LmsConnectionNotFound, SchoolSecretUnreadable
+from functions.shared.canvas.throttle import Slots, slots_of
 from functions.shared.canvas.tokens import Rpc, TokenStore
 from functions.shared.canvas.transport import Counters, Transport
 from functions.shared.clock import Clock
@@ -59,10 +60,11 @@ class CanvasFactory:
             raise SchoolSecretUnreadable from error
         return oauth.Installation(base_url, connection["oauth_client_id"], client_secret)
 
-    def transport(self, base_url: str, *, total_seconds: float | None = None) -> Transport:
+    def transport(self, base_url: str, *, total_seconds: float | None = None, slots: Slots | None = None) -> Transport:
         """HTTP to an installation, without tokens.
 
         :param total_seconds: for all calls together, where a person waits (``PERSON_SECONDS``); None in a job
+        :param slots: of the access token that will be used, which other clients use, too
         """
         return Transport(
             self.http,
@@ -72,6 +74,7 @@ class CanvasFactory:
             self.sleep or self.clock.sleep,
             self.clock.monotonic,
             total_seconds,
+            slots,
         )
 
     def tokens(self, connection: Mapping[str, Any], integration_id: str, transport: Transport) -> TokenStore:
@@ -87,10 +90,14 @@ class CanvasFactory:
             self.clock.monotonic,
         )
 
-    def canvas(self, connection: Mapping[str, Any], integration_id: str) -> Canvas:
-        """Canvas in the name of the integration's owner.
+    def canvas(
+        self, connection: Mapping[str, Any], integration_id: str, *, total_seconds: float | None = None
+    ) -> Canvas:
+        """Canvas in the name of the integration's owner. All clients of one integration share its throttle.
 
+        :param total_seconds: see :meth:`transport`
         :raise LmsConnectionNotFound: the installation is not active
         """
-        transport = self.transport(self.origin(connection))
+        slots = slots_of(integration_id)
+        transport = self.transport(self.origin(connection), total_seconds=total_seconds, slots=slots)
         return Canvas(AuthenticatedCanvas(transport, self.tokens(connection, integration_id, transport)))

@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from weakref import WeakValueDictionary
 
 from functions.shared.canvas.errors import CanvasUnavailable
 
@@ -31,22 +32,46 @@ class Stopped(Exception):
     """The run is over, so no further request begins."""
 
 
-class Throttle:
-    """The slots of one access token. Threads may share it.
+class Slots:
+    """What is known of one access token. ``changed`` guards it."""
 
-    ``sleep`` waits out a pause, in one of the waiting threads; it may raise to end the run.
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.limit = START_IN_FLIGHT
+        self.in_flight = 0
+        self.paused_until = 0.0
+        self.refused_since: float | None = None
+        self.refusals = 0
+        self.has_sleeper = False
+
+
+_shared: WeakValueDictionary[str, Slots] = WeakValueDictionary()
+_shared_lock = threading.Lock()
+
+
+def slots_of(integration_id: str) -> Slots:
+    """The slots of an integration's token, the same for all clients of this process. They last while one is in use.
+
+    A refreshed token has a new bucket and keeps the slots, which is the careful side.
+    """
+    with _shared_lock:
+        slots = _shared.get(integration_id)
+        if slots is None:
+            slots = _shared[integration_id] = Slots()
+        return slots
+
+
+class Throttle:
+    """The slots of one access token as one client takes them. Threads may share it.
+
+    ``sleep`` waits out a pause, in one of the waiting threads; it may raise to end the run. ``slots`` are shared with
+    the other clients of the token.
     """
 
-    def __init__(self, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
+    def __init__(self, sleep: Callable[[float], None], clock: Callable[[], float], slots: Slots | None = None) -> None:
         self._sleep = sleep
         self._clock = clock
-        self._changed = threading.Condition()
-        self._limit = START_IN_FLIGHT
-        self._in_flight = 0
-        self._paused_until = 0.0
-        self._refused_since: float | None = None
-        self._refusals = 0
-        self._has_sleeper = False
+        self._slots = slots or Slots()
         self._is_stopped = False
 
     @contextmanager
@@ -60,39 +85,39 @@ class Throttle:
         try:
             yield refusals
         finally:
-            with self._changed:
-                self._in_flight -= 1
-                self._changed.notify_all()
+            with self._slots.changed:
+                self._slots.in_flight -= 1
+                self._slots.changed.notify_all()
 
     def _enter(self) -> int:
         while True:
-            with self._changed:
+            with self._slots.changed:
                 pause = self._pause_or_slot()
                 if pause is None:
-                    return self._refusals
-                if pause == 0 or self._has_sleeper:
-                    self._changed.wait()
+                    return self._slots.refusals
+                if pause == 0 or self._slots.has_sleeper:
+                    self._slots.changed.wait()
                     continue
-                self._has_sleeper = True
+                self._slots.has_sleeper = True
             try:
                 self._sleep(pause)
             finally:
-                with self._changed:
-                    self._has_sleeper = False
-                    self._changed.notify_all()
+                with self._slots.changed:
+                    self._slots.has_sleeper = False
+                    self._slots.changed.notify_all()
 
     def _pause_or_slot(self) -> float | None:
         """None with a slot taken, 0 when all are taken, else the seconds until the pause is over."""
         if self._is_stopped:
             raise Stopped
-        pause = self._paused_until - self._clock()
+        pause = self._slots.paused_until - self._clock()
         if pause > 0:
             if self.is_exhausted:
                 raise TokenPaused(retry_after=RETRY_SECONDS)
             return pause
-        if self._in_flight >= self.allowed:
+        if self._slots.in_flight >= self.allowed:
             return 0
-        self._in_flight += 1
+        self._slots.in_flight += 1
         return None
 
     def answered(self, slot: int, remaining: float | None) -> None:
@@ -100,49 +125,51 @@ class Throttle:
 
         :param remaining: X-Rate-Limit-Remaining, which some installations do not send
         """
-        with self._changed:
-            if slot != self._refusals:
+        with self._slots.changed:
+            if slot != self._slots.refusals:
                 return  # it was sent before the last refusal, so it says nothing about now
-            self._refused_since = None
+            self._slots.refused_since = None
             room, most = MIN_ROOM_UNITS + 1, MAX_IN_FLIGHT
             if remaining is not None:
-                room = remaining + UNITS_IN_FLIGHT * (self._in_flight - 1)
+                room = remaining + UNITS_IN_FLIGHT * (self._slots.in_flight - 1)
                 most = min(max(int(room // UNITS_IN_FLIGHT) - 1, 1), MAX_IN_FLIGHT)
             # a limit that nobody uses does not grow
-            is_used = 2 * self._in_flight > self._limit
-            self._limit = min(self._limit + (is_used and room > MIN_ROOM_UNITS), most)
-            self._changed.notify_all()
+            is_used = 2 * self._slots.in_flight > self._slots.limit
+            self._slots.limit = min(self._slots.limit + (is_used and room > MIN_ROOM_UNITS), most)
+            self._slots.changed.notify_all()
 
     def refused(self, slot: int, seconds: float) -> None:
         """Pauses the whole token after a refusal; call it while the slot is held.
 
         :param seconds: until the bucket should have room. A second refusal in a row takes the longest pause
         """
-        with self._changed:
-            if slot != self._refusals:
+        with self._slots.changed:
+            if slot != self._slots.refusals:
                 return  # sent together with one that was refused before
-            self._refusals += 1
+            self._slots.refusals += 1
             now = self._clock()
-            if self._refused_since is None:
-                self._refused_since = now
+            if self._slots.refused_since is None:
+                self._slots.refused_since = now
             else:
                 seconds = MAX_PAUSE_SECONDS
-            self._limit = max(self._limit // 2, 1)
-            self._paused_until = now + min(seconds, MAX_PAUSE_SECONDS) * random.uniform(0.95, 1.0)  # noqa: S311 (jitter)
-            self._changed.notify_all()
+            self._slots.limit = max(self._slots.limit // 2, 1)
+            self._slots.paused_until = now + min(seconds, MAX_PAUSE_SECONDS) * random.uniform(0.95, 1.0)  # noqa: S311 (jitter)
+            self._slots.changed.notify_all()
 
     @property
     def allowed(self) -> int:
         """How many requests may run at once. After a refusal, one asks whether Canvas answers again."""
-        return self._limit if self._refused_since is None else 1
+        return self._slots.limit if self._slots.refused_since is None else 1
 
     @property
     def is_exhausted(self) -> bool:
         """Whether Canvas has refused everything for so long that the run should end."""
-        return self._refused_since is not None and self._clock() - self._refused_since >= MAX_REFUSED_SECONDS
+        return (
+            self._slots.refused_since is not None and self._clock() - self._slots.refused_since >= MAX_REFUSED_SECONDS
+        )
 
     def stop(self) -> None:
-        """Ends all waiting; no further request begins."""
-        with self._changed:
+        """Ends all waiting of this client; none of its requests begins any more. Other clients go on."""
+        with self._slots.changed:
             self._is_stopped = True
-            self._changed.notify_all()
+            self._slots.changed.notify_all()

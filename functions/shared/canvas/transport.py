@@ -31,6 +31,7 @@ from functions.shared.canvas.throttle import (
     MAX_PAUSE_SECONDS,
     MAX_REFUSED_SECONDS,
     MIN_ROOM_UNITS,
+    Slots,
     Throttle,
     TokenPaused,
 )
@@ -124,6 +125,7 @@ class Transport:
     :param give_up_seconds: how long one listing may keep failing before it is reported
     :param total_seconds: for all calls together, where a person waits for them. Then nothing is waited out: a throttled
         or unreachable Canvas is reported at once. A job has no such limit
+    :param slots: of the access token, where other clients use it as well
     """
 
     http: Http
@@ -133,10 +135,11 @@ class Transport:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     total_seconds: float | None = None
+    slots: Slots | None = None
 
     def __post_init__(self) -> None:
         self._patience = self.give_up_seconds * MAX_FAILING_LISTINGS
-        self.throttle = Throttle(self.sleep, self.clock)
+        self.throttle = Throttle(self.sleep, self.clock, self.slots)
         self._ends_at = None if self.total_seconds is None else self.clock() + self.total_seconds
 
     @property

@@ -29,6 +29,7 @@ MAX_NESTING = 60
 MAX_ATTRIBUTE_MARKS = 600
 MAX_REOPENED = 5000
 MAX_FRAMES = 10
+MAX_ONLY_CHARACTERS = 2000
 MAX_TITLE_CHARACTERS = 200
 
 TAGS = nh3.ALLOWED_TAGS - {"area", "map", "data", "nav"} | {"tfoot"}
@@ -77,6 +78,7 @@ FORMATTING = frozenset(
 )
 NAME = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:-]{0,40})")
 DATA_URI = re.compile(r"data:[\w.+-]{0,60}(?:/[\w.+-]{1,80})?(?:;[\w.=+-]{1,80}){0,5},[^\s\"'<>()]*", re.IGNORECASE)
+BARE_ADDRESS = re.compile(r"https?://\S+")
 SECRET_QUERY = re.compile(r"([?&]|&amp;)(?:verifier|sf_verifier|access_token)=[^&#\s<>\"']*(?:&amp;|&)?", re.IGNORECASE)
 LATEX_PREFIX = re.compile(r"\s*latex:\s*", re.IGNORECASE)
 DELIMITED = re.compile(r"\\\((.*)\\\)|\\\[(.*)\\\]|\$\$(.*)\$\$|\$(.*)\$", re.DOTALL)
@@ -88,7 +90,7 @@ class Page:
 
     :param hidden: the texts that a reader would not see
     :param removed: how many parts were removed
-    :param embedded: titles and hosts of the pages that it shows in frames
+    :param embedded: titles and hosts of the pages, videos and sounds that it shows in frames
     :param is_cut: whether the page went on after ``MAX_INPUT_CHARACTERS``
     """
 
@@ -102,6 +104,21 @@ class Page:
         """The https addresses of its links."""
         links = (node.attributes.get("href") or "" for node in self.tree.css("a[href]"))
         return frozenset(url.strip() for url in links if url.strip().startswith("https://"))
+
+    def only(self) -> str | None:
+        """What the page consists of when it has no words of its own: ``frame``, ``link`` or ``picture``. Else None."""
+        body = self.tree.body
+        if body is None or len(body.text() or "") > MAX_ONLY_CHARACTERS:
+            return None
+        nodes = (node for node in body.traverse(include_text=True) if node.is_text_node)
+        own = " ".join(node.text_content or "" for node in nodes if not _is_linked(node))
+        if re.search(r"\w", BARE_ADDRESS.sub("", own)):
+            return None
+        if self.embedded:
+            return "frame"
+        if body.css_first("a[href]") is not None or BARE_ADDRESS.search(own):
+            return "link"
+        return "picture" if body.css_first("img") is not None else None
 
     def stored(self) -> tuple[str | None, bool]:
         """HTML that may be shown, None when nothing is left, and whether the page was cut."""
@@ -134,11 +151,17 @@ def read_html(html: str) -> Page:
 
 
 def frames_of(tree: LexborHTMLParser) -> tuple[str, ...]:
-    """Title and host of each page that is shown in a frame, ``Quiz (tool.test)``. Whole addresses may be signed."""
+    """Title and host of each page, video or sound that is shown in a frame, ``Quiz (tool.test)``.
+
+    Whole addresses may be signed.
+    """
     found = []
-    for node in tree.css("iframe,embed,object")[:MAX_FRAMES]:
-        address = host_of(node.attributes.get("src") or node.attributes.get("data") or "")
-        title = " ".join((node.attributes.get("title") or "").split())[:MAX_TITLE_CHARACTERS]
+    for node in tree.css("iframe,embed,object,video,audio")[:MAX_FRAMES]:
+        source = node.css_first("source[src]")
+        inner = source.attributes.get("src") if source is not None else None
+        address = host_of(node.attributes.get("src") or node.attributes.get("data") or inner or "")
+        named = node.attributes.get("title") or (node.tag if node.tag in ("video", "audio") else "")
+        title = " ".join(named.split())[:MAX_TITLE_CHARACTERS]
         found.append(f"{title} ({address})" if title and address else title or address or "untitled")
     return tuple(found)
 
@@ -149,6 +172,13 @@ def host_of(address: str) -> str:
         return (urlsplit(address.strip()).hostname or "")[:MAX_TITLE_CHARACTERS]
     except ValueError:
         return ""
+
+
+def _is_linked(node: LexborNode) -> bool:
+    parent = node.parent
+    while parent is not None and not (parent.tag == "a" and parent.attributes.get("href")):
+        parent = parent.parent
+    return parent is not None
 
 
 def topmost(nodes: list[LexborNode]) -> list[LexborNode]:

@@ -9,18 +9,23 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from werkzeug.test import TestResponse
 
+from functions.canvas_oauth import create_app
 from functions.canvas_oauth.errors import HostInvalid, HostPending
 from functions.canvas_oauth.hosts import check_addresses, instance_domain
+from functions.canvas_oauth.routes import MAX_PROPOSALS, PROPOSAL_SECONDS
 from functions.canvas_oauth.service import OAuthService
 from functions.shared.canvas.factory import CanvasFactory
 from functions.shared.clock import SystemClock
 from functions.shared.crypto import Envelope
 from functions.shared.database import rpc
+from functions.shared.settings import load_settings
 from functions.shared.tokens import Caller
 from scripts.native.stack import Stack
 from tests.standins.canvas import CanvasStandIn
 from tests.support.canvas import Runner, Student
+from tests.support.people import freeze
 
 Connection = psycopg.Connection[Any]
 
@@ -137,6 +142,47 @@ def test_a_proposal_waits_for_staff_and_is_known_once(
     assert [(row["type"], row["payload"]["status"]) for row in told] == [("system", "active")]
     assert stranger.rows("notifications") == []
     assert propose(person, host).json() == {"lms_connection_id": connection_id, "status": "active"}
+
+
+def test_a_person_proposes_five_hosts_on_a_day(
+    stack: Stack, person: Student, stranger: Student, db: Connection
+) -> None:
+    app = create_app(load_settings(stack.service_environment() | {"RATE_LIMITS": "on"}))
+
+    def ask(someone: Student, host: str) -> TestResponse:
+        headers = {"Authorization": f"Bearer {someone.token}"}
+        return app.test_client().post("/functions/v1/canvas-oauth/hosts", json={"host": host}, headers=headers)
+
+    hosts = [f"127.0.0.1:{port}" for port in range(60_001, 60_007)]
+    # refused and repeated proposals count as well: each makes a person of the staff look, or a name be resolved
+    given = [*hosts[:3], hosts[0], "intranet"]
+    assert [ask(person, host).status_code for host in given] == [202, 202, 202, 202, 422]
+    refused = ask(person, hosts[3])
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "rate_limited")
+    midnight = db.execute("select extract(epoch from date_trunc('day', now(), 'UTC') + interval '1 day' - now())")
+    left = float(midnight.fetchone()[0])  # type: ignore[index]
+    assert 1 <= int(refused.headers["Retry-After"]) <= left + 60
+    assert ask(stranger, hosts[4]).status_code == 202, "each person has five"
+    db.execute("delete from public.lms_connections where instance_domain = any (%s)", (hosts,))
+    db.commit()
+
+
+def test_the_day_of_proposals_is_that_of_utc(db: Connection) -> None:
+    def take(moment: str) -> tuple[bool, int]:
+        freeze(db, moment)
+        take_rate = "select allowed, retry_after_s from public.svc_take_rate('hosts:x', %s, %s)"
+        row = db.execute(take_rate, (MAX_PROPOSALS, PROPOSAL_SECONDS)).fetchone()
+        assert row is not None
+        return row[0], row[1]
+
+    assert (MAX_PROPOSALS, PROPOSAL_SECONDS) == (5, 24 * 3600)
+    assert [take("2031-03-01T23:59:58Z") for _ in range(5)] == [(True, 0)] * 5
+    assert take("2031-03-01T23:59:58Z") == (False, 2)
+    assert take("2031-03-01T23:59:59.5Z") == (False, 1)
+    assert [take("2031-03-02T00:00:00Z") for _ in range(5)] == [(True, 0)] * 5
+    assert take("2031-03-02T00:00:00Z") == (False, 86_400)
+    assert take("2031-03-02T23:59:59Z") == (False, 1)
+    assert take("2031-03-03T00:00:00Z") == (True, 0)
 
 
 def test_bad_hosts_change_nothing(person: Student, db: Connection) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from functions.canvas_sync.mapping import assignment_row
 from functions.headstart.assignment import read_task
 from functions.shared.llm.usage import estimated_tokens
 
@@ -212,6 +213,60 @@ def test_a_description_that_is_elsewhere_says_so(html: str | None, payload: dict
         assert "(The" not in text
     else:
         assert said in text
+
+
+EMPTY = "<p>&nbsp;</p><div><br></div>"
+FRAMED = "(The task is not here: the description only shows another page, "
+LINKED = "(The description is only a link."
+FILE = (
+    '<a class="instructure_file_link" title="HW3.pdf" href="https://c.test/courses/1/files/7?verifier=abc&amp;wrap=1"'
+    ' data-api-endpoint="https://c.test/api/v1/courses/1/files/7" data-api-returntype="File">HW3.pdf</a>'
+)
+BUTTON = (
+    '<a class="file_download_btn" href="https://c.test/courses/1/files/7/download?download_frd=1&amp;verifier=abc">'
+    '<img src="https://c.test/svg"><span class="screenreader-only" style="display:none">Download</span></a>'
+)
+LTI = (
+    '<iframe class="lti-embed" title="Problem set 3" allow="geolocation *" src="https://c.test/courses/1/external_tools/'
+    'retrieve?display=borderless&amp;url=https%3A%2F%2Ftool.test%2Flaunch"></iframe>'
+)
+
+
+@pytest.mark.parametrize(
+    ("html", "only", "embedded", "said"),
+    [
+        (
+            f'<div class="x"><div>{EMPTY}<iframe src="https://tool.test/1"></iframe></div></div>',
+            "frame",
+            ["tool.test"],
+            FRAMED,
+        ),
+        (f"{EMPTY}<p>{LTI}</p>{EMPTY}", "frame", ["Problem set 3 (c.test)"], f"{FRAMED}Problem set 3 (c.test).)"),
+        ('<video controls><source src="https://c.test/v?verifier=q">Play</video>', "frame", ["video (c.test)"], FRAMED),
+        (f'{EMPTY}<iframe title="Intro" src="/media_attachments_iframe/5"></iframe>', "frame", ["Intro"], FRAMED),
+        ('<audio title="Listening 1" src="https://c.test/a.mp3"></audio>', "frame", ["Listening 1 (c.test)"], FRAMED),
+        (f'<p><a href="https://a.test/x">Open</a></p>{LTI}', "frame", ["Problem set 3 (c.test)"], FRAMED),
+        (f"{EMPTY}<p>{FILE}{BUTTON}</p>{EMPTY}", "link", None, LINKED),
+        ("<p>https://docs.test/document/d/abc</p>", "link", None, LINKED),
+        ('<a href="https://a.test/x"><img src="https://c.test/i.png" alt="Start"></a>', "link", None, LINKED),
+        (f'<p><img src="https://c.test/i.png" alt="task.png"></p>{EMPTY}', "picture", None, "is only a picture."),
+        (EMPTY, None, None, "(The assignment has no description.)"),
+        (f"<p>Watch this.</p>{LTI}", None, ["Problem set 3 (c.test)"], "(The description also shows another page"),
+        (f"<p>Hand in {FILE}.</p>", None, None, None),
+        ('<p><img class="equation_image" alt="LaTeX: x^2"></p>', None, None, None),
+        ("<p>" + f'<a href="https://a.test/x">{"words " * 500}</a></p>', None, None, None),
+    ],
+)
+def test_from_canvas_to_the_prompt_a_description_without_words_says_where_it_is(
+    html: str, only: str | None, embedded: list[str] | None, said: str | None
+) -> None:
+    stored = assignment_row({"name": "Essay", "description": html}, 1)
+    payload = stored["raw_payload"]
+    assert (payload.get("description_only"), payload.get("embedded")) == (only, embedded)
+    text = read_task(row(stored["description_html"], raw_payload=payload)).text
+    assert said in text if said else "(The" not in text
+    assert "verifier" not in text + str(stored)
+    assert text.count("HW3.pdf: ") == html.count("instructure_file_link"), "one file, however often it is linked"
 
 
 @pytest.mark.parametrize("word", ["light ", "光", "1234567 "])

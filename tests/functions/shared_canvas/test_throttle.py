@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from functions.shared.canvas.errors import CanvasUnavailable
+from functions.shared.canvas.factory import CanvasFactory
 from functions.shared.canvas.throttle import (
     MAX_IN_FLIGHT,
     MAX_PAUSE_SECONDS,
     MAX_REFUSED_SECONDS,
     START_IN_FLIGHT,
+    Slots,
     Stopped,
     Throttle,
     TokenPaused,
+    slots_of,
 )
 from functions.shared.canvas.transport import Counters, Transport
+from functions.shared.clock import SystemClock
 from functions.shared.http import Answer, Http
 from tests.standins.canvas import CanvasStandIn
 from tests.support.clocks import HeldClock
@@ -134,6 +140,56 @@ def test_the_end_of_a_run_ends_all_waiting(throttle: Throttle) -> None:
         throttle.stop()
         with pytest.raises(Stopped):
             waiting.result(timeout=10)
+
+
+def test_clients_of_one_token_share_its_slots_and_pauses(clock: HeldClock) -> None:
+    slots = Slots()
+    run, announcements = (Throttle(clock.sleep, clock.monotonic, slots) for _ in range(2))
+    with ExitStack() as running, ThreadPoolExecutor(1) as pool:
+        for client in (run, announcements) * (START_IN_FLIGHT // 2):
+            running.enter_context(client.slot())
+        assert slots.in_flight == START_IN_FLIGHT
+        entered = threading.Event()
+
+        def wait() -> None:
+            entered.set()
+            with announcements.slot() as slot:
+                announcements.answered(slot, None)
+
+        waiting = pool.submit(wait)
+        entered.wait()
+        run.stop()
+        assert not waiting.done(), "the token has no slot left"
+        running.close()
+        waiting.result(timeout=10)  # the end of one client does not stop the other
+    refuses(announcements)
+    assert run.allowed == 1
+    later = Throttle(clock.sleep, clock.monotonic, slots)
+    assert clock.slept == []
+    with later.slot():
+        assert len(clock.slept) == 1, "a refusal that another client met pauses this one"
+
+
+def test_a_token_has_one_set_of_slots_in_a_process() -> None:
+    held = slots_of("one")
+    assert slots_of("one") is held
+    assert slots_of("two") is not held
+    held.limit = 1
+    del held
+    gc.collect()
+    assert slots_of("one").limit == START_IN_FLIGHT, "it is forgotten when nobody uses it"
+
+
+def test_clients_of_one_integration_share_a_throttle(canvas: CanvasStandIn, http: Http) -> None:
+    given: Any = SimpleNamespace(is_local=True, canvas_give_up_seconds=1.0)
+    unused: Any = None
+    factory = CanvasFactory(given, http, unused, SystemClock(), unused)
+    connection = {"instance_domain": canvas.domain, "status": "active", "provider": "canvas"}
+    clients = [factory.canvas(connection, name) for name in ("same", "same", "other")]
+    run, announcements, other = (client._canvas.transport.throttle for client in clients)
+    with announcements.slot() as slot:
+        announcements.refused(slot, 1.0)
+    assert (run.allowed, other.allowed) == (1, START_IN_FLIGHT)
 
 
 class Counting(Http):
