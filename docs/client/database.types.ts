@@ -112,14 +112,14 @@ isOneToOne: false
                   ]
                 },"assignments": {
                   Row: {
-                    "canvas_assignment_id": number,"canvas_id": string,"canvas_url": string | null,"content_hash": string | null,"course_id": string,"created_at": string,"description_html": string | null,"due_at": string | null,"html_hash": string | null,"id": string,"is_description_cut": boolean,"is_unpublished": boolean,"last_synced_at": string | null,"lock_at": string | null,"points_possible": number | null,"position": number | null,"published_at": string | null,"raw_payload": NonNullable<Json>,"status": Database["public"]['Enums']["assignment_status"],"submission": Json | null,"submission_types": (string)[],"title": string,"unlock_at": string | null,"updated_at": string,"user_id": string
+                    "canvas_assignment_id": number,"canvas_id": string,"canvas_module_id": string | null,"canvas_url": string | null,"content_hash": string | null,"course_id": string,"created_at": string,"description_html": string | null,"due_at": string | null,"html_hash": string | null,"id": string,"is_description_cut": boolean,"is_done_in_canvas": boolean,"is_unpublished": boolean,"last_synced_at": string | null,"lock_at": string | null,"module_item_position": number | null,"module_name": string | null,"module_position": number | null,"points_possible": number | null,"position": number | null,"published_at": string | null,"raw_payload": NonNullable<Json>,"status": Database["public"]['Enums']["assignment_status"],"submission": Json | null,"submission_types": (string)[],"title": string,"unlock_at": string | null,"updated_at": string,"user_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "canvas_assignment_id": number,"canvas_id": string,"canvas_url"?: string | null,"content_hash"?: string | null,"course_id": string,"created_at"?: string,"description_html"?: string | null,"due_at"?: string | null,"html_hash"?: string | null,"id"?: string,"is_description_cut"?: boolean,"is_unpublished"?: boolean,"last_synced_at"?: string | null,"lock_at"?: string | null,"points_possible"?: number | null,"position"?: number | null,"published_at"?: string | null,"raw_payload"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["assignment_status"],"submission"?: Json | null,"submission_types"?: (string)[],"title": string,"unlock_at"?: string | null,"updated_at"?: string,"user_id": string
+                    "canvas_assignment_id": number,"canvas_id": string,"canvas_module_id"?: string | null,"canvas_url"?: string | null,"content_hash"?: string | null,"course_id": string,"created_at"?: string,"description_html"?: string | null,"due_at"?: string | null,"html_hash"?: string | null,"id"?: string,"is_description_cut"?: boolean,"is_done_in_canvas"?: boolean,"is_unpublished"?: boolean,"last_synced_at"?: string | null,"lock_at"?: string | null,"module_item_position"?: number | null,"module_name"?: string | null,"module_position"?: number | null,"points_possible"?: number | null,"position"?: number | null,"published_at"?: string | null,"raw_payload"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["assignment_status"],"submission"?: Json | null,"submission_types"?: (string)[],"title": string,"unlock_at"?: string | null,"updated_at"?: string,"user_id": string
                   }
                   Update: {
-                    "canvas_assignment_id"?: number,"canvas_id"?: string,"canvas_url"?: string | null,"content_hash"?: string | null,"course_id"?: string,"created_at"?: string,"description_html"?: string | null,"due_at"?: string | null,"html_hash"?: string | null,"id"?: string,"is_description_cut"?: boolean,"is_unpublished"?: boolean,"last_synced_at"?: string | null,"lock_at"?: string | null,"points_possible"?: number | null,"position"?: number | null,"published_at"?: string | null,"raw_payload"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["assignment_status"],"submission"?: Json | null,"submission_types"?: (string)[],"title"?: string,"unlock_at"?: string | null,"updated_at"?: string,"user_id"?: string
+                    "canvas_assignment_id"?: number,"canvas_id"?: string,"canvas_module_id"?: string | null,"canvas_url"?: string | null,"content_hash"?: string | null,"course_id"?: string,"created_at"?: string,"description_html"?: string | null,"due_at"?: string | null,"html_hash"?: string | null,"id"?: string,"is_description_cut"?: boolean,"is_done_in_canvas"?: boolean,"is_unpublished"?: boolean,"last_synced_at"?: string | null,"lock_at"?: string | null,"module_item_position"?: number | null,"module_name"?: string | null,"module_position"?: number | null,"points_possible"?: number | null,"position"?: number | null,"published_at"?: string | null,"raw_payload"?: NonNullable<Json>,"status"?: Database["public"]['Enums']["assignment_status"],"submission"?: Json | null,"submission_types"?: (string)[],"title"?: string,"unlock_at"?: string | null,"updated_at"?: string,"user_id"?: string
                   }
                   Relationships: [
                     {
@@ -1631,7 +1631,7 @@ isOneToOne: false
                   ]
                 },"v_open_assignments": {
                   Row: {
-                    "canvas_url": string | null,"course_id": string,"course_name": string,"due_at": string | null,"effort_minutes": number | null,"id": string,"is_excluded": boolean | null,"points_possible": number | null,"priority": number | null,"title": string,"user_id": string
+                    "canvas_url": string | null,"course_id": string,"course_name": string,"due_at": string | null,"effort_minutes": number | null,"id": string,"is_excluded": boolean | null,"module_item_position": number | null,"module_name": string | null,"module_position": number | null,"points_possible": number | null,"priority": number | null,"title": string,"user_id": string
                   }
                   ComputedFields: never
                   Relationships: [
@@ -2028,8 +2028,14 @@ isOneToOne: false
 "svc_apply_lti_roster":
 { Args: { "p_context_id": string,"p_deployment": string,"p_holder": string,"p_members": Json,"p_next_url"?: string,"p_seconds"?: number }; Returns: Json
                            },
+"svc_apply_modules":
+{ Args: { "p_course_id": string,"p_items": Json }; Returns: number
+                           },
 "svc_apply_stripe_event":
 { Args: { "p_stripe_event_id": string }; Returns: string
+                           },
+"svc_apply_todo":
+{ Args: { "p_done": (string)[],"p_integration_id": string }; Returns: number
                            },
 "svc_archive_weeks":
 { Args: { "p_days"?: number,"p_limit"?: number }; Returns: {

@@ -87,7 +87,7 @@ class OAuthService:
         target = redirect_to or self._settings.frontend_url
         if redirect_to is not None and not is_allowed_redirect(redirect_to, self._settings):
             raise RedirectNotAllowed
-        query = self._database.user(caller.token).from_("lms_connections").select(CONNECTION_COLUMNS)
+        query = self._database.user(caller.token).from_("lms_connections").select(f"{CONNECTION_COLUMNS},settings")
         rows = run(query.eq("id", connection_id))
         if not rows:
             raise LmsConnectionNotFound
@@ -105,7 +105,7 @@ class OAuthService:
             },
         )
         known = rpc(service, "svc_peek_oauth_state", {"p_state_hash": state_hash(state)}, safe=True)
-        url = oauth.authorize_url(installation, self._callback_url, state, self._scopes(caller))
+        url = oauth.authorize_url(installation, self._callback_url, state, self._scopes(caller, rows[0]))
         return {"authorize_url": url, "expires_at": known[0]["expires_at"]}
 
     def returned(self, state: str, code: str | None, error: str | None) -> str:
@@ -221,7 +221,7 @@ class OAuthService:
         is_personal: bool = False,
     ) -> dict[str, Any]:
         service = self._database.service()
-        scopes = () if is_personal else self._scopes(caller)
+        scopes = () if is_personal else self._scopes(caller, connection)
         domain = connection["instance_domain"]
         query = service.from_("integrations").select("id").eq("user_id", caller.user_id).eq("provider", "canvas")
         rows = run(query.eq("instance_domain", domain))
@@ -256,10 +256,10 @@ class OAuthService:
             "job_id": outcome["job_id"],
         }
 
-    def _scopes(self, caller: Caller) -> tuple[str, ...]:
+    def _scopes(self, caller: Caller, connection: Mapping[str, Any]) -> tuple[str, ...]:
         """What this person is asked for: teachers are asked for pages and files, too."""
         query = self._database.user(caller.token).from_("profiles").select("role").eq("user_id", caller.user_id)
-        return oauth.scopes_of(any(row["role"] == "teacher" for row in run(query)))
+        return oauth.scopes_of(any(row["role"] == "teacher" for row in run(query)), connection["settings"])
 
     def _connection(self, connection_id: str) -> dict[str, Any]:
         service = self._database.service()

@@ -10,11 +10,16 @@ from typing import Any
 
 from functions.canvas_sync.announcements import AnnouncementReader, announcements_told
 from functions.canvas_sync.feed_sync import FeedSync
+from functions.canvas_sync.listings import Course
+from functions.canvas_sync.modules import ModuleOrder
 from functions.canvas_sync.report import Report
 from functions.canvas_sync.scheduled import scan, tell_due
 from functions.canvas_sync.sync import IntegrationSync
+from functions.canvas_sync.todo import read_todo
+from functions.shared.canvas.client import Canvas
 from functions.shared.canvas.errors import CanvasError, CanvasUnavailable, ReauthorizationRequired
 from functions.shared.canvas.factory import CONNECTION_COLUMNS, CanvasFactory
+from functions.shared.canvas.oauth import READS, covers, reads_of
 from functions.shared.database import rpc, run
 from functions.shared.errors import Unavailable
 from functions.shared.fetch import Fetcher
@@ -53,7 +58,7 @@ def _sync(context: JobContext) -> Mapping[str, Any]:
     failures: list[CanvasError] = []
     for row in rows:
         try:
-            _sync_one(context, row, report, only)
+            IntegrationJob(context, row, report).run(only)
         except CanvasError as error:
             failures.append(error)
             report.fail(error.code)
@@ -67,7 +72,7 @@ def _sync(context: JobContext) -> Mapping[str, Any]:
 
 def _integrations(context: JobContext, wanted: list[str] | None) -> list[dict[str, Any]]:
     """The connected ones among the wanted integrations, and only those of the job's person."""
-    columns = f"id,provider,lms_connection:lms_connections({CONNECTION_COLUMNS})"
+    columns = f"id,provider,scopes,lms_connection:lms_connections({CONNECTION_COLUMNS},settings)"
     query = context.database.service().from_("integrations").select(columns).eq("user_id", context.job.user_id)
     query = query.in_("provider", ["canvas", "canvas_feed"]).eq("status", "connected")
     if wanted is not None:
@@ -75,49 +80,89 @@ def _integrations(context: JobContext, wanted: list[str] | None) -> list[dict[st
     return [dict(row) for row in run(query.order("id"))]
 
 
-def _sync_one(context: JobContext, row: dict[str, Any], report: Report, only: set[str] | None) -> None:
-    service = context.database.service()
+class IntegrationJob:
+    """The part of a job that syncs one integration, a row of :func:`_integrations`."""
 
-    def call(name: str, args: dict[str, Any]) -> Any:
-        # every function used here may run twice without harm
-        return rpc(service, name, args, safe=True)
+    def __init__(self, context: JobContext, row: dict[str, Any], report: Report) -> None:
+        self._context = context
+        self._row = row
+        self._report = report
+        self._factory = CanvasFactory(
+            context.settings, context.http, context.crypto, context.clock, self._call, self._pause
+        )
 
-    def step() -> None:
-        context.progress(report.progress())
-        context.check_cancelled()
+    def run(self, only: set[str] | None) -> None:
+        """Syncs all courses, or ``only`` those with these ids.
 
-    def pause(seconds: float) -> None:
-        # a cancelled run must not wait until Canvas takes requests again
-        until = context.clock.monotonic() + seconds
-        while (left := until - context.clock.monotonic()) > 0:
-            context.check_cancelled()
-            context.clock.sleep(min(left, CHECK_SECONDS))
+        :raise CanvasError: there is no list of courses; the integration has expired when Canvas refuses the grant
+        """
+        try:
+            if self._row["provider"] == "canvas_feed":
+                self._read_feed()
+            else:
+                self._read_courses(only)
+        except ReauthorizationRequired:
+            self._call("svc_expire_integration", {"p_integration_id": self._row["id"]})
+            raise
 
-    factory = CanvasFactory(context.settings, context.http, context.crypto, context.clock, call, pause)
-    try:
-        if row["provider"] == "canvas_feed":
-            step()
-            fetcher = Fetcher.of(context.settings)
-            feed = FeedSync(
-                call, context.crypto, fetcher, row["id"], context.job.job_id, local=context.settings.is_local
-            )
-            feed.run(report, context.clock.now())
-            return
-        canvas = factory.canvas(row["lms_connection"], row["id"])
-        sync_run = IntegrationSync(canvas, call, row["id"], context.job.job_id, report, step, context.clock.now)
+    def _read_feed(self) -> None:
+        context = self._context
+        self._step()
+        fetcher, local = Fetcher.of(context.settings), context.settings.is_local
+        feed = FeedSync(self._call, context.crypto, fetcher, self._row["id"], context.job.job_id, local=local)
+        feed.run(self._report, context.clock.now())
+
+    def _read_courses(self, only: set[str] | None) -> None:
+        now, job_id = self._context.clock.now, self._context.job.job_id
+        sync_run = IntegrationSync(self._canvas(), self._call, self._row["id"], job_id, self._report, self._step, now)
         if only is not None:
             sync_run.run(only)
+        else:
+            # a client of its own, because a run may end its own while announcements are still read
+            reader = AnnouncementReader(self._canvas, self._call, self._row["id"], now())
+            try:
+                with announcements_told(reader):
+                    sync_run.run()
+            finally:
+                self._count(reader.requests, reader.throttled)
+        self._read_order(sync_run.listed, is_whole=only is None)
+
+    def _read_order(self, courses: list[Course], *, is_whole: bool) -> None:
+        """Reads what the installation and the grant allow besides. It is one for all courses or one for each."""
+        allowed = reads_of(self._row["lms_connection"]["settings"])
+        reads = {name for name in allowed if covers(self._row["scopes"], READS[name])}
+        if not is_whole:
+            reads.discard("todo")
+        if not reads & {"todo", "modules"}:
             return
-        # its own client, because a run may end its own while announcements are still read; both share one throttle
-        reader = AnnouncementReader(
-            lambda: factory.canvas(row["lms_connection"], row["id"]), call, row["id"], context.clock.now()
-        )
+        canvas = self._canvas()
         try:
-            with announcements_told(reader):
-                sync_run.run()
+            if "todo" in reads:
+                read_todo(canvas, self._call, self._row["id"])
+            if "modules" in reads:
+                ModuleOrder(canvas, self._call, self._step).run(courses)
         finally:
-            report.requests += reader.requests
-            report.throttled += reader.throttled
-    except ReauthorizationRequired:
-        call("svc_expire_integration", {"p_integration_id": row["id"]})
-        raise
+            self._count(canvas.counters.requests, canvas.counters.throttled)
+
+    def _canvas(self) -> Canvas:
+        return self._factory.canvas(self._row["lms_connection"], self._row["id"])
+
+    def _count(self, requests: int, throttled: int) -> None:
+        self._report.requests += requests
+        self._report.throttled += throttled
+
+    def _call(self, name: str, args: dict[str, Any]) -> Any:
+        # every function used here may run twice without harm
+        return rpc(self._context.database.service(), name, args, safe=True)
+
+    def _step(self) -> None:
+        self._context.progress(self._report.progress())
+        self._context.check_cancelled()
+
+    def _pause(self, seconds: float) -> None:
+        # a cancelled run must not wait until Canvas takes requests again
+        clock = self._context.clock
+        until = clock.monotonic() + seconds
+        while (left := until - clock.monotonic()) > 0:
+            self._context.check_cancelled()
+            clock.sleep(min(left, CHECK_SECONDS))

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from functions.shared.canvas.client import row_id
 from functions.shared.markup.html import Page, read_html, without_secrets
 
 Row = dict[str, Any]
@@ -105,6 +106,8 @@ def assignment_row(assignment: Row, canvas_id: int) -> Row:
         row["raw_payload"]["embedded"] = list(page.embedded)
     if page and (only := page.only()):
         row["raw_payload"]["description_only"] = only
+    if topic := row_id(part(assignment, "discussion_topic")):
+        row["raw_payload"]["discussion_topic_id"] = str(topic)
     if files := attachments(assignment.get("attachments")):
         row["raw_payload"]["attachments"] = files
     if page and page.hidden:

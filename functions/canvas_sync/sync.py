@@ -10,7 +10,7 @@ Whatever Canvas does, and wherever the process is killed:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from functions.canvas_sync.listings import Course, ListingSync
@@ -35,6 +35,7 @@ class IntegrationSync:
     report: Report
     step: Callable[[], None]
     now: Callable[[], datetime]
+    listed: list[Course] = field(default_factory=list)  # the courses of this run
 
     def run(self, only: Collection[str] | None = None) -> None:
         """Syncs all active courses, or ``only`` those with these ids.
@@ -52,6 +53,7 @@ class IntegrationSync:
             if only is not None:
                 due += self._hidden_courses(only)
             self.report.courses_total += len(due)
+            self.listed = due
             listings = ListingSync(
                 self.canvas, self.rpc, self.integration_id, self.run_id, self.report, self.step, self.now
             )

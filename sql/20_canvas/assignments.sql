@@ -16,6 +16,11 @@ create table public.assignments (
     points_possible numeric,
     submission_types text[] not null default '{}',
     position int,
+    canvas_module_id text,
+    module_name text,
+    module_position int,
+    module_item_position int,
+    is_done_in_canvas boolean not null default false,
     canvas_url text,
     published_at timestamptz,
     status public.assignment_status not null default 'open',
@@ -36,6 +41,9 @@ create table public.assignments (
     constraint assignments_course_id_fkey
         foreign key (course_id, user_id)
         references public.courses(id, user_id) on delete cascade,
+    constraint assignments_module_check check (
+        num_nulls(canvas_module_id, module_name, module_position, module_item_position) in (0, 4)
+    ),
     constraint assignments_is_unpublished_check check (not is_unpublished or status = 'removed'),
     constraint assignments_points_possible_check check (points_possible >= 0),
     constraint assignments_submission_check check (jsonb_typeof(submission) = 'object'),
@@ -67,6 +75,14 @@ comment on column public.assignments.lock_at is 'When it closes for this person.
 comment on column public.assignments.points_possible is 'The most points it can bring.';
 comment on column public.assignments.submission_types is 'How it can be handed in, as Canvas names it.';
 comment on column public.assignments.position is 'Its position within its group.';
+comment on column public.assignments.canvas_module_id is
+    'Id in Canvas of the module in which it stands, as text; of several modules, the first. Null: in none, or unknown.';
+comment on column public.assignments.module_name is 'Name of that module.';
+comment on column public.assignments.module_position is
+    'Position of that module in its course. Order by it, then by module_item_position, to list as Canvas does.';
+comment on column public.assignments.module_item_position is 'Its position in that module.';
+comment on column public.assignments.is_done_in_canvas is
+    'Whether the person marked it complete in the to-do list of Canvas. What they say here is in assignment_efforts.';
 comment on column public.assignments.canvas_url is 'Its page in Canvas.';
 comment on column public.assignments.published_at is 'When the teacher published it, where Canvas says so.';
 comment on column public.assignments.status is 'Its state for this person; follows Canvas.';

@@ -22,10 +22,14 @@ begin
     update public.assignments as a
     set submission = null,
         status = case when a.status = 'removed' then a.status else 'open' end,
+        is_done_in_canvas = false,
         content_hash = null
     from public.courses as c
     where c.integration_id = p_integration_id and a.course_id = c.id
-        and (a.submission is not null or a.status in ('submitted', 'graded') or a.content_hash is not null);
+        and (
+            a.submission is not null or a.status in ('submitted', 'graded') or a.is_done_in_canvas
+            or a.content_hash is not null
+        );
     -- a listing that was begun with the former person's eyes is not gone on with
     delete from public.course_sync_state as s
     using public.courses as c

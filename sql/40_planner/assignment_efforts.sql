@@ -61,7 +61,10 @@ select
     a.canvas_url,
     e.effort_minutes,
     coalesce(e.priority, 0::smallint) as priority,
-    coalesce(e.is_excluded, false) as is_excluded
+    coalesce(e.is_excluded, false) as is_excluded,
+    a.module_name,
+    a.module_position,
+    a.module_item_position
 from public.assignments as a
 join public.courses as c on c.id = a.course_id
 left join public.assignment_efforts as e on e.assignment_id = a.id and e.user_id = a.user_id
@@ -69,6 +72,7 @@ where
     a.status = 'open'
     and a.submission -> 'excused' is distinct from 'true'
     and e.done_at is null
+    and not a.is_done_in_canvas
     and not coalesce(e.is_hidden, false)
     and not c.is_hidden
     and c.is_active
@@ -76,8 +80,8 @@ where
     and coalesce(c.workflow_state, '') not in ('completed', 'deleted', 'unpublished');
 
 comment on view public.v_open_assignments is
-    'What a person still has to do: nothing handed in, excused, done or hidden, and no course that is hidden, closed '
-    'or over. Past due dates are included.';
+    'What a person still has to do: nothing handed in, excused, done (here or in Canvas''s to-do list) or hidden, and no '
+    'course that is hidden, closed or over. Past due dates are included.';
 comment on column public.v_open_assignments.id is 'The assignment.';
 comment on column public.v_open_assignments.user_id is 'Whose.';
 comment on column public.v_open_assignments.course_id is 'Its course.';
@@ -89,3 +93,6 @@ comment on column public.v_open_assignments.canvas_url is 'Its page in Canvas.';
 comment on column public.v_open_assignments.effort_minutes is 'How long it takes, as the person said.';
 comment on column public.v_open_assignments.priority is 'From -2 to 2, as the person said; 0 without a word.';
 comment on column public.v_open_assignments.is_excluded is 'Whether the planner leaves it out.';
+comment on column public.v_open_assignments.module_name is 'Name of the module in which it stands; null: in none.';
+comment on column public.v_open_assignments.module_position is 'Position of that module in its course.';
+comment on column public.v_open_assignments.module_item_position is 'Its position in that module.';

@@ -147,6 +147,21 @@ class Canvas:
         }
         return self._list("/api/v1/announcements", query)
 
+    def modules(self, course_id: int) -> Iterator[Page]:
+        """A course's modules in their order, page by page, each with its ``items`` where Canvas sends them along.
+
+        :raise CourseGone, CourseForbidden: the course shows this person no modules
+        """
+        return self._list(f"/api/v1/courses/{course_id}/modules", {"include[]": ["items"]})
+
+    def module_items(self, course_id: int, module_id: int) -> Iterator[Page]:
+        """The items of one module in their order, page by page."""
+        return self._list(f"/api/v1/courses/{course_id}/modules/{module_id}/items", {})
+
+    def planner_overrides(self) -> Iterator[Page]:
+        """What the person marked complete or dismissed in the to-do list of Canvas, page by page."""
+        return self._list("/api/v1/planner/overrides", {})
+
     def page(self, course_id: int, name: str) -> Row:
         """A page of a course with its body.
 

@@ -32,6 +32,14 @@ MATERIAL_SCOPES = (
     "url:GET|/api/v1/courses/:course_id/pages/:url_or_id",
     "url:GET|/api/v1/courses/:course_id/files/:id",
 )
+# what is asked for where staff say that the developer key allows it; a key that does not would let nobody connect
+READS = {
+    "modules": (
+        "url:GET|/api/v1/courses/:course_id/modules",
+        "url:GET|/api/v1/courses/:course_id/modules/:module_id/items",
+    ),
+    "todo": ("url:GET|/api/v1/planner/overrides",),
+}
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,21 @@ def base_url(instance_domain: str, *, local: bool) -> str:
     return f"{'http' if local and is_loopback(host) else 'https'}://{instance_domain}"
 
 
-def scopes_of(is_teacher: bool) -> tuple[str, ...]:
-    """The scopes that a person is asked for."""
-    return SCOPES + MATERIAL_SCOPES if is_teacher else SCOPES
+def scopes_of(is_teacher: bool, settings: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """What a person is asked for at an installation with these ``settings`` (a row of lms_connections)."""
+    more = [scope for name in reads_of(settings) for scope in READS[name]]
+    return tuple(dict.fromkeys((*SCOPES, *(MATERIAL_SCOPES if is_teacher else ()), *more)))
+
+
+def reads_of(settings: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """What an installation lets us read besides: those of ``READS`` that staff listed in its settings."""
+    listed = (settings or {}).get("reads")
+    return tuple(name for name in READS if isinstance(listed, list) and name in listed)
+
+
+def covers(granted: Sequence[str], scopes: Sequence[str]) -> bool:
+    """Whether a grant has these scopes. A token without a list, such as a personal one, is not scoped."""
+    return not granted or set(scopes) <= set(granted)
 
 
 def authorize_url(installation: Installation, redirect_uri: str, state: str, scopes: Sequence[str] = SCOPES) -> str:

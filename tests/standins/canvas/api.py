@@ -170,6 +170,43 @@ def assignment_groups(course_id: int) -> ResponseReturnValue:
         return paged(list(_open_course(course_id).groups))
 
 
+@api.get("/courses/<int:course_id>/modules")
+def modules(course_id: int) -> ResponseReturnValue:
+    """The modules, with their items when they are asked for; 404 where the teacher hides them."""
+    state = world()
+    with state.lock:
+        rows = [{**row, "items_count": len(row["items"])} for row in _modules(course_id)]
+    if not (included("items") and state.switches.module_items):
+        rows = [{key: value for key, value in row.items() if key != "items"} for row in rows]
+    return paged(rows)
+
+
+@api.get("/courses/<int:course_id>/modules/<int:module_id>/items")
+def module_items(course_id: int, module_id: int) -> ResponseReturnValue:
+    """The items of one module."""
+    state = world()
+    with state.lock:
+        found = next((row for row in _modules(course_id) if row["id"] == module_id), None)
+        if found is None:
+            raise NOT_FOUND
+        return paged(list(found["items"]))
+
+
+def _modules(course_id: int) -> list[dict[str, Any]]:
+    found = _open_course(course_id)
+    if found.hides_modules:
+        raise NOT_FOUND
+    return sorted(found.modules, key=lambda row: row["position"])
+
+
+@api.get("/planner/overrides")
+def planner_overrides() -> ResponseReturnValue:
+    """What the caller marked in their to-do list."""
+    state = world()
+    with state.lock:
+        return paged(list(state.planner_overrides.get(g.person.id, [])))
+
+
 @api.get("/courses/<int:course_id>/pages/<url_or_id>")
 def page(course_id: int, url_or_id: str) -> ResponseReturnValue:
     """A page with its body."""
@@ -277,6 +314,8 @@ def _course(course: Course) -> dict[str, Any]:
     }
     if included("term"):
         row["term"] = {"id": 5, "name": course.term, "start_at": None, "end_at": None} if course.term else None
+    if included("syllabus_body"):
+        row["syllabus_body"] = _absolute(course.syllabus)
     if included("teachers"):
         people = world().people
         teachers = [p for p, r in course.roles.items() if r == "teacher"]

@@ -72,6 +72,9 @@ class Course:
     announcements: list[dict[str, Any]] = field(default_factory=list)
     pages: dict[str, dict[str, Any]] = field(default_factory=dict)  # by name in addresses: title, body
     files: dict[int, tuple[str, bytes]] = field(default_factory=dict)  # by id: name and bytes
+    modules: list[dict[str, Any]] = field(default_factory=list)  # id, name, position, items
+    hides_modules: bool = False  # the teacher took the tab away: 404
+    syllabus: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -139,6 +142,7 @@ class Switches:
     latency_seconds: float = 0.0
     latency_spread: float = 0.0  # 0.3: each answer takes up to 30 % less or more
     last_link: bool = True  # of numbered lists; costly counts have none
+    module_items: bool = True  # modules come with their items, as long as there are few
     id_confirmation: bool = True  # assignment_ids[] names invisible ids with 400
 
 
@@ -161,6 +165,7 @@ class World:
             self.courses: dict[int, Course] = {}
             self.assignments: dict[int, Assignment] = {}
             self.submissions: dict[tuple[int, int], dict[str, Any]] = {}
+            self.planner_overrides: dict[int, list[dict[str, Any]]] = {}  # by person
             self.grants: list[Grant] = []
             self.codes: dict[str, Code] = {}
             self.pending: dict[str, dict[str, str]] = {}
@@ -292,6 +297,32 @@ class World:
                 **known,
                 **fields,
             }
+
+    def add_module(self, course_id: int, *items: Assignment | dict[str, Any], **fields: Any) -> dict[str, Any]:
+        """One more module at the end of the course, with assignments or items as Canvas writes them."""
+        with self.lock:
+            modules = self.courses[course_id].modules
+            number = max((m["id"] for c in self.courses.values() for m in c.modules), default=700) + 1
+            module = {"id": number, "name": f"Module {number}", "position": len(modules) + 1, **fields}
+            module["items"] = [
+                {
+                    "id": number * 100 + index,
+                    "position": index,
+                    **(item if isinstance(item, dict) else {"type": "Assignment", "content_id": item.id}),
+                }
+                for index, item in enumerate(items, 1)
+            ]
+            modules.append(module)
+            return module
+
+    def mark(self, person_id: int, plannable_type: str, plannable_id: int, **fields: Any) -> dict[str, Any]:
+        """What a person says about an item of their to-do list; complete unless told otherwise."""
+        with self.lock:
+            rows = self.planner_overrides.setdefault(person_id, [])
+            row = {"id": 300 + len(rows), "plannable_type": plannable_type, "plannable_id": plannable_id}
+            state = {"workflow_state": "active", "marked_complete": True, "dismissed": False, "assignment_id": None}
+            rows.append({**row, "user_id": person_id, **state, **fields})
+            return rows[-1]
 
     def add_fault(self, **fields: Any) -> Fault:
         """Switches a misbehaviour on; see README for the kinds."""
