@@ -1,6 +1,6 @@
--- Where assignments stand in the modules of their course, and what the person ticked off in Canvas's to-do list. Both come
--- from lists of their own (modules.py, todo.py of canvas-sync) and are no part of a row's content_hash. Only a complete list
--- is stored, and only rows that it changes are written.
+-- Where assignments stand in the modules of their course, and what the person ticked off in Canvas's to-do list. Both
+-- come from lists of their own (modules.py, todo.py of canvas-sync) and are no part of a row's content_hash. Only a
+-- complete list is stored, and only rows that it changes are written.
 
 create function private.canvas_items(p_assignment public.assignments)
 returns text[]
@@ -79,8 +79,8 @@ $$;
 comment on function public.svc_apply_modules(uuid, jsonb) is
     'Stores where a course''s assignments stand, after a complete list of its modules: [{item, canvas_module_id, '
     'module_name, module_position, module_item_position}], item as in private.canvas_items. Of several positions the '
-    'first counts; what is in no module gets null. Removed ones keep theirs. Returns how many rows changed. PT404 when '
-    'the course does not exist.';
+    'first counts; what is in no module gets null. Removed ones keep theirs. Returns how many rows changed. PT404 '
+    'when the course does not exist.';
 
 create function public.svc_apply_todo(p_integration_id uuid, p_done text[])
 returns int

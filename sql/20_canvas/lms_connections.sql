@@ -40,8 +40,8 @@ comment on column public.lms_connections.oauth_client_id is
     'Id of our developer key at the installation; not a secret.';
 comment on column public.lms_connections.settings is
     'Settings of this installation, readable by its users. allow_personal_tokens: whether people may connect with an '
-    'access token that they made in Canvas. panopto_hosts: where its lectures are. reads: what its developer key allows '
-    'besides the needed scopes, a list of modules and todo.';
+    'access token that they made in Canvas. panopto_hosts: where its lectures are. reads: what its developer key '
+    'allows besides the needed scopes, a list of modules and todo.';
 comment on column public.lms_connections.proposed_by is 'Who asked for it, until staff approve it.';
 comment on column public.lms_connections.created_at is 'When it was registered.';
 comment on column public.lms_connections.updated_at is 'When the row last changed.';

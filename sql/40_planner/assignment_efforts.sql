@@ -80,8 +80,8 @@ where
     and coalesce(c.workflow_state, '') not in ('completed', 'deleted', 'unpublished');
 
 comment on view public.v_open_assignments is
-    'What a person still has to do: nothing handed in, excused, done (here or in Canvas''s to-do list) or hidden, and no '
-    'course that is hidden, closed or over. Past due dates are included.';
+    'What a person still has to do: nothing handed in, excused, done (here or in Canvas''s to-do list) or hidden, and '
+    'no course that is hidden, closed or over. Past due dates are included.';
 comment on column public.v_open_assignments.id is 'The assignment.';
 comment on column public.v_open_assignments.user_id is 'Whose.';
 comment on column public.v_open_assignments.course_id is 'Its course.';
