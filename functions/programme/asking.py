@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from functions.programme.errors import WeekArchived
 from functions.shared.agents import Agent
-from functions.shared.errors import AppError, Unavailable
+from functions.shared.errors import AppError, Conflict, Unavailable
 from functions.shared.jobs import JobContext, JobFailure
 from functions.shared.llm.budget import Budget
 from functions.shared.llm.client import Message
@@ -43,6 +44,9 @@ def ending(work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
     """
     try:
         return work()
+    except Conflict as error:
+        # the only refusal of the functions that store: the week was archived in the meantime
+        raise JobFailure(WeekArchived.code, WeekArchived().message, retryable=False) from error
     except Unavailable as error:
         raise JobFailure("service_unavailable", error.message, retryable=True) from error
     except ModelError as error:

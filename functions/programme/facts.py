@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from postgrest import SyncPostgrestClient
 
+from functions.programme.errors import WeekArchived
 from functions.shared.database import run
 from functions.shared.markup.text import visible
 
@@ -30,9 +31,14 @@ class Fact(NamedTuple):
 
 
 def own_week(service: SyncPostgrestClient, week_id: str | None, user_id: str | None) -> dict[str, Any] | None:
-    """A person's week; None when it is gone."""
+    """A person's week, to which something is to be added; None when it is gone.
+
+    :raise WeekArchived: nothing is added to it any more
+    """
     query = service.from_("weeks").select("*").eq("id", week_id).eq("user_id", user_id)
     rows = run(query.limit(1))
+    if rows and rows[0]["status"] == "archived":
+        raise WeekArchived
     return dict(rows[0]) if rows else None
 
 

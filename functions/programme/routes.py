@@ -14,6 +14,7 @@ from functions.programme.schemas import Kpi, Kpis, NotesAsked, NotesWish, Packag
 from functions.programme.service import WeekService
 from functions.shared.agents import AgentDisabled, AgentModelUnknown
 from functions.shared.errors import CheckFailed, NotFound
+from functions.shared.usage import PlanLimitReached
 from functions.shared.web.callers import current_caller
 from functions.shared.web.context import context
 from functions.shared.web.idempotency import idempotent
@@ -30,7 +31,7 @@ blueprint = APIBlueprint(
 def weeks() -> WeekService:
     """The service with this application's parts."""
     known = context()
-    return WeekService(known.database, known.settings)
+    return WeekService(known.database, known.settings, known.clock)
 
 
 @blueprint.post("/weeks/<uuid:week_id>/kpis")
@@ -50,7 +51,15 @@ def measure_kpis(week_id: UUID) -> Kpis:
 @operation(
     "Have notes on a week written",
     {202: Outcome("A job writes them.", NotesAsked)},
-    errors=(NotFound, WeekArchived, RepositoryNeeded, AgentDisabled, AgentModelUnknown, CheckFailed),
+    errors=(
+        NotFound,
+        WeekArchived,
+        RepositoryNeeded,
+        PlanLimitReached,
+        AgentDisabled,
+        AgentModelUnknown,
+        CheckFailed,
+    ),
 )
 @rate_limited("programme-notes", limit=30)
 @blueprint.input(NotesWish, arg_name="body")
@@ -82,10 +91,10 @@ def write_package(week_id: UUID, body: PackageWish) -> Any:
 @operation(
     "Try a failed code review again",
     {202: Outcome("The review is pending, and its job is queued.", ReviewRetried)},
-    errors=(NotFound, ReviewNotFailed),
+    errors=(NotFound, ReviewNotFailed, WeekArchived, PlanLimitReached),
 )
 @rate_limited("programme-reviews", limit=30)
 def retry_review(review_id: UUID) -> Any:
-    """Starts from the beginning, with the newest commit that the address means."""
-    job_id = ReviewService(context().database).retry(current_caller(), str(review_id))
+    """Starts from the beginning, with the newest commit that the address means. It counts as a new review."""
+    job_id = ReviewService(context().database, context().clock).retry(current_caller(), str(review_id))
     return ReviewRetried(review_id=review_id, status="pending", job_id=UUID(job_id)), 202

@@ -6,19 +6,23 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from functions.programme.errors import RepositoryNeeded, WeekArchived
+from functions.programme.reviews.service import METER as REVIEWS_METER
 from functions.shared.agents import check_agent
+from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc, rpc_row
 from functions.shared.errors import Conflict
 from functions.shared.settings import Settings
 from functions.shared.tokens import Caller
+from functions.shared.usage import limit_reached
 
 
 class WeekService:
     """Work on the caller's own weeks."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, clock: Clock) -> None:
         self._database = database
         self._settings = settings
+        self._clock = clock
 
     def measure(self, caller: Caller, week_id: str) -> list[dict[str, Any]]:
         """Measures a week now; the new rows of ``kpi_metrics``.
@@ -41,6 +45,7 @@ class WeekService:
         :raise NotFound: the week does not exist, or belongs to another person
         :raise WeekArchived: it is archived
         :raise RepositoryNeeded: engineer notes without a repository, for a week without a completed review
+        :raise PlanLimitReached: the caller's plan allows no more code reviews in this period
         :raise AgentDisabled: the agent for one of the kinds is switched off
         """
         for kind in kinds:
@@ -62,8 +67,11 @@ class WeekService:
             row = rpc_row(self._database.service(), "svc_begin_week_notes", {**args, "p_user_id": caller.user_id})
         except Conflict as error:
             raise WeekArchived from error
-        if row["outcome"] == "repository_needed":
-            raise RepositoryNeeded
+        match row["outcome"]:
+            case "repository_needed":
+                raise RepositoryNeeded
+            case "limit":
+                raise limit_reached(self._clock, REVIEWS_METER, row)
         return {"job_id": row["job_id"], "review_id": row["review_id"]}
 
     def ask_for_package(self, caller: Caller, week_id: str, mode: str | None) -> str:

@@ -1,10 +1,12 @@
 """Quotas: a service takes what it is about to use, and gives it back when the work failed.
 
-Meters: ``document_mb`` (begun MiB of uploaded documents), ``lecture_minutes`` (begun minutes of transcribed lectures).
+Meters: ``document_mb`` (begun MiB of uploaded documents), ``lecture_minutes`` (begun minutes of transcribed lectures),
+``generated_content``, ``questions`` and ``code_reviews``. The last three are counted by the function that begins the work.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -44,12 +46,17 @@ def take_usage(client: SyncPostgrestClient, clock: Clock, user_id: str, meter: s
     """
     row = rpc_row(client, "svc_take_usage", {"p_user_id": user_id, "p_meter": meter, "p_amount": amount})
     if not row["taken"]:
-        ends = datetime.fromisoformat(row["period_end"])
-        left = (ends - clock.now()).total_seconds()
-        raise PlanLimitReached(
-            details={"meter": meter, "used": row["used"], "limit": row["max_used"]}, retry_after=left
-        )
+        raise limit_reached(clock, meter, row)
     return Usage(user_id, meter, amount, row["period_start"])
+
+
+def limit_reached(clock: Clock, meter: str, row: Mapping[str, Any]) -> PlanLimitReached:
+    """The error for a quota that is used up.
+
+    :param row: ``used``, ``max_used`` and ``period_end``, as the database has told them
+    """
+    left = (datetime.fromisoformat(row["period_end"]) - clock.now()).total_seconds()
+    return PlanLimitReached(details={"meter": meter, "used": row["used"], "limit": row["max_used"]}, retry_after=left)
 
 
 def return_usage(client: SyncPostgrestClient, usage: Usage) -> None:

@@ -13,6 +13,13 @@ class SessionEnded(AppError):
     code = "session_ended"
 
 
+class WeekArchived(AppError):
+    """The session's week is archived: it can be read, and nothing is added to it. Choose a newer week."""
+
+    status = 409
+    code = "week_archived"
+
+
 class ExternalIdConflict(AppError):
     """This external_id was used for another line of the session. Use a new one."""
 

@@ -26,6 +26,7 @@ from functions.socratic.errors import (
     AudioTypeNotSupported,
     ExternalIdConflict,
     SessionEnded,
+    WeekArchived,
 )
 from functions.socratic.schemas import (
     ANSWER_ID,
@@ -70,6 +71,7 @@ def service() -> SocraticService:
     errors=(
         NotFound,
         SessionEnded,
+        WeekArchived,
         ExternalIdConflict,
         AnswerInProgress,
         TooManyStreams,
@@ -110,6 +112,7 @@ def say(session_id: UUID, body: SocraticLine) -> Any:
     errors=(
         NotFound,
         SessionEnded,
+        WeekArchived,
         ExternalIdConflict,
         AnswerInProgress,
         TooManyStreams,

@@ -23,7 +23,7 @@ from functions.shared.jobs import wait_for_job
 from functions.shared.storage import ObjectMissing, Storage
 from functions.shared.tokens import Caller
 from functions.shared.uploads import Uploaded
-from functions.socratic.errors import AnswerInProgress, ExternalIdConflict, SessionEnded
+from functions.socratic.errors import AnswerInProgress, ExternalIdConflict, SessionEnded, WeekArchived
 from functions.socratic.schemas import SocraticLine
 from functions.socratic.voice import BUCKET, MIME_TYPE, prepared
 
@@ -64,6 +64,7 @@ class SocraticService:
         :raise ExternalIdConflict: the external id stands for another line
         :raise AnswerInProgress: another line of the session is being answered
         :raise SessionEnded: the session has ended
+        :raise WeekArchived: its week is archived
         """
         digest = hashlib.sha256(f"text:{line.content}".encode()).hexdigest()
         return self._begin(caller, session_id, line.external_id, line.content, digest)
@@ -78,6 +79,7 @@ class SocraticService:
         :raise ExternalIdConflict: the external id stands for another line
         :raise AnswerInProgress: another line of the session is being answered
         :raise SessionEnded: the session has ended
+        :raise WeekArchived: its week is archived
         """
         # before the recording is decoded
         self._session(caller, session_id)
@@ -143,6 +145,8 @@ class SocraticService:
                 raise AnswerInProgress
             case "ended":
                 raise SessionEnded
+            case "archived":
+                raise WeekArchived
             case "new":
                 self._waker.wake()
         return Asked(row["user_message_id"], row["assistant_message_id"])

@@ -1,5 +1,5 @@
--- Checks of arguments that several rooms share. The error names the parameter, so that the caller knows which one to
--- change.
+-- Checks of arguments that several rooms share, and how clients are refused. The error names the parameter, so that the
+-- caller knows which one to change.
 
 create function private.check_time(p_name text, p_value timestamptz)
 returns void
@@ -34,3 +34,33 @@ $$;
 
 comment on function private.check_number(text, numeric, numeric, numeric) is
     'Raises 22003 naming the parameter when its value is NaN or outside the range, both ends included; null passes.';
+
+create function private.refuse(
+    p_status int,
+    p_code text,
+    p_message text,
+    p_hint text,
+    p_details jsonb default null,
+    p_retry_after_s int default null
+)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    -- how PostgREST is told a status, a header and our own code
+    raise sqlstate 'PGRST' using
+        message = jsonb_build_object(
+            'code', p_code, 'message', p_message, 'details', p_details, 'hint', p_hint
+        )::text,
+        detail = jsonb_build_object(
+            'status', p_status,
+            'headers', jsonb_strip_nulls(jsonb_build_object('Retry-After', p_retry_after_s::text))
+        )::text;
+end
+$$;
+
+comment on function private.refuse(int, text, text, text, jsonb, int) is
+    'Refuses what a client asks over REST, with a status and a code of docs/errors.md. The functions of the service '
+    'return outcomes instead: they could not tell such a refusal from a fault.';

@@ -6,7 +6,8 @@ comment on type public.study_block_status is
 
 create type public.notification_type as enum (
     'assignment_new', 'assignment_due', 'headstart_ready', 'headstart_failed', 'lecture_ready', 'lecture_failed',
-    'study_block_reminder', 'nudge', 'integration_error', 'billing', 'system', 'question_escalated', 'announcement'
+    'study_block_reminder', 'nudge', 'integration_error', 'billing', 'system', 'question_escalated', 'announcement',
+    'review_ready', 'week_started'
 );
 comment on type public.notification_type is 'What a notification is about; the front end chooses icon and link by it.';
 

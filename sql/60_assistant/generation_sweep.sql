@@ -50,7 +50,9 @@ begin
         );
         v_count := v_count + 1;
     end loop;
-    return v_count + private.sweep_questions() + private.sweep_socratic() + private.fail_stuck_rows();
+    v_count := v_count + private.sweep_questions() + private.fail_stuck_rows();
+    -- at the end: it locks a learner's slots, and whoever begins work counts it on a meter before they take slots
+    return v_count + private.sweep_socratic();
 end
 $$;
 

@@ -27,6 +27,17 @@ begin
     );
     update public.weeks set status = 'active' where id = any (v_ids);
     activated := cardinality(v_ids);
+    insert into public.notifications (user_id, type, status, title, body, payload, event_key, created_at)
+    select
+        w.user_id, 'week_started', 'sent', 'Your week begins',
+        concat_ws(e'\n', 'Week ' || w.week_number, nullif(w.focus_area, '')),
+        jsonb_build_object('week_id', w.id, 'start_date', w.start_date, 'end_date', w.end_date),
+        'week_started:' || w.id, v_now
+    from public.weeks as w join public.profiles as p on p.user_id = w.user_id
+    -- of a week that was missed there is nothing to tell
+    where w.id = any (v_ids) and w.end_date >= (v_now at time zone p.timezone)::date
+    order by w.user_id, w.id
+    on conflict (user_id, event_key) where event_key is not null do nothing;
     v_ids := array(
         select w.id from public.weeks as w join public.profiles as p on p.user_id = w.user_id
         where w.status = 'active' and w.end_date < v_latest and w.end_date < (v_now at time zone p.timezone)::date
@@ -44,7 +55,8 @@ $$;
 
 comment on function public.svc_advance_weeks(int) is
     'Activates planned weeks from their first day on and completes active ones after their last, by the learner''s '
-    'time zone; at most p_limit of each. A week that was reopened by hand is not completed within 24 hours.';
+    'time zone; at most p_limit of each. Learners are told once of a week that begins, unless it is over. A week that '
+    'was reopened by hand is not completed within 24 hours.';
 
 create function public.svc_refresh_weeks(
     p_after uuid default null, p_limit int default 200, p_recorded_at timestamptz default null

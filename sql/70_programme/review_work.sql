@@ -35,13 +35,26 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+    v_usage record;
 begin
+    select * into v_usage from private.charge_review(new.id, new.user_id);
+    if not v_usage.taken then
+        perform private.refuse(
+            429, 'plan_limit_reached', 'your plan allows no more code reviews at the moment',
+            'Wait for Retry-After, or choose a larger plan.',
+            jsonb_build_object('meter', 'code_reviews', 'used', v_usage.used, 'limit', v_usage.max_used),
+            greatest(1, ceil(extract(epoch from v_usage.period_end - private.clock())))::int
+        );
+    end if;
     perform private.enqueue_review(new);
     return new;
 end
 $$;
 
-comment on function private.tg_reviews__review() is 'AFTER INSERT on reviews: enqueues the job code_review.';
+comment on function private.tg_reviews__review() is
+    'AFTER INSERT on reviews: counts the review (meter code_reviews) and enqueues the job code_review. A used up quota '
+    'refuses the row with plan_limit_reached.';
 
 create trigger trg_reviews_review after insert on public.reviews
 for each row when (new.status = 'pending') execute function private.tg_reviews__review();
@@ -200,8 +213,9 @@ begin
     -- locked in the order in which deletions go: a person, their weeks, a job, a review
     perform from public.profiles as p join public.reviews as r on r.user_id = p.user_id
     where r.id = p_review_id for key share of p;
+    -- nothing is added to an archived week
     select w.id into v_week_id from public.weeks as w join public.reviews as r on r.week_id = w.id
-    where r.id = p_review_id for key share of w;
+    where r.id = p_review_id and w.status <> 'archived' for share of w;
     perform from public.jobs where id = p_job_id for key share;
     v_review := private.held_review(p_review_id, p_job_id, p_lease_token);
     if v_review.id is null then
@@ -231,8 +245,9 @@ end
 $$;
 
 comment on function public.svc_finish_review(uuid, uuid, uuid, jsonb, jsonb, jsonb) is
-    'Completes a review and, when its week is still there, writes the week''s engineer notes out of p_notes (the '
-    'columns of engineer_notes by name). False, and nothing changes, when it is gone or over, or the lease is lost.';
+    'Completes a review and, when its week is still there and not archived, writes the week''s engineer notes out of '
+    'p_notes (the columns of engineer_notes by name). False, and nothing changes, when it is gone or over, or the lease '
+    'is lost.';
 
 create function public.svc_fail_review(p_review_id uuid, p_job_id uuid, p_lease_token uuid, p_error text)
 returns boolean
@@ -259,20 +274,23 @@ comment on function public.svc_fail_review(uuid, uuid, uuid, text) is
     'Fails a review with an error that begins with a code. False when it is gone or over, or the lease is lost.';
 
 create function public.svc_retry_review(p_user_id uuid, p_review_id uuid)
-returns uuid
+returns table (outcome text, job_id uuid, used bigint, max_used bigint, period_end timestamptz)
 language plpgsql
 volatile
 security definer
 set search_path = ''
 as $$
+#variable_conflict use_column
 declare
+    v_week_id uuid;
     v_review public.reviews;
 begin
     if num_nulls(p_user_id, p_review_id) > 0 then
         raise exception 'p_user_id and p_review_id must not be null' using errcode = '22004';
     end if;
-    -- the person first, as when they are deleted
-    perform from public.profiles where user_id = p_user_id for key share;
+    -- the person and the week come first, as when they are deleted
+    select week_id into v_week_id from public.reviews where id = p_review_id and user_id = p_user_id;
+    outcome := case private.lock_week(v_week_id, p_user_id) when 'archived' then 'archived' else 'queued' end;
     select * into v_review from public.reviews where id = p_review_id and user_id = p_user_id for update;
     if not found then
         raise exception 'the person has no review with the id in p_review_id' using errcode = 'PT404';
@@ -280,13 +298,23 @@ begin
     if v_review.status <> 'failed' then
         raise exception 'the review has not failed' using errcode = 'PT409', hint = 'Read its status.';
     end if;
-    -- the newest commit, which may hold what was missing
-    update public.reviews set status = 'pending', commit_sha = null where id = p_review_id returning * into v_review;
-    delete from private.review_parts where review_id = p_review_id;
-    return private.enqueue_review(v_review);
+    if outcome = 'queued' then
+        select c.used, c.max_used, c.period_end, case when c.taken then 'queued' else 'limit' end
+        into used, max_used, period_end, outcome
+        from private.charge_review(p_review_id, p_user_id) as c;
+    end if;
+    if outcome = 'queued' then
+        -- the newest commit, which may hold what was missing
+        update public.reviews set status = 'pending', commit_sha = null where id = p_review_id
+        returning * into v_review;
+        delete from private.review_parts where review_id = p_review_id;
+        job_id := private.enqueue_review(v_review);
+    end if;
+    return next;
 end
 $$;
 
 comment on function public.svc_retry_review(uuid, uuid) is
-    'Tries a person''s failed review again and returns the job. PT404 for one that is missing or not theirs, PT409 '
-    'for one that has not failed.';
+    'Tries a person''s failed review again, and counts it again (meter code_reviews). outcome queued, with the job; limit '
+    'when the quota is used up; archived when its week is archived: then nothing was changed. PT404 for one that is '
+    'missing or not theirs, PT409 for one that has not failed.';

@@ -1,7 +1,7 @@
 -- How the agent's lines of a Socratic session are written: as the assistant's answers (60_assistant/answers.sql), with
 -- the same stream. A line of the learner, the agent's empty line, its stream and its job are stored together.
 --
--- The lock order is the session, then the stream, then the message.
+-- The lock order is the week, then the session, the stream and the message.
 
 create function public.svc_begin_socratic(
     p_session_id uuid,
@@ -21,6 +21,7 @@ set search_path = ''
 as $$
 #variable_conflict use_column
 declare
+    v_week_status public.week_status;
     v_session public.socratic_sessions;
     v_line public.socratic_messages;
     v_answer public.socratic_messages;
@@ -31,6 +32,9 @@ begin
             using errcode = '22004';
     end if;
     perform private.check_number('p_audio_seconds', p_audio_seconds, 0, 86400);
+    v_week_status := private.lock_week(
+        (select week_id from public.socratic_sessions where id = p_session_id and user_id = p_user_id), p_user_id
+    );
     -- one line at a time: the second waits here, then sees the first
     select * into v_session from public.socratic_sessions
     where id = p_session_id and user_id = p_user_id for update;
@@ -48,12 +52,16 @@ begin
         select * into v_answer from public.socratic_messages
         where parent_id = v_line.id and session_id = p_session_id and role = 'assistant'
         order by seq desc limit 1;
-        if found and (v_answer.status <> 'failed' or v_session.ended_at is not null) then
+        if found and (v_answer.status <> 'failed' or v_session.ended_at is not null or v_week_status = 'archived') then
             return query select v_line.id, v_answer.id, 'existing';
             return;
         end if;
     end if;
 
+    if v_week_status = 'archived' then
+        return query select null::uuid, null::uuid, 'archived';
+        return;
+    end if;
     if v_session.ended_at is not null then
         return query select null::uuid, null::uuid, 'ended';
         return;
@@ -95,8 +103,8 @@ comment on function public.svc_begin_socratic(uuid, uuid, text, text, text, uuid
     'socratic_answer, payload {message_id, session_id}). A spoken line has its key in Storage in p_audio_url, its '
     'length in p_audio_seconds, and no content until it is transcribed; p_message_id becomes its id. outcome new; '
     'existing when it was sent before (with the stored or live answer; after a failed one it is new again); conflict '
-    'when the external id has other content; busy when another answer is being written and ended when the session has '
-    'ended (nothing is stored). PT404 when the learner has no such session.';
+    'when the external id has other content; busy when another answer is being written, ended when the session has '
+    'ended and archived when its week is archived (nothing is stored). PT404 when the learner has no such session.';
 
 create function public.svc_load_socratic(p_message_id uuid)
 returns jsonb

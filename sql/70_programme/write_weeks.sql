@@ -14,9 +14,8 @@ begin
     if num_nulls(p_week_id, p_user_id) > 0 then
         raise exception 'p_week_id and p_user_id must not be null' using errcode = '22004';
     end if;
-    perform from public.profiles where user_id = p_user_id for key share;
-    select status into v_status from public.weeks where id = p_week_id and user_id = p_user_id for share;
-    if not found then
+    v_status := private.lock_week(p_week_id, p_user_id);
+    if v_status is null then
         raise exception 'the person has no week with the id in p_week_id' using errcode = 'PT404';
     end if;
     if v_status = 'archived' then
@@ -32,7 +31,9 @@ comment on function private.lock_own_week(uuid, uuid) is
 create function public.svc_begin_week_notes(
     p_week_id uuid, p_user_id uuid, p_kinds text[], p_repository_url text default null
 )
-returns table (outcome text, job_id uuid, review_id uuid)
+returns table (
+    outcome text, job_id uuid, review_id uuid, used bigint, max_used bigint, period_end timestamptz
+)
 language plpgsql
 volatile
 security definer
@@ -41,6 +42,7 @@ as $$
 #variable_conflict use_column
 declare
     v_kinds text[];
+    v_refusal text;
 begin
     if p_kinds is null then
         raise exception 'p_kinds must not be null' using errcode = '22004';
@@ -59,9 +61,21 @@ begin
         where r.week_id = p_week_id and r.github_url = p_repository_url and r.status in ('pending', 'running')
         order by r.created_at limit 1;
         if not found then
-            -- its end writes the notes of the week
-            insert into public.reviews (user_id, week_id, github_url) values (p_user_id, p_week_id, p_repository_url)
-            returning id into review_id;
+            begin
+                -- its end writes the notes of the week
+                insert into public.reviews (user_id, week_id, github_url)
+                values (p_user_id, p_week_id, p_repository_url)
+                returning id into review_id;
+            exception when sqlstate 'PGRST' then
+                -- the trigger that counts reviews allows no more
+                get stacked diagnostics v_refusal = message_text;
+                outcome := 'limit';
+                used := v_refusal::jsonb -> 'details' -> 'used';
+                select t.max_used, t.period_end into max_used, period_end
+                from private.usage_terms(p_user_id, 'code_reviews') as t;
+                return next;
+                return;
+            end;
         end if;
         select j.id into job_id from public.jobs as j
         where j.dedupe_key = 'reviews:' || review_id and j.status in ('queued', 'running');
@@ -82,9 +96,9 @@ $$;
 
 comment on function public.svc_begin_week_notes(uuid, uuid, text[], text) is
     'Asks for notes on a person''s week. With a repository, engineer notes are written at the end of a review, which '
-    'is made, or joined when it is under way; job_id is the review''s. outcome repository_needed: nothing was '
-    'changed, because the week has no completed review. PT404, PT409 as private.lock_own_week, 23514 for an address '
-    'that is no repository.';
+    'is made, or joined when it is under way; job_id is the review''s. outcome repository_needed or limit: nothing was '
+    'changed, because the week has no completed review, or the meter code_reviews is used up. PT404, PT409 as '
+    'private.lock_own_week, 23514 for an address that is no repository.';
 
 create function public.svc_begin_brand_package(p_week_id uuid, p_user_id uuid, p_mode text default null)
 returns uuid
@@ -135,18 +149,21 @@ as $$
 declare
     v_user_id uuid;
     v_week_id uuid;
+    v_status public.week_status;
 begin
     if num_nulls(p_job_id, p_lease_token) > 0 then
         raise exception 'p_job_id and p_lease_token must not be null' using errcode = '22004';
     end if;
     select user_id, week_id into v_user_id, v_week_id from public.jobs where id = p_job_id;
-    perform from public.profiles where user_id = v_user_id for key share;
-    perform from public.weeks where id = v_week_id for key share;
+    v_status := private.lock_week(v_week_id, v_user_id);
     perform from public.jobs where id = p_job_id for key share;
     if found and exists (
         select from private.job_runtime
         where job_id = p_job_id and lease_token = p_lease_token and state = 'running'
     ) then
+        if v_status = 'archived' then
+            raise exception 'the week is archived' using errcode = 'PT409';
+        end if;
         return v_week_id;
     end if;
     return null;
@@ -154,7 +171,8 @@ end
 $$;
 
 comment on function private.lock_week_of_job(uuid, uuid) is
-    'The week of a job, kept from being deleted, when the job''s lease is still held; null otherwise.';
+    'The week of a job, kept from being deleted and archived, when the job''s lease is still held; null otherwise. PT409 '
+    'when it is archived.';
 
 create function public.svc_store_clo_note(
     p_job_id uuid, p_lease_token uuid, p_note jsonb, p_model text default null, p_prompt_version text default null
@@ -193,7 +211,7 @@ $$;
 
 comment on function public.svc_store_clo_note(uuid, uuid, jsonb, text, text) is
     'Stores the note that a job wrote about its week, with the columns of clo_notes by name, and returns its id. A '
-    'second call of the job changes nothing. Null when the week is gone or the lease is lost.';
+    'second call of the job changes nothing. Null when the week is gone or the lease is lost, PT409 when it is archived.';
 
 create function public.svc_store_brand_package(
     p_job_id uuid,
@@ -236,4 +254,5 @@ $$;
 
 comment on function public.svc_store_brand_package(uuid, uuid, jsonb, text, text) is
     'Stores the package that a job wrote about its week, with the columns of brand_packages by name, and returns its '
-    'id. A second call of the job changes nothing. Null when the week is gone or the lease is lost.';
+    'id. A second call of the job changes nothing. Null when the week is gone or the lease is lost, PT409 when it is '
+    'archived.';

@@ -20,7 +20,8 @@ create index idx_usage_counters_period_start on private.usage_counters (period_s
 comment on table private.usage_counters is 'What a person used of a quota in a period.';
 comment on column private.usage_counters.user_id is 'Who used it.';
 comment on column private.usage_counters.meter is
-    'What is counted, with its unit: document_mb (1 MiB each, begun ones count), lecture_minutes.';
+    'What is counted, with its unit: document_mb (1 MiB each, begun ones count), lecture_minutes, generated_content, '
+    'questions, code_reviews.';
 comment on column private.usage_counters.period_start is 'Start of the period.';
 comment on column private.usage_counters.used is 'How much was used.';
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from tests.support import queue
-from tests.support.people import act_as, persona, refused
+from tests.support.people import act_as, freeze, persona, refused
 from tests.support.rows import insert, one
+from tests.support.usage import limit
 
 Connection = psycopg.Connection[Any]
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -127,7 +129,7 @@ def test_the_week_of_a_review_goes_and_its_notes_are_not_written(db: Connection)
 def test_a_failed_review_is_tried_again_by_its_owner_alone(db: Connection) -> None:
     me, other = persona(db), persona(db)
     work = Work(db, me)
-    retry = "select public.svc_retry_review(%s, %s)"
+    retry = "select outcome, job_id from public.svc_retry_review(%s, %s)"
     refused(db, "PT409", retry, (me, work.review))
     work.call("svc_note_review_commit", SHA)
     work.call("svc_store_review_part", KEY, Jsonb({}))
@@ -138,12 +140,87 @@ def test_a_failed_review_is_tried_again_by_its_owner_alone(db: Connection) -> No
     refused(db, "PT404", retry, (other, work.review))
     refused(db, "PT404", retry, (me, uuid.uuid4()))
     # its job has not ended yet, and is not joined
-    job = one(db, retry, (me, work.review))
-    assert job != work.job["job_id"]
+    again = db.execute(retry, (me, work.review)).fetchall()
+    assert [outcome for outcome, _ in again] == ["queued"]
+    assert again[0][1] != work.job["job_id"]
     state = "(status, commit_sha, error_message)::text"
     assert column(db, state, work.review) == "(pending,,)"
     assert work.call("svc_begin_review") is None, "the review belongs to the new job"
     assert db.execute("select * from public.svc_list_review_parts(%s)", (work.review,)).fetchall() == []
+
+
+def used(db: Connection, user_id: uuid.UUID) -> Any:
+    counted = "select coalesce(sum(used), 0)::int from private.usage_counters where user_id = %s and meter = 'code_reviews'"
+    return one(db, counted, (user_id,))
+
+
+def told(db: Connection, user_id: uuid.UUID) -> list[tuple[Any, ...]]:
+    rows = "select type::text, event_key, payload from public.notifications where user_id = %s order by created_at"
+    return db.execute(rows.encode(), (user_id,)).fetchall()
+
+
+def test_a_review_counts_once_and_is_told_once_however_often_its_job_runs(db: Connection) -> None:
+    freeze(db, "2030-01-31T23:59:00Z")
+    me = persona(db)
+    mine = week(db, me)
+    work = Work(db, me, week_id=mine)
+    assert used(db, me) == 1
+    for _ in range(2):
+        work.call("svc_begin_review")
+    assert work.finish() is True
+    assert work.finish() is False
+    ready = ("review_ready", f"review_ready:{work.review}", {"review_id": str(work.review), "week_id": str(mine)})
+    assert (used(db, me), told(db, me)) == (1, [ready])
+    # one that fails gives back what it took, in the month in which it took it
+    other = Work(db, me)
+    assert used(db, me) == 2
+    freeze(db, "2030-02-01T00:01:00Z")
+    other.call("svc_begin_review")
+    assert other.call("svc_fail_review", "internal: x") is True
+    assert other.call("svc_fail_review", "internal: x") is False
+    assert (used(db, me), told(db, me)) == (1, [ready])
+    # and is counted anew, in the new month, when it is tried again
+    db.execute("select * from public.svc_retry_review(%s, %s)", (me, other.review))
+    assert one(db, "select count(*) from private.usage_counters where user_id = %s and used = 1", (me,)) == 2
+    # the sweep of reviews whose job is gone gives back, too
+    db.execute("delete from public.jobs where user_id = %s", (me,))
+    db.execute("alter table public.reviews disable trigger trg_reviews_updated_at")
+    db.execute("update public.reviews set updated_at = '2030-01-01' where id = %s", (other.review,))
+    assert one(db, "select public.svc_sweep_generations()") >= 1
+    assert (other.status(), used(db, me)) == ("failed", 1)
+    # nothing comes back of a review that its person deletes in mid-work
+    last = Work(db, me)
+    db.execute("delete from public.reviews where id = %s", (last.review,))
+    assert used(db, me) == 2
+    assert one(db, "select count(*) from private.review_charges") == 0
+
+
+def test_a_quota_that_is_used_up_makes_no_review(db: Connection) -> None:
+    freeze(db, "2030-01-31T23:59:00Z")
+    me = persona(db)
+    mine = week(db, me)
+    limit(db, 1)
+    with act_as(db, me):
+        ask = "insert into public.reviews (github_url) values ('https://github.com/a/b')"
+        db.execute(ask)
+        with pytest.raises(psycopg.Error) as caught, db.transaction():
+            db.execute(ask)
+    said, how = json.loads(caught.value.diag.message_primary or ""), json.loads(caught.value.diag.message_detail or "")
+    assert (said["code"], said["details"]) == ("plan_limit_reached", {"meter": "code_reviews", "used": 1, "limit": 1})
+    assert how == {"status": 429, "headers": {"Retry-After": "60"}}
+    begin = "select outcome, used, max_used, job_id from public.svc_begin_week_notes(%s, %s, '{engineer}', %s)"
+    assert db.execute(begin, (mine, me, "https://github.com/a/b")).fetchall() == [("limit", 1, 1, None)]
+    assert one(db, "select count(*) from public.reviews where user_id = %s", (me,)) == 1
+    # a failed one gives its own back, and may be tried again as long as that is free
+    reviewed = one(db, "select id from public.reviews where user_id = %s", (me,))
+    retry = "select outcome, used, max_used, job_id is null from public.svc_retry_review(%s, %s)"
+    for status in ("running", "failed"):
+        db.execute("update public.reviews set status = %s where id = %s", (status, reviewed))
+    with act_as(db, me):
+        db.execute(ask)
+    assert db.execute(retry, (me, reviewed)).fetchall() == [("limit", 1, 1, True)]
+    assert column(db, "status::text", reviewed) == "failed"
+    assert used(db, me) == 1
 
 
 def test_arguments_and_callers(db: Connection) -> None:

@@ -97,6 +97,27 @@ def test_what_was_missed_is_made_up_for_in_batches_and_reopening_gives_a_day(db:
         refused(db, "22003", ADVANCE, (wrong,))
 
 
+def test_learners_are_told_once_of_a_week_that_begins(db: Connection) -> None:
+    me = learner(db, "Europe/Berlin")
+    mine = week(db, me, 2, focus_area="Loops")
+    week(db, me, 1, start_date="2030-03-18", end_date="2030-03-24")
+    early = week(db, me, 3)
+    with act_as(db, me):
+        db.execute("update public.weeks set status = 'active' where id = %s", (early,))
+    # the first moment of the week in Berlin: the week before is over, and the third was begun by its learner
+    assert advance(db, "2030-03-24T23:00:00Z") == (2, 1)
+    rows = "select type::text, status::text, body, payload, event_key from public.notifications where user_id = %s"
+    told = db.execute(rows.encode(), (me,)).fetchall()
+    dates = {"start_date": MONDAY, "end_date": SUNDAY}
+    key = f"week_started:{mine}"
+    assert told == [("week_started", "sent", "Week 2\nLoops", {"week_id": str(mine), **dates}, key)]
+    # set back by staff, it begins again and is not told again
+    db.execute("alter table public.weeks disable trigger trg_weeks_status")
+    db.execute("update public.weeks set status = 'planned' where id = %s", (mine,))
+    assert advance(db, "2030-03-24T23:15:00Z") == (1, 0)
+    assert db.execute(rows.encode(), (me,)).fetchall() == told
+
+
 def test_completion_is_the_mean_over_what_the_week_has(db: Connection) -> None:
     me = learner(db, "Europe/Berlin")
     mine = week(db, me, status="active")

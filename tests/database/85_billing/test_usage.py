@@ -11,20 +11,12 @@ import pytest
 from tests.support.people import act_as, freeze, persona, refused
 from tests.support.races import ring
 from tests.support.rows import one
+from tests.support.usage import TERMS, limit
 
 Connection = psycopg.Connection[Any]
 TAKE = "select taken, used, max_used from public.svc_take_usage(%s, %s, %s)"
 RETURN = "select public.svc_return_usage(%s, %s, %s)"
-TERMS = "select pg_get_functiondef('private.usage_terms(uuid, text)'::regprocedure)"
 USED = "select used from private.usage_counters where user_id = %s and meter = %s and period_start = %s"
-
-
-def limit(db: Connection, amount: int, person: uuid.UUID | None = None) -> None:
-    """What a plan will do: every meter of this person, or of everybody, has this limit."""
-    terms = str(one(db, TERMS))
-    assert "null::bigint" in terms
-    who = "true" if person is None else f"p_user_id = '{person}'"
-    db.execute(terms.replace("null::bigint", f"(case when {who} then {amount} end)::bigint").encode())
 
 
 def test_without_a_plan_nothing_is_refused_and_everything_is_counted(db: Connection) -> None:

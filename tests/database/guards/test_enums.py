@@ -22,7 +22,8 @@ ENUMS = {
     "study_block_status": "planned in_progress completed missed cancelled",
     "notification_type": (
         "assignment_new assignment_due headstart_ready headstart_failed lecture_ready lecture_failed "
-        "study_block_reminder nudge integration_error billing system question_escalated announcement"
+        "study_block_reminder nudge integration_error billing system question_escalated announcement "
+        "review_ready week_started"
     ),
     "notification_status": "pending sent dismissed failed",
     "nudge_type": "login inactivity cross_subject",
