@@ -49,10 +49,10 @@ stable
 set search_path = ''
 as $$
 begin
-    -- how PostgREST is told a status, a header and our own code
+    -- how PostgREST is told a status, a header and our own code; it takes details as text only
     raise sqlstate 'PGRST' using
         message = jsonb_build_object(
-            'code', p_code, 'message', p_message, 'details', p_details, 'hint', p_hint
+            'code', p_code, 'message', p_message, 'details', p_details::text, 'hint', p_hint
         )::text,
         detail = jsonb_build_object(
             'status', p_status,

@@ -70,7 +70,7 @@ begin
                 -- the trigger that counts reviews allows no more
                 get stacked diagnostics v_refusal = message_text;
                 outcome := 'limit';
-                used := v_refusal::jsonb -> 'details' -> 'used';
+                used := (v_refusal::jsonb ->> 'details')::jsonb -> 'used';
                 select t.max_used, t.period_end into max_used, period_end
                 from private.usage_terms(p_user_id, 'code_reviews') as t;
                 return next;

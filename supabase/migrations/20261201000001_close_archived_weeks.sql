@@ -27,10 +27,10 @@ stable
 set search_path = ''
 as $$
 begin
-    -- how PostgREST is told a status, a header and our own code
+    -- how PostgREST is told a status, a header and our own code; it takes details as text only
     raise sqlstate 'PGRST' using
         message = jsonb_build_object(
-            'code', p_code, 'message', p_message, 'details', p_details, 'hint', p_hint
+            'code', p_code, 'message', p_message, 'details', p_details::text, 'hint', p_hint
         )::text,
         detail = jsonb_build_object(
             'status', p_status,
@@ -483,7 +483,7 @@ begin
                 -- the trigger that counts reviews allows no more
                 get stacked diagnostics v_refusal = message_text;
                 outcome := 'limit';
-                used := v_refusal::jsonb -> 'details' -> 'used';
+                used := (v_refusal::jsonb ->> 'details')::jsonb -> 'used';
                 select t.max_used, t.period_end into max_used, period_end
                 from private.usage_terms(p_user_id, 'code_reviews') as t;
                 return next;

@@ -59,7 +59,11 @@ def test_a_learner_reads_and_deletes_and_adds_nothing(db: Connection) -> None:
         ):
             assert '"week_archived"' in refused(db, "PGRST", statement, (row,)), statement
         # of other people's weeks nothing is told
-        for statement, row, code in ((open_session, other.id, "23503"), (say, other.talk, "42501"), (ask, other.id, "23503")):
+        for statement, row, code in (
+            (open_session, other.id, "23503"),
+            (say, other.talk, "42501"),
+            (ask, other.id, "23503"),
+        ):
             refused(db, code, statement, (row,))
         of_other = "insert into public.socratic_sessions (user_id, week_id, topic) values (%s, %s, 'x')"
         refused(db, "42501", of_other, (other.me, other.id))

@@ -150,7 +150,9 @@ def test_a_failed_review_is_tried_again_by_its_owner_alone(db: Connection) -> No
 
 
 def used(db: Connection, user_id: uuid.UUID) -> Any:
-    counted = "select coalesce(sum(used), 0)::int from private.usage_counters where user_id = %s and meter = 'code_reviews'"
+    counted = (
+        "select coalesce(sum(used), 0)::int from private.usage_counters where user_id = %s and meter = 'code_reviews'"
+    )
     return one(db, counted, (user_id,))
 
 
@@ -206,7 +208,8 @@ def test_a_quota_that_is_used_up_makes_no_review(db: Connection) -> None:
         with pytest.raises(psycopg.Error) as caught, db.transaction():
             db.execute(ask)
     said, how = json.loads(caught.value.diag.message_primary or ""), json.loads(caught.value.diag.message_detail or "")
-    assert (said["code"], said["details"]) == ("plan_limit_reached", {"meter": "code_reviews", "used": 1, "limit": 1})
+    assert said["code"] == "plan_limit_reached"
+    assert json.loads(said["details"]) == {"meter": "code_reviews", "used": 1, "limit": 1}
     assert how == {"status": 429, "headers": {"Retry-After": "60"}}
     begin = "select outcome, used, max_used, job_id from public.svc_begin_week_notes(%s, %s, '{engineer}', %s)"
     assert db.execute(begin, (mine, me, "https://github.com/a/b")).fetchall() == [("limit", 1, 1, None)]

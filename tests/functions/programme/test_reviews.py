@@ -90,6 +90,10 @@ def test_a_worker_killed_at_any_line_leaves_one_result_and_honest_usage(desk: De
     assert desk.sql("select count(*)::int from private.model_usage where job_id = %s", job) == [(calls,)]
     assert desk.sql("select count(*)::int from private.review_parts where review_id = %s", review) == [(0,)]
     assert len(desk.person.rows("engineer_notes", week_id=f"eq.{desk.row(review)['week_id']}")) == 1
+    (told,) = desk.person.rows("notifications", type="eq.review_ready")
+    assert (told["event_key"], told["status"]) == (f"review_ready:{review}", "sent")
+    counted = "select used::int from private.usage_counters where user_id = %s and meter = 'code_reviews'"
+    assert desk.sql(counted, desk.person.user_id) == [(1,)]
 
 
 def test_a_second_attempt_writes_nothing_over_what_is_there(desk: Desk) -> None:
@@ -189,6 +193,35 @@ def test_only_ones_own_failed_reviews_are_tried_again(desk: Desk, stranger: Stud
     answer = stranger.functions.post(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert desk.row(review)["status"] == "failed"
+
+
+def test_a_quota_that_is_used_up_is_said_over_rest_and_by_the_functions(desk: Desk) -> None:
+    ((terms,),) = desk.sql("select pg_get_functiondef('private.usage_terms(uuid, text)'::regprocedure)")
+    mine = f"(case when p_user_id = '{desk.person.user_id}' then 1 end)::bigint"
+    week, failed = desk.week(), desk.ask()
+    for status in ("running", "failed"):
+        desk.sql("update public.reviews set status = %s where id = %s", status, failed)
+    desk.ask()
+    desk.sql(terms.replace("null::bigint", mine))
+    try:
+        answers = [
+            desk.person.rest.post("/reviews", json={"github_url": QUIZ}),
+            desk.person.functions.post(f"/programme/reviews/{failed}/retry"),
+            desk.person.functions.post(
+                f"/programme/weeks/{week}/notes", json={"kinds": ["engineer"], "repository_url": QUIZ}
+            ),
+        ]
+    finally:
+        desk.sql(terms)
+    for answer in answers:
+        assert (answer.status_code, answer.json()["code"]) == (429, "plan_limit_reached"), answer.text
+        details = answer.json()["details"]
+        # REST has no other details than text
+        known = json.loads(details) if answer is answers[0] else details
+        assert known == {"meter": "code_reviews", "used": 1, "limit": 1}
+        assert 0 < int(answer.headers["retry-after"]) <= 31 * 86_400
+    assert len(desk.person.rows("reviews")) == 2
+    assert desk.person.functions.post(f"/programme/reviews/{failed}/retry").status_code == 202
 
 
 def test_a_long_limit_puts_the_job_off_until_its_reset(desk: Desk) -> None:

@@ -111,6 +111,25 @@ def test_a_session_from_its_first_line_to_its_insights(talk: Talk, stack: Stack)
     assert (late.status_code, late.json()["code"]) == (409, "session_ended")
 
 
+def test_an_archived_week_takes_no_more_lines(talk: Talk) -> None:
+    said = chat.body("I want to understand it.")
+    first = talk.say(said["content"], FIRST, external_id=said["external_id"])
+    archived = talk.person.rest.patch("/weeks", params={"id": f"eq.{talk.week_id}"}, json={"status": "archived"})
+    assert archived.is_success, archived.text
+    line = {"session_id": talk.session_id, "role": "user", "content": "More"}
+    more = [
+        talk.post("messages", chat.body()),
+        speak(talk, sound(1)),
+        talk.person.rest.post("/socratic_messages", json=line),
+        talk.person.rest.post("/socratic_sessions", json={"week_id": talk.week_id, "topic": "Another one"}),
+    ]
+    assert [(one.status_code, one.json()["code"]) for one in more] == [(409, "week_archived")] * 4
+    # what was said can be read, said again and ended
+    again = talk.post("messages", said, headers={"Accept": "application/json"}).json()
+    assert again["assistant_message"]["id"] == first["id"]
+    assert len(talk.lines()) == 2
+
+
 def test_others_see_and_do_nothing(talk: Talk, stack: Stack) -> None:
     talk.say("Hello", FIRST)
     with student(stack) as stranger:
