@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from functions.shared.leaks import known
 from functions.shared.leaks.errors import AnswerLeak
 from functions.shared.leaks.guard import LeakGuard
-from functions.shared.leaks.words import Language, folded, language_of, languages
+from functions.shared.leaks.words import MARKS as COMBINING
+from functions.shared.leaks.words import UNSPACED, Language, folded, language_of, languages
 from functions.socratic.safe import LEVEL
 
 MAX_TURN_CHARACTERS = 1500
+MAX_SAFE_CHARACTERS = 400
 MAX_SHORT_ANSWER_WORDS = 12
 MAX_FORMULA_CHARACTERS = 60
 # as answers they say too much of what every question says
@@ -31,11 +33,23 @@ QUOTED = re.compile(
     r"\"[^\"\n]{0,300}\"|\u201c[^\u201d\n]{0,300}\u201d|\u201e[^\u201c\u201d\n]{0,300}[\u201c\u201d]|«[^»\n]{0,300}»"
 )
 ADDRESS = re.compile(r"(?:https?://|www\.)\S+")
-QUESTION_MARKS = "?\uff1f\u061f\u037e"
+# Latin and full width, Greek, Arabic, Ethiopic, Limbu, doubled and joined ones, Coptic, reversed, Vai, Bamum, vertical,
+# small, Chakma. private.has_question() of the database has the same.
+QUESTION_MARKS = (
+    "?\uff1f\u037e\u061f\u1367\u1945\u203d\u2047\u2048\u2049\u2cfa\u2cfb\u2e2e\ua60f\ua6f7\ufe16\ufe56\U00011143"
+)
+# Greek is written with the semicolon; in Armenian the mark stands inside of the word that asks, once a sentence
+GREEK = "[\u0370-\u03ff\u1f00-\u1fff]{2}"
+ARMENIAN = "\u055e"
+BEHIND = r"[\s)\]*_\"'\u201d\u2019»]"
 # a mark that ends a sentence: behind a word, and before a blank or the end; several marks in a row are one
 QUESTION = re.compile(
-    rf"(?<=\w)[\s)\]*_\"'\u201d\u2019»%$°!]*[{QUESTION_MARKS}]+(?=[\s)\]*_\"'\u201d\u2019»]|[^\w\s]|$|[\u3000-\u9fff])"
+    rf"(?<=[\w{COMBINING}{UNSPACED}])[\s)\]*_\"'\u201d\u2019»%$°!]*[{QUESTION_MARKS}]+"
+    rf"(?={BEHIND}|[^\w\s]|$|[\u3000-\u9fff{UNSPACED}])"
+    rf"|(?<={GREEK}){BEHIND}*;(?={BEHIND}|$)"
+    rf"|{ARMENIAN}[^\u0589:\n]*[\u0589:]?"
 )
+ASKS_AT_END = re.compile(rf"(?:[{QUESTION_MARKS}]|(?<={GREEK});){BEHIND}*$|{ARMENIAN}")
 SENTENCE_END = re.compile(
     rf"(?<=[.!{QUESTION_MARKS}\u3002\u0964])[\s*_\"'\u201d\u2019»)\]]*\s+|\n+|(?<=[\u3002\uff1f])"
 )
@@ -108,6 +122,14 @@ class Checker:
     def language(self) -> Language:
         """The language that the learner writes."""
         return self._language
+
+    def may_replace(self, text: str) -> bool:
+        """Whether a prepared question that a model put into the learner's language may take the place of a turn.
+
+        It asks for the level by its meaning, which is not looked for in languages that nobody here may know.
+        """
+        is_short = 0 < len(text) <= MAX_SAFE_CHARACTERS
+        return is_short and not set(self.faults(text)) - {"no_level"}
 
     def faults(self, text: str) -> list[str]:
         """Why a draft may not be shown, as codes; empty when it may."""
@@ -188,7 +210,7 @@ def _has(formula: str, text: str) -> bool:
 def _statements(sentence: str) -> list[str]:
     """The parts of a sentence that state something: all of them, but the last one of a question."""
     clauses = [clause.strip(MARKS) for clause in CLAUSE_END.split(sentence) if clause.strip(MARKS)]
-    is_question = bool(re.search(rf"[{QUESTION_MARKS}][\s*_\"'\u201d\u2019»)\]]*$", sentence))
+    is_question = ASKS_AT_END.search(sentence) is not None
     # "the answer: chlorophyll" is cut at its colon
     whole = [] if is_question else [sentence.strip(MARKS)]
     return whole + (clauses[:-1] if is_question else clauses)

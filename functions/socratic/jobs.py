@@ -14,7 +14,7 @@ from functions.shared.database import rpc
 from functions.shared.jobs import HandlerRegistry, JobContext
 from functions.shared.llm.client import Message
 from functions.shared.llm.prompts import DataBlocks, Prompt, load_prompt
-from functions.shared.llm.usage import estimated_tokens
+from functions.shared.llm.usage import estimated_tokens, first_tokens
 from functions.socratic.checking import Checker, Given
 from functions.socratic.insights import find_insights
 from functions.socratic.turn import Turn
@@ -23,6 +23,8 @@ from functions.socratic.voice import heard, speak
 # of the model's window: for the answer, and for what estimates miss
 ANSWER_SHARE = 0.25
 RESERVE_SHARE = 0.2
+# enough to tell a language by
+MAX_SAMPLE_TOKENS = 200
 
 
 def register(registry: HandlerRegistry) -> None:
@@ -59,6 +61,7 @@ class SocraticAnswer(Answer):
         self._prompt = prompt()
         self.prompt_version = self._prompt.version
         self._messages: list[Message] = []
+        self._line = ""
 
     def load(self) -> State:
         """Reads the message, its line and its session. The learner is whose rows are used."""
@@ -71,6 +74,8 @@ class SocraticAnswer(Answer):
         line, blocks = row["line"]["content"] or "", DataBlocks()
         if not line and row["line"]["audio_url"]:
             line = heard(self._context, row["line"])
+        # a line of formulas alone has no language
+        self._line = line if any(map(str.isalpha, line)) else row["topic"]
         is_first = row["turns"] == 0
         topic = f"{parts['topic']}\n{blocks.block('topic', row['topic'])}"
         system = "\n\n".join([parts["system"], topic, blocks.rule()])
@@ -89,15 +94,28 @@ class SocraticAnswer(Answer):
         return self._messages, Turn(Checker(Given(said, exercises, answers, is_first)), row["turns"])
 
     def revise(self, written: TextFilter) -> Sequence[Message] | None:
-        """The request to write a turn once more that may not be shown."""
+        """The request to write a turn once more that may not be shown; then, for a safe question in its place."""
         assert isinstance(written, Turn)
+        parts = self._prompt.parts
+        if written.drafts > 1:
+            question = written.begin_safe_question()
+            return None if question is None else self._translation(question)
         draft, faults = written.begin_repair()
         if not faults:
             return None
-        parts = self._prompt.parts
         asked = "\n".join([parts["repair"], *(parts[fault] for fault in faults)])
         shown: list[Message] = [{"role": "assistant", "content": draft}] if draft else []
         return [*self._messages, *shown, {"role": "user", "content": asked}]
+
+    def _translation(self, question: str) -> Sequence[Message]:
+        """The request to put a question into the learner's language. Of the dialogue it has their last line alone."""
+        blocks = DataBlocks()
+        sample = first_tokens(self._line, MAX_SAMPLE_TOKENS)
+        asked = [blocks.rule(), blocks.block("sample", sample), blocks.block("question", question)]
+        return [
+            {"role": "system", "content": self._prompt.parts["translate"]},
+            {"role": "user", "content": "\n\n".join(asked)},
+        ]
 
     def end_call(self, state: State, ending: Ending, model: str, seq: int) -> tuple[str, Mapping[str, Any]]:
         """Ends the message and counts the session's questions."""

@@ -1,4 +1,8 @@
-"""Questions that are always safe: they ask, and they say nothing of any answer. And what asks for the level."""
+"""Questions that are always safe: they ask, and they say nothing of any answer. And what asks for the level.
+
+A model puts the question into the learner's language, whichever that is. When that fails, the prepared one is said in
+one of six languages.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +49,19 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "Como poderias verificar se a tua ideia se mantém?",
     ),
 }
-# words with which a question asks what somebody knows already
+# words with which a question asks what somebody knows already, in the languages that are recognised
 LEVEL = re.compile(
     r"\b(?:level|familiar|know|knew|knowledge|heard|learn(?:ed|t)|stud(?:y|ied)|experience[d]?|already|comfortable|sure"
     r"|confident|grade|background|niveau|kennst|wei(?:ß|ss)t|vorwissen|vertraut|gelernt|schon|erfahrung|unsicher|klasse"
     r"|nivel|sabes|conoces|estudiado|aprendido|ya|experiencia|connais(?:sez)?|sais|savez|déjà|appris|étudié|expérience"
-    r"|livello|conosci|sai|già|studiato|imparato|esperienza|nível|conheces|já|estudaste|aprendeste)\b"
-    r"|水平|了解|知道|学过|知って|習|レベル|уровен|знаешь|знакомы?|изуча|مستوى|تعرف|स्तर|जानते|poziom|znasz|nivå|känner|niveau|kender",
+    r"|livello|conosci|sai|già|studiato|imparato|esperienza|nível|conheces?|sabe|já|estudaste|aprendeste"
+    r"|znáš|víš|umíš|úroveň|kender|ved|allerede|γνωρίζε\w+|ξέρε\w+|επίπεδο|ήδη|tiedät|tunnet|osaat|taso\w*|ismer\w+"
+    r"|tud(?:sz|od)\w*|szint\w*|tahu|mengetahui|kenal|paham|weet|kent?|kennis|bekend|vet|kjenner|nivå|känner|znasz|wiesz"
+    r"|poziom\w*|știi|cunoști|nivelul|знаешь|знаете|знаком\w*|уровен\w*|уровн\w+|изуча\w+|знаєш|знаєте|рівень"
+    r"|unajua|unafahamu|kiwango|umejifunza|bili?yor\w*|düzey\w*|seviye\w*|biết|trình độ|đã học)\b"
+    r"|水平|程度|了解|瞭解|知道|学过|學過|知って|習|レベル|알고|아시|아나요|수준|배웠|배운|مستوى|تعرف|تعلم|سمعت|سطح|دان[یی]|بلدی|آشنا"
+    r"|جانت|معلوم|יודע|מכיר|רמה|למד|स्तर|जान|पता|सीख|माहि|माही|पातळी|জান|শিখ|স্তর|જાણ|શીખ|સ્તર|ਜਾਣ|ਪੱਧਰ|தெரி|அறி|நிலை"
+    r"|తెలు|స్థాయి|รู้|ระดับ|เคยเรียน",
     re.IGNORECASE,
 )
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from functions.shared.answers.run import TextFilter
+from functions.shared.leaks.words import languages
 from functions.shared.markup.markdown import is_readable, safe_markdown
 from functions.shared.markup.text import visible
 from functions.socratic.checking import Checker, first_question_only
 from functions.socratic.safe import safe_question
 
 MAX_DRAFT_CHARACTERS = 20_000
+MAX_DRAFTS = 2
 
 
 class Turn(TextFilter):
     """Holds the drafts of a turn and releases the one that passes, else a safe question.
+
+    The third text is no draft: it is a safe question in the learner's language.
 
     :param number: how many turns the agent has had before
     """
@@ -41,18 +45,38 @@ class Turn(TextFilter):
             self._drafts.append("")
         return draft, faults
 
+    def begin_safe_question(self) -> str | None:
+        """The question to put into the learner's language, which is fed from now on; None when a draft may be shown."""
+        if len(self._drafts) != MAX_DRAFTS or self._passing(self._drafts):
+            return None
+        self._drafts.append("")
+        return safe_question(languages()["en"], self._number)
+
+    @property
+    def drafts(self) -> int:
+        """How many texts there are, the one that is being written included."""
+        return len(self._drafts)
+
     def finish(self) -> str:
         """The newest draft that passes, one cut after its first question, or a safe question; then nothing."""
         if not self._drafts:
             return ""
-        drafts, self._drafts = [clean(draft) for draft in self._drafts], []
-        for draft in reversed(drafts):
-            shortened = first_question_only(draft)
-            for text in (draft, shortened):
+        texts, self._drafts = self._drafts, []
+        passing = self._passing(texts[:MAX_DRAFTS])
+        if passing:
+            return passing
+        self._is_safe_question = True
+        for text in map(clean, texts[MAX_DRAFTS:]):
+            if self._checker.may_replace(text):
+                return text
+        return safe_question(self._checker.language, self._number)
+
+    def _passing(self, drafts: Sequence[str]) -> str | None:
+        for draft in map(clean, reversed(drafts)):
+            for text in (draft, first_question_only(draft)):
                 if text and not self._checker.faults(text):
                     return text
-        self._is_safe_question = True
-        return safe_question(self._checker.language, self._number)
+        return None
 
     def restart(self) -> None:
         """Forgets the drafts of a call that failed."""

@@ -1,6 +1,6 @@
--- Archived weeks are readable only: nothing is added to them, and their learner changes nothing in them but deletes. Whoever
--- adds to a week locks the person's profile, then the week, so that it is not archived meanwhile; deletions have that order,
--- too.
+-- Archived weeks are readable only: nothing is added to them, and their learner may delete but change nothing. Whoever
+-- adds to a week locks the person's profile, then the week, so that it is not archived meanwhile. Deletions have that
+-- order, too.
 
 create function private.lock_week(p_week_id uuid, p_user_id uuid)
 returns public.week_status
@@ -16,8 +16,8 @@ end
 $$;
 
 comment on function private.lock_week(uuid, uuid) is
-    'The status of a person''s week, which is neither deleted nor archived until the transaction ends. Null when it is '
-    'missing or not theirs.';
+    'The status of a person''s week, which is neither deleted nor archived until the transaction ends. Null when it '
+    'is missing or not theirs.';
 
 create function private.refuse_archived_week()
 returns void

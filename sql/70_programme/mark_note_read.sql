@@ -63,5 +63,5 @@ end;
 
 comment on function public.mark_note_read(text, uuid) is
     'Records that the caller read a note of their week and returns when: the first time stays. p_kind is clo or '
-    'engineer. PT404 for another person''s, 22023 for another kind; week_archived for one that was not read before its '
-    'week was archived.';
+    'engineer. PT404 for another person''s, 22023 for another kind; week_archived for one that was not read before '
+    'its week was archived.';

@@ -1,5 +1,21 @@
 -- The numbers of a week, kept as a history. docs/programme.md says what each of them means.
 
+create function private.has_question(p_text text)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+    -- the marks that functions/socratic/checking.py knows; Greek has the semicolon, Armenian a mark inside of a word
+    select p_text ~ (
+        '[?\uFF1F\u037E\u061F\u1367\u1945\u203D\u2047-\u2049\u2CFA\u2CFB\u2E2E]'
+        || '|[\uA60F\uA6F7\uFE16\uFE56\U00011143\u055E]'
+        || '|[\u0370-\u03FF\u1F00-\u1FFF]{2};'
+    );
+$$;
+
+comment on function private.has_question(text) is 'Whether a text has the question mark of any script.';
+
 create function private.week_kpis(p_week public.weeks)
 returns table (nth int, name text, category text, value numeric, target numeric, unit text)
 language plpgsql
@@ -18,8 +34,7 @@ begin
     select 3, 'questions_asked', 'dialogue', count(*)::numeric, null, 'count'
     from public.socratic_messages as m
     join public.socratic_sessions as s on s.id = m.session_id
-    -- question marks of Latin, East Asian, Arabic and Greek scripts
-    where s.week_id = p_week.id and m.role = 'assistant' and m.content ~ '[?\uFF1F\u061F\u037E]'
+    where s.week_id = p_week.id and m.role = 'assistant' and private.has_question(m.content)
     union all
     select 4, 'practice_accuracy', 'practice', round(100 * avg(a.performance_score), 1), null, '%'
     from public.practice_assignments as a

@@ -1,5 +1,5 @@
--- From which period of a quota a review in work was taken: one that fails gives it back there. A review is counted where
--- its row is made and where it is tried again, and never by its job, however often that runs.
+-- From which period of a quota a review in work was taken: one that fails gives it back there. A review is counted
+-- where its row is made and where it is tried again, and never by its job, however often that runs.
 
 create table private.review_charges (
     review_id uuid primary key,
@@ -65,8 +65,8 @@ end
 $$;
 
 comment on function private.settle_review() is
-    'AFTER UPDATE of status on reviews that end: a failed one gives its quota back, and of a completed one its person is '
-    'told once.';
+    'AFTER UPDATE of status on reviews that end: a failed one gives its quota back, and of a completed one its person '
+    'is told once.';
 
 create trigger trg_reviews_settle after update of status on public.reviews
 for each row when (old.status is distinct from new.status and new.status in ('completed', 'failed'))

@@ -53,8 +53,8 @@ end
 $$;
 
 comment on function private.tg_reviews__review() is
-    'AFTER INSERT on reviews: counts the review (meter code_reviews) and enqueues the job code_review. A used up quota '
-    'refuses the row with plan_limit_reached.';
+    'AFTER INSERT on reviews: counts the review (meter code_reviews) and enqueues the job code_review. A used up '
+    'quota refuses the row with plan_limit_reached.';
 
 create trigger trg_reviews_review after insert on public.reviews
 for each row when (new.status = 'pending') execute function private.tg_reviews__review();
@@ -246,8 +246,8 @@ $$;
 
 comment on function public.svc_finish_review(uuid, uuid, uuid, jsonb, jsonb, jsonb) is
     'Completes a review and, when its week is still there and not archived, writes the week''s engineer notes out of '
-    'p_notes (the columns of engineer_notes by name). False, and nothing changes, when it is gone or over, or the lease '
-    'is lost.';
+    'p_notes (the columns of engineer_notes by name). False, and nothing changes, when it is gone or over, or the '
+    'lease is lost.';
 
 create function public.svc_fail_review(p_review_id uuid, p_job_id uuid, p_lease_token uuid, p_error text)
 returns boolean
@@ -315,6 +315,6 @@ end
 $$;
 
 comment on function public.svc_retry_review(uuid, uuid) is
-    'Tries a person''s failed review again, and counts it again (meter code_reviews). outcome queued, with the job; limit '
-    'when the quota is used up; archived when its week is archived: then nothing was changed. PT404 for one that is '
-    'missing or not theirs, PT409 for one that has not failed.';
+    'Tries a person''s failed review again, and counts it again (meter code_reviews). outcome queued, with the job; '
+    'limit when the quota is used up; archived when its week is archived: then nothing was changed. PT404 for one '
+    'that is missing or not theirs, PT409 for one that has not failed.';

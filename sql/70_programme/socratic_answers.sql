@@ -196,7 +196,7 @@ as $$
     update public.socratic_sessions as s set total_questions = c.questions
     from (
         select count(*)::int as questions from public.socratic_messages
-        where session_id = p_session_id and role = 'assistant' and content ~ '[?？؟]'
+        where session_id = p_session_id and role = 'assistant' and private.has_question(content)
     ) as c
     where s.id = p_session_id and s.total_questions <> c.questions;
 $$;

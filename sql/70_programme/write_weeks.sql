@@ -96,8 +96,8 @@ $$;
 
 comment on function public.svc_begin_week_notes(uuid, uuid, text[], text) is
     'Asks for notes on a person''s week. With a repository, engineer notes are written at the end of a review, which '
-    'is made, or joined when it is under way; job_id is the review''s. outcome repository_needed or limit: nothing was '
-    'changed, because the week has no completed review, or the meter code_reviews is used up. PT404, PT409 as '
+    'is made, or joined when it is under way; job_id is the review''s. outcome repository_needed or limit: nothing '
+    'was changed, because the week has no completed review, or the meter code_reviews is used up. PT404, PT409 as '
     'private.lock_own_week, 23514 for an address that is no repository.';
 
 create function public.svc_begin_brand_package(p_week_id uuid, p_user_id uuid, p_mode text default null)
@@ -171,8 +171,8 @@ end
 $$;
 
 comment on function private.lock_week_of_job(uuid, uuid) is
-    'The week of a job, kept from being deleted and archived, when the job''s lease is still held; null otherwise. PT409 '
-    'when it is archived.';
+    'The week of a job, kept from being deleted and archived, when the job''s lease is still held; null otherwise. '
+    'PT409 when it is archived.';
 
 create function public.svc_store_clo_note(
     p_job_id uuid, p_lease_token uuid, p_note jsonb, p_model text default null, p_prompt_version text default null
@@ -211,7 +211,8 @@ $$;
 
 comment on function public.svc_store_clo_note(uuid, uuid, jsonb, text, text) is
     'Stores the note that a job wrote about its week, with the columns of clo_notes by name, and returns its id. A '
-    'second call of the job changes nothing. Null when the week is gone or the lease is lost, PT409 when it is archived.';
+    'second call of the job changes nothing. Null when the week is gone or the lease is lost, PT409 when it is '
+    'archived.';
 
 create function public.svc_store_brand_package(
     p_job_id uuid,

@@ -57,8 +57,8 @@ end
 $$;
 
 comment on function private.lock_week(uuid, uuid) is
-    'The status of a person''s week, which is neither deleted nor archived until the transaction ends. Null when it is '
-    'missing or not theirs.';
+    'The status of a person''s week, which is neither deleted nor archived until the transaction ends. Null when it '
+    'is missing or not theirs.';
 
 create function private.refuse_archived_week()
 returns void
@@ -204,8 +204,8 @@ end
 $$;
 
 comment on function private.settle_review() is
-    'AFTER UPDATE of status on reviews that end: a failed one gives its quota back, and of a completed one its person is '
-    'told once.';
+    'AFTER UPDATE of status on reviews that end: a failed one gives its quota back, and of a completed one its person '
+    'is told once.';
 
 create trigger trg_reviews_settle after update of status on public.reviews
 for each row when (old.status is distinct from new.status and new.status in ('completed', 'failed'))
@@ -214,7 +214,8 @@ execute function private.settle_review();
 alter table private.review_charges enable row level security;
 
 create policy nobody on private.review_charges for all to anon, authenticated using (false) with check (false);
-comment on policy nobody on private.review_charges is 'Closed on purpose: only the service''s definer functions use it.';
+comment on policy nobody on private.review_charges is
+    'Closed on purpose: only the service''s definer functions use it.';
 
 create or replace function private.tg_reviews__review()
 returns trigger
@@ -240,8 +241,8 @@ end
 $$;
 
 comment on function private.tg_reviews__review() is
-    'AFTER INSERT on reviews: counts the review (meter code_reviews) and enqueues the job code_review. A used up quota '
-    'refuses the row with plan_limit_reached.';
+    'AFTER INSERT on reviews: counts the review (meter code_reviews) and enqueues the job code_review. A used up '
+    'quota refuses the row with plan_limit_reached.';
 
 create or replace function public.svc_finish_review(
     p_review_id uuid,
@@ -300,8 +301,8 @@ $$;
 
 comment on function public.svc_finish_review(uuid, uuid, uuid, jsonb, jsonb, jsonb) is
     'Completes a review and, when its week is still there and not archived, writes the week''s engineer notes out of '
-    'p_notes (the columns of engineer_notes by name). False, and nothing changes, when it is gone or over, or the lease '
-    'is lost.';
+    'p_notes (the columns of engineer_notes by name). False, and nothing changes, when it is gone or over, or the '
+    'lease is lost.';
 
 drop function public.svc_retry_review(uuid, uuid);
 
@@ -347,9 +348,9 @@ end
 $$;
 
 comment on function public.svc_retry_review(uuid, uuid) is
-    'Tries a person''s failed review again, and counts it again (meter code_reviews). outcome queued, with the job; limit '
-    'when the quota is used up; archived when its week is archived: then nothing was changed. PT404 for one that is '
-    'missing or not theirs, PT409 for one that has not failed.';
+    'Tries a person''s failed review again, and counts it again (meter code_reviews). outcome queued, with the job; '
+    'limit when the quota is used up; archived when its week is archived: then nothing was changed. PT404 for one '
+    'that is missing or not theirs, PT409 for one that has not failed.';
 
 grant execute on function public.svc_retry_review(uuid, uuid) to service_role;
 
@@ -409,8 +410,8 @@ comment on function private.mark_note_read(text, uuid) is 'Behind public.mark_no
 
 comment on function public.mark_note_read(text, uuid) is
     'Records that the caller read a note of their week and returns when: the first time stays. p_kind is clo or '
-    'engineer. PT404 for another person''s, 22023 for another kind; week_archived for one that was not read before its '
-    'week was archived.';
+    'engineer. PT404 for another person''s, 22023 for another kind; week_archived for one that was not read before '
+    'its week was archived.';
 
 create or replace function private.lock_own_week(p_week_id uuid, p_user_id uuid)
 returns void
@@ -509,8 +510,8 @@ $$;
 
 comment on function public.svc_begin_week_notes(uuid, uuid, text[], text) is
     'Asks for notes on a person''s week. With a repository, engineer notes are written at the end of a review, which '
-    'is made, or joined when it is under way; job_id is the review''s. outcome repository_needed or limit: nothing was '
-    'changed, because the week has no completed review, or the meter code_reviews is used up. PT404, PT409 as '
+    'is made, or joined when it is under way; job_id is the review''s. outcome repository_needed or limit: nothing '
+    'was changed, because the week has no completed review, or the meter code_reviews is used up. PT404, PT409 as '
     'private.lock_own_week, 23514 for an address that is no repository.';
 
 grant execute on function public.svc_begin_week_notes(uuid, uuid, text[], text) to service_role;
@@ -547,12 +548,13 @@ end
 $$;
 
 comment on function private.lock_week_of_job(uuid, uuid) is
-    'The week of a job, kept from being deleted and archived, when the job''s lease is still held; null otherwise. PT409 '
-    'when it is archived.';
+    'The week of a job, kept from being deleted and archived, when the job''s lease is still held; null otherwise. '
+    'PT409 when it is archived.';
 
 comment on function public.svc_store_clo_note(uuid, uuid, jsonb, text, text) is
     'Stores the note that a job wrote about its week, with the columns of clo_notes by name, and returns its id. A '
-    'second call of the job changes nothing. Null when the week is gone or the lease is lost, PT409 when it is archived.';
+    'second call of the job changes nothing. Null when the week is gone or the lease is lost, PT409 when it is '
+    'archived.';
 
 comment on function public.svc_store_brand_package(uuid, uuid, jsonb, text, text) is
     'Stores the package that a job wrote about its week, with the columns of brand_packages by name, and returns its '

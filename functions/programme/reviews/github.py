@@ -16,6 +16,7 @@ import structlog
 
 from functions.programme.reviews.address import NAME, OWNER, Address
 from functions.programme.reviews.errors import (
+    ReviewFailure,
     empty,
     not_found,
     private,
@@ -79,7 +80,7 @@ class GitHub:
         if sha is not None:
             return Commit(owner, name, sha)
         for ref in address.refs or (str(about.get("default_branch") or "HEAD"),):
-            answer = self._get(f"/repos/{owner}/{name}/commits/{quote(ref, safe='')}", accept=SHA_ONLY)
+            answer = self._get(f"/repos/{owner}/{name}/commits/{quote(ref, '', errors='replace')}", accept=SHA_ONLY)
             if answer.status == 409:
                 raise empty()
             found = answer.text.strip() if answer.status == 200 else ""
@@ -93,17 +94,13 @@ class GitHub:
         :raise ReviewFailure: it is too large or gone, or GitHub does not answer
         """
         url = f"/repos/{commit.owner}/{commit.name}/tarball/{commit.sha}"
-        try:
-            answer = self._get(url, accept=JSON, max_bytes=MAX_PACKED_BYTES)
-            location = answer.headers.get("location")
-            if answer.status in REDIRECTS and location:
-                self._fetch(urljoin(answer.url, location), path)
-            elif answer.status == 200:
-                path.write_bytes(answer.content)
-            else:
-                raise not_found()
-        except AnswerTooLarge as error:
-            raise too_large(f"The archive is larger than {MAX_PACKED_BYTES // MIB} MiB.") from error
+        answer = self._get(url, accept=JSON, max_bytes=MAX_PACKED_BYTES)
+        if answer.status in REDIRECTS and "location" in answer.headers:
+            self._fetch(target_of(answer), path)
+        elif answer.status == 200:
+            path.write_bytes(answer.content)
+        else:
+            raise not_found()
 
     def _fetch(self, url: str, path: Path) -> None:
         """Reads the archive from the host that the API named, without the token."""
@@ -123,21 +120,20 @@ class GitHub:
                     for chunk in fetched.chunks():
                         self._check()
                         file.write(chunk)
-        except AnswerTooLarge:
-            raise
         except OutboundError as error:
             log.warning("archive_not_read", error_code=error.code)
-            raise unavailable() from error
+            raise failure_of(error, MAX_PACKED_BYTES) from error
 
     def _repository(self, address: Address) -> Mapping[str, Any]:
         url = f"/repos/{address.owner}/{address.name}"
         for _ in range(MAX_MOVES + 1):
             answer = self._get(url, accept=JSON)
-            location = answer.headers.get("location")
-            if answer.status not in REDIRECTS or not location:
+            if answer.status not in REDIRECTS or "location" not in answer.headers:
                 break
             # a repository that was renamed or given away
-            url = urljoin(answer.url, location)
+            url = target_of(answer)
+            if not url:
+                raise unavailable()
         if answer.status != 200:
             raise not_found()
         try:
@@ -186,17 +182,33 @@ class GitHub:
         self._check()
         try:
             return self._http.request("GET", url, headers=headers, max_bytes=max_bytes, total_seconds=ARCHIVE_SECONDS)
-        except AnswerTooLarge:
-            raise
         except OutboundError as error:
             log.warning("github_unreachable", error_code=error.code)
-            raise unavailable() from error
+            raise failure_of(error, max_bytes) from error
 
     def _wait(self, seconds: float) -> None:
         until = self._clock.monotonic() + seconds
         while (left := until - self._clock.monotonic()) > 0:
             self._check()
             self._clock.sleep(min(left, 0.5))
+
+
+def failure_of(error: OutboundError, max_bytes: int) -> ReviewFailure:
+    """What a call that brought no answer means for the review: an archive that is too large says so."""
+    if isinstance(error, AnswerTooLarge) and max_bytes == MAX_PACKED_BYTES:
+        return too_large(f"The archive is larger than {MAX_PACKED_BYTES // MIB} MiB.")
+    return unavailable()
+
+
+def target_of(answer: Answer) -> str:
+    """Where a redirect leads; empty when that is no address."""
+    try:
+        url = urljoin(answer.url, str(answer.headers.get("location", "")))
+        # read here, because it is read when the address is compared
+        urlsplit(url)
+    except ValueError:
+        return ""
+    return url
 
 
 def limit_wait(answer: Answer, clock: Clock) -> float | None:

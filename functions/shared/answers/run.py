@@ -137,7 +137,8 @@ class Answer(ABC):
     def revise(self, written: TextFilter) -> Sequence[Message] | None:
         """What to ask once more when the model has come to an end, because its text may not be shown; else None.
 
-        The filter must have held the whole text back. Then it gets the second text too, and decides.
+        The filter must have held the whole text back. Then it gets the next text too, and decides. This is asked again
+        after each further text.
         """
         return None
 
@@ -249,10 +250,9 @@ class AnswerRun:
                 raise Truncated
 
     def _revise(self, budget: Budget) -> None:
-        again = self._answer.revise(self._filter)
-        if again is not None and budget.calls_left:
-            # the filter knows what to show when this fails, too
-            with contextlib.suppress(ModelError):
+        # the filter knows what to show when this fails, too
+        with contextlib.suppress(ModelError):
+            while (again := self._answer.revise(self._filter)) is not None and budget.calls_left:
                 self._read(again, budget)
 
     def _pause(self, budget: Budget) -> Any:

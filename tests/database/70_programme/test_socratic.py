@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from functions.socratic.checking import QUESTION_MARKS
 from tests.support.people import act_as, freeze, persona, refused
 from tests.support.rows import insert, one
 
@@ -97,3 +98,13 @@ def test_insights_are_stored_once_and_quote_lines_of_the_session(db: Connection)
         assert ended == [(None, True)]
         refused(db, "PT404", "select public.svc_end_socratic(%s, %s)", (talk, stranger))
     assert one(db, "select insights_generated from public.socratic_sessions where id = %s", (talk,)) == ["You said it."]
+
+
+def test_the_database_knows_the_marks_that_the_agent_is_held_to(db: Connection) -> None:
+    asks = "select private.has_question(%s)"
+    for mark in QUESTION_MARKS:
+        assert one(db, asks, (f"Word{mark}",)), hex(ord(mark))
+    for text in ("Πόσο καλά;", "Որքա՞ն\u0589"):
+        assert one(db, asks, (text,)), text
+    for text in ("First; then.", "No.", "π; θ", ""):
+        assert not one(db, asks, (text,)), text

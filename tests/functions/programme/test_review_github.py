@@ -15,6 +15,7 @@ from functions.programme.reviews.errors import ReviewFailure
 from functions.programme.reviews.github import GitHub, is_archive_host, limit_wait
 from functions.shared.http import Answer, Http
 from functions.shared.settings import Settings, load_settings
+from scripts.native.paths import REPO
 from tests.standins.github import GitHubStandIn, Repository, example, pack
 from tests.standins.github.server import TOKEN, sha_of
 from tests.support.clocks import SkippingClock
@@ -155,6 +156,44 @@ def test_short_limits_are_waited_for_and_long_ones_put_the_work_off(
     with pytest.raises(ReviewFailure) as failed:
         reader.resolve(address)
     assert (failed.value.code, failed.value.retryable, failed.value.retry_after) == ("provider_unavailable", True, None)
+
+
+GONE, AWAY, EMPTY, BAD, DONE = (
+    "repository_not_found", "provider_unavailable", "repository_empty", "repository_unreadable", "done"
+)  # fmt: skip
+# what comes of each fault at the repository, its commit, its archive's address and the archive itself
+FAULTS = {
+    "403": (GONE, GONE, GONE, AWAY), "404": (GONE, GONE, GONE, GONE), "409": (GONE, EMPTY, GONE, AWAY),
+    "429": (AWAY, AWAY, AWAY, AWAY), "451": (GONE, GONE, GONE, AWAY), "500": (AWAY, AWAY, AWAY, AWAY),
+    "limit:1800": (AWAY, AWAY, AWAY, AWAY), "secondary": (AWAY, AWAY, AWAY, AWAY),
+    "reset": (AWAY, AWAY, AWAY, AWAY), "cut": (AWAY, AWAY, AWAY, AWAY), "gzip": (AWAY, AWAY, AWAY, AWAY),
+    # an archive is looked into later
+    "html": (AWAY, GONE, DONE, DONE), "list": (AWAY, GONE, DONE, DONE), "large": (AWAY, AWAY, DONE, DONE),
+    "odd": (GONE, GONE, DONE, DONE),
+    "away": (GONE, GONE, BAD, AWAY), "nowhere": (AWAY, GONE, BAD, AWAY), "bare": (GONE, GONE, GONE, AWAY),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_ends_in_a_code_that_is_explained(
+    github: GitHubStandIn, settings: Settings, http: Http, tmp_path: Path, fault: str
+) -> None:
+    def read() -> str:
+        reader = GitHub(settings, http, SkippingClock(), lambda: None)
+        try:
+            reader.download(reader.resolve(read_address("https://github.com/example/quiz")), tmp_path / "archive")
+        except ReviewFailure as failure:
+            return failure.code
+        return DONE
+
+    found = []
+    for step in range(4):
+        github.faults = ["none"] * step + [fault] * 4 if step < 3 else []
+        github.archive_faults = [fault] if step == 3 else []
+        found.append(read())
+    assert tuple(found) == FAULTS[fault]
+    explained = (REPO / "docs" / "errors.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in explained for name in {*found} - {DONE})
 
 
 def test_a_refusal_that_is_no_limit_is_not_waited_for() -> None:

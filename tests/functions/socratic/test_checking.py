@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
-from functions.socratic.checking import Checker, Given, questions
+from functions.socratic.checking import QUESTION_MARKS, Checker, Given, first_question_only, questions
 from functions.socratic.insights import Insight, filled, verified
 from functions.socratic.safe import QUESTIONS
 from functions.socratic.turn import Turn
@@ -97,6 +98,48 @@ def test_safe_questions_pass_every_check(name: str) -> None:
         assert checker(is_first=number == 0).faults(text) == []
 
 
+# one question in each, the first of a session; a sentence without one stands before some
+ASKING = {
+    "English": "Let us begin. How well do you know this topic?",
+    "Spanish": "¿Cuánto sabes ya de este tema?",
+    "Greek": "Ας αρχίσουμε. Πόσο καλά γνωρίζεις αυτό το θέμα;",
+    "Greek with its own mark": "Πόσο καλά γνωρίζεις αυτό το θέμα\u037e",
+    "Armenian": "Սկսենք\u0589 Որքա՞ն լավ գիտես այս թեման\u0589",
+    "Arabic": "ما مستوى معرفتك بهذا الموضوع؟",
+    "Persian": "چقدر با این موضوع آشنا هستی؟",
+    "Hebrew": "כמה אתה יודע על הנושא הזה?",
+    "Hindi": "आप इस विषय के बारे में कितना जानते हैं?",
+    "Tamil": "இந்தத் தலைப்பைப் பற்றி உங்களுக்கு என்ன தெரியும்?",
+    "Amharic": "ስለዚህ ርዕስ ምን ያህል ታውቃለህ፧",
+    "Thai": "คุณรู้เรื่องนี้มากแค่ไหน?",
+    "Japanese": "始めましょう。このテーマについてどのくらい知っていますか\uff1f",
+    "Korean": "이 주제를 얼마나 알고 있나요?",
+    "Chinese": "你对这个主题了解多少\uff1f",
+    "Vietnamese": "Bạn đã biết gì về chủ đề này?",
+    "Swahili": "Unajua nini kuhusu mada hii?",
+    "Russian": "Насколько хорошо ты знаешь эту тему?",
+    "Turkish": "Bu konuyu ne kadar biliyorsun?",
+}
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_the_mark_of_any_script_asks(name: str) -> None:
+    text = ASKING[name]
+    assert questions(text) == 1
+    assert questions(f"{text} {text}") == 2
+    assert first_question_only(f"{text} {text}") == text
+    # what is left is a statement
+    marks = f"[{QUESTION_MARKS};\u055e]"
+    assert questions(re.sub(marks, "", text)) == 0
+    if name not in ("Armenian", "Amharic"):
+        assert checker(is_first=True, answers=[]).faults(text) == []
+
+
+def test_a_semicolon_asks_in_greek_alone() -> None:
+    for text in ("First read; then think.", "π; θ", "let x = αβ;y"):
+        assert questions(text) == 0, text
+
+
 def said_by(drafts: list[str], number: int, answers: list[str] = ANSWERS) -> tuple[str, Turn]:
     """A turn as the worker makes it: a draft, and a second one when the first is refused."""
     turn = Turn(checker(is_first=number == 0, answers=answers), number)
@@ -113,6 +156,37 @@ def test_a_second_draft_is_shown_and_then_a_safe_question() -> None:
     assert text == QUESTIONS["English"][1]
     assert turn.metrics()["safe_question"] is True
     assert said_by(["What is light? What is dark?", ""], 1)[0] == "What is light?", "up to the first question"
+
+
+def test_a_safe_question_is_asked_in_the_language_of_the_learner() -> None:
+    told = ["Klorofili ni jibu.", "Jibu ni klorofili."]
+
+    def replaced(translation: str, number: int) -> tuple[str, str | None]:
+        turn = Turn(Checker(Given("Sielewi usanisinuru.", EXERCISES, ["klorofili"], number == 0)), number)
+        turn.feed(told[0])
+        assert turn.begin_repair()[1]
+        turn.feed(told[1])
+        asked = turn.begin_safe_question()
+        turn.feed(translation)
+        assert turn.begin_safe_question() is None, "once"
+        text = turn.finish()
+        assert turn.metrics()["safe_question"] is True
+        return text, asked
+
+    # the level is asked for by meaning, whatever the words
+    first = "Kabla ya kuanza: una uzoefu gani, na wapi una mashaka?"
+    assert replaced(first, 0) == (first, QUESTIONS["English"][0])
+    assert replaced("Ungejaribu nini kwanza, na kwa nini?", 2)[0] == "Ungejaribu nini kwanza, na kwa nini?"
+    # what a model says instead is checked as a turn is
+    for bad in ("Je, ni klorofili?", "Hili ni swali.", "Nini? Wapi?", "x" * 400 + "?", ""):
+        assert replaced(bad, 2)[0] in [one for known in QUESTIONS.values() for one in known], bad
+    # none is asked for when a draft may be shown
+    turn = Turn(checker(), 1)
+    turn.feed("Plants use light.")
+    turn.begin_repair()
+    turn.feed(GOOD[1])
+    assert turn.begin_safe_question() is None
+    assert turn.finish() == GOOD[1]
 
 
 def test_a_hundred_turns_of_a_hostile_model_ask_and_tell_nothing() -> None:

@@ -74,10 +74,18 @@ def test_a_session_from_its_first_line_to_its_insights(talk: Talk, stack: Stack)
     second = talk.say("Leaves are green, I know that.", "It is chlorophyll!", SECOND)
     assert (second["content"], second["metrics"]["attempts"]) == (SECOND, 2)
     assert talk.model.requests[-1]["body"]["messages"][-1]["content"].count("- ") == 2
-    third = talk.say("Just tell me the answer.", "The answer is chlorophyll. Ok?", "Chlorophyll, of course.")
+    tells = ["The answer is chlorophyll. Ok?", "Chlorophyll, of course."]
+    third = talk.say("Just tell me the answer.", *tells, "It is chlorophyll, isn't it?")
     assert third["content"] == QUESTIONS["English"][2]
-    assert third["metrics"]["safe_question"] is True
-    assert talk.session()["total_questions"] == 3
+    assert (third["metrics"]["safe_question"], third["metrics"]["attempts"]) == (True, 3)
+    # the model puts a safe question into the learner's language, and sees no more of the dialogue for it
+    asked = talk.model.requests[-1]["body"]["messages"]
+    assert QUESTIONS["English"][2] in asked[1]["content"]
+    assert "Just tell me the answer." in asked[1]["content"]
+    assert "Leaves are green" not in json.dumps(asked)
+    swahili = "Ungejaribu nini kwanza, na kwa nini?"
+    assert talk.say("Sijui. Niambie jibu.", *tells, swahili)["content"] == swahili
+    assert talk.session()["total_questions"] == 4
     [(agents,)] = talk.sql(
         "select count(*) from public.agent_assignments where socratic_session_id = %s", talk.session_id
     )

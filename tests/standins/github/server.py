@@ -66,7 +66,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class GitHubStandIn:
-    """Use as a context manager. ``faults`` are used up one an answer of the API, see ``Handler.fault``."""
+    """Use as a context manager.
+
+    ``faults`` are used up one an answer of the API, and ``archive_faults`` one an archive; see ``Handler.fault``.
+    """
 
     def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         self.repositories: dict[str, Repository] = {
@@ -78,6 +81,7 @@ class GitHubStandIn:
         }
         self.requests: list[Asked] = []
         self.faults: list[str] = []
+        self.archive_faults: list[str] = []
         self.accepts_token = True
         stand_in = self
 
@@ -145,6 +149,50 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def fault(self, name: str) -> bool:
+        """Answers with a fault, and says so; ``none`` is none.
+
+        A status such as ``500``; ``secondary``, ``secondary:N`` and ``limit:N``, N seconds until the reset; ``reset``
+        and ``cut`` (the connection ends before or in the answer), ``html``, ``list``, ``large``, ``gzip`` (unreadable),
+        ``odd`` (text that UTF-8 cannot hold); ``away``, ``nowhere`` and ``bare`` (redirects to another host, to none,
+        without one).
+        """
+        kind, _, seconds = name.partition(":")
+        if kind.isdigit():
+            self.answer(int(kind), {"message": "No."})
+            return True
+        match kind:
+            case "secondary":
+                after = {"Retry-After": seconds} if seconds else {}
+                self.answer(403, {"message": "You have exceeded a secondary rate limit."}, after)
+            case "limit":
+                reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + int(seconds))}
+                self.answer(403, {"message": "API rate limit exceeded"}, reset)
+            case "reset":
+                self.close_connection = True
+            case "cut":
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"{")
+                self.close_connection = True
+            case "html":
+                self.answer(200, "<html>Unicorn!</html>")
+            case "list":
+                self.answer(200, [])
+            case "large":
+                self.answer(200, {"message": "x" * (3 * 1024 * 1024)})
+            case "gzip":
+                self.answer(200, b"not packed", {"Content-Encoding": "gzip"})
+            case "odd":
+                self.answer(200, {"full_name": "\ud800", "private": False, "default_branch": "\ud800"})
+            case "away" | "nowhere" | "bare":
+                place = {"away": "http://evil.test/x", "nowhere": "http://[broken"}.get(kind)
+                self.answer(302, b"", {} if place is None else {"Location": place})
+            case _:
+                return False
+        return True
+
 
 class ApiHandler(Handler):
     """The API."""
@@ -194,22 +242,6 @@ class ApiHandler(Handler):
         else:
             self.answer(200, {"sha": sha_of(files)})
 
-    def fault(self, name: str) -> bool:
-        """Answers with a fault: ``500``, ``secondary``, ``secondary:N`` or ``limit:N``, N seconds until the reset."""
-        kind, _, seconds = name.partition(":")
-        match kind:
-            case "500":
-                self.answer(500, {"message": "Server Error"})
-            case "secondary":
-                after = {"Retry-After": seconds} if seconds else {}
-                self.answer(403, {"message": "You have exceeded a secondary rate limit."}, after)
-            case "limit":
-                reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + int(seconds))}
-                self.answer(403, {"message": "API rate limit exceeded"}, reset)
-            case _:
-                return False
-        return True
-
 
 class ArchiveHandler(Handler):
     """The host of archives."""
@@ -219,6 +251,8 @@ class ArchiveHandler(Handler):
     def do_GET(self) -> None:
         """One archive."""
         self.note()
+        if self.github.archive_faults and self.fault(self.github.archive_faults.pop(0)):
+            return
         match = ARCHIVE.fullmatch(urlsplit(self.path).path)
         found = self.github.find(match[1], match[2]) if match else None
         files = found.commits().get(match[3]) if match and found else None
