@@ -15,6 +15,7 @@ from scripts.native.stack import Options, Stack
 from tests.support.offline import sitecustomize as offline
 
 MAILS_AS_RECORDED = {"GOTRUE_SMTP_MAX_FREQUENCY": "1m"}  # the server's own default; the stack's is shorter
+os.environ.setdefault("STANDIN_BCRYPT_ROUNDS", "4")  # ten take a tenth of a second for each new person
 os.environ.setdefault("XDG_CACHE_HOME", str(REPO / ".stack" / "xdg"))
 # programs that tests start obey the same guard of the network as this process, which obeys since the import above
 os.environ["PYTHONPATH"] = os.pathsep.join([offline.HERE, str(REPO)])

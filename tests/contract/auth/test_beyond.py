@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import secrets
 import time
 import uuid
@@ -24,7 +25,8 @@ def test_a_session_leaves_its_traces(auth: Auth, rows: Rows) -> None:
     found = rows("select aal::text, user_id from auth.sessions where id = %s", claims["session_id"])
     assert found == [("aal1", uuid.UUID(session["user"]["id"]))]
     stored = rows("select encrypted_password, instance_id from auth.users where id = %s", session["user"]["id"])
-    assert stored[0][0].startswith("$2a$10$")
+    # rounds: tests/conftest.py asks for few, the real server takes 10
+    assert re.match(r"\$2a\$(04|10)\$", stored[0][0])
     assert stored[0][1] == uuid.UUID(int=0)
 
 

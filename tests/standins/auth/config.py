@@ -45,6 +45,8 @@ class Config:
         self.otp_exp = _parsed("GOTRUE_MAILER_OTP_EXP", "86400", int)
         self.mail_max_frequency = _parsed("GOTRUE_SMTP_MAX_FREQUENCY", "1m", parse_duration)
         self.password_min_length = _parsed("GOTRUE_PASSWORD_MIN_LENGTH", "6", int)
+        # the real server has no such setting; tests sign up thousands of people
+        self.bcrypt_rounds = _parsed("STANDIN_BCRYPT_ROUNDS", "10", int)
         self.reuse_interval = _parsed("GOTRUE_SECURITY_REFRESH_TOKEN_REUSE_INTERVAL", "10", int)
         is_hooked = _flag("GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_ENABLED")
         self.hook_uri = _text("GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_URI") if is_hooked else ""

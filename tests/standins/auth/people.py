@@ -41,7 +41,9 @@ def encrypt(password: str | None) -> str:
     """
     if password and len(password.encode()) > MAX_PASSWORD_BYTES:
         raise invalid(f"Password cannot be longer than {MAX_PASSWORD_BYTES} characters")
-    return bcrypt.hashpw((password or secrets.token_hex(30)).encode(), bcrypt.gensalt(10, b"2a")).decode()
+    return bcrypt.hashpw(
+        (password or secrets.token_hex(30)).encode(), bcrypt.gensalt(config().bcrypt_rounds, b"2a")
+    ).decode()
 
 
 def matches(password: str | None, encrypted: str | None) -> bool:
