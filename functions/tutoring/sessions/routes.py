@@ -8,6 +8,7 @@ from uuid import UUID
 from apiflask import APIBlueprint
 from flask import request
 
+from functions.shared.agents import AgentDisabled, AgentModelUnknown, check_agent
 from functions.shared.errors import NotFound
 from functions.shared.jobs import LIVE
 from functions.shared.web.callers import current_caller
@@ -66,7 +67,7 @@ def _add_transcripts(blueprint: APIBlueprint) -> None:
             200: Outcome("The job has ended; the summary is in `summaries`.", SummaryStarted),
             202: Outcome("It is queued.", SummaryStarted),
         },
-        errors=(NotFound, SummaryOverridden),
+        errors=(NotFound, SummaryOverridden, AgentDisabled, AgentModelUnknown),
     )
     @rate_limited("tutoring-summaries", limit=30)
     @blueprint.input(WaitQuery, location="query", arg_name="query")
@@ -75,6 +76,7 @@ def _add_transcripts(blueprint: APIBlueprint) -> None:
 
         A summary that a tutor has corrected is never written again.
         """
+        check_agent(context().database, context().settings, "tutor_companion")
         job_id = service().summarise(current_caller(), str(session_id))
         row = wait_for_job(job_id, query.wait) if query.wait else None
         has_ended = row is not None and row["status"] not in LIVE

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import structlog
 from pydantic import BaseModel, Field
 
+from functions.shared.agents import assign_agent
 from functions.shared.database import rpc, run
 from functions.shared.jobs import JobContext, JobFailure
 from functions.shared.llm.budget import Budget
-from functions.shared.llm.client import Message, ModelClient
+from functions.shared.llm.client import Message
 from functions.shared.llm.errors import InvalidResponse, ModelError
 from functions.shared.llm.ledger import Ledger
 from functions.shared.llm.prompts import DataBlocks, load_prompt
@@ -154,5 +155,6 @@ def _from_transcript(context: JobContext, session: Mapping[str, Any], transcript
     seconds = min(settings.model_deadline_seconds, context.remaining_seconds() - SPARE_SECONDS)
     deadline = context.clock.monotonic() + seconds
     budget = Budget(Ledger.of_job(context, "session_summary"), MAX_CALLS, deadline, check=context.check_cancelled)
-    written, _ = write(ModelClient(settings), Wanted("session_summary", Written, messages), budget)
+    client = assign_agent(context, "tutor_companion").client(settings)
+    written, _ = write(client, Wanted("session_summary", Written, messages), budget)
     return checked(written, kind, transcript)

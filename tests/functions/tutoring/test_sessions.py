@@ -135,6 +135,12 @@ def test_a_tutor_has_the_last_word_on_a_session(
         assert seen["narrative"] == 'The student said "it cancels". Both sides were compared.'
         assert (seen["next_steps"], seen["subjects_covered"]) == (["Compare both sides."], ["Mass"])
         assert SAID in model.requests[-1]["body"]["messages"][-1]["content"]
+        agent = (
+            "select type::text from public.agents as a join public.agent_assignments as w on w.agent_id = a.id"
+            " where w.job_id = %s"
+        )
+        assert one(db, agent, (job.job_id,)) == "tutor_companion"
+        db.rollback()
 
         # the tutor corrects it, and from then on no job writes
         override = {
