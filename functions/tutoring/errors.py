@@ -26,6 +26,13 @@ class ItemChanged(AppError):
     code = "item_changed"
 
 
+class PracticeWithdrawn(AppError):
+    """A tutor has withdrawn this question, so it takes no answer. Ask for the next practice."""
+
+    status = 409
+    code = "practice_withdrawn"
+
+
 class PracticeAnswered(AppError):
     """This practice is answered, so there are no more hints. Ask for the next practice."""
 

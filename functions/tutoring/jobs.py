@@ -1,6 +1,6 @@
 """The handlers of ``practice_grading``, payload ``{"practice_assignment_id", "is_replay"?}``,
-``practice_calibration`` and ``stats_refresh``. That of ``session_summary`` is in sessions/summarising.py, that of
-``question_answer`` in questions/answering.py.
+``practice_calibration`` and ``stats_refresh``. Those of ``session_summary``, ``question_answer`` and
+``practice_generation`` are in sessions/summarising.py, questions/answering.py and generation/writing.py.
 
 A grading that runs twice records once, because the answer's key counts once. When the model cannot grade, the score is
 withheld for the tutor. With ``is_replay`` nothing is graded: a tutor gave a score, and the item's review follows it.
@@ -14,14 +14,15 @@ from typing import Any
 
 import structlog
 
+from functions.shared.agents import assign_agent
 from functions.shared.database import rpc, rpc_row
 from functions.shared.errors import Conflict, NotFound
 from functions.shared.jobs import HandlerRegistry, JobContext, JobFailure
 from functions.shared.llm.budget import Budget
-from functions.shared.llm.client import ModelClient
 from functions.shared.llm.errors import ModelError
 from functions.shared.llm.ledger import Ledger
-from functions.tutoring.errors import ItemChanged
+from functions.tutoring.errors import ItemChanged, PracticeWithdrawn
+from functions.tutoring.generation.writing import generate
 from functions.tutoring.questions.answering import answer_question
 from functions.tutoring.reading import UNSURE, Judged, read
 from functions.tutoring.reviews import next_review
@@ -41,6 +42,7 @@ def register(registry: HandlerRegistry) -> None:
     registry.add("session_summary", summarise)
     registry.add("question_answer", answer_question, is_answer=True)
     registry.add("stats_refresh", refresh_stats)
+    registry.add("practice_generation", generate)
 
 
 def grade_answer(context: JobContext) -> Mapping[str, Any]:
@@ -67,7 +69,7 @@ def grade_answer(context: JobContext) -> Mapping[str, Any]:
         )
     except NotFound:
         return {"status": "nothing_to_do"}
-    except ItemChanged as error:
+    except (ItemChanged, PracticeWithdrawn) as error:
         raise JobFailure(error.code, error.message, retryable=False) from error
     return {"status": "withheld" if judged.grade is None else "graded"}
 
@@ -101,7 +103,7 @@ def replay_review(context: JobContext, assignment_id: str) -> Mapping[str, Any]:
 
 
 def _judged(context: JobContext, practice: Practice, answer: str) -> Judged:
-    """What the model says; withheld when there is no model, no key, or no answer after the last attempt."""
+    """What the model says; withheld when there is no model, agent or key, or no answer in the end."""
     settings = context.settings
     if practice.key is None or not (settings.openai_api_key or settings.openai_base_url):
         return Judged(None, 0.0)
@@ -112,7 +114,8 @@ def _judged(context: JobContext, practice: Practice, answer: str) -> Judged:
     if practice.explanation:
         reference = f"{reference}\n\n{practice.explanation}"
     try:
-        return read(ModelClient(settings), budget, practice.question, reference, answer)
+        client = assign_agent(context, "tutor_companion").client(settings)
+        return read(client, budget, practice.question, reference, answer)
     except ModelError as error:
         if error.is_repeatable and context.job.retry_count < context.job.max_retries:
             raise JobFailure(error.code, error.message) from error

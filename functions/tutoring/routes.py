@@ -16,7 +16,8 @@ from functions.shared.web.idempotency import HEADER, MAX_KEY_CHARACTERS, MIN_KEY
 from functions.shared.web.operations import Outcome, operation
 from functions.shared.web.rate_limits import rate_limited
 from functions.shared.web.waiting import WaitQuery, wait_for_job
-from functions.tutoring.errors import ItemChanged, NoItems, PracticeAnswered, SubjectNotFound
+from functions.tutoring.errors import ItemChanged, NoItems, PracticeAnswered, PracticeWithdrawn, SubjectNotFound
+from functions.tutoring.generation.routes import add_routes as add_generation_routes
 from functions.tutoring.hints import LEVELS
 from functions.tutoring.overview.routes import add_routes as add_overview_routes
 from functions.tutoring.questions.routes import add_routes
@@ -40,6 +41,7 @@ blueprint = APIBlueprint(
 add_routes(blueprint)
 add_session_routes(blueprint)
 add_overview_routes(blueprint)
+add_generation_routes(blueprint)
 
 
 def service() -> PracticeService:
@@ -91,7 +93,7 @@ def next_practice(body: NextRequest) -> NextAnswer:
         200: Outcome("What the answer gave; for an answered assignment, the stored result.", Graded),
         202: Outcome("A model reads the answer.", Grading),
     },
-    errors=(NotFound, ItemChanged, Conflict, IdempotencyMismatch),
+    errors=(NotFound, ItemChanged, PracticeWithdrawn, Conflict, IdempotencyMismatch),
     headers=(HEADER,),
 )
 @rate_limited("practice-answers", limit=240)

@@ -42,6 +42,7 @@ class PracticeItem(Answer):
         "difficulty_level": 4,
         "topic_tags": ["motion"],
         "is_review": False,
+        "is_unreviewed": False,
         "expected_success": 0.74,
     }
 
@@ -52,6 +53,7 @@ class PracticeItem(Answer):
     difficulty_level: int | None
     topic_tags: list[str]
     is_review: bool
+    is_unreviewed: bool = Field(description="A model wrote it and no tutor has accepted it yet: it is not rated.")
     expected_success: float | None = Field(description="The chance of a right answer; null when a tutor chose it.")
 
 
@@ -91,6 +93,17 @@ class GoalProgress(Answer):
     completion_percentage: float
 
 
+class Citation(Answer):
+    """Where the answer stands in the student's own material."""
+
+    kind: Literal["document", "lecture", "content_source"]
+    source_id: UUID
+    chunk_id: UUID
+    quote: str
+    page_start: int | None
+    start_second: float | None
+
+
 class Graded(Answer):
     """What an answer gave. While a score is withheld, `needs_review` is true and `score` null."""
 
@@ -103,6 +116,7 @@ class Graded(Answer):
         "feedback": "Right.",
         "answer_text": "25 km",
         "explanation": "Half an hour is half of 50 km.",
+        "citations": [],
         "rating_before": 1000,
         "rating_after": 1012,
         "ability": 1063.2,
@@ -122,6 +136,7 @@ class Graded(Answer):
     feedback: str | None
     answer_text: str | None
     explanation: str | None
+    citations: list[Citation] = Field(description="For a question that was made of sources, once it is graded.")
     rating_before: int | None
     rating_after: int | None
     ability: float | None

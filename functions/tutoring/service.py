@@ -12,14 +12,14 @@ from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc, rpc_row, run
 from functions.shared.errors import Conflict, NotFound
 from functions.shared.tokens import Caller
-from functions.tutoring.errors import ItemChanged, NoItems, PracticeAnswered, SubjectNotFound
+from functions.tutoring.errors import ItemChanged, NoItems, PracticeAnswered, PracticeWithdrawn, SubjectNotFound
 from functions.tutoring.grading import PASS_SCORE, Grade, Key, grade
 from functions.tutoring.hints import LEVELS, hint
 from functions.tutoring.reviews import next_review
 
 KEY = "practice_bank_answers(answer_text,explanation,accepted_answers)"
 ITEM = f"question_text,version,tolerance,language,topic_tags,key:{KEY}"
-AI_KEY = "practice_assignment_answers(ai_answer_text,ai_explanation)"
+AI_KEY = "practice_assignment_answers(ai_answer_text,ai_explanation,accepted_answers)"
 MAX_ATTEMPTS = 5
 
 
@@ -39,15 +39,24 @@ class Practice:
         """From a row with what :data:`ITEM` and :data:`AI_KEY` name."""
         item, ai = row["item"], row["ai"]
         if item is None:
-            key = None if ai is None else Key(row["answer_kind"], [ai["ai_answer_text"]], row["choices"] or ())
-            return cls(row, row["ai_question_text"], [], key, ai and ai["ai_explanation"], None)
+            key = None if ai is None else _key(row, row, [ai["ai_answer_text"], *ai["accepted_answers"]])
+            return cls(row, row["ai_question_text"], row["topic_tags"], key, ai and ai["ai_explanation"], None)
         found, key = item["key"], None
         if found is not None:
-            accepted = [found["answer_text"], *found["accepted_answers"]]
-            tolerance = None if item["tolerance"] is None else str(item["tolerance"])
-            key = Key(row["answer_kind"], accepted, row["choices"] or (), tolerance, item["language"])
+            key = _key(row, item, [found["answer_text"], *found["accepted_answers"]])
         explanation = found and found["explanation"]
         return cls(row, item["question_text"], item["topic_tags"], key, explanation, item["version"])
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a tutor refused this question of a model."""
+        return self.row["source"] == "ai_generated" and self.row["reviewed_at"] is not None
+
+
+def _key(row: Mapping[str, Any], rules: Mapping[str, Any], accepted: list[str]) -> Key:
+    """The key of an assignment; ``rules`` has its tolerance and its language."""
+    tolerance = None if rules["tolerance"] is None else str(rules["tolerance"])
+    return Key(row["answer_kind"], accepted, row["choices"] or (), tolerance, rules["language"] or "en")
 
 
 class Given(NamedTuple):
@@ -121,9 +130,12 @@ class PracticeService:
 
         :raise NotFound: it does not exist, or belongs to another person
         :raise ItemChanged: the item was edited since it was asked
+        :raise PracticeWithdrawn: a tutor refused the question
         :raise IdempotencyMismatch: the key was used for another answer
         """
         practice = self.one(caller.user_id, assignment_id)
+        if practice.is_refused and not practice.row["completed"]:
+            raise PracticeWithdrawn
         found = None if practice.key is None else grade(practice.key, given.answer)
         if found is None:
             args = {
@@ -152,6 +164,7 @@ class PracticeService:
 
         :param found: None withholds the score until a tutor gives it
         :raise ItemChanged: the item was edited since it was asked
+        :raise PracticeWithdrawn: a tutor refused the question
         """
         args: dict[str, Any] = {
             "p_student_id": student_id,
@@ -179,6 +192,8 @@ class PracticeService:
             except Conflict:
                 if practice.item_version is not None and practice.item_version != practice.row["bank_item_version"]:
                     raise ItemChanged from None
+                if practice.is_refused:
+                    raise PracticeWithdrawn from None
         raise Conflict
 
     @staticmethod
@@ -215,4 +230,5 @@ def _shown(practice: Practice) -> dict[str, Any]:
         **{name: practice.row[name] for name in names},
         "question_text": practice.question,
         "topic_tags": practice.topics,
+        "is_unreviewed": practice.row["source"] == "ai_generated",
     }

@@ -11,10 +11,15 @@ grant all on public.practice_bank_answers to service_role;
 
 create policy select_reader on public.practice_bank_answers for select to authenticated
 using (
-    (select private.is_tutor())
+    (
+        (select private.is_tutor())
+        -- the policy of the items says which
+        and exists (select from public.practice_bank_items as i where i.id = item_id)
+    )
     or item_id = any((select private.my_completed_items())::uuid[])
 );
-comment on policy select_reader on public.practice_bank_answers is 'Tutors, and students who completed the item.';
+comment on policy select_reader on public.practice_bank_answers is
+    'Tutors who see the item, and students who completed it.';
 
 create policy all_admin_of_now on public.practice_bank_answers as restrictive for all to app_admin
 using ((select private.is_admin()))

@@ -24,6 +24,7 @@ from supabase import Client, ClientOptions, create_client
 
 from scripts.native import arguments, paths
 from scripts.native.cli import FAILURES, ending_in_good_order, watch
+from scripts.native.demo_deck import DeckFailed, deck
 from scripts.native.demo_launch import LaunchFailed, launch_teacher
 from scripts.native.demo_materials import MaterialsFailed, materials
 from scripts.native.demo_practice import practise
@@ -53,6 +54,7 @@ FAILED = (
     MaterialsFailed,
     QuestionFailed,
     SessionFailed,
+    DeckFailed,
     QuizFailed,
     ReviewFailed,
     WeekFailed,
@@ -307,6 +309,7 @@ def tell(stack: Stack) -> None:
             talk(student, headline, line)
             with signed_up(stack, "Tutor") as tutor, signed_up(stack, "Parent") as parent:
                 sessions(stack.db_url, student, tutor, parent, headline, line)
+                deck(stack.db_url, student, tutor, headline, line)
             headline("What is in the database now (as the student sees it)")
             for table in (
                 "integrations",

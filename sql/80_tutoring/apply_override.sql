@@ -135,8 +135,10 @@ begin
     if v_item.id is null then
         raise exception 'p_new_content.bank_item_id names no item of the bank' using errcode = '22023';
     end if;
-    if not v_item.is_active or v_item.subject_id is distinct from p_practice.subject_id then
-        raise exception 'the item must be active and of the same subject' using errcode = '23514';
+    if not v_item.is_active or v_item.subject_id is distinct from p_practice.subject_id
+        or v_item.student_id <> p_practice.student_id then
+        raise exception 'the item must be active, of the same subject, and not kept for another student'
+            using errcode = '23514';
     end if;
 
     p_override := private.record_override(p_override, jsonb_build_object('bank_item_id', p_practice.bank_item_id));
@@ -198,6 +200,9 @@ begin
         ai_question_text = coalesce(v_new ->> 'ai_question_text', ai_question_text),
         difficulty_level = coalesce((v_new ->> 'difficulty_level')::numeric::int, difficulty_level),
         flagged = false,
+        -- one that was refused is asked again, as it is now
+        reviewed_at = null,
+        reviewed_by = null,
         overridden = true,
         override_id = p_override.id
     where id = p_practice.id;
@@ -216,7 +221,8 @@ end
 $$;
 
 comment on function private.override_ai_practice(public.practice_assignments, public.overrides) is
-    'Corrects question, answer, explanation or difficulty of a question that the model wrote.';
+    'Corrects question, answer, explanation or difficulty of a question that the model wrote. It is accepted by that, '
+    'and becomes an item of the bank when it is next asked.';
 
 create function private.override_practice(p_target_id uuid, p_override public.overrides)
 returns public.overrides

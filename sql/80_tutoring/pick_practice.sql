@@ -63,7 +63,7 @@ as $$
     from public.practice_bank_items as i
     left join private.item_calibration as c on c.item_id = i.id
     cross join lateral (select coalesce(c.b, (i.elo_rating - 1000) / private.points_per_logit()) as b) as x
-    where i.subject_id = p_subject_id and i.is_active
+    where i.subject_id = p_subject_id and i.is_active and i.student_id is null
         and (p_topic_tags is null or i.topic_tags && p_topic_tags)
         -- without a key nothing can be graded
         and exists (select from public.practice_bank_answers as k where k.item_id = i.id)
@@ -73,7 +73,8 @@ as $$
 $$;
 
 comment on function private.practice_candidates(uuid, uuid, text[], double precision) is
-    'Active items that the student never saw, with their difficulty and the student''s chance of success.';
+    'Active items for everybody that the student never saw, with their difficulty and the student''s chance of '
+    'success.';
 
 create function private.pick_item(
     p_student_id uuid, p_subject_id uuid, p_topic_tags text[], p_seed bigint, p_slot int,
@@ -129,6 +130,7 @@ security definer
 set search_path = ''
 as $$
 begin
+    perform private.accept_corrected(p_student_id, p_subject_id);
     -- an item that was edited is asked as it is now
     update public.practice_assignments as a set
         bank_item_version = i.version,
@@ -145,12 +147,11 @@ begin
         left join public.practice_bank_items as i on i.id = a.bank_item_id
         where a.student_id = p_student_id and a.subject_id = p_subject_id and not a.completed
             and a.review_state <> 'needs_review'
-            and (p_topic_tags is null or i.topic_tags && p_topic_tags)
+            and (p_topic_tags is null or coalesce(i.topic_tags, a.topic_tags) && p_topic_tags)
             and case a.source
                 when 'bank' then i.is_active
                     and exists (select from public.practice_bank_answers as k where k.item_id = i.id)
-                -- a tutor refused it
-                else not (a.flagged and a.review_state = 'reviewed')
+                else not private.is_refused(a)
                     and exists (
                         select from public.practice_assignment_answers as k where k.practice_assignment_id = a.id
                     )

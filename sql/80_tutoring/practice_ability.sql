@@ -48,7 +48,7 @@ comment on column private.item_calibration.b is 'Difficulty in logits.';
 comment on column private.item_calibration.b_initial is 'What it began with, from the item''s Elo rating.';
 comment on column private.item_calibration.variance is 'How uncertain it is, in square logits.';
 comment on column private.item_calibration.variance_initial is
-    'What it began with: .5 for an item of staff or a tutor, 1 without an author.';
+    'What it began with: .5 for an item of staff or a tutor, 1 without an author or when a model wrote it.';
 comment on column private.item_calibration.answers is 'Rated answers to this version.';
 
 create table private.calibration_log (
@@ -169,7 +169,9 @@ set search_path = ''
 as $$
 declare
     v_row private.item_calibration;
-    v_initial constant double precision := case when p_item.created_by is null then 1.0 else 0.5 end;
+    v_initial constant double precision := case
+        when p_item.created_by is null or p_item.is_generated then 1.0 else 0.5
+    end;
 begin
     insert into private.item_calibration (item_id, item_version, b, b_initial, variance, variance_initial)
     select p_item.id, p_item.version, x.b, x.b, v_initial, v_initial

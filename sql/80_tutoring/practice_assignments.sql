@@ -30,6 +30,11 @@ create table public.practice_assignments (
     override_id uuid,
     assigned_at timestamptz not null default now(),
     created_at timestamptz not null default now(),
+    topic_tags text[] not null default '{}',
+    tolerance numeric,
+    language text,
+    reviewed_at timestamptz,
+    reviewed_by uuid,
 
     constraint practice_assignments_student_id_fkey
         foreign key (student_id) references public.profiles(user_id) on delete cascade,
@@ -39,6 +44,8 @@ create table public.practice_assignments (
         foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint practice_assignments_goal_id_fkey
         foreign key (goal_id) references public.goals(id) on delete set null,
+    constraint practice_assignments_reviewed_by_fkey
+        foreign key (reviewed_by) references public.profiles(user_id) on delete set null,
     constraint practice_assignments_source_check check (
         case source
             when 'bank' then bank_item_id is not null and ai_question_text is null
@@ -58,7 +65,11 @@ create table public.practice_assignments (
     ),
     constraint practice_assignments_expected_success_check check (expected_success between 0 and 1),
     constraint practice_assignments_hints_used_check check (hints_used between 0 and 3),
-    constraint practice_assignments_review_state_check check (not (completed and review_state = 'needs_review'))
+    constraint practice_assignments_review_state_check check (not (completed and review_state = 'needs_review')),
+    constraint practice_assignments_tolerance_check check (
+        tolerance is null or (answer_kind = 'numeric' and tolerance >= 0 and tolerance < 'infinity')
+    ),
+    constraint practice_assignments_language_check check (language ~ '^[a-z]{2}$')
 );
 
 create index idx_pa_student on public.practice_assignments (student_id, subject_id, completed);
@@ -74,6 +85,8 @@ create index idx_practice_assignments_goal_id on public.practice_assignments (go
 -- for a tutor's list of withheld scores
 create index idx_practice_assignments_needs_review on public.practice_assignments (assigned_at)
 where review_state = 'needs_review';
+create index idx_practice_assignments_reviewed_by on public.practice_assignments (reviewed_by)
+where reviewed_by is not null;
 create index idx_practice_assignments_override_id on public.practice_assignments (override_id)
 where override_id is not null;
 
@@ -113,6 +126,27 @@ comment on column public.practice_assignments.overridden is 'Whether a tutor cor
 comment on column public.practice_assignments.override_id is 'The latest correction.';
 comment on column public.practice_assignments.assigned_at is 'When it was given to the student.';
 comment on column public.practice_assignments.created_at is 'When the row was written.';
+comment on column public.practice_assignments.topic_tags is
+    'Topics of a question of the model; an item of the bank has its own.';
+comment on column public.practice_assignments.tolerance is
+    'How far a number may be from the right one; only for a numeric question of the model.';
+comment on column public.practice_assignments.language is
+    'Two letters, of a question of the model; decides whether 1,234 has thousands or decimals.';
+comment on column public.practice_assignments.reviewed_at is
+    'When a tutor accepted or refused a question of the model. An accepted one is an item of the bank since.';
+comment on column public.practice_assignments.reviewed_by is 'The tutor who did; null when that account is deleted.';
+
+create function private.is_refused(p_practice public.practice_assignments)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+    select p_practice.source = 'ai_generated' and p_practice.reviewed_at is not null;
+$$;
+
+comment on function private.is_refused(public.practice_assignments) is
+    'Whether a tutor has refused this question of the model, so that it is not asked again.';
 
 create function private.practice_assignment_defaults()
 returns trigger
@@ -160,13 +194,19 @@ begin
         raise exception 'the bank item is no longer active' using errcode = '23514',
             hint = 'Choose an active item of the bank.';
     end if;
+    if exists (
+        select from public.practice_bank_items where id = new.bank_item_id and student_id <> new.student_id
+    ) then
+        raise exception 'the bank item is kept for another student' using errcode = '23514',
+            hint = 'Choose an item without student_id.';
+    end if;
     return null;
 end
 $$;
 
 comment on function private.refuse_inactive_item() is
-    'AFTER INSERT on practice_assignments: 23514 for an inactive item. A BEFORE trigger would answer ahead of row '
-    'level security, and so tell strangers which items are inactive.';
+    'AFTER INSERT on practice_assignments: 23514 for an inactive item, or one that is kept for another student. A '
+    'BEFORE trigger would answer ahead of row level security, and so tell strangers which items are inactive.';
 
 create function private.corrected_score(p_assignment_id uuid)
 returns numeric

@@ -18,11 +18,15 @@ create table public.practice_bank_items (
     is_active boolean not null default true,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    is_generated boolean not null default false,
+    student_id uuid,
 
     constraint practice_bank_items_subject_id_fkey
         foreign key (subject_id) references public.subjects(id) on delete restrict,
     constraint practice_bank_items_created_by_fkey
         foreign key (created_by) references public.profiles(user_id) on delete set null,
+    constraint practice_bank_items_student_id_fkey
+        foreign key (student_id) references public.profiles(user_id) on delete cascade,
     constraint practice_bank_items_question_text_check check (char_length(question_text) between 1 and 20000),
     constraint practice_bank_items_difficulty_level_check check (difficulty_level between 1 and 10),
     constraint practice_bank_items_elo_rating_check check (elo_rating between 100 and 3000),
@@ -47,6 +51,8 @@ create index idx_pbi_active on public.practice_bank_items (subject_id, difficult
 create index idx_pbi_goal_tags on public.practice_bank_items using gin (goal_tags);
 create index idx_practice_bank_items_topic_tags on public.practice_bank_items using gin (topic_tags);
 create index idx_practice_bank_items_created_by on public.practice_bank_items (created_by);
+create index idx_practice_bank_items_student_id on public.practice_bank_items (student_id)
+where student_id is not null;
 
 comment on table public.practice_bank_items is 'Questions of the practice bank.';
 comment on column public.practice_bank_items.id is 'Identity of the row.';
@@ -69,6 +75,10 @@ comment on column public.practice_bank_items.version is 'Raised by trigger when 
 comment on column public.practice_bank_items.is_active is 'Whether it may be assigned.';
 comment on column public.practice_bank_items.created_at is 'When the row was written.';
 comment on column public.practice_bank_items.updated_at is 'When the row last changed; kept by trigger.';
+comment on column public.practice_bank_items.is_generated is
+    'Whether a model wrote it and a tutor, its author, accepted it.';
+comment on column public.practice_bank_items.student_id is
+    'The only student who is asked it, because it is made of their own material; null for everybody.';
 
 create function private.practice_item_defaults()
 returns trigger

@@ -100,7 +100,7 @@ begin
             left join public.practice_bank_items as i on i.id = p.bank_item_id
             left join public.practice_bank_answers as b on b.item_id = p.bank_item_id
             left join public.practice_assignment_answers as k on k.practice_assignment_id = p.id
-            where p.student_id = p_student_id and not p.completed
+            where p.student_id = p_student_id and not p.completed and not private.is_refused(p)
                 and coalesce(b.answer_text, k.ai_answer_text) is not null
         )
     );

@@ -13,6 +13,7 @@ declare
     v_last public.practice_attempts;
     v_answer text;
     v_explanation text;
+    v_citations jsonb;
 begin
     -- the last correction, else the answer itself
     select * into v_last from public.practice_attempts
@@ -22,6 +23,9 @@ begin
         from public.practice_bank_answers where item_id = p_practice.bank_item_id
         union all
         select ai_answer_text, ai_explanation
+        from public.practice_assignment_answers
+        where practice_assignment_id = p_practice.id and p_practice.bank_item_id is null;
+        select citations into v_citations
         from public.practice_assignment_answers where practice_assignment_id = p_practice.id;
     end if;
     return jsonb_build_object(
@@ -33,6 +37,7 @@ begin
         'feedback', coalesce(v_last.feedback, p_attempt.feedback),
         'answer_text', v_answer,
         'explanation', v_explanation,
+        'citations', coalesce(v_citations, '[]'),
         'rating_before', p_practice.student_rating_before,
         'rating_after', p_practice.student_rating_after,
         'ability', 1000 + private.points_per_logit() * p_attempt.theta_after,
@@ -110,12 +115,16 @@ begin
         select * into attempt from public.practice_attempts
         where practice_assignment_id = p_assignment_id and corrects_id is null order by seq limit 1;
     end if;
+    if attempt.id is null and not practice.completed and private.is_refused(practice) then
+        raise exception 'a tutor has withdrawn this question' using errcode = 'PT409',
+            hint = 'Ask for the next practice.';
+    end if;
 end
 $$;
 
 comment on function private.known_answer(uuid, uuid, text, text) is
     'Locks the assignment and finds the answer that was recorded for it or for the key. PT404 for practice of others, '
-    'PT422 for a key that another answer used.';
+    'PT409 for a question that a tutor refused, PT422 for a key that another answer used.';
 
 create function private.rate_answer(p_practice public.practice_assignments, p_attempt public.practice_attempts)
 returns public.practice_attempts
@@ -355,6 +364,10 @@ begin
         v_due := private.put_review(
             p_attempt.student_id, p_practice.bank_item_id, p_review, p_seen, p_attempt.raw_score >= 0.6
         );
+    elsif p_practice.reviewed_at is not null and p_practice.bank_item_id is not null
+        and p_attempt.score is not null then
+        -- a tutor took the question into the bank after the service had read it, so a job computes the review
+        perform private.ask_for_review(p_practice.id, p_attempt.student_id);
     end if;
     v_outcome := private.reward_answer(p_practice, p_attempt)
         || jsonb_build_object('next_review_at', to_char(v_due at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'));

@@ -5,7 +5,7 @@ create type public.job_type as enum (
     'account_deletion', 'canvas_revoke', 'content_source', 'practice_grading', 'practice_calibration',
     'lti_score', 'headstart_scan', 'lti_roster', 'chunk_embedding',
     'week_advance', 'kpi_refresh', 'question_answer', 'socratic_answer', 'socratic_insights', 'canvas_sync_scan',
-    'due_scan'
+    'due_scan', 'practice_generation'
 );
 comment on type public.job_type is
     'What a job does; each type has one handler, registered by the service that owns it.';

@@ -99,3 +99,6 @@ alter table private.brand_wishes add constraint brand_wishes_job_id_fkey
 
 alter table public.qa_interactions add constraint qa_interactions_job_id_fkey
     foreign key (job_id) references public.jobs(id) on delete set null;
+
+alter table private.practice_generations add constraint practice_generations_job_id_fkey
+    foreign key (job_id) references public.jobs(id) on delete cascade;

@@ -81,12 +81,12 @@ as $$
     ) + private.fail_stuck(
         'public.content_sources', 'processing', 'interrupted: The material could not be read in time. Try again.',
         '{content_source}', 'content_source_id'
-    ) + private.fail_stuck_content() + private.fail_stuck_documents();
+    ) + private.fail_stuck_content() + private.fail_stuck_documents() + private.fail_stuck_practice();
 $$;
 
 comment on function private.fail_stuck_rows() is
-    'Fails lectures, reviews, content sources, content to be written and the reading of documents that no job will '
-    'finish.';
+    'Fails lectures, reviews, content sources, content and practice to be written, and the reading of documents that '
+    'no job will finish.';
 
 create function private.purge_jobs()
 returns int

@@ -53,7 +53,11 @@ class OverviewService:
         stats = run(rows("user_stats", "gamification", "user_id"))
         held = run(rows("tutoring_sessions", SESSIONS).order("session_date", desc=True).order("id").limit(LATEST))
         written = run(rows("summaries", SUMMARIES).order("created_at", desc=True).order("id").limit(LATEST))
-        open_ = run(rows("practice_assignments", "review_state").eq("completed", False).limit(MAX_ROWS))
+        open_ = run(
+            rows("practice_assignments", "review_state,source,reviewed_at").eq("completed", False).limit(MAX_ROWS)
+        )
+        # a question of a model that a tutor refused is not asked again
+        open_ = [row for row in open_ if row["source"] == "bank" or row["reviewed_at"] is None]
         answered = rows("practice_assignments", "performance_score,item:practice_bank_items(topic_tags)")
         answered = run(answered.eq("completed", True).order("completed_at", desc=True).limit(MAX_ANSWERS))
         return {

@@ -31,6 +31,7 @@ JSON_LISTS = (
     "plans.features",
     "planner_settings.working_hours",
     "qa_interactions.citations",
+    "practice_assignment_answers.citations",
     "private.confidence_calibrators.steps",
 )
 # They keep what a worker or an answer brought, of whatever kind.

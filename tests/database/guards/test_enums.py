@@ -64,7 +64,7 @@ ENUMS = {
         "nudge_dispatch notification_dispatch stats_refresh catalog_sync storage_cleanup account_deletion "
         "canvas_revoke content_source practice_grading practice_calibration lti_score headstart_scan lti_roster "
         "chunk_embedding week_advance kpi_refresh question_answer socratic_answer socratic_insights canvas_sync_scan "
-        "due_scan"
+        "due_scan practice_generation"
     ),
     "job_status": "queued running succeeded failed cancelled",
     "job_state": "later waiting ready running over",

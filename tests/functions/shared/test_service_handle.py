@@ -74,6 +74,8 @@ ALLOWED = {
     "functions/socratic/routes.py",
     "functions/socratic/service.py",
     "functions/socratic/voice.py",
+    "functions/tutoring/generation/service.py",
+    "functions/tutoring/generation/writing.py",
     "functions/tutoring/jobs.py",
     # the question says whose it is; svc_begin, stop and escalate_question look among the caller's own
     "functions/tutoring/questions/answering.py",

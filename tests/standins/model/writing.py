@@ -7,7 +7,7 @@ import re
 import zlib
 from typing import Any
 
-from tests.standins.model import material, programme, reviewing, socratic
+from tests.standins.model import material, practice, programme, reviewing, socratic
 
 # the blocks of untrusted text in our prompts: <<token name>> ... <<token end>>
 BLOCK = re.compile(r"<<([0-9a-f]{32}) ([a-z0-9_]+)>>\n(.*?)\n<<\1 end>>", re.DOTALL)
@@ -53,6 +53,11 @@ def answer(request: dict[str, Any]) -> str:
         return socratic.turn(messages)
     if system.startswith("You read a dialogue in which a learner found things out"):
         return json.dumps(socratic.insights(blocks(messages).get("dialogue", "")), ensure_ascii=False)
+    if system.startswith(practice.WRITES):
+        deck = practice.write(str(request.get("model")), blocks(messages), BLOCK.sub("", plain(messages[-1])))
+        return json.dumps(deck, ensure_ascii=False)
+    if system.startswith(practice.SOLVES):
+        return json.dumps(practice.solve(blocks(messages)), ensure_ascii=False)
     kind = material_kind(messages)
     if not wants_json and '"content_md"' not in asked and kind is None:
         return chat(messages)

@@ -1,0 +1,1 @@
+"""Practice that a model writes, from a topic or from a student's own material. A tutor reviews it."""
