@@ -884,14 +884,14 @@ isOneToOne: true
                   ]
                 },"practice_assignment_answers": {
                   Row: {
-                    "ai_answer_text": string,"ai_explanation": string | null,"created_at": string,"practice_assignment_id": string
+                    "accepted_answers": (string)[],"ai_answer_text": string,"ai_explanation": string | null,"citations": NonNullable<Json>,"created_at": string,"practice_assignment_id": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "ai_answer_text": string,"ai_explanation"?: string | null,"created_at"?: string,"practice_assignment_id": string
+                    "accepted_answers"?: (string)[],"ai_answer_text": string,"ai_explanation"?: string | null,"citations"?: NonNullable<Json>,"created_at"?: string,"practice_assignment_id": string
                   }
                   Update: {
-                    "ai_answer_text"?: string,"ai_explanation"?: string | null,"created_at"?: string,"practice_assignment_id"?: string
+                    "accepted_answers"?: (string)[],"ai_answer_text"?: string,"ai_explanation"?: string | null,"citations"?: NonNullable<Json>,"created_at"?: string,"practice_assignment_id"?: string
                   }
                   Relationships: [
                     {
@@ -904,14 +904,14 @@ isOneToOne: true
                   ]
                 },"practice_assignments": {
                   Row: {
-                    "ai_question_text": string | null,"answer_kind": Database["public"]['Enums']["practice_answer_kind"],"assigned_at": string,"bank_item_id": string | null,"bank_item_version": number | null,"choices": (string)[] | null,"completed": boolean,"completed_at": string | null,"created_at": string,"difficulty_level": number | null,"expected_success": number | null,"flagged": boolean,"goal_id": string | null,"goal_tags": (string)[],"hints_used": number,"id": string,"is_review": boolean,"out_of_zone": boolean,"overridden": boolean,"override_id": string | null,"performance_score": number | null,"pick_seed": number | null,"review_state": Database["public"]['Enums']["practice_review_state"],"source": Database["public"]['Enums']["practice_source"],"student_id": string,"student_rating_after": number | null,"student_rating_before": number | null,"subject_id": string | null
+                    "ai_question_text": string | null,"answer_kind": Database["public"]['Enums']["practice_answer_kind"],"assigned_at": string,"bank_item_id": string | null,"bank_item_version": number | null,"choices": (string)[] | null,"completed": boolean,"completed_at": string | null,"created_at": string,"difficulty_level": number | null,"expected_success": number | null,"flagged": boolean,"goal_id": string | null,"goal_tags": (string)[],"hints_used": number,"id": string,"is_review": boolean,"language": string | null,"out_of_zone": boolean,"overridden": boolean,"override_id": string | null,"performance_score": number | null,"pick_seed": number | null,"review_state": Database["public"]['Enums']["practice_review_state"],"reviewed_at": string | null,"reviewed_by": string | null,"source": Database["public"]['Enums']["practice_source"],"student_id": string,"student_rating_after": number | null,"student_rating_before": number | null,"subject_id": string | null,"tolerance": number | null,"topic_tags": (string)[]
                   }
                   ComputedFields: never
                   Insert: {
-                    "ai_question_text"?: string | null,"answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"assigned_at"?: string,"bank_item_id"?: string | null,"bank_item_version"?: number | null,"choices"?: (string)[] | null,"completed"?: boolean,"completed_at"?: string | null,"created_at"?: string,"difficulty_level"?: number | null,"expected_success"?: number | null,"flagged"?: boolean,"goal_id"?: string | null,"goal_tags"?: (string)[],"hints_used"?: number,"id"?: string,"is_review"?: boolean,"out_of_zone"?: boolean,"overridden"?: boolean,"override_id"?: string | null,"performance_score"?: number | null,"pick_seed"?: number | null,"review_state"?: Database["public"]['Enums']["practice_review_state"],"source"?: Database["public"]['Enums']["practice_source"],"student_id": string,"student_rating_after"?: number | null,"student_rating_before"?: number | null,"subject_id"?: string | null
+                    "ai_question_text"?: string | null,"answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"assigned_at"?: string,"bank_item_id"?: string | null,"bank_item_version"?: number | null,"choices"?: (string)[] | null,"completed"?: boolean,"completed_at"?: string | null,"created_at"?: string,"difficulty_level"?: number | null,"expected_success"?: number | null,"flagged"?: boolean,"goal_id"?: string | null,"goal_tags"?: (string)[],"hints_used"?: number,"id"?: string,"is_review"?: boolean,"language"?: string | null,"out_of_zone"?: boolean,"overridden"?: boolean,"override_id"?: string | null,"performance_score"?: number | null,"pick_seed"?: number | null,"review_state"?: Database["public"]['Enums']["practice_review_state"],"reviewed_at"?: string | null,"reviewed_by"?: string | null,"source"?: Database["public"]['Enums']["practice_source"],"student_id": string,"student_rating_after"?: number | null,"student_rating_before"?: number | null,"subject_id"?: string | null,"tolerance"?: number | null,"topic_tags"?: (string)[]
                   }
                   Update: {
-                    "ai_question_text"?: string | null,"answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"assigned_at"?: string,"bank_item_id"?: string | null,"bank_item_version"?: number | null,"choices"?: (string)[] | null,"completed"?: boolean,"completed_at"?: string | null,"created_at"?: string,"difficulty_level"?: number | null,"expected_success"?: number | null,"flagged"?: boolean,"goal_id"?: string | null,"goal_tags"?: (string)[],"hints_used"?: number,"id"?: string,"is_review"?: boolean,"out_of_zone"?: boolean,"overridden"?: boolean,"override_id"?: string | null,"performance_score"?: number | null,"pick_seed"?: number | null,"review_state"?: Database["public"]['Enums']["practice_review_state"],"source"?: Database["public"]['Enums']["practice_source"],"student_id"?: string,"student_rating_after"?: number | null,"student_rating_before"?: number | null,"subject_id"?: string | null
+                    "ai_question_text"?: string | null,"answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"assigned_at"?: string,"bank_item_id"?: string | null,"bank_item_version"?: number | null,"choices"?: (string)[] | null,"completed"?: boolean,"completed_at"?: string | null,"created_at"?: string,"difficulty_level"?: number | null,"expected_success"?: number | null,"flagged"?: boolean,"goal_id"?: string | null,"goal_tags"?: (string)[],"hints_used"?: number,"id"?: string,"is_review"?: boolean,"language"?: string | null,"out_of_zone"?: boolean,"overridden"?: boolean,"override_id"?: string | null,"performance_score"?: number | null,"pick_seed"?: number | null,"review_state"?: Database["public"]['Enums']["practice_review_state"],"reviewed_at"?: string | null,"reviewed_by"?: string | null,"source"?: Database["public"]['Enums']["practice_source"],"student_id"?: string,"student_rating_after"?: number | null,"student_rating_before"?: number | null,"subject_id"?: string | null,"tolerance"?: number | null,"topic_tags"?: (string)[]
                   }
                   Relationships: [
                     {
@@ -938,6 +938,12 @@ isOneToOne: false
 isOneToOne: false
       referencedRelation: "overrides"
       referencedColumns: ["id"]
+    },{
+      foreignKeyName: "practice_assignments_reviewed_by_fkey"
+      columns: ["reviewed_by"]
+isOneToOne: false
+      referencedRelation: "profiles"
+      referencedColumns: ["user_id"]
     },{
       foreignKeyName: "practice_assignments_student_id_fkey"
       columns: ["student_id"]
@@ -1018,19 +1024,25 @@ isOneToOne: true
                   ]
                 },"practice_bank_items": {
                   Row: {
-                    "answer_kind": Database["public"]['Enums']["practice_answer_kind"],"choices": (string)[] | null,"created_at": string,"created_by": string | null,"difficulty_level": number,"elo_rating": number,"goal_tags": (string)[],"id": string,"is_active": boolean,"language": string,"question_text": string,"subject_id": string,"tolerance": number | null,"topic_tags": (string)[],"updated_at": string,"version": number
+                    "answer_kind": Database["public"]['Enums']["practice_answer_kind"],"choices": (string)[] | null,"created_at": string,"created_by": string | null,"difficulty_level": number,"elo_rating": number,"goal_tags": (string)[],"id": string,"is_active": boolean,"is_generated": boolean,"language": string,"question_text": string,"student_id": string | null,"subject_id": string,"tolerance": number | null,"topic_tags": (string)[],"updated_at": string,"version": number
                   }
                   ComputedFields: never
                   Insert: {
-                    "answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"choices"?: (string)[] | null,"created_at"?: string,"created_by"?: string | null,"difficulty_level": number,"elo_rating": number,"goal_tags"?: (string)[],"id"?: string,"is_active"?: boolean,"language"?: string,"question_text": string,"subject_id": string,"tolerance"?: number | null,"topic_tags"?: (string)[],"updated_at"?: string,"version"?: number
+                    "answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"choices"?: (string)[] | null,"created_at"?: string,"created_by"?: string | null,"difficulty_level": number,"elo_rating": number,"goal_tags"?: (string)[],"id"?: string,"is_active"?: boolean,"is_generated"?: boolean,"language"?: string,"question_text": string,"student_id"?: string | null,"subject_id": string,"tolerance"?: number | null,"topic_tags"?: (string)[],"updated_at"?: string,"version"?: number
                   }
                   Update: {
-                    "answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"choices"?: (string)[] | null,"created_at"?: string,"created_by"?: string | null,"difficulty_level"?: number,"elo_rating"?: number,"goal_tags"?: (string)[],"id"?: string,"is_active"?: boolean,"language"?: string,"question_text"?: string,"subject_id"?: string,"tolerance"?: number | null,"topic_tags"?: (string)[],"updated_at"?: string,"version"?: number
+                    "answer_kind"?: Database["public"]['Enums']["practice_answer_kind"],"choices"?: (string)[] | null,"created_at"?: string,"created_by"?: string | null,"difficulty_level"?: number,"elo_rating"?: number,"goal_tags"?: (string)[],"id"?: string,"is_active"?: boolean,"is_generated"?: boolean,"language"?: string,"question_text"?: string,"student_id"?: string | null,"subject_id"?: string,"tolerance"?: number | null,"topic_tags"?: (string)[],"updated_at"?: string,"version"?: number
                   }
                   Relationships: [
                     {
       foreignKeyName: "practice_bank_items_created_by_fkey"
       columns: ["created_by"]
+isOneToOne: false
+      referencedRelation: "profiles"
+      referencedColumns: ["user_id"]
+    },{
+      foreignKeyName: "practice_bank_items_student_id_fkey"
+      columns: ["student_id"]
 isOneToOne: false
       referencedRelation: "profiles"
       referencedColumns: ["user_id"]
@@ -1776,17 +1788,22 @@ isOneToOne: false
 "hints_used": number,
 "id": string,
 "is_review": boolean,
+"language": string | null,
 "out_of_zone": boolean,
 "overridden": boolean,
 "override_id": string | null,
 "performance_score": number | null,
 "pick_seed": number | null,
 "review_state": Database["public"]['Enums']["practice_review_state"],
+"reviewed_at": string | null,
+"reviewed_by": string | null,
 "source": Database["public"]['Enums']["practice_source"],
 "student_id": string,
 "student_rating_after": number | null,
 "student_rating_before": number | null,
-"subject_id": string | null
+"subject_id": string | null,
+"tolerance": number | null,
+"topic_tags": (string)[]
             }
                           SetofOptions: {
         from: "*"
@@ -1853,17 +1870,22 @@ isOneToOne: false
 "hints_used": number,
 "id": string,
 "is_review": boolean,
+"language": string | null,
 "out_of_zone": boolean,
 "overridden": boolean,
 "override_id": string | null,
 "performance_score": number | null,
 "pick_seed": number | null,
 "review_state": Database["public"]['Enums']["practice_review_state"],
+"reviewed_at": string | null,
+"reviewed_by": string | null,
 "source": Database["public"]['Enums']["practice_source"],
 "student_id": string,
 "student_rating_after": number | null,
 "student_rating_before": number | null,
-"subject_id": string | null
+"subject_id": string | null,
+"tolerance": number | null,
+"topic_tags": (string)[]
             }
                           SetofOptions: {
         from: "*"
@@ -1958,6 +1980,48 @@ isOneToOne: false
                           SetofOptions: {
         from: "*"
         to: "jobs"
+        isOneToOne: true
+        isSetofReturn: false
+      } },
+"review_practice":
+{ Args: { "p_accept": boolean,"p_assignment_id": string,"p_reason"?: string }; Returns: {
+              "ai_question_text": string | null,
+"answer_kind": Database["public"]['Enums']["practice_answer_kind"],
+"assigned_at": string,
+"bank_item_id": string | null,
+"bank_item_version": number | null,
+"choices": (string)[] | null,
+"completed": boolean,
+"completed_at": string | null,
+"created_at": string,
+"difficulty_level": number | null,
+"expected_success": number | null,
+"flagged": boolean,
+"goal_id": string | null,
+"goal_tags": (string)[],
+"hints_used": number,
+"id": string,
+"is_review": boolean,
+"language": string | null,
+"out_of_zone": boolean,
+"overridden": boolean,
+"override_id": string | null,
+"performance_score": number | null,
+"pick_seed": number | null,
+"review_state": Database["public"]['Enums']["practice_review_state"],
+"reviewed_at": string | null,
+"reviewed_by": string | null,
+"source": Database["public"]['Enums']["practice_source"],
+"student_id": string,
+"student_rating_after": number | null,
+"student_rating_before": number | null,
+"subject_id": string | null,
+"tolerance": number | null,
+"topic_tags": (string)[]
+            }
+                          SetofOptions: {
+        from: "*"
+        to: "practice_assignments"
         isOneToOne: true
         isSetofReturn: false
       } },
@@ -2083,6 +2147,11 @@ isOneToOne: false
 "svc_begin_lti_roster":
 { Args: { "p_context_id": string,"p_deployment": string,"p_from_start"?: boolean,"p_holder": string,"p_run": string,"p_seconds": number,"p_teacher_id": string }; Returns: Json
                            },
+"svc_begin_practice_generation":
+{ Args: { "p_count": number,"p_difficulty_level"?: number,"p_instructions"?: string,"p_requested_by": string,"p_source_ids"?: (string)[],"p_student_id": string,"p_subject_id": string,"p_topic_tags"?: (string)[] }; Returns: {
+              "job_id": string,"max_used": number,"period_end": string,"taken": boolean,"used": number
+            }[]
+                           },
 "svc_begin_question":
 { Args: { "p_assignment_id"?: string,"p_catalog_course_ids"?: (string)[],"p_external_id": string,"p_question": string,"p_student_id": string,"p_subject_id"?: string }; Returns: {
               "max_used": number,"outcome": string,"period_end": string,"question_id": string,"used": number
@@ -2205,6 +2274,9 @@ isOneToOne: false
 { Args: Record<PropertyKey, never>; Returns: {
               "documents": number,"lectures": number
             }[]
+                           },
+"svc_fail_practice_generation":
+{ Args: { "p_error_code": string,"p_id": string }; Returns: Json
                            },
 "svc_fail_review":
 { Args: { "p_error": string,"p_job_id": string,"p_lease_token": string,"p_review_id": string }; Returns: boolean
@@ -2372,6 +2444,9 @@ isOneToOne: false
 "svc_load_answer":
 { Args: { "p_message_id": string }; Returns: Json
                            },
+"svc_load_practice_generation":
+{ Args: { "p_id": string,"p_max_fragments"?: number }; Returns: Json
+                           },
 "svc_load_question":
 { Args: { "p_question_id": string }; Returns: Json
                            },
@@ -2454,17 +2529,22 @@ isOneToOne: false
 "hints_used": number,
 "id": string,
 "is_review": boolean,
+"language": string | null,
 "out_of_zone": boolean,
 "overridden": boolean,
 "override_id": string | null,
 "performance_score": number | null,
 "pick_seed": number | null,
 "review_state": Database["public"]['Enums']["practice_review_state"],
+"reviewed_at": string | null,
+"reviewed_by": string | null,
 "source": Database["public"]['Enums']["practice_source"],
 "student_id": string,
 "student_rating_after": number | null,
 "student_rating_before": number | null,
-"subject_id": string | null
+"subject_id": string | null,
+"tolerance": number | null,
+"topic_tags": (string)[]
             }[]
                           SetofOptions: {
         from: "*"
@@ -2681,6 +2761,9 @@ isOneToOne: false
 "svc_store_lecture_transcript":
 { Args: { "p_captions_key": string,"p_job_id": string,"p_lease_token": string,"p_lecture_id": string,"p_title"?: string,"p_transcript_key": string }; Returns: string
                            },
+"svc_store_practice_items":
+{ Args: { "p_dropped"?: Json,"p_id": string,"p_items": Json }; Returns: Json
+                           },
 "svc_store_review_part":
 { Args: { "p_job_id": string,"p_key": string,"p_lease_token": string,"p_result": Json,"p_review_id": string }; Returns: boolean
                            },
@@ -2756,7 +2839,7 @@ isOneToOne: false
                            }
           }
           Enums: {
-            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar"|"canvas_feed","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration"|"lti_score"|"headstart_scan"|"lti_roster"|"chunk_embedding"|"week_advance"|"kpi_refresh"|"question_answer"|"socratic_answer"|"socratic_insights"|"canvas_sync_scan"|"due_scan","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "pending"|"active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system"|"question_escalated"|"announcement"|"review_ready"|"week_started","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
+            "activity_kind": "active"|"freeze","agent_type": "clo"|"engineer"|"socratic"|"brand"|"headstart"|"assistant"|"tutor_companion","assignment_status": "open"|"submitted"|"graded"|"removed","class_status": "active"|"archived","consent_basis": "student_consent"|"minor_verified","content_source_kind": "upload"|"url"|"canvas_page"|"canvas_file"|"text","content_source_status": "pending"|"processing"|"ready"|"failed","document_status": "uploaded"|"failed","freeze_kind": "earned"|"used","generated_content_kind": "lesson_plan"|"quiz"|"rubric"|"worksheet"|"slides"|"summary"|"other","generated_content_status": "draft"|"approved"|"archived","goal_status": "active"|"completed"|"paused"|"cancelled","goal_target": "answers"|"minutes"|"sessions","guardianship_status": "pending"|"active"|"revoked","headstart_doc_status": "draft"|"ready"|"superseded"|"failed","headstart_run_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","headstart_trigger": "manual"|"assignment_published"|"due_soon"|"content_changed","ingest_status": "pending"|"ready"|"failed"|"none","integration_provider": "canvas"|"google_calendar"|"outlook_calendar"|"canvas_feed","integration_status": "pending"|"connected"|"expired"|"revoked"|"error","invitation_kind": "guardian"|"tutor","invoice_status": "draft"|"open"|"paid"|"uncollectible"|"void","job_status": "queued"|"running"|"succeeded"|"failed"|"cancelled","job_type": "canvas_sync"|"canvas_courses_cache"|"headstart"|"chat_answer"|"content_generation"|"lecture_download"|"lecture_transcription"|"lecture_ingest"|"document_ingest"|"code_review"|"week_notes"|"brand_package"|"session_summary"|"nudge_dispatch"|"notification_dispatch"|"stats_refresh"|"catalog_sync"|"storage_cleanup"|"account_deletion"|"canvas_revoke"|"content_source"|"practice_grading"|"practice_calibration"|"lti_score"|"headstart_scan"|"lti_roster"|"chunk_embedding"|"week_advance"|"kpi_refresh"|"question_answer"|"socratic_answer"|"socratic_insights"|"canvas_sync_scan"|"due_scan"|"practice_generation","kpi_trend": "up"|"down"|"stable","learning_style": "visual"|"textual"|"mixed","lecture_status": "pending"|"downloading"|"completed"|"failed","lms_connection_status": "pending"|"active"|"disabled","message_role": "user"|"assistant"|"system","message_status": "complete"|"streaming"|"stopped"|"interrupted"|"failed","notification_status": "pending"|"sent"|"dismissed"|"failed","notification_type": "assignment_new"|"assignment_due"|"headstart_ready"|"headstart_failed"|"lecture_ready"|"lecture_failed"|"study_block_reminder"|"nudge"|"integration_error"|"billing"|"system"|"question_escalated"|"announcement"|"review_ready"|"week_started","nudge_channel": "in_app"|"email"|"both","nudge_type": "login"|"inactivity"|"cross_subject","override_type": "summary"|"practice"|"qa_answer","plan_name": "free"|"basic"|"pro"|"enterprise","practice_answer_kind": "text"|"exact"|"numeric"|"choice","practice_grader": "rule"|"model"|"tutor","practice_review_state": "none"|"needs_review"|"reviewed","practice_source": "bank"|"ai_generated","qa_confidence": "High"|"Medium"|"Low","review_depth": "quick"|"standard"|"deep","review_status": "pending"|"running"|"completed"|"failed","study_block_status": "planned"|"in_progress"|"completed"|"missed"|"cancelled","subscription_status": "incomplete"|"incomplete_expired"|"trialing"|"active"|"past_due"|"canceled"|"unpaid"|"paused","summary_type": "normal"|"brief"|"missing_transcript","timezone_source": "default"|"canvas"|"person","tutor_assignment_status": "active"|"paused"|"completed","user_role": "student"|"tutor"|"parent"|"teacher"|"admin","week_status": "planned"|"active"|"completed"|"archived"
           }
           CompositeTypes: {
             [_ in never]: never
@@ -2872,7 +2955,7 @@ export type CompositeTypes<
 export const Constants = {
   "public": {
           Enums: {
-            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar", "canvas_feed"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration", "lti_score", "headstart_scan", "lti_roster", "chunk_embedding", "week_advance", "kpi_refresh", "question_answer", "socratic_answer", "socratic_insights", "canvas_sync_scan", "due_scan"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["pending", "active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system", "question_escalated", "announcement", "review_ready", "week_started"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
+            "activity_kind": ["active", "freeze"],"agent_type": ["clo", "engineer", "socratic", "brand", "headstart", "assistant", "tutor_companion"],"assignment_status": ["open", "submitted", "graded", "removed"],"class_status": ["active", "archived"],"consent_basis": ["student_consent", "minor_verified"],"content_source_kind": ["upload", "url", "canvas_page", "canvas_file", "text"],"content_source_status": ["pending", "processing", "ready", "failed"],"document_status": ["uploaded", "failed"],"freeze_kind": ["earned", "used"],"generated_content_kind": ["lesson_plan", "quiz", "rubric", "worksheet", "slides", "summary", "other"],"generated_content_status": ["draft", "approved", "archived"],"goal_status": ["active", "completed", "paused", "cancelled"],"goal_target": ["answers", "minutes", "sessions"],"guardianship_status": ["pending", "active", "revoked"],"headstart_doc_status": ["draft", "ready", "superseded", "failed"],"headstart_run_status": ["queued", "running", "succeeded", "failed", "cancelled"],"headstart_trigger": ["manual", "assignment_published", "due_soon", "content_changed"],"ingest_status": ["pending", "ready", "failed", "none"],"integration_provider": ["canvas", "google_calendar", "outlook_calendar", "canvas_feed"],"integration_status": ["pending", "connected", "expired", "revoked", "error"],"invitation_kind": ["guardian", "tutor"],"invoice_status": ["draft", "open", "paid", "uncollectible", "void"],"job_status": ["queued", "running", "succeeded", "failed", "cancelled"],"job_type": ["canvas_sync", "canvas_courses_cache", "headstart", "chat_answer", "content_generation", "lecture_download", "lecture_transcription", "lecture_ingest", "document_ingest", "code_review", "week_notes", "brand_package", "session_summary", "nudge_dispatch", "notification_dispatch", "stats_refresh", "catalog_sync", "storage_cleanup", "account_deletion", "canvas_revoke", "content_source", "practice_grading", "practice_calibration", "lti_score", "headstart_scan", "lti_roster", "chunk_embedding", "week_advance", "kpi_refresh", "question_answer", "socratic_answer", "socratic_insights", "canvas_sync_scan", "due_scan", "practice_generation"],"kpi_trend": ["up", "down", "stable"],"learning_style": ["visual", "textual", "mixed"],"lecture_status": ["pending", "downloading", "completed", "failed"],"lms_connection_status": ["pending", "active", "disabled"],"message_role": ["user", "assistant", "system"],"message_status": ["complete", "streaming", "stopped", "interrupted", "failed"],"notification_status": ["pending", "sent", "dismissed", "failed"],"notification_type": ["assignment_new", "assignment_due", "headstart_ready", "headstart_failed", "lecture_ready", "lecture_failed", "study_block_reminder", "nudge", "integration_error", "billing", "system", "question_escalated", "announcement", "review_ready", "week_started"],"nudge_channel": ["in_app", "email", "both"],"nudge_type": ["login", "inactivity", "cross_subject"],"override_type": ["summary", "practice", "qa_answer"],"plan_name": ["free", "basic", "pro", "enterprise"],"practice_answer_kind": ["text", "exact", "numeric", "choice"],"practice_grader": ["rule", "model", "tutor"],"practice_review_state": ["none", "needs_review", "reviewed"],"practice_source": ["bank", "ai_generated"],"qa_confidence": ["High", "Medium", "Low"],"review_depth": ["quick", "standard", "deep"],"review_status": ["pending", "running", "completed", "failed"],"study_block_status": ["planned", "in_progress", "completed", "missed", "cancelled"],"subscription_status": ["incomplete", "incomplete_expired", "trialing", "active", "past_due", "canceled", "unpaid", "paused"],"summary_type": ["normal", "brief", "missing_transcript"],"timezone_source": ["default", "canvas", "person"],"tutor_assignment_status": ["active", "paused", "completed"],"user_role": ["student", "tutor", "parent", "teacher", "admin"],"week_status": ["planned", "active", "completed", "archived"]
           }
         }
 } as const
