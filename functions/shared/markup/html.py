@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import nh3
-from selectolax.lexbor import LexborHTMLParser, LexborNode, create_tag
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from functions.shared.markup.formulas import DISPLAY, INLINE
 from functions.shared.markup.mathml import latex_of
@@ -42,11 +42,14 @@ ATTRIBUTES = {
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan", "scope"},
 }
+FRAMES = frozenset({"iframe", "embed", "object", "video", "audio"})
 # what browsers do not show as text of the page
-NEVER_SHOWN = (
-    "script,style,iframe,object,embed,noscript,template,head,title,meta,link,base,input,select,textarea,svg,audio,video,"
-    "canvas,datalist,noframes,noembed,frameset,applet,area,map,param,source,track"
+NEVER_SHOWN = FRAMES | frozenset(
+    {"script", "style", "noscript", "template", "head", "title", "meta", "link", "base", "input", "select", "textarea"}
+    | {"svg", "canvas", "datalist", "noframes", "noembed", "frameset", "applet", "area", "map"}
+    | {"param", "source", "track"}
 )
+FORMULAS = frozenset({"math", "img"})
 VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 )
@@ -78,6 +81,7 @@ FORMATTING = frozenset(
 )
 NAME = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:-]{0,40})")
 DATA_URI = re.compile(r"data:[\w.+-]{0,60}(?:/[\w.+-]{1,80})?(?:;[\w.=+-]{1,80}){0,5},[^\s\"'<>()]*", re.IGNORECASE)
+WORD = re.compile(r"\w")
 BARE_ADDRESS = re.compile(r"https?://\S+")
 SECRET_QUERY = re.compile(r"([?&]|&amp;)(?:verifier|sf_verifier|access_token)=[^&#\s<>\"']*(?:&amp;|&)?", re.IGNORECASE)
 LATEX_PREFIX = re.compile(r"\s*latex:\s*", re.IGNORECASE)
@@ -89,14 +93,12 @@ class Page:
     """A page without what is hidden. The tree may be changed before it is written out.
 
     :param hidden: the texts that a reader would not see
-    :param removed: how many parts were removed
     :param embedded: titles and hosts of the pages, videos and sounds that it shows in frames
     :param is_cut: whether the page went on after ``MAX_INPUT_CHARACTERS``
     """
 
     tree: LexborHTMLParser
     hidden: tuple[str, ...]
-    removed: int
     is_cut: bool
     embedded: tuple[str, ...] = ()
 
@@ -110,13 +112,16 @@ class Page:
         body = self.tree.body
         if body is None or len(body.text() or "") > MAX_ONLY_CHARACTERS:
             return None
-        nodes = (node for node in body.traverse(include_text=True) if node.is_text_node)
-        own = " ".join(node.text_content or "" for node in nodes if not _is_linked(node))
-        if re.search(r"\w", BARE_ADDRESS.sub("", own)):
-            return None
+        has_address = False
+        for node in body.traverse(include_text=True):
+            if not node.is_text_node or not WORD.search(text := node.text_content or "") or _is_linked(node):
+                continue
+            if WORD.search(BARE_ADDRESS.sub("", text)):
+                return None
+            has_address = True
         if self.embedded:
             return "frame"
-        if body.css_first("a[href]") is not None or BARE_ADDRESS.search(own):
+        if has_address or body.css_first("a[href]") is not None:
             return "link"
         return "picture" if body.css_first("img") is not None else None
 
@@ -140,28 +145,35 @@ def read_html(html: str) -> Page:
     text = visible(without_data_uris(html).replace("\u00a0", " "))
     is_cut = len(text) > MAX_INPUT_CHARACTERS
     tree = LexborHTMLParser(tamed(text[:MAX_INPUT_CHARACTERS]))
-    before = len(tree.css("*"))
     hidden = take_hidden(tree)
     take_formulas(tree)
-    embedded = frames_of(tree)
-    for node in topmost(tree.css(NEVER_SHOWN)):
+    unshown = elements(tree, NEVER_SHOWN)
+    embedded = frames_of([node for node in unshown if node.tag in FRAMES])
+    for node in topmost(unshown):
         node.decompose()
     hide_secrets(tree)
-    return Page(tree, tuple(hidden), before - len(tree.css("*")), is_cut, embedded)
+    return Page(tree, tuple(hidden), is_cut, embedded)
 
 
-def frames_of(tree: LexborHTMLParser) -> tuple[str, ...]:
+def elements(tree: LexborHTMLParser, tags: frozenset[str]) -> list[LexborNode]:
+    """The elements of these kinds, in the order of the page. A selector of CSS would take several times as long."""
+    return [] if tree.root is None else [node for node in tree.root.traverse() if node.tag in tags]
+
+
+def frames_of(nodes: list[LexborNode]) -> tuple[str, ...]:
     """Title and host of each page, video or sound that is shown in a frame, ``Quiz (tool.test)``.
 
     Whole addresses may be signed.
     """
     found = []
-    for node in tree.css("iframe,embed,object,video,audio")[:MAX_FRAMES]:
-        source = node.css_first("source[src]")
-        inner = source.attributes.get("src") if source is not None else None
-        address = host_of(node.attributes.get("src") or node.attributes.get("data") or inner or "")
-        named = node.attributes.get("title") or (node.tag if node.tag in ("video", "audio") else "")
-        title = " ".join(named.split())[:MAX_TITLE_CHARACTERS]
+    for node in nodes[:MAX_FRAMES]:
+        attributes = node.attributes
+        source = attributes.get("src") or attributes.get("data")
+        if not source and (inner := node.css_first("source[src]")) is not None:
+            source = inner.attributes.get("src")
+        address = host_of(source or "")
+        named = attributes.get("title") or (node.tag if node.tag in ("video", "audio") else "")
+        title = " ".join((named or "").split())[:MAX_TITLE_CHARACTERS]
         found.append(f"{title} ({address})" if title and address else title or address or "untitled")
     return tuple(found)
 
@@ -215,7 +227,6 @@ def tamed(html: str) -> str:
             kept.append("<" + piece if piece[:1] in "!?/" else "&lt;" + piece)
             continue
         name, is_end = match[1].lower(), piece[0] == "/"
-        tag, closed, rest = piece.partition(">")
         tags += 1
         is_dropped = tags > MAX_TAGS
         if name in FORMATTING:
@@ -245,36 +256,44 @@ def tamed(html: str) -> str:
                 depth += 1
                 formatting += name in FORMATTING
         if is_dropped:
+            _, closed, rest = piece.partition(">")
             kept.append(" " + rest if closed else "")
-        elif len(tag) > MAX_ATTRIBUTE_MARKS and sum(map(tag.count, " \n\t/\"'")) > MAX_ATTRIBUTE_MARKS:
-            kept.append(f"<{'/' if is_end else ''}{name}>{rest}")
+        elif len(piece) > MAX_ATTRIBUTE_MARKS and has_many_attributes(piece):
+            kept.append(f"<{'/' if is_end else ''}{name}>{piece.partition('>')[2]}")
         else:
             kept.append("<" + piece)
     return "".join(kept)
 
 
+def has_many_attributes(piece: str) -> bool:
+    """Whether a tag, with the text that follows it, may have more attributes than a page of people."""
+    tag = piece.partition(">")[0]
+    return sum(map(tag.count, " \n\t/\"'")) > MAX_ATTRIBUTE_MARKS
+
+
 def take_formulas(tree: LexborHTMLParser) -> None:
     """Puts the LaTeX of equation images and MathML in their place."""
-    for node in topmost(tree.css("math")):
+    for node in topmost(elements(tree, FORMULAS)):
+        if node.tag == "img":
+            latex, is_display = latex_of_image(node)
+            if latex:
+                put_formula(tree, node, latex, is_display=is_display)
+            continue
         written = node.css_first("annotation[encoding='application/x-tex']")
         latex = written.text(strip=True) if written is not None else node.attributes.get("alttext") or latex_of(node)
-        put_formula(node, latex, is_display=node.attributes.get("display") == "block")
-    for node in tree.css("img"):
-        latex, is_display = latex_of_image(node)
-        if latex:
-            put_formula(node, latex, is_display=is_display)
+        put_formula(tree, node, latex, is_display=node.attributes.get("display") == "block")
 
 
-def put_formula(node: LexborNode, latex: str, *, is_display: bool) -> None:
-    """Replaces a node by a formula."""
+def put_formula(tree: LexborHTMLParser, node: LexborNode, latex: str, *, is_display: bool) -> None:
+    """Replaces a node of a tree by a formula."""
     text = visible(latex).strip()
     if not text:
         node.decompose()
         return
-    span = create_tag("span")
+    span = tree.create_node("span")
     span.attrs["class"] = DISPLAY if is_display else INLINE
     span.insert_child(f"\\[{text}\\]" if is_display else f"\\({text}\\)")
-    node.replace_with(span)
+    node.replace_with(span, move=True)
 
 
 def latex_of_image(node: LexborNode) -> tuple[str, bool]:
@@ -305,15 +324,19 @@ def hide_secrets(tree: LexborHTMLParser) -> None:
     """Removes what opens a file to everybody who has its link, from links and from texts."""
     if tree.root is None:
         return
-    for node in tree.css("[href],[src],[alt],[title]"):
-        for name in ("href", "src", "alt", "title"):
-            value = node.attributes.get(name)
-            if value and SECRET_QUERY.search(value):
-                node.attrs[name] = without_secrets(value)
-    texts = [node for node in tree.root.traverse(include_text=True) if node.is_text_node]
-    for node in texts:
-        if SECRET_QUERY.search(node.text_content or ""):
-            node.replace_with(without_secrets(node.text_content or ""))
+    for node in list(tree.root.traverse(include_text=True)):
+        if node.is_text_node:
+            if has_secrets(text := node.text_content or ""):
+                node.replace_with(without_secrets(text))
+        elif attributes := node.attributes:
+            for name in ("href", "src", "alt", "title"):
+                if has_secrets(value := attributes.get(name) or ""):
+                    node.attrs[name] = without_secrets(value)
+
+
+def has_secrets(text: str) -> bool:
+    """Whether a text has the query of a signed link in it."""
+    return "=" in text and SECRET_QUERY.search(text) is not None
 
 
 def without_secrets(text: str) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import colorsys
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 MAX_STYLE_CHARACTERS = 4000
+MAX_CACHED_STYLES = 500
 MIN_OPACITY = 0.1
 MIN_FONT_PX = 2.0
 MAX_COLOR_DISTANCE = 24
@@ -118,19 +120,23 @@ class Look:
         return max(abs(a - b) for a, b in zip(self.ink, self.paper, strict=True)) > MAX_COLOR_DISTANCE
 
 
+PLAIN = Look()
+
+
 def take_hidden(tree: LexborHTMLParser) -> list[str]:
     """Removes from a tree what nobody sees, and returns its texts."""
     taken: list[str] = []
-    if tree.root is None:
+    if tree.root is None or is_plain(tree.root):
         return taken
-    waiting: list[tuple[LexborNode, Look]] = [(tree.root, Look())]
+    waiting: list[tuple[LexborNode, Look]] = [(tree.root, PLAIN)]
     while waiting:
         node, look = waiting.pop()
+        is_readable = look.is_readable()
         child = node.first_child
         while child is not None:
             following = child.next
             if child.is_text_node:
-                if not look.is_readable() and (text := (child.text_content or "").strip()):
+                if not is_readable and (text := (child.text_content or "").strip()):
                     taken.append(text)
                     child.decompose()
             elif child.is_element_node:
@@ -150,6 +156,11 @@ def take_hidden(tree: LexborHTMLParser) -> list[str]:
     return [text for text in taken if text]
 
 
+def is_plain(root: LexborNode) -> bool:
+    """Whether nothing on a page changes how its text looks, as on most pages. Then it hides nothing, either."""
+    return all(not node.is_comment_node and look_of(node, PLAIN) == PLAIN for node in root.traverse())
+
+
 def look_of(node: LexborNode, outer: Look) -> Look | None:
     """How text inside an element looks. None when the element is hidden, whatever is inside it."""
     attributes = node.attributes
@@ -163,9 +174,6 @@ def look_of(node: LexborNode, outer: Look) -> Look | None:
         return None
     if node.tag == "img" and is_dot(attributes.get("width")) and is_dot(attributes.get("height")):
         return None
-    style = declarations((attributes.get("style") or "")[:MAX_STYLE_CHARACTERS])
-    if style and is_gone(style):
-        return None
     look = outer
     paper = attributes.get("bgcolor")
     ink = attributes.get("color") if node.tag == "font" else attributes.get("text") if node.tag == "body" else None
@@ -175,7 +183,8 @@ def look_of(node: LexborNode, outer: Look) -> Look | None:
         look = replace(look, ink=found)
     if node.tag == "font" and (attributes.get("size") or "").strip() == "0":
         look = replace(look, font_px=0.0)
-    return styled(look, style) if style else look
+    style = attributes.get("style")
+    return styled(look, style[:MAX_STYLE_CHARACTERS]) if style else look
 
 
 def is_dot(size: str | None) -> bool:
@@ -281,8 +290,15 @@ def is_off_screen(style: dict[str, str]) -> bool:
     return bool(re.search(r"rotate[xy]\(\s*-?90deg", style.get("transform", "")))
 
 
-def styled(look: Look, style: dict[str, str]) -> Look:
-    """A look changed by what text inherits: colours, size and visibility."""
+@lru_cache(maxsize=MAX_CACHED_STYLES)
+def styled(look: Look, css: str) -> Look | None:
+    """A look changed by what text inherits: colours, size and visibility. None when the element is hidden.
+
+    People use few styles, and each of them many times.
+    """
+    style = declarations(css)
+    if is_gone(style):
+        return None
     if (visibility := style.get("visibility")) is not None:
         look = replace(look, is_visible=visibility not in ("hidden", "collapse"))
     size = style.get("font-size")
