@@ -56,6 +56,8 @@ ASSIGNMENT_KEYS = (
     "locked_for_user",
     "created_at",
 )
+WEB_ADDRESS = re.compile(r"https?://[^\s]+$")
+CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 SUBMISSION_STATES = {"graded": "graded", "submitted": "submitted", "pending_review": "submitted"}
 
 
@@ -154,8 +156,7 @@ def page_of(html: object) -> Page | None:
 
 def digest(row: Mapping[str, Any]) -> str:
     """A hash of everything that is stored."""
-    canonical = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(CANONICAL.encode(row).encode()).hexdigest()
 
 
 # ---- values -------------------------------------------------------------------------------------------------------
@@ -224,4 +225,4 @@ def whole(value: object) -> int | None:
 def web_address(value: object) -> str | None:
     """An http(s) address, or None."""
     found = value if isinstance(value, str) and len(value) <= 2000 else ""
-    return clean_text(found) if re.match(r"https?://[^\s]+$", found) else None
+    return clean_text(found) if WEB_ADDRESS.match(found) else None

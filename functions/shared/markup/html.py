@@ -50,6 +50,7 @@ NEVER_SHOWN = FRAMES | frozenset(
     | {"param", "source", "track"}
 )
 FORMULAS = frozenset({"math", "img"})
+LINKING = frozenset({"href", "src", "alt", "title"})
 VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
 )
@@ -79,11 +80,13 @@ OPTIONAL = frozenset(
 FORMATTING = frozenset(
     {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"}
 )
-NAME = re.compile(r"/?([a-zA-Z][a-zA-Z0-9:-]{0,40})")
+UNCOUNTED = VOID | OPTIONAL
+HEAD = re.compile(r"<(/?[a-zA-Z][a-zA-Z0-9:-]{0,40})?")  # once for each "<", empty where no tag begins
 DATA_URI = re.compile(r"data:[\w.+-]{0,60}(?:/[\w.+-]{1,80})?(?:;[\w.=+-]{1,80}){0,5},[^\s\"'<>()]*", re.IGNORECASE)
 WORD = re.compile(r"\w")
 BARE_ADDRESS = re.compile(r"https?://\S+")
 SECRET_QUERY = re.compile(r"([?&]|&amp;)(?:verifier|sf_verifier|access_token)=[^&#\s<>\"']*(?:&amp;|&)?", re.IGNORECASE)
+EMPTY_QUERY = re.compile(r"[?&](?=$|[\s<>\"')#])")
 LATEX_PREFIX = re.compile(r"\s*latex:\s*", re.IGNORECASE)
 DELIMITED = re.compile(r"\\\((.*)\\\)|\\\[(.*)\\\]|\$\$(.*)\$\$|\$(.*)\$", re.DOTALL)
 
@@ -217,16 +220,18 @@ def tamed(html: str) -> str:
     Pages of people are not changed.
     """
     first, *pieces = html.split("<")
-    kept = [first]
+    changed: dict[int, str] = {}
     open_names: dict[str, int] = {}
     dropped: dict[str, int] = {}
     depth = tags = formatting = reopened = 0
-    for piece in pieces:
-        match = NAME.match(piece)
-        if match is None:
-            kept.append("<" + piece if piece[:1] in "!?/" else "&lt;" + piece)
+    for index, (piece, head) in enumerate(zip(pieces, HEAD.findall(html), strict=True)):
+        if not head:
+            if piece[:1] not in "!?/":
+                changed[index] = "&lt;" + piece
             continue
-        name, is_end = match[1].lower(), piece[0] == "/"
+        is_end = head[0] == "/"
+        name = head.lower().removeprefix("/")
+        closed = ""
         tags += 1
         is_dropped = tags > MAX_TAGS
         if name in FORMATTING:
@@ -235,9 +240,9 @@ def tamed(html: str) -> str:
             reopened += formatting
             if formatting and reopened > MAX_REOPENED:
                 for open_name in FORMATTING & open_names.keys():
-                    kept.append(f"</{open_name}>" * open_names.pop(open_name))
+                    closed += f"</{open_name}>" * open_names.pop(open_name)
                 depth, formatting = depth - formatting, 0
-        if name not in VOID and name not in OPTIONAL:
+        if name not in UNCOUNTED:
             if is_end:
                 if dropped.get(name):
                     dropped[name] -= 1
@@ -256,13 +261,15 @@ def tamed(html: str) -> str:
                 depth += 1
                 formatting += name in FORMATTING
         if is_dropped:
-            _, closed, rest = piece.partition(">")
-            kept.append(" " + rest if closed else "")
+            _, end, rest = piece.partition(">")
+            changed[index] = closed + (" " + rest if end else "")
         elif len(piece) > MAX_ATTRIBUTE_MARKS and has_many_attributes(piece):
-            kept.append(f"<{'/' if is_end else ''}{name}>{piece.partition('>')[2]}")
-        else:
-            kept.append("<" + piece)
-    return "".join(kept)
+            changed[index] = f"{closed}<{'/' if is_end else ''}{name}>{piece.partition('>')[2]}"
+        elif closed:
+            changed[index] = f"{closed}<{piece}"
+    if not changed:
+        return html
+    return first + "".join(changed.get(index, "<" + piece) for index, piece in enumerate(pieces))
 
 
 def has_many_attributes(piece: str) -> bool:
@@ -324,13 +331,13 @@ def hide_secrets(tree: LexborHTMLParser) -> None:
     """Removes what opens a file to everybody who has its link, from links and from texts."""
     if tree.root is None:
         return
-    for node in list(tree.root.traverse(include_text=True)):
+    for node in list(tree.root.traverse(include_text=has_secrets(tree.root.text()))):
         if node.is_text_node:
             if has_secrets(text := node.text_content or ""):
                 node.replace_with(without_secrets(text))
-        elif attributes := node.attributes:
-            for name in ("href", "src", "alt", "title"):
-                if has_secrets(value := attributes.get(name) or ""):
+        else:
+            for name, value in node.attributes.items():
+                if value and name in LINKING and has_secrets(value):
                     node.attrs[name] = without_secrets(value)
 
 
@@ -341,7 +348,7 @@ def has_secrets(text: str) -> bool:
 
 def without_secrets(text: str) -> str:
     """A text or an address without the queries of signed links."""
-    return re.sub(r"[?&](?=$|[\s<>\"')#])", "", SECRET_QUERY.sub(r"\1", text))
+    return EMPTY_QUERY.sub("", SECRET_QUERY.sub(r"\1", text))
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:

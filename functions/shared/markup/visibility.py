@@ -158,7 +158,13 @@ def take_hidden(tree: LexborHTMLParser) -> list[str]:
 
 def is_plain(root: LexborNode) -> bool:
     """Whether nothing on a page changes how its text looks, as on most pages. Then it hides nothing, either."""
-    return all(not node.is_comment_node and look_of(node, PLAIN) == PLAIN for node in root.traverse())
+    for node in root.traverse():
+        if node.attributes:
+            if look_of(node, PLAIN) != PLAIN:
+                return False
+        elif node.tag in ("dialog", "-comment"):
+            return False
+    return True
 
 
 def look_of(node: LexborNode, outer: Look) -> Look | None:
