@@ -3,8 +3,8 @@
 All ask the same stand-in, a process of its own that answers after 150 ms, up to 30 % less or more, and throttles as
 Canvas does. canvasapi is Canvas's usual client for Python. The lean loop is httpx, one request after another, and JSON.
 Ours is the handler of the job: it fetches, cleans and hashes descriptions, and writes the rows. The three take turns.
-Then one sync finds nothing new, and another one changed assignment. Seconds of processor time say what bounds ours: they
-are those of all rounds of ours, by process. On a busy machine they tell more than the times of the table.
+Then one sync finds nothing new, and another one changed assignment. The processor time of one run of ours, by process,
+says what bounds it, and on a busy machine more than the times.
 """
 
 from __future__ import annotations
