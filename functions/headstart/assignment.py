@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from functions.headstart.material import Source, fitting
 from functions.headstart.timing import Times, read_times
 from functions.shared.leaks.solutions import plain_solutions, rubric_of, take_solutions
-from functions.shared.llm.usage import first_tokens
+from functions.shared.llm.usage import estimated_tokens, first_tokens
 from functions.shared.local_time import local_text, zone_of
 from functions.shared.markup.html import Page, read_html
 from functions.shared.markup.text import visible
@@ -41,6 +42,12 @@ class Task:
     time_zone: str
     effort_minutes: int | None = None
     times: Times = field(default_factory=Times)
+    material: tuple[Source, ...] = ()
+
+    @property
+    def given(self) -> str:
+        """All that the model reads and may quote: the task, and the course's material."""
+        return "\n\n".join([self.text, *(source.text for source in self.material)])
 
 
 def read_task(
@@ -49,6 +56,7 @@ def read_task(
     settings: Mapping[str, Any] | None = None,
     blocks: Sequence[Mapping[str, str]] = (),
     max_tokens: int = 16_000,
+    material: Sequence[Source] = (),
 ) -> Task:
     """A task from a row of assignments with its ``course``, ``profile`` and ``effort``.
 
@@ -56,6 +64,7 @@ def read_task(
     :param settings: the student's row of planner_settings, if there is one
     :param blocks: the student's study blocks that are still to come
     :param max_tokens: how much of the description a model may read; a rubric may have half as much again
+    :param material: of the course; it gets what description and rubric leave of that, at most half of ``max_tokens``
     """
     page = read_html(row["description_html"] or "")
     solutions = [*page.hidden, *([notes] if notes else []), *take_solutions(page.tree)]
@@ -89,15 +98,18 @@ def read_task(
     urls = {*page.urls(), *(url for _, url in files if url.startswith("https://"))}
     if (row["canvas_url"] or "").startswith("https://"):
         urls.add(row["canvas_url"])
+    text = "\n".join(facts) + "\n\n" + body
+    chosen = fitting(material, min(max_tokens * 3 // 2 - estimated_tokens(text), max_tokens // 2))
     return Task(
         title=title,
-        text="\n".join(facts) + "\n\n" + body,
-        solutions=tuple(solutions),
-        urls=frozenset(urls),
+        text=text,
+        solutions=(*solutions, *(one for source in material for one in source.solutions)),
+        urls=frozenset(urls.union(*(source.urls for source in chosen))),
         due_at=due_at,
         time_zone=place,
         effort_minutes=(row.get("effort") or {}).get("effort_minutes"),
         times=read_times(settings, blocks),
+        material=chosen,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from functions.headstart.assignment import Task, read_task
+from functions.headstart.material import is_wanted, material_of
 from functions.headstart.timing import HORIZON_DAYS
 from functions.headstart.triggers import scan
 from functions.headstart.writing import Writer, prompt
@@ -137,7 +138,9 @@ class RunJob:
         blocks = run(planned.lt("start_at", (now + timedelta(days=HORIZON_DAYS + 1)).isoformat()))
         # half of the window; rubric, prompt and answer need the rest
         max_tokens = self._context.settings.model_context_tokens // 2
-        return read_task(row, notes, settings[0] if settings else None, blocks, max_tokens)
+        wanted = is_wanted(self._context)
+        material = material_of(self._context, assignment_id, row["description_html"] or "") if wanted else []
+        return read_task(row, notes, settings[0] if settings else None, blocks, max_tokens, material)
 
     def _budget(self) -> Budget:
         clock = self._context.clock

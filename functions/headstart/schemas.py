@@ -53,7 +53,7 @@ class HeadstartRun(Answer):
         "status": "succeeded",
         "trigger": "manual",
         "model": "some-model",
-        "prompt_version": "headstart/1.1.0",
+        "prompt_version": "headstart/1.2.0",
         "created_at": "2026-03-02T09:00:00Z",
         "started_at": "2026-03-02T09:00:01Z",
         "ended_at": "2026-03-02T09:00:21Z",

@@ -146,7 +146,7 @@ class Writer:
         self._fresh()
 
     def _fresh(self) -> None:
-        self._guard = LeakGuard(self._task.solutions, self._task.text)
+        self._guard = LeakGuard(self._task.solutions, self._task.given)
         self._field = FieldStream("content_md")
         self._paragraphs = Paragraphs(self._guard, self._task.urls, self._release, self._opinion, self._carried)
         self._is_text_released = False
@@ -198,7 +198,8 @@ class Writer:
 
     def _messages(self, part: str, **data: str) -> list[Message]:
         blocks = DataBlocks()
-        marked = [blocks.block(name, text) for name, text in {"assignment": self._task.text, **data}.items()]
+        material = [(source.kind, f"{source.title}\n\n{source.text}") for source in self._task.material]
+        marked = [blocks.block(*one) for one in (("assignment", self._task.text), *material, *data.items())]
         return [
             {"role": "system", "content": self._prompt.parts["system"]},
             {"role": "user", "content": "\n\n".join([self._prompt.parts[part], blocks.rule(), *marked])},
@@ -258,7 +259,12 @@ class Writer:
             "content_md": content,
             "content_html": markdown_to_html(content, urls),
             "summary": summary,
-            "extra": {**fields, "time_estimate_minutes": minutes, "suggested_blocks": blocks},
+            "extra": {
+                **fields,
+                "time_estimate_minutes": minutes,
+                "suggested_blocks": blocks,
+                "sources": [source.entry() for source in task.material],
+            },
         }, path
 
     def _line(self, text: str, most: int = MAX_LINE_CHARACTERS) -> str:

@@ -25,7 +25,8 @@ comment on table public.user_settings is 'A person''s own settings, seen by nobo
 comment on column public.user_settings.user_id is 'Whose settings.';
 comment on column public.user_settings.preferences is
     'Settings of the front end; at most 64 KiB. Key headstart: {auto false, lead_hours 1 to 336 (48), '
-    'excluded_course_ids, max_per_day 0 to 20 (5)}, for headstarts that start by themselves. Other keys are free.';
+    'excluded_course_ids, max_per_day 0 to 20 (5)} for headstarts that start by themselves, and material (false): '
+    'whether headstarts use pages and the syllabus of the course. Other keys are free.';
 comment on column public.user_settings.voice_preference is 'Voice chosen for spoken sessions.';
 comment on column public.user_settings.learning_preferences is
     'Free-form answers about how the person learns; at most 64 KiB.';
@@ -59,9 +60,10 @@ as $$
     select case
         when h is null then null
         when jsonb_typeof(h) <> 'object' then ' must be an object'
-        when h - '{auto,lead_hours,excluded_course_ids,max_per_day}'::text[] <> '{}'
-            then ' may only have the keys auto, lead_hours, excluded_course_ids and max_per_day'
+        when h - '{auto,lead_hours,excluded_course_ids,max_per_day,material}'::text[] <> '{}'
+            then ' may only have the keys auto, lead_hours, excluded_course_ids, max_per_day and material'
         when h ? 'auto' and jsonb_typeof(h -> 'auto') <> 'boolean' then '.auto must be true or false'
+        when h ? 'material' and jsonb_typeof(h -> 'material') <> 'boolean' then '.material must be true or false'
         when h ? 'lead_hours'
             and not jsonb_path_exists(h, 'strict $.lead_hours ? (@ >= 1 && @ <= 336 && @.floor() == @)')
             then '.lead_hours must be a whole number from 1 to 336'

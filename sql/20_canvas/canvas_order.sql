@@ -67,7 +67,8 @@ begin
         set canvas_module_id = c.canvas_module_id,
             module_name = c.module_name,
             module_position = c.module_position,
-            module_item_position = c.module_item_position
+            module_item_position = c.module_item_position,
+            last_synced_at = private.clock()
         from changed as c where a.id = c.id
         returning a.id
     )
@@ -106,7 +107,7 @@ begin
     ),
     written as (
         update public.assignments as a
-        set is_done_in_canvas = not a.is_done_in_canvas
+        set is_done_in_canvas = not a.is_done_in_canvas, last_synced_at = private.clock()
         from changed as c where a.id = c.id
         returning a.id
     )

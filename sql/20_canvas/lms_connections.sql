@@ -41,7 +41,7 @@ comment on column public.lms_connections.oauth_client_id is
 comment on column public.lms_connections.settings is
     'Settings of this installation, readable by its users. allow_personal_tokens: whether people may connect with an '
     'access token that they made in Canvas. panopto_hosts: where its lectures are. reads: what its developer key '
-    'allows besides the needed scopes, a list of modules and todo.';
+    'allows besides the needed scopes, a list of modules, todo and pages.';
 comment on column public.lms_connections.proposed_by is 'Who asked for it, until staff approve it.';
 comment on column public.lms_connections.created_at is 'When it was registered.';
 comment on column public.lms_connections.updated_at is 'When the row last changed.';

@@ -45,7 +45,8 @@ comment on column public.headstart_docs.content_md is 'The text in Markdown, as 
 comment on column public.headstart_docs.content_html is 'The same text, rendered and sanitised.';
 comment on column public.headstart_docs.summary is 'A few sentences for lists.';
 comment on column public.headstart_docs.extra is
-    'Keys plan, key_concepts, questions, resources, time_estimate_minutes, suggested_blocks.';
+    'Keys plan, key_concepts, questions, resources, time_estimate_minutes, suggested_blocks, and sources: the pages '
+    'and the syllabus that the model read, with kind, title and url.';
 comment on column public.headstart_docs.created_at is 'When it was written.';
 comment on column public.headstart_docs.updated_at is 'When the row last changed.';
 

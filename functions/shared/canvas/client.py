@@ -162,6 +162,13 @@ class Canvas:
         """What the person marked complete or dismissed in the to-do list of Canvas, page by page."""
         return self._list("/api/v1/planner/overrides", {})
 
+    def syllabus(self, course_id: int) -> Row:
+        """A course with its ``syllabus_body``, which a scoped key without include parameters leaves out.
+
+        :raise CourseGone, CourseForbidden: the course is deleted or closed to this person
+        """
+        return dict(self._canvas.get(f"/api/v1/courses/{course_id}", {"include[]": ["syllabus_body"]}))
+
     def page(self, course_id: int, name: str) -> Row:
         """A page of a course with its body.
 

@@ -32,13 +32,14 @@ MATERIAL_SCOPES = (
     "url:GET|/api/v1/courses/:course_id/pages/:url_or_id",
     "url:GET|/api/v1/courses/:course_id/files/:id",
 )
+PAGE_SCOPE = MATERIAL_SCOPES[0]
+SYLLABUS_SCOPE = SCOPES[1]
+MODULE_ITEMS_SCOPE = "url:GET|/api/v1/courses/:course_id/modules/:module_id/items"
 # what is asked for where staff say that the developer key allows it; a key that does not would let nobody connect
 READS = {
-    "modules": (
-        "url:GET|/api/v1/courses/:course_id/modules",
-        "url:GET|/api/v1/courses/:course_id/modules/:module_id/items",
-    ),
+    "modules": ("url:GET|/api/v1/courses/:course_id/modules", MODULE_ITEMS_SCOPE),
     "todo": ("url:GET|/api/v1/planner/overrides",),
+    "pages": (PAGE_SCOPE, MODULE_ITEMS_SCOPE),
 }
 
 

@@ -240,7 +240,8 @@ class Transport:
                 response = self._send("GET", url, token=token)
                 if is_throttled(response):
                     self.counters.add(throttled=1)
-                    if self.is_patient:
+                    # who waits for nothing tells the others, who share the token
+                    if self.is_patient or self.slots is not None:
                         self.throttle.refused(slot, throttle_delay(response))
                     raise Throttled(response)
                 self.throttle.answered(slot, _number(response.headers.get("x-rate-limit-remaining")))

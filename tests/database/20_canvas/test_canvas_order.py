@@ -8,10 +8,11 @@ from typing import Any
 
 import psycopg
 
-from tests.support.people import act_as, persona, refused
+from tests.support.people import act_as, freeze, persona, refused
 from tests.support.rows import assignment, course, integration, one
 
 Connection = psycopg.Connection[Any]
+MOMENT = "2031-03-01T12:00:00Z"
 
 
 def item(name: str, module: int, position: int) -> dict[str, Any]:
@@ -36,7 +37,14 @@ def places(db: Connection, course_id: uuid.UUID) -> dict[int, str | None]:
     return dict(rows.fetchall())
 
 
+def written(db: Connection, course_id: uuid.UUID) -> set[int]:
+    """Canvas ids of the assignments that sync wrote at the frozen moment."""
+    query = "select canvas_assignment_id from public.assignments where course_id = %s and last_synced_at = %s"
+    return {number for (number,) in db.execute(query, (course_id, MOMENT))}
+
+
 def test_of_several_positions_the_first_counts(db: Connection) -> None:
+    freeze(db, MOMENT)
     person = persona(db)
     here, elsewhere = course(db, person), course(db, person)
     for number, kept in ((1, {}), (2, {"quiz_id": 20}), (3, {"discussion_topic_id": "30"}), (4, {})):
@@ -53,6 +61,7 @@ def test_of_several_positions_the_first_counts(db: Connection) -> None:
     assert place(db, here, *given) == 3
     assert places(db, here) == {1: "M1 9", 2: "M1 3", 3: "M1 2", 4: None}
     assert places(db, elsewhere) == {1: None}
+    assert written(db, here) == {1, 2, 3}
     assert place(db, here, *given) == 0
     db.execute("update public.assignments set status = 'removed' where course_id = %s and canvas_id = '3'", (here,))
     assert place(db, here, item("quiz:20", 1, 3)) == 1
@@ -60,6 +69,7 @@ def test_of_several_positions_the_first_counts(db: Connection) -> None:
 
 
 def test_marks_belong_to_one_integration_and_end_with_its_person(db: Connection) -> None:
+    freeze(db, MOMENT)
     person = persona(db)
     mine, other = integration(db, person), integration(db, person)
     courses = [course(db, person, integration_id=one) for one in (mine, other)]
@@ -81,6 +91,7 @@ def test_marks_belong_to_one_integration_and_end_with_its_person(db: Connection)
 
     assert (apply("assignment:1", "quiz:2"), apply("assignment:1")) == (1, 0)
     assert marked() == [(True, 1)]
+    assert written(db, courses[0]) == {1}
     assert (apply("assignment:2"), marked()) == (2, [(True, 2)])
     db.execute("select private.part_from_canvas_person(%s, '101')", (mine,))
     assert marked() == []

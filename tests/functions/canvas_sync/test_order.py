@@ -124,6 +124,14 @@ def test_a_grant_without_these_scopes_is_not_used_for_them(ordered: Connected, d
     assert ordered.canvas.world.requests("/modules") == ordered.canvas.world.requests("/planner") == []
 
 
+def test_a_key_that_lost_these_scopes_ends_no_sync(ordered: Connected) -> None:
+    world = ordered.canvas.world
+    grant = next(grant for grant in reversed(world.grants) if grant.person_id == 101)
+    grant.scopes = [scope for scope in grant.scopes if "modules" not in scope and "planner" not in scope]
+    assert ordered.result()["status"] == "complete"
+    assert ordered.person.rows("integrations")[0]["status"] == "connected"
+
+
 def test_what_is_marked_complete_in_canvas_leaves_the_persons_list(ordered: Connected, db: Connection) -> None:
     world, person = ordered.canvas.world, ordered.person
     given = [one for one in world.assignments_of(COURSE, 101) if (one.id, 101) not in world.submissions]
@@ -169,6 +177,7 @@ def test_odd_lists_are_read_as_far_as_they_go() -> None:
         {**module, "item": "assignment:9", "module_item_position": 2},
         {**module, "item": f"discussion:{2**62}", "module_item_position": 3},
     ]
+    assert item_rows({"position": 9}, 5, 4, items)[0]["module_position"] == 9
     done = {"marked_complete": True, "plannable_id": 7}
     assert done_items({**done, "plannable_type": "quiz", "assignment_id": 9}) == ["quiz:7", "assignment:9"]
     assert done_items({**done, "plannable_type": "wiki_page"}) == []

@@ -23,7 +23,7 @@ METRICS = {
     "usage_estimated",
     "parse_path",
 }
-EXTRA = {"plan", "key_concepts", "questions", "resources", "time_estimate_minutes", "suggested_blocks"}
+EXTRA = {"sources", "plan", "key_concepts", "questions", "resources", "time_estimate_minutes", "suggested_blocks"}
 FAULTS = {
     "429-long": ("rate_limited", 1),
     "quota": ("quota_exceeded", 1),

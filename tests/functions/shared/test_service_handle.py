@@ -30,6 +30,8 @@ ALLOWED = {
     "functions/catalog_sync/jobs.py",
     "functions/catalog_sync/service.py",
     "functions/headstart/jobs.py",
+    # the assignment and the settings of the owner of the job
+    "functions/headstart/material.py",
     "functions/headstart/service.py",
     # whose assignment it is, is asked by the function that starts a headstart
     "functions/headstart/triggers.py",

@@ -192,6 +192,20 @@ def test_clients_of_one_integration_share_a_throttle(canvas: CanvasStandIn, http
     assert (run.allowed, other.allowed) == (1, START_IN_FLIGHT)
 
 
+def test_a_refusal_that_a_waiting_person_meets_pauses_the_token_for_jobs(
+    canvas: CanvasStandIn, http: Http, token: str, clock: HeldClock
+) -> None:
+    canvas.world.add_fault(kind="throttle", times=1)
+    slots = Slots()
+    person = Transport(http, canvas.url, clock=clock.monotonic, sleep=clock.sleep, total_seconds=6.0, slots=slots)
+    job = Transport(http, canvas.url, clock=clock.monotonic, sleep=clock.sleep, slots=slots)
+    with pytest.raises(CanvasUnavailable):
+        person.get(COURSE, token)
+    assert clock.slept == [], "the person is told at once"
+    job.get(COURSE, token)
+    assert len(clock.slept) == 1
+
+
 class Counting(Http):
     """Knows how many of its requests ran at once."""
 
