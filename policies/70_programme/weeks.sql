@@ -4,7 +4,7 @@ alter table public.weeks enable row level security;
 
 grant select on public.weeks to authenticated;
 grant insert (
-    id, user_id, week_number, start_date, end_date, status, focus_area, estimated_hours, actual_hours
+    id, user_id, week_number, start_date, end_date, status, focus_area, course_id, estimated_hours, actual_hours
 ) on public.weeks to authenticated;
 grant update on public.weeks to authenticated;
 grant delete on public.weeks to authenticated;
@@ -16,7 +16,8 @@ comment on policy select_own on public.weeks is 'Learners see their own weeks.';
 
 create policy insert_own on public.weeks for insert to authenticated
 with check (user_id = (select private.caller_id()));
-comment on policy insert_own on public.weeks is 'Learners plan their own weeks.';
+comment on policy insert_own on public.weeks is
+    'Learners plan their own weeks; the foreign key admits only their own courses.';
 
 create policy update_own on public.weeks for update to authenticated
 using (user_id = (select private.caller_id()))

@@ -9,6 +9,7 @@ create table public.weeks (
     end_date date not null,
     status public.week_status not null default 'planned',
     focus_area text,
+    course_id uuid,
     estimated_hours int,
     actual_hours int,
     completion_percentage int not null default 0,
@@ -20,6 +21,9 @@ create table public.weeks (
     constraint weeks_user_id_fkey foreign key (user_id) references public.profiles(user_id) on delete cascade,
     constraint weeks_user_id_week_number_key unique (user_id, week_number),
     constraint weeks_id_user_id_key unique (id, user_id),
+    -- the owner's own course, as it is now; a course that goes leaves the week
+    constraint weeks_course_id_fkey
+        foreign key (course_id, user_id) references public.courses(id, user_id) on delete set null (course_id),
     constraint weeks_week_number_check check (week_number >= 1),
     -- infinite days and years that clients cannot read
     constraint weeks_start_date_check check (start_date >= '0001-01-01'),
@@ -30,6 +34,7 @@ create table public.weeks (
     constraint weeks_completion_percentage_check check (completion_percentage between 0 and 100)
 );
 
+create index idx_weeks_course_id on public.weeks (course_id, user_id);
 -- for the schedule that activates, completes and archives
 create index idx_weeks_planned on public.weeks (start_date) where status = 'planned';
 create index idx_weeks_active on public.weeks (end_date) where status = 'active';
@@ -43,6 +48,8 @@ comment on column public.weeks.start_date is 'First day.';
 comment on column public.weeks.end_date is 'Last day, inclusive.';
 comment on column public.weeks.status is 'Its state.';
 comment on column public.weeks.focus_area is 'What the week is about.';
+comment on column public.weeks.course_id is
+    'The person''s Canvas course that the week is about, if any: its material goes into the week''s notes.';
 comment on column public.weeks.estimated_hours is 'Hours planned.';
 comment on column public.weeks.actual_hours is
     'Hours spent: those of completed study blocks, until the person writes another number.';
@@ -90,7 +97,7 @@ comment on function private.stamp_reopened_week() is
 
 create trigger trg_weeks_columns before update on public.weeks
 for each row execute function private.keep_columns(
-    'week_number', 'start_date', 'end_date', 'status', 'focus_area', 'estimated_hours', 'actual_hours'
+    'week_number', 'start_date', 'end_date', 'status', 'focus_area', 'course_id', 'estimated_hours', 'actual_hours'
 );
 create trigger trg_weeks_hours before insert or update of actual_hours on public.weeks
 for each row execute function private.note_written_hours();

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.support.people import act_as, freeze, persona, refused
-from tests.support.rows import insert, one
+from tests.support.rows import assignment, course, insert, one
 
 Connection = psycopg.Connection[Any]
 
@@ -283,3 +283,43 @@ def test_what_ended_two_years_ago_is_archived_and_stays_readable(db: Connection)
         assert one(db, "select status::text from public.weeks where id = %s", (mine,)) == "archived"
         assert one(db, "select archived_at is not null from public.socratic_sessions where id = %s", (talk,))
     refused(db, "22003", "select * from public.svc_archive_weeks(0)")
+
+
+def test_the_course_of_a_week_is_the_learner_s_own_and_its_work_is_that_of_their_days(db: Connection) -> None:
+    me, other = learner(db, "Pacific/Kiritimati"), learner(db)
+    mine, theirs = course(db, me, name="Biology"), course(db, other)
+    link = "update public.weeks set course_id = %s where id = %s"
+    made = week(db, me)
+    with act_as(db, me):
+        refused(db, "23503", link, (theirs, made))
+        assert db.execute(link, (mine, made)).rowcount == 1
+        refused(db, "42501", "select public.svc_get_week_material(%s, %s)", (made, me))
+    # the week of Kiritimati is fourteen hours ahead of that of UTC
+    due = {
+        "before": "2030-03-24T09:59:59Z", "first": "2030-03-24T10:00:00Z", "last": "2030-03-31T09:59:59Z",
+        "after": "2030-03-31T10:00:00Z", "removed": "2030-03-26", "hidden": "2030-03-26", "undated": None,
+    }  # fmt: skip
+    work = {title: assignment(db, me, course_id=mine, title=title, due_at=at) for title, at in due.items()}
+    db.execute("update public.assignments set status = 'removed' where id = %s", (work["removed"],))
+    hide = "insert into public.assignment_efforts (assignment_id, user_id, is_hidden) values (%s, %s, true)"
+    db.execute(hide, (work["hidden"], me))
+    assignment(db, me, title="of another course", due_at="2030-03-26")
+
+    def material(person: uuid.UUID = me) -> Any:
+        return one(db, "select public.svc_get_week_material(%s, %s)", (made, person))
+
+    found = material()
+    assert found["course"] == {"id": str(mine), "name": "Biology", "catalog_course_id": None}
+    assert [entry["title"] for entry in found["assignments"]] == ["first", "last"]
+    assert found["assignments"][0]["due_text"] == "Monday 25 March 2030, 00:00 (Pacific/Kiritimati)"
+    assert material(other) is None
+    for closed in ("is_hidden = true", "access_restricted = true", "workflow_state = 'deleted'"):
+        with db.transaction(force_rollback=True):
+            db.execute(f"update public.courses set {closed} where id = %s".encode(), (mine,))
+            assert material() is None, closed
+    refused(db, "22004", "select public.svc_get_week_material(%s, null)", (made,))
+    # a course that goes leaves the week, even an archived one
+    db.execute("update public.weeks set status = 'archived' where id = %s", (made,))
+    db.execute("delete from public.courses where id = %s", (mine,))
+    assert one(db, "select course_id is null from public.weeks where id = %s", (made,)) is True
+    assert material() is None

@@ -1,0 +1,3 @@
+-- The job that writes notes alone: it says whose week it must be.
+
+grant execute on function public.svc_get_week_material(uuid, uuid) to service_role;
