@@ -101,6 +101,11 @@ begin
     if p_session_id is null then
         raise exception 'p_session_id must not be null' using errcode = '22004';
     end if;
+    -- with its week, while the model wrote; its lines cannot be quoted any more
+    perform from public.socratic_sessions where id = p_session_id for no key update;
+    if not found then
+        return false;
+    end if;
     if jsonb_typeof(p_insights) is distinct from 'array' or exists (
         select from jsonb_array_elements(p_insights) as e (insight)
         where not exists (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,8 +82,11 @@ class Talk:
         for behaviour, draft in zip(self.model._script, drafts, strict=True):
             object.__setattr__(behaviour, "text", draft)
 
-    def handle(self, type: str, **payload: str) -> str:
-        """Runs a job of the queue by its handler, once; its result's status, or the failure's code."""
+    def handle(self, type: str, on_check: Callable[[], None] = lambda: None, **payload: str) -> str:
+        """Runs a job of the queue by its handler, once; its result's status, or the failure's code.
+
+        :param on_check: is called while the model is waited for
+        """
         [(job_id, given)] = self.sql(
             "select j.id::text, r.payload from public.jobs as j join private.job_runtime as r on r.job_id = j.id "
             "where j.type = %s::public.job_type and r.payload @> %s::jsonb order by j.created_at desc limit 1",
@@ -113,7 +116,7 @@ class Talk:
             clock=clock,
             deadline=clock.monotonic() + job.timeout_s,
             on_progress=lambda _: None,
-            on_check=lambda: None,
+            on_check=on_check,
         )
         try:
             result = HANDLERS[type](context) or {}

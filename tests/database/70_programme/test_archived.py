@@ -6,10 +6,12 @@ import uuid
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg.types.json import Jsonb
 
 from tests.support import queue
 from tests.support.people import act_as, persona, refused
+from tests.support.races import ring
 from tests.support.rows import insert, one
 
 Connection = psycopg.Connection[Any]
@@ -123,3 +125,26 @@ def test_a_failed_review_of_an_archived_week_is_not_tried_again(db: Connection) 
     refused(db, "PT404", retry, (persona(db), week.review))
     refused(db, "PT404", retry, (week.me, uuid.uuid4()))
     assert one(db, "select status::text from public.reviews where id = %s", (week.review,)) == "failed"
+
+
+def test_a_line_and_the_archive_wait_for_each_other(db_url: str) -> None:
+    say = "insert into public.socratic_messages (session_id, role, content) values (%s, 'user', 'Hello')"
+    with ring(db_url) as race:
+        me = persona(race.owner)
+        race.clean_up("public.profiles", me)
+        dates = {"start_date": "2030-01-07", "end_date": "2030-01-13", "status": "active"}
+        for number, is_line_first in ((1, True), (2, False)):
+            made = insert(race.owner, "public.weeks", {"user_id": me, "week_number": number}, dates)
+            talk = insert(race.owner, "public.socratic_sessions", {"user_id": me, "week_id": made, "topic": "x"})
+            first, second = race.session(), race.session()
+            steps = [(say, (talk,)), (ARCHIVE, (made,))]
+            (held, row), (waits, other) = steps if is_line_first else reversed(steps)
+            first.execute(held.encode(), row)
+            waiting = race.start(second, f"{waits} returning 1", other)
+            race.wait_until_blocked(second)
+            first.commit()
+            if is_line_first:
+                assert waiting.result(timeout=60) == (1,)
+            else:
+                with pytest.raises(psycopg.Error, match="week_archived"):
+                    waiting.result(timeout=60)

@@ -9,7 +9,7 @@ import math
 import uuid
 import wave
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -148,6 +148,82 @@ def test_others_see_and_do_nothing(talk: Talk, stack: Stack) -> None:
         line = talk.lines()[0]["id"]
         assert stranger.functions.get(f"/socratic/messages/{line}/audio").status_code == 404
     assert talk.session()["ended_at"] is None
+
+
+class Killed(BaseException):
+    """The worker dies here: nothing of the product runs any more."""
+
+
+def begun(talk: Talk) -> str:
+    """Says a line; the turn that answers it."""
+    path = f"/socratic/sessions/{talk.session_id}/messages"
+    with talk.person.functions.stream("POST", path, json=chat.body()) as asked:
+        return str(chat.read(asked, most=1).message_id)
+
+
+def test_a_worker_killed_anywhere_leaves_one_turn_and_one_set_of_insights(talk: Talk) -> None:
+    used = "select attempt from private.model_usage where purpose = %s and user_id = %s order by id"
+
+    def killed(at: int) -> Callable[[], None]:
+        checks: list[int] = []
+
+        def check() -> None:
+            checks.append(1)
+            if len(checks) == at:
+                raise Killed
+
+        return check
+
+    for turns, at in enumerate((1, 2, 4), 1):
+        answer_id = begun(talk)
+        # the second call repairs the first, unless the worker has died before
+        talk.script("It states the answer.", FIRST, FIRST)
+        with pytest.raises(Killed):
+            talk.handle("socratic_answer", killed(at), message_id=answer_id)
+        assert talk.lines()[-1]["status"] == "streaming"
+        assert talk.handle("socratic_answer", message_id=answer_id) == "complete"
+        assert talk.handle("socratic_answer", message_id=answer_id) == "complete", "twice the same"
+        assert [line["status"] for line in talk.lines()] == ["complete"] * 2 * turns
+        assert talk.session()["total_questions"] == turns
+        talk.model._script.clear()
+    # a call is written down once, or not at all when its worker died in it
+    assert len(talk.sql(used, "socratic_answer", talk.person.user_id)) <= len(talk.model.requests) <= 3 * 3
+
+    talk.person.rest.patch(
+        "/socratic_sessions", params={"id": f"eq.{talk.session_id}"}, json={"ended_at": "2030-01-01T00:00:00Z"}
+    )
+    talk.model.requests.clear()
+
+    with pytest.raises(Killed):
+        talk.handle("socratic_insights", killed(1), session_id=talk.session_id)
+    assert talk.session()["insights_generated"] == []
+    assert int(talk.handle("socratic_insights", session_id=talk.session_id)) > 0
+    found = talk.session()
+    assert talk.handle("socratic_insights", session_id=talk.session_id) == "0"
+    assert talk.session() == found
+    assert len(talk.sql(used, "socratic_insights", talk.person.user_id)) <= len(talk.model.requests) <= 2
+
+
+def test_a_week_that_goes_while_the_agent_writes_takes_all_along(talk: Talk) -> None:
+    def gone(week_id: str) -> None:
+        assert talk.person.rest.delete("/weeks", params={"id": f"eq.{week_id}"}).is_success
+
+    answer_id = begun(talk)
+    assert talk.handle("socratic_answer", lambda: gone(talk.week_id), message_id=answer_id) in (
+        "not_found",
+        "cancelled",
+    )
+    other = Talk.begin(talk.stack, talk.person, talk.model)
+    other.say("Leaves are green.", FIRST)
+    other.person.rest.patch(
+        "/socratic_sessions", params={"id": f"eq.{other.session_id}"}, json={"ended_at": "2030-01-01T00:00:00Z"}
+    )
+    assert other.handle("socratic_insights", lambda: gone(other.week_id), session_id=other.session_id) == "0"
+    for table in ("weeks", "socratic_sessions", "socratic_messages"):
+        assert talk.person.rows(table) == []
+    for session_id in (talk.session_id, other.session_id):
+        assigned = "select count(*)::int from public.agent_assignments where socratic_session_id = %s"
+        assert talk.sql(assigned, session_id) == [(0,)]
 
 
 def test_a_turn_is_stopped_and_a_silent_session_has_no_insights(talk: Talk) -> None:
