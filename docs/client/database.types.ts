@@ -1606,17 +1606,23 @@ isOneToOne: true
                   ]
                 },"weeks": {
                   Row: {
-                    "actual_hours": number | null,"are_hours_written": boolean,"completion_percentage": number,"created_at": string,"end_date": string,"estimated_hours": number | null,"focus_area": string | null,"id": string,"reopened_at": string | null,"start_date": string,"status": Database["public"]['Enums']["week_status"],"updated_at": string,"user_id": string,"week_number": number
+                    "actual_hours": number | null,"are_hours_written": boolean,"completion_percentage": number,"course_id": string | null,"created_at": string,"end_date": string,"estimated_hours": number | null,"focus_area": string | null,"id": string,"reopened_at": string | null,"start_date": string,"status": Database["public"]['Enums']["week_status"],"updated_at": string,"user_id": string,"week_number": number
                   }
                   ComputedFields: never
                   Insert: {
-                    "actual_hours"?: number | null,"are_hours_written"?: boolean,"completion_percentage"?: number,"created_at"?: string,"end_date": string,"estimated_hours"?: number | null,"focus_area"?: string | null,"id"?: string,"reopened_at"?: string | null,"start_date": string,"status"?: Database["public"]['Enums']["week_status"],"updated_at"?: string,"user_id"?: string,"week_number": number
+                    "actual_hours"?: number | null,"are_hours_written"?: boolean,"completion_percentage"?: number,"course_id"?: string | null,"created_at"?: string,"end_date": string,"estimated_hours"?: number | null,"focus_area"?: string | null,"id"?: string,"reopened_at"?: string | null,"start_date": string,"status"?: Database["public"]['Enums']["week_status"],"updated_at"?: string,"user_id"?: string,"week_number": number
                   }
                   Update: {
-                    "actual_hours"?: number | null,"are_hours_written"?: boolean,"completion_percentage"?: number,"created_at"?: string,"end_date"?: string,"estimated_hours"?: number | null,"focus_area"?: string | null,"id"?: string,"reopened_at"?: string | null,"start_date"?: string,"status"?: Database["public"]['Enums']["week_status"],"updated_at"?: string,"user_id"?: string,"week_number"?: number
+                    "actual_hours"?: number | null,"are_hours_written"?: boolean,"completion_percentage"?: number,"course_id"?: string | null,"created_at"?: string,"end_date"?: string,"estimated_hours"?: number | null,"focus_area"?: string | null,"id"?: string,"reopened_at"?: string | null,"start_date"?: string,"status"?: Database["public"]['Enums']["week_status"],"updated_at"?: string,"user_id"?: string,"week_number"?: number
                   }
                   Relationships: [
                     {
+      foreignKeyName: "weeks_course_id_fkey"
+      columns: ["course_id","user_id"]
+isOneToOne: false
+      referencedRelation: "courses"
+      referencedColumns: ["id","user_id"]
+    },{
       foreignKeyName: "weeks_user_id_fkey"
       columns: ["user_id"]
 isOneToOne: false
@@ -2398,6 +2404,9 @@ isOneToOne: false
 { Args: { "p_reader_id"?: string,"p_session_id": string }; Returns: {
               "transcript_enc": string,"transcript_storage_key": string,"updated_at": string,"version": number
             }[]
+                           },
+"svc_get_week_material":
+{ Args: { "p_user_id": string,"p_week_id": string }; Returns: Json
                            },
 "svc_give_back_lti_line_item":
 { Args: { "p_holder": string,"p_line_item_id": string }; Returns: undefined
