@@ -3,7 +3,8 @@
 A page is written together with the cursor of its course. The cursor holds the pages that are still to be read and the
 ids that were seen, so a run that was killed goes on where it was, and still knows what is missing at the end. Where a
 page leads to the next one, that one is read when the page is written: a killed run repeats one page of such a list.
-Where Canvas numbers the pages and says which is the last, they are read at the same time.
+Where Canvas numbers the pages and says which is the last, few lists are read with several requests each. A killed run
+repeats the pages of a list that were not written: one, or the list's share of the requests where there are few lists.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from functions.shared.canvas.errors import (
     PaginationRefused,
     ReauthorizationRequired,
 )
+from functions.shared.canvas.throttle import MAX_IN_FLIGHT
 from functions.shared.canvas.tokens import Rpc
 from functions.shared.canvas.transport import CanvasRefused
 
@@ -50,7 +52,9 @@ class Listing:
     hidden: set[int] = field(default_factory=set)
     rows: list[Row] = field(default_factory=list)
     pages: int = 0  # that wait, mapped or not
+    writing: int = 0  # pages that the running call writes
     chains: int = 0  # that have not ended
+    waiting: deque[Chain] = field(default_factory=deque)  # that have not begun
     paused: list[Chain] = field(default_factory=list)  # that go on when the rows are written
     unmapped: int = 0
     is_resumed: bool = False
@@ -62,6 +66,11 @@ class Listing:
     def is_complete(self) -> bool:
         """Whether all its pages were read and mapped."""
         return self.chains == 0 and self.unmapped == 0
+
+    @property
+    def on_their_way(self) -> int:
+        """How many pages were asked for and are not written: a run that is killed now would repeat them."""
+        return self.chains - len(self.waiting) - len(self.paused) + self.pages + self.writing
 
     def take(self, rows: list[Row]) -> int:
         """Maps the new ones among a page's rows; how many of them are drafts.
@@ -108,6 +117,7 @@ class ListingSync:
         with Work[Listing](self.canvas, lambda listing: not listing.is_over) as self._work:
             for course in courses:
                 self._begin(course, cursors.get(course.id))
+            self._ask()
             while self._live or self._written is not None:
                 self.step()
                 # further pages are asked for first, then one page is mapped, which takes a while
@@ -116,6 +126,7 @@ class ListingSync:
                 if self._unmapped:
                     self._map(self._unmapped.popleft())
                 self._write()
+                self._ask()
         self.step()
 
     def _begin(self, course: Course, cursor: Row | None) -> None:
@@ -136,7 +147,14 @@ class ListingSync:
         """Reads these pages. Only the last one knows whether more have come meanwhile, so the list goes on there."""
         listing.chains += len(addresses)
         for number, address in enumerate(addresses, 1):
-            self._work.read(listing, self._work.chain(address, is_single=number < len(addresses)))
+            listing.waiting.append(self._work.chain(address, is_single=number < len(addresses)))
+
+    def _ask(self) -> None:
+        """Asks for as many pages of each list as its share of the requests allows."""
+        share = max(MAX_IN_FLIGHT // max(len(self._live), 1), 1)
+        for listing in self._live.values():
+            while listing.waiting and listing.on_their_way < share:
+                self._work.read(listing, listing.waiting.popleft())
 
     # ---- what happens ---------------------------------------------------------------------------------------------
 
@@ -205,6 +223,7 @@ class ListingSync:
             self._give_up(listing, error.code)
 
     def _answered(self, listing: Listing, chains: list[Chain], answer: Row) -> None:
+        listing.writing = 0
         if listing.is_over:
             return
         if answer.get("error"):
@@ -267,7 +286,8 @@ class ListingSync:
             return {**part, "cursor": listing.stored}
         del self._dirty[listing.course.id]
         listing.paused = []
-        self._release(listing, listing.pages - listing.unmapped)
+        listing.writing = listing.pages - listing.unmapped
+        self._release(listing, listing.writing)
         listing.stored = part["cursor"] = self._cursor(listing)
         if listing.is_complete:
             part["shown"], part["hidden"] = part["cursor"]["shown"], part["cursor"]["hidden"]
