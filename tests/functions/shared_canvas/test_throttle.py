@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from types import SimpleNamespace
@@ -18,7 +19,9 @@ from functions.shared.canvas.throttle import (
     MAX_IN_FLIGHT,
     MAX_PAUSE_SECONDS,
     MAX_REFUSED_SECONDS,
+    SPACING_SECONDS,
     START_IN_FLIGHT,
+    UNSPACED_IN_FLIGHT,
     Slots,
     Stopped,
     Throttle,
@@ -76,6 +79,14 @@ def test_our_own_requests_do_not_count_as_fill(throttle: Throttle) -> None:
         answers(throttle)
     answers(throttle, 600 - 50 * MAX_IN_FLIGHT)
     assert throttle.allowed == MAX_IN_FLIGHT, "100 is left because ten of ours are running"
+
+
+def test_requests_beside_two_others_begin_one_after_another(throttle: Throttle) -> None:
+    began = time.monotonic()
+    with ExitStack() as running:
+        for _ in range(START_IN_FLIGHT):
+            running.enter_context(throttle.slot())
+    assert time.monotonic() - began >= (START_IN_FLIGHT - UNSPACED_IN_FLIGHT) * SPACING_SECONDS
 
 
 def test_a_refusal_halves_pauses_and_lets_one_ask(throttle: Throttle, clock: HeldClock) -> None:
@@ -230,7 +241,7 @@ def test_a_busy_token_is_hardly_ever_refused(
     canvas: CanvasStandIn, token: str, high_water: float, allowed: int
 ) -> None:
     switches = canvas.world.switches
-    switches.high_water, switches.latency_seconds = high_water, 0.02
+    switches.high_water, switches.latency_seconds = high_water, 0.08
     with closing(Counting()) as http:
         real = Transport(http, canvas.url)
         with ThreadPoolExecutor(16) as pool:
@@ -292,7 +303,7 @@ def test_half_a_minute_of_refusals_costs_few_requests(
         ended = [future.result(timeout=60) for future in running]
     refused = sum(bool(entry.get("throttled")) for entry in world.requests())
     assert refused == transport.counters.throttled
-    # those that were sent before the first refusal came back, and one for each pause
+    # one for each pause, and those that were sent before the first refusal came back: few, unless the machine is busy
     most_at_once = START_IN_FLIGHT if begins == "before" else MAX_IN_FLIGHT
     pauses = len(clock.slept)
     assert refused <= most_at_once - 1 + pauses
