@@ -32,8 +32,6 @@ MAX_LINES = 400
 MAX_TEXT_CHARACTERS = 500
 MAX_QUOTE_CHARACTERS = 300
 SHARE = 0.6
-OWN_WORDS = "You put this into your own words."
-OPEN_QUESTION = "This question was asked, and you can come back to it."
 
 
 class Insight(BaseModel):
@@ -133,7 +131,10 @@ def verified(insights: Sequence[Insight], lines: Sequence[Mapping[str, Any]]) ->
 
 
 def filled(found: Sequence[dict[str, str]], lines: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """At least three insights, as far as there are lines: the learner's longest lines first, then the agent's last."""
+    """At least three insights, as far as there are lines: the learner's longest lines first, then the agent's last.
+
+    A line speaks for itself: its text is the quotation, which needs no words in the learner's language.
+    """
     whole = list(found)
     used = {one["message_id"] for one in whole}
     own = sorted((one for one in lines if one["role"] == "user"), key=lambda one: -len(one["content"]))
@@ -143,6 +144,5 @@ def filled(found: Sequence[dict[str, str]], lines: Sequence[Mapping[str, Any]]) 
             break
         if str(line["id"]) not in used:
             quote = " ".join(line["content"].split())[:MAX_QUOTE_CHARACTERS]
-            text = OWN_WORDS if line["role"] == "user" else OPEN_QUESTION
-            whole.append({"text": text, "message_id": str(line["id"]), "quote": quote})
+            whole.append({"text": f"\u201c{quote}\u201d", "message_id": str(line["id"]), "quote": quote})
     return whole

@@ -225,6 +225,10 @@ def test_insights_quote_stored_lines_and_are_three_to_six() -> None:
     assert [one["message_id"] for one in found] == ["c"]
     whole = filled(found, LINES)
     assert [one["message_id"] for one in whole] == ["c", "a", "b"]
+    assert [one["text"] for one in whole[1:]] == [
+        "\u201cI know that leaves are green.\u201d",
+        "\u201cWhat makes them green?\u201d",
+    ]
     assert all(
         one["quote"] in next(line["content"] for line in LINES if line["id"] == one["message_id"]) for one in whole
     )
