@@ -94,7 +94,7 @@ def test_it_reads_an_answer_while_it_is_written(desk: Desk, node: str) -> None:
 
 
 def test_another_device_resumes_and_finds_nothing_afterwards(desk: Desk, node: str) -> None:
-    desk.model.say("slow", pause_seconds=0.3)
+    desk.model.say("slow", pause_seconds=0.8)
     answer_id = desk.begin()
     with desk.answering(answer_id):
         desk.wait_for_text(answer_id)

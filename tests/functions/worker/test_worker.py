@@ -232,15 +232,15 @@ def test_a_second_term_leaves_at_once(desk: Desk, hire: Hire) -> None:
 
 
 def test_jobs_of_a_killed_worker_run_again_within_a_lease_and_a_third(desk: Desk, hire: Hire) -> None:
-    lease = 3
+    lease = 6  # a third of it is what a busy machine may take
     dying = hire(JOB_LEASE_SECONDS=str(lease))
     job_ids = [desk.enqueue("hang", seconds=7) for _ in range(3)]
     wait_until(lambda: statuses(desk.stack.db_url).get("running") == 3)
     hire(JOB_LEASE_SECONDS=str(lease))
     dying.process.kill()
     killed_at = time.monotonic()
-    wait_until(lambda: len(desk.attempts()) == 6, seconds=10)
-    assert time.monotonic() - killed_at < 1.3 * lease
+    wait_until(lambda: len(desk.attempts()) == 6, seconds=20)
+    assert time.monotonic() - killed_at < 1.34 * lease
     for job_id in job_ids:
         assert desk.wait(job_id, "succeeded")["retry_count"] == 1
 
