@@ -56,8 +56,8 @@ def connection_id(stack: Stack, canvas: CanvasStandIn) -> str:
 
 @pytest.fixture(scope="session")
 def runner(stack: Stack) -> Iterator[Runner]:
-    """Runs one job of Canvas at a time; gives up on failing listings after 0.7 seconds instead of ten."""
-    given = Runner({**stack.service_environment(), "CANVAS_GIVE_UP_SECONDS": "0.7"})
+    """Runs one job of Canvas at a time; gives up on failing listings after two seconds instead of ten."""
+    given = Runner({**stack.service_environment(), "CANVAS_GIVE_UP_SECONDS": "2"})
     yield given
     given.close()
 

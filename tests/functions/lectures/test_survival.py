@@ -21,7 +21,7 @@ FOLDER = "headstart-lecture-"
 SETTINGS = {"TRANSCRIPTION_PIECE_SECONDS": "10"}
 ALL_LINES = 10**9
 # each attempt gets so many times the lines of the one before; 1.2 meets far more lines and takes minutes
-KILL_GROWTH = float(os.environ.get("KILL_GROWTH", "3"))
+KILL_GROWTH = float(os.environ.get("KILL_GROWTH", "5"))
 
 
 def start(hall: Hall, lecture: str, lines: int = ALL_LINES, tmp: Path | None = None) -> subprocess.Popen[bytes]:
