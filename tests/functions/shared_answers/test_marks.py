@@ -109,4 +109,5 @@ def test_a_long_text_takes_no_time(piece: str) -> None:
     for size in (20, CHARS):
         began = time.process_time()
         shown(text, size=size)
-        assert time.process_time() - began < 3, size
+        # a square would take minutes
+        assert time.process_time() - began < 3 * max(1, CHARS / 200_000), size
