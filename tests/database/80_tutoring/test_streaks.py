@@ -20,7 +20,7 @@ from tests.support.tutoring import first
 Connection = psycopg.Connection[Any]
 CREDIT = "select private.credit_day(%s, null, %s, %s)"
 STREAK = "select length, state, freezes_left from private.streak_of(%s, null, %s, %s)"
-# the bench asks for all zones: STREAK_CASES=600
+# there are fewer than 600 zones, so STREAK_CASES=600 asks for all
 CASES = int(os.environ.get("STREAK_CASES", "25"))
 ALWAYS = ["Pacific/Apia", "America/Santiago", "Africa/Casablanca", "Australia/Lord_Howe"]
 
@@ -41,7 +41,8 @@ def days_in(db: Connection, student: uuid.UUID, kind: str) -> set[date]:
 def test_streaks_equal_a_set_of_dates(db: Connection) -> None:
     dice = random.Random(15)
     known = {name for (name,) in db.execute("select name from pg_timezone_names")}
-    zones = ALWAYS + sorted(dice.sample(sorted(available_timezones() & known - {"localtime"}), CASES))
+    others = sorted(available_timezones() & known - {"localtime"})
+    zones = ALWAYS + sorted(dice.sample(others, min(CASES, len(others))))
     for zone in zones:
         student = persona(db)
         start = date(2011, 12, 20) if zone == "Pacific/Apia" else date(dice.randint(2005, 2036), dice.randint(1, 12), 1)
