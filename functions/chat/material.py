@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import NamedTuple
 
 from functions.chat.errors import NotWritten
@@ -13,7 +12,7 @@ from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc, rpc_row, run
 from functions.shared.errors import Forbidden, NotFound
 from functions.shared.tokens import Caller
-from functions.shared.usage import PlanLimitReached
+from functions.shared.usage import limit_reached
 
 METER = "generated_content"
 # until the model gives a title
@@ -64,9 +63,7 @@ class MaterialService:
         # the function looks among the caller's own rows
         row = rpc_row(self._database.service(), "svc_begin_generated_content", args)
         if not row["taken"]:
-            left = (datetime.fromisoformat(row["period_end"]) - self._clock.now()).total_seconds()
-            details = {"meter": METER, "used": row["used"], "limit": row["max_used"]}
-            raise PlanLimitReached(details=details, retry_after=left)
+            raise limit_reached(self._clock, METER, row)
         self._waker.wake()
         return Begun(row["generated_content_id"], row["job_id"])
 

@@ -1,7 +1,8 @@
 """Quotas: a service takes what it is about to use, and gives it back when the work failed.
 
 Meters: ``document_mb`` (begun MiB of uploaded documents), ``lecture_minutes`` (begun minutes of transcribed lectures),
-``generated_content``, ``questions`` and ``code_reviews``, which are counted where the work begins.
+``generated_content``, ``questions``, ``practice_ai_items`` and ``code_reviews``. The last four are counted by the
+function that begins the work.
 """
 
 from __future__ import annotations

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from functions.shared.answers.waking import Waker
 from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc_row, run
 from functions.shared.errors import Conflict
 from functions.shared.tokens import Caller
-from functions.shared.usage import PlanLimitReached
+from functions.shared.usage import limit_reached
 from functions.tutoring.errors import SubjectNotFound
 from functions.tutoring.generation.errors import SourceUnread
 from functions.tutoring.generation.schemas import GenerationRequest
@@ -52,8 +50,6 @@ class GenerationService:
         except Conflict as error:
             raise SourceUnread from error
         if not row["taken"]:
-            left = (datetime.fromisoformat(row["period_end"]) - self._clock.now()).total_seconds()
-            details = {"meter": METER, "used": row["used"], "limit": row["max_used"]}
-            raise PlanLimitReached(details=details, retry_after=left)
+            raise limit_reached(self._clock, METER, row)
         self._waker.wake()
         return str(row["job_id"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from functions.shared.answers.following import Follower, Parts
@@ -13,7 +12,7 @@ from functions.shared.clock import Clock
 from functions.shared.database import Database, rpc, rpc_row, run
 from functions.shared.errors import NotFound
 from functions.shared.tokens import Caller
-from functions.shared.usage import PlanLimitReached
+from functions.shared.usage import limit_reached
 from functions.tutoring.errors import SubjectNotFound
 from functions.tutoring.questions.errors import AnswerNotEnded, NoTutor, QuestionConflict
 from functions.tutoring.questions.schemas import Interaction, QuestionRequest
@@ -56,9 +55,7 @@ class QuestionService:
             case "subject_not_found":
                 raise SubjectNotFound
             case "limit":
-                left = (datetime.fromisoformat(row["period_end"]) - self._clock.now()).total_seconds()
-                details = {"meter": "questions", "used": row["used"], "limit": row["max_used"]}
-                raise PlanLimitReached(details=details, retry_after=left)
+                raise limit_reached(self._clock, "questions", row)
             case "new":
                 self._waker.wake()
         return str(row["question_id"])
