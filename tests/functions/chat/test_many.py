@@ -20,6 +20,20 @@ def opened(desk: Desk, all_of_them: ExitStack, thread_id: str) -> httpx.Response
     return all_of_them.enter_context(request)
 
 
+def served(desk: Desk, all_of_them: ExitStack) -> httpx.Response:
+    """An open stream; a refusal is waited out, as a client does.
+
+    A stream that an earlier test has left is noticed at its next heartbeat only, and holds its slot until then.
+    """
+    answer = opened(desk, all_of_them, chat.thread(desk.person))
+    for _ in range(4):
+        if answer.status_code != 503:
+            break
+        time.sleep(float(answer.headers["Retry-After"]))
+        answer = opened(desk, all_of_them, chat.thread(desk.person))
+    return answer
+
+
 def test_fifty_streams_are_served_and_more_are_refused_with_nothing_stored(desk: Desk) -> None:
     settings = load_settings(desk.stack.service_environment())
     most = settings.web_concurrency * settings.web_streams
@@ -31,7 +45,7 @@ def test_fifty_streams_are_served_and_more_are_refused_with_nothing_stored(desk:
     )
     with desk.person.functions, ExitStack() as all_of_them:
         for _ in range(STREAMS):
-            answer = opened(desk, all_of_them, chat.thread(desk.person))
+            answer = served(desk, all_of_them)
             assert answer.status_code == 200
             assert next(answer.iter_lines()) == "retry: 3000"
         began = time.monotonic()
